@@ -1,0 +1,109 @@
+"""The caffe.Layer classes that our prototxts name: ``module: "mindpics.layers"``.
+
+Each checks its shapes and parameters, allocates, and delegates to
+`mindpics.trait_loss`.
+"""
+
+import json
+
+import caffe
+
+from mindpics.traits import N_LABELS, TRAITS
+from mindpics.trait_loss import NORMALIZATIONS, trait_accuracy, trait_loss
+
+
+def parse_param_str(param_str, **defaults):
+    """Return the JSON object of a ``param_str`` over `defaults`; ``trait`` becomes its index.
+
+    Raises
+    ------
+    ValueError
+        When it is not a JSON object, has an unknown key, or names no trait.
+    """
+    try:
+        given = json.loads(param_str)
+    except json.JSONDecodeError as error:
+        raise ValueError(f'param_str must be JSON like {{"trait": "O"}}, got {param_str!r}: {error}') from None
+    if not isinstance(given, dict):
+        raise ValueError(f'param_str must be a JSON object like {{"trait": "O"}}, got {param_str!r}')
+    unknown = sorted(set(given) - {"trait", *defaults})
+    if unknown:
+        raise ValueError(f"param_str has unknown keys {unknown}; known are {sorted({'trait', *defaults})}")
+    parameters = defaults | given
+    if parameters.get("trait") not in TRAITS:
+        raise ValueError(f"param_str wants a trait of {' '.join(TRAITS)}, got {parameters.get('trait')!r}")
+    parameters["trait"] = TRAITS.index(parameters["trait"])
+    return parameters
+
+
+class _HeadLayer(caffe.Layer):
+    """What loss and accuracy share: bottoms score [N,2] and label [N], one scalar top."""
+
+    defaults = {}
+
+    def setup(self, bottom, top):
+        if len(bottom) != 2 or len(top) != 1:
+            raise ValueError(
+                f"{type(self).__name__} wants bottoms score and label and one top, "
+                f"got {len(bottom)} bottoms and {len(top)} tops"
+            )
+        self.parameters = parse_param_str(self.param_str, **self.defaults)
+
+    def reshape(self, bottom, top):
+        scores, labels = bottom[0].data, bottom[1].data
+        if scores.size != 2 * labels.size or scores.shape[0] != labels.size:
+            raise ValueError(
+                f"{type(self).__name__} wants scores [N,2] (low, high) and labels [N], "
+                f"got {scores.shape} and {labels.shape}"
+            )
+        top[0].reshape()
+
+    def batch(self, bottom):
+        """Return scores [N,2] and labels [N] of the batch, checked."""
+        labels = bottom[1].data.reshape(-1)
+        if labels.size and not (0 <= labels.min() and labels.max() < N_LABELS):
+            raise ValueError(
+                f"labels must be 2 * trait + pole (0..{N_LABELS - 1}), "
+                f"got {labels.min():g}..{labels.max():g}: was this LMDB made for another net?"
+            )
+        return bottom[0].data.reshape(-1, 2), labels
+
+    def backward(self, top, propagate_down, bottom):
+        """Nothing to propagate; the loss overrides this."""
+
+
+class TraitLoss(_HeadLayer):
+    """Equation 5 for one head.
+
+    ``param_str``: ``{"trait": "O", "normalization": "VALID" | "BATCH_SIZE"}``.
+    Give the layer ``loss_weight: 1``: Caffe takes a Python layer for no loss without it.
+    """
+
+    defaults = {"normalization": "VALID"}
+
+    def setup(self, bottom, top):
+        super().setup(bottom, top)
+        if self.parameters["normalization"] not in NORMALIZATIONS:
+            raise ValueError(
+                f"normalization must be one of {NORMALIZATIONS}, got {self.parameters['normalization']!r}"
+            )
+
+    def forward(self, bottom, top):
+        scores, labels = self.batch(bottom)
+        loss, self.gradient = trait_loss(scores, labels, **self.parameters)
+        top[0].data[...] = loss
+
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[1]:
+            raise ValueError("TraitLoss cannot propagate to its labels")
+        if propagate_down[0]:
+            # top's diff holds the layer's loss_weight
+            bottom[0].diff[...] = (self.gradient * top[0].diff).reshape(bottom[0].data.shape)
+
+
+class TraitAccuracy(_HeadLayer):
+    """Accuracy of one head over the batch's pictures of its trait; ``param_str``: ``{"trait": "O"}``."""
+
+    def forward(self, bottom, top):
+        scores, labels = self.batch(bottom)
+        top[0].data[...] = trait_accuracy(scores, labels, **self.parameters)

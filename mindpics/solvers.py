@@ -1,0 +1,85 @@
+"""Hyper-parameters to SolverParameter messages; the reason stands beside each field."""
+
+import math
+from dataclasses import dataclass
+
+from caffe.proto import caffe_pb2
+
+from mindpics.published import published
+
+# Pictures of paper 1: 121,000, of which 80% train and a fifth belongs to each trait (section 3.1, 4).
+PAPER_TRAIN, PAPER_TEST = 96_800, 24_200
+BATCH = {"alexnet": 128, "resnet50": 32}  # section 4
+# 24,200 and 4,840 are whole multiples: a test pass sees each picture once.
+TEST_BATCH = 40
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train, in epochs. The paper does not say: see "Differences and choices".
+
+    Attributes
+    ----------
+    epochs, step_epochs : float
+        Training ends after `epochs`; the rate is divided by ten every `step_epochs`.
+    base_lr : float
+    """
+
+    epochs: float
+    step_epochs: float
+    base_lr: float
+
+
+# Lengths: finetune_flickr_style (100,000 iterations, stepsize 20,000, batch 50 on 80,000
+# pictures) and bvlc_alexnet (450,000, 100,000, batch 256 on 1.28 million). Rates: section 4.
+SCHEDULES = {
+    "finetune": Schedule(62.5, 12.5, published()["training"]["base_lr"]["finetune"]),
+    "scratch": Schedule(90, 20, published()["training"]["base_lr"]["scratch"]),
+}
+
+
+def solver(net, schedule, *, train, batch, test, test_batch=TEST_BATCH, gpu=True, seed=None, prefix,
+           snapshots=10, tests=100):  # fmt: skip
+    """Return a SolverParameter.
+
+    Parameters
+    ----------
+    net : str
+        Path of the train_val prototxt, as Caffe will open it.
+    schedule : Schedule
+    train, test : int
+        Pictures in the training and in the test set.
+    batch, test_batch : int
+    gpu : bool
+        solver_mode.
+    seed : int, optional
+        ``random_seed``: fillers, picture crops and mirrors, dropout.
+    prefix : str
+        ``snapshot_prefix``.
+    snapshots, tests : int
+        How many of each to spread over the run.
+    """
+    per_epoch = train / batch
+    max_iter = max(1, math.ceil(schedule.epochs * per_epoch))
+    message = caffe_pb2.SolverParameter(
+        net=net,
+        type="SGD",
+        base_lr=schedule.base_lr,
+        lr_policy="step",
+        gamma=0.1,
+        stepsize=max(1, math.ceil(schedule.step_epochs * per_epoch)),
+        max_iter=max_iter,
+        momentum=0.9,  # section 4
+        weight_decay=0.0005,  # section 4, L2
+        regularization_type="L2",
+        display=20,
+        test_interval=max(1, max_iter // tests),
+        test_initialization=True,  # a line at iteration 0 shows what chance looks like
+        snapshot=max(1, max_iter // snapshots),
+        snapshot_prefix=prefix,
+        solver_mode=caffe_pb2.SolverParameter.GPU if gpu else caffe_pb2.SolverParameter.CPU,
+    )
+    message.test_iter.append(math.ceil(test / test_batch))
+    if seed is not None:
+        message.random_seed = seed
+    return message
