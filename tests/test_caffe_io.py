@@ -1,0 +1,38 @@
+"""patches/05: caffe.io runs with today's numpy and scikit-image."""
+
+import caffe
+import numpy as np
+import pytest
+import skimage.io
+
+
+def test_transformer_resizes():
+    transformer = caffe.io.Transformer({"data": (1, 3, 4, 5)})
+    transformer.set_transpose("data", (2, 0, 1))
+    ramp = np.repeat(np.linspace(0, 1, 10)[None, :, None], 8, axis=0).repeat(3, axis=2)
+    found = transformer.preprocess("data", ramp)
+    assert found.shape == (3, 4, 5)
+    np.testing.assert_allclose(found[0, 0], [0.5 / 9, 2.5 / 9, 4.5 / 9, 6.5 / 9, 8.5 / 9], rtol=1e-5)
+
+
+def test_mean_of_another_size_is_resized():
+    transformer = caffe.io.Transformer({"data": (1, 3, 4, 5)})
+    transformer.set_mean("data", np.arange(3 * 8 * 10, dtype=float).reshape(3, 8, 10))
+    assert transformer.mean["data"].shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_datum_and_back(dtype):
+    picture = np.arange(24, dtype=dtype).reshape(2, 3, 4)
+    found = caffe.io.datum_to_array(caffe.io.array_to_datum(picture, 7))
+    np.testing.assert_array_equal(found, picture)
+    found[0] = 1  # an array of its own, not a view of the message
+
+
+@pytest.mark.parametrize(("color", "channels"), [(True, 3), (False, 1)])
+def test_load_image(tmp_path, color, channels):
+    picture = np.full((5, 6, 3), 255, np.uint8)
+    skimage.io.imsave(tmp_path / "white.png", picture, check_contrast=False)
+    found = caffe.io.load_image(str(tmp_path / "white.png"), color)
+    assert found.shape == (5, 6, channels)
+    np.testing.assert_allclose(found, 1, rtol=1e-6)
