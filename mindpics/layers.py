@@ -8,8 +8,8 @@ import json
 
 import caffe
 
-from mindpics.traits import N_LABELS, TRAITS
 from mindpics.trait_loss import NORMALIZATIONS, trait_accuracy, trait_loss
+from mindpics.traits import N_LABELS, TRAITS
 
 
 def parse_param_str(param_str, **defaults):
@@ -61,7 +61,7 @@ class _HeadLayer(caffe.Layer):
     def batch(self, bottom):
         """Return scores [N,2] and labels [N] of the batch, checked."""
         labels = bottom[1].data.reshape(-1)
-        if labels.size and not (0 <= labels.min() and labels.max() < N_LABELS):
+        if labels.size and not (labels.min() >= 0 and labels.max() < N_LABELS):
             raise ValueError(
                 f"labels must be 2 * trait + pole (0..{N_LABELS - 1}), "
                 f"got {labels.min():g}..{labels.max():g}: was this LMDB made for another net?"
@@ -95,7 +95,7 @@ class TraitLoss(_HeadLayer):
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[1]:
-            raise ValueError("TraitLoss cannot propagate to its labels")
+            bottom[1].diff[...] = 0  # a net with force_backward asks; labels have no gradient
         if propagate_down[0]:
             # top's diff holds the layer's loss_weight
             bottom[0].diff[...] = (self.gradient * top[0].diff).reshape(bottom[0].data.shape)

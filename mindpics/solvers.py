@@ -7,12 +7,6 @@ from caffe.proto import caffe_pb2
 
 from mindpics.published import published
 
-# Pictures of paper 1: 121,000, of which 80% train and a fifth belongs to each trait (section 3.1, 4).
-PAPER_TRAIN, PAPER_TEST = 96_800, 24_200
-BATCH = {"alexnet": 128, "resnet50": 32}  # section 4
-# 24,200 and 4,840 are whole multiples: a test pass sees each picture once.
-TEST_BATCH = 40
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -38,8 +32,8 @@ SCHEDULES = {
 }
 
 
-def solver(net, schedule, *, train, batch, test, test_batch=TEST_BATCH, gpu=True, seed=None, prefix,
-           snapshots=10, tests=100):  # fmt: skip
+def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None,
+           snapshots=10, tests=20):  # fmt: skip
     """Return a SolverParameter.
 
     Parameters
@@ -50,8 +44,6 @@ def solver(net, schedule, *, train, batch, test, test_batch=TEST_BATCH, gpu=True
     train, test : int
         Pictures in the training and in the test set.
     batch, test_batch : int
-    gpu : bool
-        solver_mode.
     seed : int, optional
         ``random_seed``: fillers, picture crops and mirrors, dropout.
     prefix : str
@@ -77,7 +69,7 @@ def solver(net, schedule, *, train, batch, test, test_batch=TEST_BATCH, gpu=True
         test_initialization=True,  # a line at iteration 0 shows what chance looks like
         snapshot=max(1, max_iter // snapshots),
         snapshot_prefix=prefix,
-        solver_mode=caffe_pb2.SolverParameter.GPU if gpu else caffe_pb2.SolverParameter.CPU,
+        # No solver_mode: with one, `caffe train` would want a GPU where there is none. `-gpu 0` asks for it.
     )
     message.test_iter.append(math.ceil(test / test_batch))
     if seed is not None:

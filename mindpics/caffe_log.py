@@ -1,0 +1,86 @@
+"""Keep Caffe's own log, which glog writes to file descriptor 2, and read it back.
+
+A failed CHECK aborts the process, so the writing is left to a child: it outlives
+the abort and shows the fatal lines where a person looks.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+_TEST = re.compile(r"\] Iteration (\d+), Testing net")
+_OUTPUT = re.compile(r"Test net output #\d+: (\S+) = (\S+)")
+
+
+@contextmanager
+def caffe_log(path):
+    """Send file descriptor 2 to the end of `path`; yield a text stream to the terminal.
+
+    The file reads as `caffe train`'s does, so that Caffe's ``parse_log.py`` takes it.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).touch()
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    tee = subprocess.Popen(
+        [sys.executable, "-m", "mindpics.caffe_log", os.fspath(path)], stdin=subprocess.PIPE, stderr=terminal
+    )
+    os.dup2(tee.stdin.fileno(), 2)
+    stream = os.fdopen(terminal, "w", encoding="utf-8", buffering=1)
+    try:
+        yield stream
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        tee.stdin.close()
+        tee.wait()
+        stream.close()
+
+
+def log_line(text):
+    """Write a line of our own between Caffe's (``parse_log.py`` wants one with "Solving")."""
+    import caffe
+
+    if hasattr(caffe, "log"):
+        caffe.log(text)
+
+
+def read_test_passes(path, offset=0, whole=False):
+    """Return ([(iteration, {output: value})], new offset) of the complete test passes from `offset` on.
+
+    The values are Caffe's: averages over the batches of the pass. A pass is complete when
+    a training line follows it, or when the log is `whole`.
+    """
+    with open(path, "rb") as stream:
+        stream.seek(offset)
+        text = stream.read().decode("utf-8", "replace")
+    starts = list(_TEST.finditer(text))
+    passes = []
+    for start, end in zip(starts, [*(m.start() for m in starts[1:]), None], strict=True):
+        section = text[start.end() : end]
+        outputs = {name: float(value) for name, value in _OUTPUT.findall(section)}
+        if end is None and not whole and not re.search(r"\] Iteration \d+ .*loss", section):
+            return passes, offset + len(text[: start.start()].encode())
+        passes.append((int(start.group(1)), outputs))
+    return passes, offset + len(text.encode())
+
+
+def _tee(path):
+    """Copy standard input to `path`; show on the terminal what glog calls fatal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    fatal = False
+    with open(path, "ab", buffering=0) as log:
+        for line in sys.stdin.buffer:
+            log.write(line)
+            fatal = fatal or line.startswith((b"F", b"*** Check failure", b"[libprotobuf FATAL"))
+            if fatal:
+                sys.stderr.buffer.write(line)
+                sys.stderr.buffer.flush()
+
+
+if __name__ == "__main__":
+    _tee(sys.argv[1])

@@ -1,0 +1,255 @@
+"""The main job: from posts to Table 3, as stages that meet through files."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindpics.models import ROWS, models_of, paper_counts
+from mindpics.settings import PAPER, Setting
+from mindpics.stages import Stage, stages_for
+from mindpics.traits import TRAITS
+
+OPEN = "data/open"
+PAPER_TRAIN = sum(paper_counts()["train"].values())
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a user asks of the main job.
+
+    Attributes
+    ----------
+    setting : mindpics.settings.Setting
+    root : str
+        Folder of the run, like runs/mini.
+    posts : str or None
+        posts.jsonl; None for the embedded stand-in, emoji artwork.
+    weights : dict
+        net -> caffemodel to fine-tune from; a net without one is pretrained on Open Clip Art.
+    gpu : int or None
+    seed : int
+    split : {"image", "group"}
+    """
+
+    setting: Setting
+    root: str
+    posts: str | None = None
+    weights: dict | None = None
+    gpu: int | None = None
+    seed: int = 0
+    split: str = "image"
+
+    @property
+    def mindpics(self):
+        return f"{self.root}/mindpics"
+
+    def scores(self, row):
+        return f"{self.mindpics}/{'_'.join(row)}/scores.npz"
+
+
+def plan(job, rows=ROWS):
+    """Return the stages of the main job for some rows of Table 3, in order."""
+    stages = _data_stages(job)
+    lacking = [net for net in dict.fromkeys(row[0] for row in ROWS) if net not in (job.weights or {})]
+    if lacking:
+        stages += _pretraining_data_stages(job)
+    for net in lacking:
+        stages += _pretraining_stages(job, net)
+    for row in rows:
+        stages += _row_stages(job, row)
+    table = _table_stage(job, rows)
+    return stages_for([*stages, table], table.outputs)
+
+
+def row_command(job, row):
+    """Return the command that reproduces one row of Table 3."""
+    given = [f"--scale {job.setting.name}", f"--row {'/'.join(row)}"]
+    given += [f"--posts {job.posts}"] if job.posts else []
+    given += [f"--weights-{net} {path}" for net, path in (job.weights or {}).items()]
+    given += [f"--gpu {job.gpu}"] if job.gpu is not None else []
+    given += [f"--seed {job.seed}"] if job.seed else []
+    given += [f"--split {job.split}"] if job.split != "image" else []
+    return " ".join(["tools/reproduce", *given])
+
+
+def describe(job):
+    """Return the first line of a run: what data, and what it stands in for."""
+    if job.posts is None:
+        return (
+            "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
+            "and pretraining on Open Clip Art for ImageNet weights. Its numbers say nothing about people."
+        )
+    lacking = [net for net in ("alexnet", "resnet50") if net not in (job.weights or {})]
+    if not lacking:
+        return f"Data: {job.posts}."
+    return f"Data: {job.posts}; pretraining on Open Clip Art stands in for ImageNet weights of {', '.join(lacking)}."
+
+
+def _data_stages(job):
+    """Pictures, selection, LMDBs (all, and one a trait for the independent nets), mean, nets."""
+    folder, setting, workers = job.mindpics, job.setting, f"{os.cpu_count()}"
+    posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
+    selected = f"{folder}/mindpics.csv"
+    stages = []
+    if job.posts is None or len(job.weights or {}) < 2:
+        stages.append(
+            Stage(
+                "fetch", ("tools/fetch_open_pictures", "--out", OPEN), (),
+                (f"{OPEN}/emoji/posts.jsonl", f"{OPEN}/clipart/posts.jsonl"), cost=150,
+                note="emoji artwork and Open Clip Art, drawn at 256 pixels",
+            )  # fmt: skip
+        )
+    caps = ["--per-word", str(setting.per_word)]
+    caps += ["--per-pole", str(setting.per_pole)] if setting.per_pole else []
+    stages.append(
+        Stage(
+            "select",
+            ("tools/select_mindpics", posts, "--out", selected, *caps, "--split", job.split, "--seed", str(job.seed)),
+            (posts,), (selected,), cost=15,
+            note=f"110 words, at most {setting.per_word} pictures each"
+            + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
+        )  # fmt: skip
+    )
+    counts = paper_counts()
+    for trait in ("", *TRAITS):
+        for split in ("train", "test"):
+            of_trait = f"_{trait}" if trait else ""
+            n = sum(counts[split].values()) if not trait else counts[split][trait]
+            stages.append(
+                Stage(
+                    f"lmdb_{split}{of_trait}",
+                    ("tools/create_lmdb", selected, "--root", str(Path(posts).parent), "--split", split,
+                     *(["--trait", trait] if trait else []), "--size", str(setting.size),
+                     "--seed", str(job.seed), "--workers", workers, "--out", f"{folder}/{split}{of_trait}_lmdb"),
+                    (selected,), (f"{folder}/{split}{of_trait}_lmdb",), cost=4,
+                    note=f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting is PAPER else ""),
+                )  # fmt: skip
+            )
+    stages.append(_mean_stage("mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto"))
+    nets = f"{folder}/nets"
+    stages.append(
+        Stage(
+            "nets",
+            ("tools/make_nets", "--scale", setting.name, "--csv", selected, "--data", folder, "--out", nets,
+             "--normalization", setting.normalization, "--seed", str(job.seed)),
+            (selected,), (f"{nets}/prototxt", f"{nets}/solvers"), note="18 nets and solvers",
+        )  # fmt: skip
+    )
+    return stages
+
+
+def _mean_stage(name, lmdb, mean):
+    return Stage(name, ("tools/compute_mean", lmdb, mean), (lmdb,), (mean,), cost=2)
+
+
+def _pretraining_data_stages(job):
+    """Open Clip Art categories stand in for ImageNet."""
+    folder, posts = f"{job.root}/pretrain", f"{OPEN}/clipart/posts.jsonl"
+    labelled = f"{folder}/categories.csv"
+    stages = [
+        Stage(
+            "categories", ("tools/label_categories", posts, "--out", labelled, "--seed", str(job.seed)),
+            (posts,), (labelled,), cost=5, note="labels for pretraining",
+        )  # fmt: skip
+    ]
+    for split in ("train", "test"):
+        stages.append(
+            Stage(
+                f"pretrain_lmdb_{split}",
+                ("tools/create_lmdb", labelled, "--root", str(Path(posts).parent), "--split", split,
+                 "--size", str(job.setting.size), "--seed", str(job.seed), "--out", f"{folder}/{split}_lmdb"),
+                (labelled,), (f"{folder}/{split}_lmdb",), cost=15,
+            )  # fmt: skip
+        )
+    return [*stages, _mean_stage("pretrain_mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto")]
+
+
+def _pretraining_stages(job, net):
+    """A classifier of those categories, by the same solver path as everything else."""
+    folder, setting = f"{job.root}/pretrain", job.setting
+    labelled = f"{folder}/categories.csv"
+    stages = []
+    solver = f"{folder}/{net}/solver.prototxt"
+    stages.append(
+        Stage(
+            f"pretrain_net_{net}",
+            ("tools/make_pretraining_net", net, "--scale", setting.name, "--csv", labelled, "--data", folder,
+             "--out", f"{folder}/{net}", "--seed", str(job.seed)),
+            (labelled,), (solver, f"{folder}/{net}/train_val.prototxt"),
+        )  # fmt: skip
+    )
+    stages.append(
+        Stage(
+            f"pretrain_{net}",
+            ("tools/train_net", solver, "--out", f"{folder}/{net}/run", *_gpu(job)),
+            (solver, f"{folder}/{net}/train_val.prototxt", f"{folder}/mean.binaryproto",
+             f"{folder}/train_lmdb", f"{folder}/test_lmdb"),
+            (pretrained(job, net),), cost=setting.seconds[net, "pretrain"], resumable=True,
+            note="Open Clip Art categories, standing in for ImageNet",
+        )  # fmt: skip
+    )
+    return stages
+
+
+def pretrained(job, net):
+    """Return the caffemodel that `net` is fine-tuned from."""
+    return (job.weights or {}).get(net) or f"{job.root}/pretrain/{net}/run/final.caffemodel"
+
+
+def _row_stages(job, row):
+    """Train the one net or the five nets of a row, then score the test set with them."""
+    folder, setting = job.mindpics, job.setting
+    stages, nets = [], []
+    for model in models_of(row):
+        train_val = f"{folder}/nets/prototxt/{model.name}"
+        solver = f"{folder}/nets/solvers/{model.name}.prototxt"
+        run = f"{folder}/{'_'.join(row)}/{model.name}"
+        weights = pretrained(job, model.net) if model.init == "finetune" else None
+        lmdbs = tuple(f"{folder}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
+        stages.append(
+            Stage(
+                model.name,
+                ("tools/train_net", solver, "--out", run, *(["--weights", weights] if weights else []), *_gpu(job)),
+                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs,
+                 *([weights] if weights else [])),
+                (f"{run}/final.caffemodel",), resumable=True,
+                cost=setting.seconds[model.net, model.init] * model.share,
+                note=_sizes(setting, model),
+            )  # fmt: skip
+        )
+        nets += ["--net", f"{train_val}/deploy.prototxt", f"{run}/final.caffemodel"]
+    stages.append(
+        Stage(
+            f"score_{'_'.join(row)}",
+            ("tools/score_net", "--lmdb", f"{folder}/test_lmdb", "--mean", f"{folder}/mean.binaryproto",
+             *nets, "--out", job.scores(row), *_gpu(job)),
+            (f"{folder}/test_lmdb", f"{folder}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
+            (job.scores(row),), cost=5,
+        )  # fmt: skip
+    )
+    return stages
+
+
+def _sizes(setting, model):
+    """Return batch, crop, width and length of a training; the paper's iterations are known beforehand."""
+    epochs, batch = setting.schedules[model.net, model.init].epochs, setting.batch[model.net]
+    length = f"{epochs:g} epochs"
+    if setting is PAPER:
+        length += f" ({math.ceil(epochs * PAPER_TRAIN * model.share / batch):,} iterations)"
+    return f"batch {batch}, crop {setting.crop[model.net]}, width {setting.width[model.net]:g}, {length}"
+
+
+def _table_stage(job, rows):
+    """The table shows every row that has been scored, now or before."""
+    given = [part for row in ROWS for part in ("--row", "/".join(row), job.scores(row), row_command(job, row))]
+    table = f"{job.mindpics}/table3.csv"
+    on = "on the stand-in" if job.posts is None else "measured"
+    return Stage(
+        "table3", ("tools/make_table3", "--out", table, "--measured", on, *given),
+        tuple(job.scores(row) for row in rows), (table,),
+    )  # fmt: skip
+
+
+def _gpu(job):
+    return ["--gpu", str(job.gpu)] if job.gpu is not None else []

@@ -1,0 +1,138 @@
+"""A training run's folder: the exact net and solver, Caffe's log, CSVs, snapshots, run.json."""
+
+import csv
+import hashlib
+import json
+import platform
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
+
+from mindpics.atomic import atomic_write
+from mindpics.models import write_message
+
+_SNAPSHOT = re.compile(r"_iter_(\d+)\.solverstate$")
+
+
+class RunFolder:
+    """Paths and files of one run under `path`; every file is written whole or not at all."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.log = self.path / "caffe.log"
+        self.net = self.path / "net.prototxt"
+        self.solver = self.path / "solver.prototxt"
+        self.snapshots = self.path / "snapshots"
+
+    def prepare(self, net, solver):
+        """Write the net and the solver that will run; return the solver as it was written."""
+        self.snapshots.mkdir(parents=True, exist_ok=True)
+        own = caffe_pb2.SolverParameter()
+        own.CopyFrom(solver)
+        own.net = str(self.net)
+        own.snapshot_prefix = str(self.snapshots / "net")
+        write_message(net, self.net)
+        write_message(own, self.solver)
+        return own
+
+    def newest_snapshot(self):
+        """Return (solverstate, caffemodel, passed over) of the newest whole snapshot; (None, None, [...]).
+
+        A killed run may leave half a file: each is parsed before it is believed.
+        """
+        found = []
+        for state in self.snapshots.glob("*.solverstate"):
+            if match := _SNAPSHOT.search(state.name):
+                found.append((int(match.group(1)), state))
+        passed_over = []
+        for _, state in sorted(found, reverse=True):
+            model = state.with_suffix(".caffemodel")
+            if _parses(state, caffe_pb2.SolverState) and _parses(model, caffe_pb2.NetParameter):
+                return state, model, passed_over
+            passed_over.append(state)
+        return None, None, passed_over
+
+    def finish(self, caffemodel):
+        """Give the last snapshot the name that later stages wait for; return it."""
+        final = self.path / "final.caffemodel"
+        with atomic_write(final, "wb") as stream:
+            stream.write(caffemodel.read_bytes())
+        return final
+
+    def write_csv(self, name, rows):
+        """Write dicts as NAME.csv; columns are the union of keys, in order of appearance."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        with atomic_write(self.path / f"{name}.csv") as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def read_csv(self, name, up_to):
+        """Return NAME.csv's rows with ``iteration <= up_to``, numbers as numbers; [] without the file."""
+        path = self.path / f"{name}.csv"
+        if not path.is_file():
+            return []
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+        for row in rows:
+            row["iteration"] = int(row["iteration"])
+        return [row for row in rows if row["iteration"] <= up_to]
+
+    def write_run(self, **facts):
+        """Write run.json: `facts` and what ran them."""
+        with atomic_write(self.path / "run.json") as stream:
+            json.dump(facts | environment(), stream, indent=1)
+            stream.write("\n")
+
+
+def write_job(job, command):
+    """Write the main job's run.json: what was asked, on what data, with which versions."""
+    facts = {
+        "command": command,
+        "scale": job.setting.name,
+        "setting": {key: str(value) for key, value in vars(job.setting).items()},
+        "data": job.posts or "stand-in: emoji artwork, selected by the 110 words",
+        "weights": job.weights or "stand-in: pretrained on Open Clip Art categories",
+        "gpu": job.gpu,
+        "seed": job.seed,
+        "split": job.split,
+        "selection": _sha256_or_none(Path(job.mindpics) / "mindpics.csv"),
+        "table3": _sha256_or_none(Path(job.mindpics) / "table3.csv"),
+    }
+    with atomic_write(Path(job.root) / "run.json") as stream:
+        json.dump(facts | environment(), stream, indent=1)
+        stream.write("\n")
+
+
+def _sha256_or_none(path):
+    return sha256(path) if path.is_file() else None
+
+
+def environment():
+    """Return versions of what a result depends on."""
+    names = ("numpy", "lmdb", "opencv-python", "scikit-learn", "protobuf", "caffe")
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed by pip"
+    return {"python": sys.version.split()[0], "machine": platform.platform(), "versions": versions}
+
+
+def sha256(path):
+    """Return the SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _parses(path, message):
+    try:
+        message.FromString(path.read_bytes())
+    except (OSError, DecodeError):
+        return False
+    return True

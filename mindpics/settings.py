@@ -1,0 +1,96 @@
+"""The two sizes at which the main job runs: the paper's, and one for two cores.
+
+The mini nets are the same functions with other numbers.
+"""
+
+from dataclasses import dataclass, replace
+
+from mindpics import alexnet, resnet50
+from mindpics.solvers import SCHEDULES, Schedule
+
+NETS = (alexnet.NAME, resnet50.NAME)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Numbers of one scale; dicts are keyed by net, schedules by (net, init).
+
+    Attributes
+    ----------
+    size : int
+        Side in pixels to which pictures are warped.
+    per_word, per_pole : int or None
+        At most so many pictures a word, a pole.
+    crop, width, batch : dict
+    test_batch : int
+    schedules : dict
+        (net, "scratch" | "finetune" | "pretrain") -> Schedule.
+    seconds : dict
+        (net, init) -> roughly what training takes, for the time left.
+    fraction : float or None
+        BatchNorm's ``moving_average_fraction``.
+    normalization : {"VALID", "BATCH_SIZE"}
+    """
+
+    name: str
+    size: int
+    per_word: int | None
+    per_pole: int | None
+    crop: dict
+    width: dict
+    batch: dict
+    test_batch: int
+    schedules: dict
+    seconds: dict
+    fraction: float | None = None
+    normalization: str = "VALID"
+
+    def with_crop(self, net, crop):
+        """Return the same setting with another crop for one net."""
+        return replace(self, crop=self.crop | {net: crop})
+
+
+PAPER = Setting(
+    name="paper",
+    size=256,  # section 4
+    per_word=1100,  # section 3.1
+    per_pole=None,
+    crop={"alexnet": alexnet.CROP, "resnet50": resnet50.CROP},
+    width={"alexnet": 1.0, "resnet50": 1.0},
+    batch={"alexnet": 128, "resnet50": 32},  # section 4
+    test_batch=40,  # 24,200 and 4,840 are whole multiples: a test pass sees each picture once
+    schedules={(net, init): SCHEDULES[init] for net in NETS for init in SCHEDULES}
+    | {(net, "pretrain"): SCHEDULES["scratch"] for net in NETS},
+    # 47,266 iterations of AlexNet and 189,063 of ResNet-50 at 0.1 and 0.25 s on one GPU
+    seconds={("alexnet", "scratch"): 6800, ("alexnet", "finetune"): 4700, ("resnet50", "finetune"): 47000,
+             ("alexnet", "pretrain"): 600, ("resnet50", "pretrain"): 6000},  # fmt: skip
+)
+
+# Chosen on two cores: the whole of Table 3 in about twenty minutes. A 99-pixel crop is the
+# smallest at which a narrow AlexNet still starts; 112 keeps the paper's ratio of picture to crop.
+MINI = Setting(
+    name="mini",
+    size=112,
+    per_word=1100,
+    per_pole=300,
+    crop={"alexnet": 99, "resnet50": 99},
+    width={"alexnet": 0.25, "resnet50": 0.25},
+    batch={"alexnet": 64, "resnet50": 32},
+    test_batch=40,
+    schedules={
+        ("alexnet", "pretrain"): Schedule(10, 8, 0.01),
+        ("resnet50", "pretrain"): Schedule(5, 4, 0.05),
+        ("alexnet", "scratch"): Schedule(26, 20, 0.01),
+        ("alexnet", "finetune"): Schedule(20, 16, 0.001),
+        ("resnet50", "finetune"): Schedule(10, 8, 0.001),
+    },
+    seconds={
+        ("alexnet", "pretrain"): 200,
+        ("resnet50", "pretrain"): 300,
+        ("alexnet", "scratch"): 200,
+        ("alexnet", "finetune"): 200,
+        ("resnet50", "finetune"): 200,
+    },
+    fraction=0.95,
+)
+SETTINGS = {setting.name: setting for setting in (PAPER, MINI)}

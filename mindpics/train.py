@@ -1,0 +1,290 @@
+"""Run a Caffe solver: weights in, steps, log, snapshots, history out."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import caffe
+import numpy as np
+from caffe.proto import caffe_pb2
+from tqdm import tqdm
+
+from mindpics import preflight
+from mindpics import weights as weight_files
+from mindpics.caffe_log import caffe_log, log_line, read_test_passes
+from mindpics.models import read_message
+from mindpics.run_folder import RunFolder, sha256
+from mindpics.watch import StuckHeads, check_losses
+
+
+@dataclass
+class History:
+    """What a run did.
+
+    Attributes
+    ----------
+    train : list of dict
+        One row an iteration: iteration, lr and every loss blob of the net.
+    test : list of dict
+        One row a test pass: iteration and Caffe's averages over its batches.
+    iteration : int
+        Where it ended.
+    caffemodel : Path or None
+        The last snapshot.
+    interrupted : bool
+        Ended by Ctrl-C or SIGTERM, with a snapshot; ``resume=True`` goes on from there.
+    """
+
+    train: list = field(default_factory=list)
+    test: list = field(default_factory=list)
+    iteration: int = 0
+    caffemodel: Path | None = None
+    interrupted: bool = False
+
+
+def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False, seed=None, patience=None,
+          allow_python_layers=False, progress=True):  # fmt: skip
+    """Train by a solver prototxt, in the folder `out`.
+
+    Parameters
+    ----------
+    solver : path or SolverParameter
+        Its net may have any Data layers; paths in it are relative to the working directory, as in Caffe.
+    out : path
+        Gets net.prototxt, solver.prototxt, caffe.log, train.csv, test.csv, snapshots/, run.json.
+    weights : path, optional
+        caffemodel whose layers are copied by name, as ``caffe train --weights`` does.
+    gpu : int, optional
+        Device; CPU without it.
+    iterations : int, optional
+        Instead of the solver's max_iter.
+    resume : bool
+        Go on from the newest whole snapshot in `out`, or start if there is none.
+    seed : int, optional
+        Instead of the solver's random_seed.
+    patience : int, optional
+        Iterations a head may stay at its guessing loss; 0 for ever; by default the
+        larger of 1,000 and a quarter of the run.
+    allow_python_layers : bool
+        Let the net import Python layers from outside ``mindpics.layers``.
+    progress : bool
+        Show a bar on the terminal.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        For input that Caffe would abort on.
+    mindpics.watch.DivergedError
+        When a loss is not finite, is clipped at 87.33, or a head is stuck.
+    """
+    folder = RunFolder(out)
+    message, net = _read_solver(solver, iterations, seed)
+    preflight.check_net(net, allow_python_layers)
+    state, model, passed_over = folder.newest_snapshot() if resume else (None, None, [])
+    message = folder.prepare(net, message)
+    _set_device(gpu, message)
+    if not resume:
+        folder.log.unlink(missing_ok=True)  # a fresh run: one log, one run
+    started = time.time()
+    with caffe_log(folder.log) as terminal:
+        for path in passed_over:
+            print(f"passed over {path}: not a whole snapshot", file=terminal)
+        run = _Run(folder, message, terminal if progress else None, patience)
+        run.start(weights, state, model)
+        history = run.train()
+    run.finish()
+    folder.write_run(
+        command=sys.argv,
+        solver=str(solver) if isinstance(solver, (str, os.PathLike)) else "given as a message",
+        weights=None if weights is None else {"path": str(weights), "sha256": sha256(weights)},
+        weights_fit=run.fit,
+        gpu=gpu,
+        random_seed=message.random_seed,
+        resumed_from=None if state is None else str(state),
+        iterations=history.iteration,
+        max_iter=message.max_iter,
+        interrupted=history.interrupted,
+        seconds=round(time.time() - started, 1),
+        caffemodel=str(history.caffemodel),
+        caffemodel_sha256=sha256(history.caffemodel),
+        last_test=history.test[-1] if history.test else None,
+    )
+    return history
+
+
+class _Run:
+    """One solver from its first iteration of this process to its last."""
+
+    def __init__(self, folder, message, terminal, patience):
+        self.folder = folder
+        self.message = message
+        self.terminal = terminal
+        self.log_offset = folder.log.stat().st_size
+        self.solver = caffe.get_solver(str(folder.solver))
+        if patience is None:
+            patience = max(1000, message.max_iter // 4)
+        self.stuck = StuckHeads(patience) if patience else None
+        self.losses = [name for name in self.solver.net.outputs if name.startswith("loss")]
+        self.history = History()
+        self.fit = None
+        self.last_test = []
+
+    def start(self, weights, state, model):
+        """Copy weights, or restore a snapshot and the CSV rows up to it."""
+        if state is not None:
+            weight_files.fit(self.solver.net, model)
+            self.solver.restore(str(state))
+            self.history.train = self.folder.read_csv("train", self.solver.iter)
+            self.history.test = self.folder.read_csv("test", self.solver.iter)
+            self.say(f"resuming at iteration {self.solver.iter} from {state}")
+        elif weights is not None:
+            self.fit = str(weight_files.fit(self.solver.net, weights))
+            self.solver.net.copy_from(str(weights))
+            for net in self.solver.test_nets:
+                net.copy_from(str(weights))
+            self.say(f"{weights}: {self.fit}")
+        log_line(f"Solving {self.solver.net.name if hasattr(self.solver.net, 'name') else self.folder.path}")
+
+    def train(self):
+        with _interruptible() as interrupted, self.bar() as bar:
+            while self.solver.iter < self.message.max_iter and not interrupted:
+                self.step()
+                bar.update()
+                if self.solver.iter % self.message.display == 0:
+                    bar.set_postfix_str(self.status(), refresh=False)
+                if self.solver.iter % max(1, self.message.snapshot) == 0:
+                    self.write_csvs()
+            self.history.interrupted = bool(interrupted)
+        if not self.history.interrupted:
+            self.last_test = self.test()
+        self.history.iteration = self.solver.iter
+        self.solver.snapshot()
+        self.history.caffemodel = self.folder.newest_snapshot()[1]
+        if not self.history.interrupted:
+            self.history.caffemodel = self.folder.finish(self.history.caffemodel)
+        return self.history
+
+    def step(self):
+        iteration = self.solver.iter
+        self.solver.step(1)
+        blobs = self.solver.net.blobs
+        losses = {name: float(blobs[name].data) for name in self.losses}
+        check_losses(iteration, losses)
+        if self.stuck:
+            self.stuck.update(iteration, blobs)
+        self.history.train.append({"iteration": iteration, "lr": self.rate(iteration)} | losses)
+
+    def rate(self, iteration):
+        """The learning rate of Caffe's "step" policy; nan for others (Caffe's log has them)."""
+        if self.message.lr_policy == "fixed":
+            return self.message.base_lr
+        if self.message.lr_policy != "step":
+            return float("nan")
+        return self.message.base_lr * self.message.gamma ** (iteration // self.message.stepsize)
+
+    def test(self):
+        """Test once more at the end, as ``caffe train`` does and pycaffe's step() does not."""
+        rows = []
+        for index, net in enumerate(self.solver.test_nets):
+            net.share_with(self.solver.net)
+            passes = [{name: float(top) for name, top in net.forward().items()}
+                      for _ in range(self.message.test_iter[index])]  # fmt: skip
+            means = {name: float(np.mean([p[name] for p in passes])) for name in passes[0]}
+            rows.append({"iteration": self.solver.iter} | means)
+        return rows
+
+    def finish(self):
+        """Read the rest of the log, now that it is whole, and write the CSVs for good."""
+        self.read_tests(whole=True)
+        self.history.test += self.last_test
+        self.write_csvs()
+
+    def status(self):
+        """Loss of each head, and the last test's accuracies, for the bar."""
+        self.read_tests()
+        recent = self.history.train[-self.message.display :]
+        parts = [f"{name} {np.mean([row[name] for row in recent]):.3f}" for name in self.losses]
+        if self.history.test:
+            accuracies = [v for k, v in self.history.test[-1].items() if k.startswith("accuracy")]
+            if accuracies:
+                parts.append(f"test accuracy {100 * np.mean(accuracies):.1f}%")
+        return " ".join(parts)
+
+    def read_tests(self, whole=False):
+        passes, self.log_offset = read_test_passes(self.folder.log, self.log_offset, whole)
+        self.history.test += [{"iteration": iteration} | outputs for iteration, outputs in passes]
+
+    def write_csvs(self):
+        self.folder.write_csv("train", self.history.train)
+        self.folder.write_csv("test", self.history.test)
+
+    def bar(self):
+        # A file gets a line every ten seconds instead of a bar that redraws itself.
+        live = self.terminal is not None and self.terminal.isatty()
+        return tqdm(
+            total=self.message.max_iter, initial=self.solver.iter, desc=self.folder.path.name, unit="it",
+            file=self.terminal, disable=self.terminal is None, mininterval=0.5 if live else 10,
+            dynamic_ncols=live,
+        )  # fmt: skip
+
+    def say(self, text):
+        if self.terminal is not None:
+            print(text, file=self.terminal)
+
+
+def _read_solver(solver, iterations, seed):
+    """Return (SolverParameter, NetParameter) with the caller's changes in."""
+    message = caffe_pb2.SolverParameter()
+    if isinstance(solver, caffe_pb2.SolverParameter):
+        message.CopyFrom(solver)
+    else:
+        read_message(solver, message)
+    if not message.net:
+        raise ValueError(f"{solver}: a solver with net: \"...train_val.prototxt\" is wanted")
+    if not Path(message.net).is_file():
+        raise ValueError(f"{solver}: its net {message.net} is not there (paths are relative to {Path.cwd()})")
+    net = read_message(message.net, caffe_pb2.NetParameter())
+    if iterations is not None:
+        message.max_iter = iterations
+    if seed is not None:
+        message.random_seed = seed
+    message.display = message.display or 20
+    return message, net
+
+
+def _set_device(gpu, message):
+    if gpu is None:
+        caffe.set_mode_cpu()
+        message.solver_mode = caffe_pb2.SolverParameter.CPU
+        return
+    probe = f"import caffe; caffe.set_device({gpu}); caffe.set_mode_gpu()"
+    if subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False).returncode:
+        raise ValueError(f"--gpu {gpu}: this Caffe was built without CUDA, or there is no such device")
+    caffe.set_device(gpu)
+    caffe.set_mode_gpu()
+
+
+@contextmanager
+def _interruptible():
+    """Yield a list that fills on Ctrl-C or SIGTERM; the iteration in progress is finished first."""
+    signals = []
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, lambda got, _frame: signals.append(got))
+    except ValueError:
+        pass  # not the main thread: signals belong to someone else
+    try:
+        yield signals
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,77 @@
+"""Name a training that goes nowhere, before its hours are spent."""
+
+import math
+
+import numpy as np
+
+from mindpics.trait_loss import own_poles, trait_loss
+from mindpics.traits import TRAITS
+
+# -log(FLT_MIN): Softmax gave the true class a zero, and Caffe clipped it.
+CLIPPED_LOSS = 87.33
+# A head no better than this (nats a picture) than always guessing has learned nothing.
+STUCK_MARGIN = 0.005
+
+
+class DivergedError(RuntimeError):
+    """Training has diverged or is stuck; the message says which head, and what to try."""
+
+
+def check_losses(iteration, losses):
+    """Raise DivergedError for a loss (``{blob: value}``) that is not finite or is clipped at 87.33."""
+    for name, loss in losses.items():
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"iteration {iteration}: {name} is {loss}; lower base_lr, or start from smaller weights"
+            )
+        if loss >= CLIPPED_LOSS - 0.01:
+            raise DivergedError(
+                f"iteration {iteration}: {name} is {loss:.2f}, that is -log(FLT_MIN): the net is certain "
+                "and wrong; lower base_lr"
+            )
+
+
+class StuckHeads:
+    """Watch trait heads over windows of `patience` iterations.
+
+    A dead AlexNet gives every picture the same answer, and its loss stays at that of
+    guessing: 0.693 when the poles are balanced.
+    """
+
+    def __init__(self, patience):
+        self.patience = patience
+        self._start()
+
+    def _start(self):
+        self.iterations = 0
+        self.loss = np.zeros(len(TRAITS))
+        self.poles = np.zeros((len(TRAITS), 2))
+
+    def update(self, iteration, blobs):
+        """Take the blobs of one iteration (``score_O`` .. and ``label``); raise DivergedError when stuck."""
+        labels = np.array(blobs["label"].data).reshape(-1)
+        heads = [index for index, trait in enumerate(TRAITS) if f"score_{trait}" in blobs]
+        for head in heads:
+            own, poles = own_poles(labels, head)
+            scores = blobs[f"score_{TRAITS[head]}"].data.reshape(-1, 2)
+            self.loss[head] += trait_loss(scores, labels, head, "BATCH_SIZE")[0] * len(labels)
+            self.poles[head] += np.bincount(poles[own], minlength=2)
+        self.iterations += 1
+        if self.iterations == self.patience:
+            self._judge(iteration, heads)
+            self._start()
+
+    def _judge(self, iteration, heads):
+        for head in heads:
+            n = self.poles[head].sum()
+            if not n or not self.poles[head].all():
+                continue
+            shares = self.poles[head] / n
+            guessing = -(shares * np.log(shares)).sum()
+            mean = self.loss[head] / n
+            if mean > guessing - STUCK_MARGIN:
+                raise DivergedError(
+                    f"iteration {iteration}: head {TRAITS[head]} is stuck at {mean:.3f}, no better over "
+                    f"{self.patience} iterations than always guessing ({guessing:.3f}); try another "
+                    "random_seed, normalization VALID, a larger crop, or --patience 0 to wait"
+                )

@@ -1,0 +1,102 @@
+"""Look at a caffemodel before Caffe does: which layers take its weights, which do not."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
+
+# BVLC/caffe, models/NAME/readme.md
+KNOWN_SHA1 = {
+    "9116a64c0fbe4459d18f4bb6b56d647b63920377": "bvlc_alexnet",
+    "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46": "bvlc_reference_caffenet",
+}
+
+
+@dataclass
+class Fit:
+    """How a caffemodel fits a net, by layer name."""
+
+    taken: list = field(default_factory=list)
+    not_in_net: list = field(default_factory=list)
+    not_in_weights: list = field(default_factory=list)
+
+    def __str__(self):
+        return (
+            f"{len(self.taken)} layers take weights; left at their fillers: "
+            f"{', '.join(self.not_in_weights) or 'none'}; in the file only: {', '.join(self.not_in_net) or 'none'}"
+        )
+
+
+def read_caffemodel(path):
+    """Return the NetParameter of a binary caffemodel.
+
+    Raises
+    ------
+    ValueError
+        When the file is not one, or an old one (V1LayerParameter) that Caffe's
+        upgrade_net_proto_binary must bring up to date first.
+    """
+    net = caffe_pb2.NetParameter()
+    try:
+        net.ParseFromString(Path(path).read_bytes())
+    except DecodeError as error:
+        raise ValueError(f"{path}: not a caffemodel ({error})") from None
+    if net.layers and not net.layer:
+        raise ValueError(f"{path}: an old caffemodel (V1 layers); run upgrade_net_proto_binary on it first")
+    if not any(layer.blobs for layer in net.layer):
+        raise ValueError(f"{path}: a net without weights; a .caffemodel is wanted")
+    return net
+
+
+def fit(net, path):
+    """Compare a caffe.Net with a caffemodel by layer name, as Caffe copies.
+
+    Raises
+    ------
+    ValueError
+        Where Caffe would abort: a layer of the same name with blobs of another shape.
+    """
+    stored = {layer.name: layer for layer in read_caffemodel(path).layer if layer.blobs}
+    result = Fit()
+    for name, blobs in net.params.items():
+        if name not in stored:
+            result.not_in_weights.append(name)
+            continue
+        wanted = [tuple(blob.data.shape) for blob in blobs]
+        found = [_shape(blob) for blob in stored[name].blobs]
+        if [_squeezed(s) for s in wanted] != [_squeezed(s) for s in found]:
+            raise ValueError(f"{path}: layer {name} has blobs {found}, the net wants {wanted}")
+        result.taken.append(name)
+    result.not_in_net = [name for name in stored if name not in net.params]
+    if not result.taken:
+        raise ValueError(
+            f"{path}: none of its layers ({', '.join(list(stored)[:5])} ...) is in the net "
+            f"({', '.join(list(net.params)[:5])} ...)"
+        )
+    return result
+
+
+def describe(path, expected=None):
+    """Return "bvlc_alexnet" for a published file, else a line that says it is not the `expected` one."""
+    digest = hashlib.sha1(Path(path).read_bytes()).hexdigest()
+    name = KNOWN_SHA1.get(digest)
+    if name is None and expected is not None:
+        wanted = next(sha for sha, known in KNOWN_SHA1.items() if known == expected)
+        return f"NOT the published {expected}: SHA-1 {digest}, published {wanted}"
+    return name or f"SHA-1 {digest}"
+
+
+def _shape(blob):
+    if blob.HasField("shape"):
+        return tuple(blob.shape.dim)
+    return (blob.num, blob.channels, blob.height, blob.width)
+
+
+def _squeezed(shape):
+    """Drop leading ones: old files store [1,1,M,N] for an InnerProduct's [M,N], and Caffe takes it."""
+    shape = tuple(shape)
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape

@@ -1,0 +1,60 @@
+"""Shared: a small set of generated pictures in LMDBs, and a small all-in-one net that learns it."""
+
+import lmdb
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+
+from mindpics.models import write_message
+from mindpics.nets import Data, deploy, train_val
+from mindpics.solvers import Schedule, solver
+
+SIZE, CROP = 36, 32
+
+
+def picture(label, rng):
+    """A 36x36 BGR picture: a trait's own colour, and stripes that run one way for low, the other for high."""
+    trait, pole = divmod(label, 2)
+    grid = np.arange(SIZE) // 4 % 2
+    stripes = np.broadcast_to(grid[:, None] if pole else grid[None, :], (SIZE, SIZE))
+    colour = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]][trait])
+    noisy = stripes[None] * colour[:, None, None] * 0.6 + rng.normal(60, 20, (3, SIZE, SIZE))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def write_lmdb(path, n, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % 10)
+    with lmdb.open(str(path), map_size=1 << 28) as env, env.begin(write=True) as transaction:
+        for index, label in enumerate(labels):
+            datum = caffe_pb2.Datum(channels=3, height=SIZE, width=SIZE, label=int(label))
+            datum.data = picture(int(label), rng).tobytes()
+            transaction.put(f"{index:08d}_p{index}".encode(), datum.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder with train_lmdb (400 pictures), test_lmdb (200) and mean.binaryproto."""
+    folder = tmp_path_factory.mktemp("pictures")
+    write_lmdb(folder / "train_lmdb", 400, 1)
+    write_lmdb(folder / "test_lmdb", 200, 2)
+    mean = caffe_pb2.BlobProto()
+    mean.shape.dim.extend([1, 3, SIZE, SIZE])
+    mean.data.extend(np.full(3 * SIZE * SIZE, 100.0))
+    (folder / "mean.binaryproto").write_bytes(mean.SerializeToString())
+    return folder
+
+
+@pytest.fixture
+def small_job(pictures, tmp_path):
+    """(solver path, deploy path): a narrow all-in-one ResNet-50 on `pictures`, 120 iterations."""
+    data = Data(*(str(pictures / f) for f in ("train_lmdb", "test_lmdb", "mean.binaryproto")), 20, 40, CROP)
+    small = {"width": 0.0625, "fraction": 0.9}
+    write_message(train_val("resnet50", data, **small), tmp_path / "train_val.prototxt")
+    write_message(deploy("resnet50", crop=CROP, **small), tmp_path / "deploy.prototxt")
+    message = solver(
+        str(tmp_path / "train_val.prototxt"), Schedule(6, 5, 0.01), train=400, batch=20, test=200, test_batch=40,
+        prefix=str(tmp_path / "net"), seed=1, snapshots=3, tests=4,
+    )  # fmt: skip
+    write_message(message, tmp_path / "solver.prototxt")
+    return tmp_path / "solver.prototxt", tmp_path / "deploy.prototxt"
