@@ -1,0 +1,122 @@
+"""patches/11 and 12: Python layers, the log, and how a pycaffe process ends."""
+
+import subprocess
+import sys
+
+import caffe
+import numpy as np
+import pytest
+from caffe_nets import make_net
+
+NET = """
+layer {{ name: "data" type: "Input" top: "a" top: "b"
+  input_param {{ shape {{ dim: 2 dim: 3 }} shape {{ dim: 2 dim: 3 }} }} }}
+layer {{ name: "layer" type: "Python" bottom: "a" bottom: "b" top: "sum" propagate_down: true propagate_down: false
+  loss_weight: 1 python_param {{ module: "{module}" layer: "{layer}" param_str: "7" }} }}
+"""
+
+
+class Sum(caffe.Layer):
+    """Adds its bottoms, each taken by iteration."""
+
+    def setup(self, bottom, top):
+        self.shapes = [tuple(blob.shape) for blob in bottom]
+        self.addend = int(self.param_str)
+
+    def reshape(self, bottom, top):
+        for blob in top:
+            blob.reshape(*bottom[0].shape)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = sum(blob.data for blob in bottom) + self.addend
+
+    def backward(self, top, propagate_down, bottom):
+        for propagate, blob in zip(propagate_down, bottom, strict=True):
+            blob.diff[...] = top[0].diff if propagate else -1
+
+
+class Fails(Sum):
+    """Fails where its param_str says nothing of it: in forward."""
+
+    def forward(self, bottom, top):
+        raise ValueError("no such trait")
+
+
+def test_blobs_by_iteration(tmp_path):
+    net = make_net(tmp_path, "force_backward: true" + NET.format(module=__name__, layer="Sum"), caffe.TRAIN)
+    net.blobs["a"].data[...] = [[1, 2, 3], [4, 5, 6]]
+    net.blobs["b"].data[...] = 10
+    assert net.forward()["sum"].tolist() == [[18, 19, 20], [21, 22, 23]]
+    net.blobs["b"].diff[...] = 5
+    net.backward()
+    np.testing.assert_array_equal(net.blobs["a"].diff, 1)
+    np.testing.assert_array_equal(net.blobs["b"].diff, -1)
+
+
+def test_blobs_outlive_the_iteration(tmp_path):
+    net = make_net(tmp_path, NET.format(module=__name__, layer="Sum"))
+    kept = list(net._blobs)
+    net.blobs["a"].data[...] = 4
+    assert kept[0].data.sum() == 24
+
+
+@pytest.mark.parametrize(
+    ("module", "layer", "error"),
+    [("no_such_module", "Sum", ModuleNotFoundError), (__name__, "NoSuchLayer", AttributeError)],
+)
+def test_missing_layer_is_named(tmp_path, module, layer, error):
+    with pytest.raises(error, match="no_such_module|NoSuchLayer"):
+        make_net(tmp_path, NET.format(module=module, layer=layer))
+
+
+def test_error_in_forward_reaches_the_caller(tmp_path):
+    net = make_net(tmp_path, NET.format(module=__name__, layer="Fails"))
+    with pytest.raises(ValueError, match="no such trait"):
+        net.forward()
+
+
+def run(script, **options):
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, **options)
+
+
+def test_process_ends_well(tmp_path):
+    """Nets with Python layers, solver callbacks and log alive at the end, and not one "double free"."""
+    (tmp_path / "net.prototxt").write_text(NET.format(module="layers", layer="Sum"))
+    (tmp_path / "layers.py").write_text(
+        "import caffe\nclass Sum(caffe.Layer):\n"
+        "    def setup(self, bottom, top): pass\n"
+        "    def reshape(self, bottom, top): top[0].reshape(2, 3)\n"
+        "    def forward(self, bottom, top): top[0].data[...] = [blob.data for blob in bottom][0]\n"
+    )
+    done = run(
+        "import caffe; caffe.init_log(1); net = caffe.Net('net.prototxt', caffe.TEST); net.forward()\n"
+        "net.after_forward(lambda layer: None); layer = net.layers[1]; blob = net.blobs['sum'].data",
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_init_log_sets_the_level():
+    done = run("import caffe; caffe.init_log(); caffe.log('one'); caffe.init_log(1); caffe.log('two')")
+    assert done.stderr.startswith("I")
+    assert done.stderr.endswith("] one\n")
+
+
+def test_timer():
+    timer = caffe.Timer()
+    timer.start()
+    sum(range(100_000))
+    timer.stop()
+    assert 0 < timer.ms < 10_000
+    assert caffe.has_nccl() is False
+
+
+def test_files_over_half_a_gigabyte(tmp_path):
+    """patches/13, with a net whose name is 600 MB of zeros (a hole in the file)."""
+    size = 600_000_000
+    varint = bytes([size >> shift & 127 | 128 for shift in (0, 7, 14, 21)] + [size >> 28])
+    with (tmp_path / "large.caffemodel").open("wb") as stream:
+        stream.write(b"\x0a" + varint)
+        stream.truncate(size + 6)
+    net = make_net(tmp_path, NET.format(module=__name__, layer="Sum"))
+    net.copy_from(str(tmp_path / "large.caffemodel"))

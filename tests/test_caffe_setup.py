@@ -1,0 +1,110 @@
+"""tools/setup and tools/caffe: what they say when something is missing, and that a second run is quick."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PATCHES = sorted((ROOT / "tools/caffe/patches").glob("*.patch"))
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """What tools/setup needs, in a folder of its own, without a .venv."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "tools", copy / "tools")
+    shutil.copy(ROOT / "setup.py", copy)
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
+
+
+def setup(folder, *args, **environment):
+    return subprocess.run([folder / "tools/setup", *args], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **environment})
+
+
+def fake_python(folder, version):
+    """A program that answers as a Python of another version does."""
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit 0\nexit 1\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_second_run_does_nothing():
+    started = time.monotonic()
+    done = setup(ROOT)
+    assert (done.returncode, done.stderr) == (0, "tools/setup: nothing to do, .venv is up to date\n")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("python", "line"),
+    [("no-such-python", "no Python at no-such-python"), ("3.10.4", "is Python 3.10.4; needed is Python 3.11 to 3.13")],
+)
+def test_wrong_python_is_named(checkout, python, line):
+    if python[0] == "3":
+        python = fake_python(checkout, python)
+    done = setup(checkout, PYTHON=python)
+    assert done.returncode == 1
+    assert line in done.stderr.splitlines()[-1]
+
+
+def test_registry_out_of_reach_is_one_line(checkout):
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "",
+               "PIP_RETRIES": "0", "PIP_CONFIG_FILE": "/dev/null"}
+    done = setup(checkout, **nowhere)
+    assert done.returncode == 1
+    assert "is the package registry in reach?" in done.stderr.splitlines()[-1]
+
+
+def test_help_and_unknown_argument():
+    assert "tools/setup" in setup(ROOT, "--help").stdout
+    assert setup(ROOT, "--help").returncode == 0
+    assert setup(ROOT, "--fast").returncode != 0
+
+
+def test_cached_wheel_is_used_again():
+    """A second environment takes seconds: the wheel is found by the hash of all that made it."""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, ROOT / "tools/caffe/build"], check=True, capture_output=True, text=True)
+    assert re.fullmatch(r".*/caffe-1\.0\.0\+mindpics\.[0-9a-f]{12}-cp3\d+-cp3\d+-linux_\w+\.whl\n", done.stdout)
+    assert Path(done.stdout.strip()).is_file()
+    assert time.monotonic() - started < 10
+
+
+def test_python_without_boost_is_named(monkeypatch):
+    loader = SourceFileLoader("caffe_build", str(ROOT / "tools/caffe/build"))
+    build = module_from_spec(spec_from_loader("caffe_build", loader))
+    loader.exec_module(build)
+    build.check_boost()
+    monkeypatch.setattr(build, "PYTHON", "399")
+    with pytest.raises(SystemExit, match="no libboost_python399 on this machine"):
+        build.check_boost()
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda path: path.name)
+def test_patch_gives_its_reason(patch):
+    reason = patch.read_text(encoding="latin1").split("\n--- ")[0]
+    assert len(reason.split()) >= 15
+
+
+def test_sdist_is_pinned_by_hash():
+    pins = (ROOT / "tools/caffe/requirements.txt").read_text().splitlines()
+    assert [re.sub("[0-9a-f]{64}$", "HASH", pin) for pin in pins if not pin.startswith("#")] == \
+        ["brocolli-caffe==9.0.2 --hash=sha256:HASH"]
+
+
+def test_every_locked_package_has_hashes():
+    lock = (ROOT / "tools/requirements.lock").read_text()
+    entries = re.split(r"\n(?=[a-z])", lock.strip())
+    assert entries
+    assert not [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
