@@ -1,0 +1,148 @@
+"""Logistic regression over users: our joint solver, scikit-learn's by switch, and the choice of C.
+
+Paper section 3.1: one logistic regression a modality, C from [0.1, 1, 10, 100] on
+the validation pins. Its scikit-learn (0.18) made that one-vs-rest with liblinear:
+penalised intercept, probabilities the sigmoid of each class renormalised to sum 1.
+"""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from tqdm import tqdm
+
+from pinterest_id.logistic import Design, fit_one_vs_rest
+from pinterest_id.models import log_probabilities
+
+C_GRID = (0.1, 1.0, 10.0, 100.0)  # section 3.1
+KINDS = ("joint", "liblinear", "multinomial")
+
+
+class JointLogisticRegression(ClassifierMixin, BaseEstimator):
+    """One-vs-rest L2 logistic regression with liblinear's optimum, all classes solved at once.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse strength of the penalty.
+    fit_intercept : bool, default=True
+        The intercept is penalised like a weight, as in liblinear.
+    tol : float, default=1e-3
+        Largest distance of each class's weights from the optimum, relative to their norm; it is
+        proved, not estimated (see `pinterest_id.logistic`).
+    max_iter : int, default=100
+        Newton steps at most.
+    warm_start : bool, default=False
+        Start from the weights of the last fit.
+    verbose : int, default=0
+        Show the number of solved classes, with rate and time left.
+
+    Attributes
+    ----------
+    classes_ : array, shape [K]
+    coef_ : float array, shape [K, D] ([1, D] for two classes)
+    intercept_ : float array, shape [K] ([1] for two classes)
+    n_iter_ : int
+        Newton steps taken.
+    n_columns_ : int
+        Columns multiplied with X or its transpose, the work done.
+
+    Notes
+    -----
+    X is dense or CSR; products are float32 if X is float32, else float64.
+    """
+
+    def __init__(self, C=1.0, fit_intercept=True, tol=1e-3, max_iter=100, warm_start=False, verbose=0):
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X, y):
+        """Fit all classes on X ([N, D], dense or sparse) and y ([N])."""
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        for name in ("C", "tol"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
+        start = self._start(X)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            raise ValueError(f"two classes or more are needed, y holds one class only: {self.classes_[0]!r}")
+        if n_classes == 2:  # one problem, of which the second class is the positive one
+            codes, n_classes = 1 - codes, 1
+        design = Design(X, self.fit_intercept)
+        with _ClassBar(n_classes, self.C, self.verbose) as bar:
+            W, self.n_iter_ = fit_one_vs_rest(
+                design, codes, n_classes, self.C, start, self.tol, self.max_iter, bar.show
+            )
+        self.n_columns_ = design.columns
+        self.coef_, self.intercept_ = W[:-1].T.astype(X.dtype), W[-1].astype(X.dtype)
+        return self
+
+    def _start(self, X):
+        if not (self.warm_start and hasattr(self, "coef_")) or self.coef_.shape[1] != X.shape[1]:
+            return None
+        return np.vstack([self.coef_.T, self.intercept_])
+
+    def decision_function(self, X):
+        """Return X w + b: [N, K], or [N] for two classes."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        Z = X @ self.coef_.T + self.intercept_
+        return Z.ravel() if Z.shape[1] == 1 else Z
+
+    def predict_log_proba(self, X):
+        """Return the log of `predict_proba`, [N, K]."""
+        Z = self.decision_function(X)
+        return log_probabilities(np.column_stack([-Z, Z]) if Z.ndim == 1 else Z)
+
+    def predict_proba(self, X):
+        """Return class probabilities, [N, K]: sigmoids renormalised to sum 1."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X):
+        """Return the most likely class of each row, [N]."""
+        Z = self.decision_function(X)
+        best = (Z > 0).astype(int) if Z.ndim == 1 else Z.argmax(axis=1)
+        return self.classes_[best]
+
+
+class _ClassBar:
+    """A progress bar over solved classes; silent when not `verbose`."""
+
+    def __init__(self, n_classes, C, verbose):
+        self.bar = tqdm(total=n_classes, desc=f"C={C:g}", unit="class", disable=not verbose, leave=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def show(self, n_open):
+        self.bar.update(self.bar.total - n_open - self.bar.n)
+
+
+def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):
+    """Return an unfitted classifier: "joint" (ours), "liblinear" or "multinomial" (scikit-learn's).
+
+    scikit-learn dropped `multi_class`; OneVsRestClassifier around liblinear is what it was.
+    """
+    if kind == "joint":
+        return JointLogisticRegression(C=C, tol=tol, warm_start=True, verbose=verbose)
+    if kind == "liblinear":
+        return OneVsRestClassifier(LogisticRegression(solver="liblinear", C=C))
+    if kind == "multinomial":
+        return LogisticRegression(solver="lbfgs", C=C, max_iter=1000, warm_start=True)
+    raise ValueError(f"classifier {kind!r} is none of {', '.join(KINDS)}")

@@ -1,0 +1,90 @@
+"""Fitted linear classifiers as plain arrays: log probabilities, files without pickle."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import log_expit, logsumexp
+from sklearn.linear_model import LogisticRegression
+
+from mindpics.atomic import atomic_write
+
+
+def log_probabilities(decision, kind="one-vs-rest"):
+    """Return the log of class probabilities from decision values, without underflow.
+
+    Parameters
+    ----------
+    decision : float array, shape [N, K]
+    kind : {"one-vs-rest", "multinomial"}
+        Sigmoids renormalised to sum 1 (scikit-learn's one-vs-rest), or a softmax.
+
+    Returns
+    -------
+    float array, shape [N, K]
+    """
+    logs = log_expit(decision) if kind == "one-vs-rest" else np.asarray(decision)
+    return logs - logsumexp(logs, axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A fitted linear classifier as plain arrays, whatever solver made it.
+
+    `classes` [K] of str, `coef` float32 [K, D], `intercept` float32 [K], `kind`
+    "one-vs-rest" or "multinomial", `about` a JSON-able dict.
+    """
+
+    classes: np.ndarray
+    coef: np.ndarray
+    intercept: np.ndarray
+    kind: str
+    about: dict
+
+    def log_proba(self, X):
+        """Return log probabilities of X ([N, D], dense or CSR), float32 [N, K]."""
+        if X.shape[1] != self.coef.shape[1]:
+            raise ValueError(f"the model has {self.coef.shape[1]} features, X has {X.shape[1]}")
+        Z = X.astype(np.float32, copy=False) @ self.coef.T + self.intercept
+        return log_probabilities(Z, self.kind).astype(np.float32)
+
+
+def linear_model(classifier, about=None):
+    """Return the `LinearModel` of a fitted classifier of `make_classifier`."""
+    parts = getattr(classifier, "estimators_", [classifier])
+    coef = np.vstack([part.coef_ for part in parts]).astype(np.float32)
+    intercept = np.concatenate([part.intercept_ for part in parts]).astype(np.float32)
+    kind = "multinomial" if isinstance(classifier, LogisticRegression) else "one-vs-rest"
+    if len(coef) == 1:  # two classes share one decision value, whoever solved it
+        coef, intercept, kind = np.vstack([-coef, coef]), np.concatenate([-intercept, intercept]), "one-vs-rest"
+    return LinearModel(classifier.classes_.astype(str), coef, intercept, kind, about or {})
+
+
+def save_model(path, model):
+    """Write a `LinearModel` as PATH.npz (arrays) and PATH.json (kind and facts); no pickle."""
+    path = Path(path)
+    with atomic_write(path.with_suffix(".npz"), "wb") as stream:
+        np.savez(stream, classes=model.classes, coef=model.coef, intercept=model.intercept)
+    with atomic_write(path.with_suffix(".json")) as stream:
+        json.dump({"kind": model.kind, **model.about}, stream, indent=1)
+
+
+def load_model(path):
+    """Read what `save_model` wrote.
+
+    Raises
+    ------
+    ValueError
+        When the arrays do not belong together.
+    """
+    path = Path(path)
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+        model = LinearModel(
+            arrays["classes"], arrays["coef"], arrays["intercept"], about.pop("kind"), about
+        )
+    sizes = {len(model.classes), len(model.coef), len(model.intercept)}
+    if len(sizes) != 1:
+        raise ValueError(f"{path}: classes, coef and intercept differ in length: {sorted(sizes)}")
+    return model

@@ -1,0 +1,140 @@
+"""Pins: one JSON object a line with id, user, board, image and text.
+
+A pin is a picture and a short text that a user saved on a board (paper, section 3).
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from mindpics.atomic import atomic_write
+
+KEYS = ("id", "user", "board", "image", "text")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One pin; `image` is relative to the pins file, `board` may be None, `extra` holds unknown keys."""
+
+    id: str
+    user: str
+    board: str | None
+    image: str
+    text: str
+    extra: dict = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A pin that cannot take part: its id, where it stood, why."""
+
+    id: str
+    where: str
+    reason: str
+
+
+def read_pins(path, keep_empty_text=False):
+    """Read pins.jsonl.
+
+    Parameters
+    ----------
+    path : str or Path
+    keep_empty_text : bool
+        Keep pins without text (the paper has none: "all the pins contain an image and a text").
+
+    Returns
+    -------
+    pins : list of Pin
+    rejected : list of Rejection
+        Pins without an image or a text; together with `pins` they are all the lines.
+
+    Raises
+    ------
+    ValueError
+        On a line that is no JSON object, lacks a key, or holds the wrong type; on an id seen
+        before; on an image path that leaves the file's folder. It names the file and the line.
+    """
+    path = Path(path)
+    with open(path, encoding="utf-8") as lines:
+        records = [(f"{path}:{number}", _parse(line, f"{path}:{number}")) for number, line in enumerate(lines, 1)]
+    return check_records(records, keep_empty_text)
+
+
+def check_records(records, keep_empty_text=False):
+    """Turn ``(where, dict)`` pairs into pins and rejections; raises as `read_pins` does."""
+    pins, rejected, seen = [], [], {}
+    for where, record in records:
+        _check_keys(record, where)
+        if record["id"] in seen:
+            raise ValueError(f"{where}: id {record['id']!r} was already at {seen[record['id']]}; ids must differ")
+        seen[record["id"]] = where
+        reason = _reason(record, keep_empty_text)
+        if reason:
+            rejected.append(Rejection(record["id"], where, reason))
+        else:
+            _check_image_path(record["image"], where)
+            pins.append(_pin(record))
+    return pins, rejected
+
+
+def write_pins(path, pins):
+    """Write pins as pins.jsonl, whole or not at all."""
+    with atomic_write(path) as stream:
+        for pin in pins:
+            record = {key: getattr(pin, key) for key in KEYS} | pin.extra
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def write_rejections(path, rejected):
+    """Write rejections as JSON lines (id, where, reason)."""
+    with atomic_write(path) as stream:
+        for item in rejected:
+            stream.write(json.dumps(vars(item), ensure_ascii=False) + "\n")
+
+
+def count_reasons(rejected):
+    """Return {reason: count}, the most frequent first."""
+    reasons = [item.reason for item in rejected]
+    return {reason: reasons.count(reason) for reason in sorted(set(reasons), key=reasons.count, reverse=True)}
+
+
+def _parse(line, where):
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error.msg} at column {error.colno}): {line[:60]!r}") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{where}: a pin is a JSON object, found {type(record).__name__}: {line[:60]!r}")
+    return record
+
+
+def _check_keys(record, where):
+    missing = [key for key in KEYS if key not in record]
+    if missing:
+        raise ValueError(f"{where}: key {', '.join(missing)} is missing; a pin has {', '.join(KEYS)}")
+    for key in KEYS:
+        value = record[key]
+        if not isinstance(value, str) and not (value is None and key in ("board", "image", "text")):
+            raise ValueError(f"{where}: {key} must be a string, found {value!r}")
+    for key in ("id", "user"):
+        if not record[key].strip() or not record[key].isprintable():
+            raise ValueError(f"{where}: {key} must be printable and not empty, found {record[key]!r}")
+
+
+def _reason(record, keep_empty_text):
+    if not (record["image"] or "").strip():
+        return "no image"
+    if not keep_empty_text and not (record["text"] or "").strip():
+        return "no text"
+    return None
+
+
+def _check_image_path(image, where):
+    parts = PurePosixPath(image.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts:
+        raise ValueError(f"{where}: image must stay below the file's folder, found {image!r}")
+
+
+def _pin(record):
+    extra = {key: value for key, value in record.items() if key not in KEYS}
+    return Pin(record["id"], record["user"], record["board"], record["image"], record["text"] or "", extra)

@@ -1,0 +1,100 @@
+"""Training, validation and test pins: the same number, or the same share, of every user's pins.
+
+Paper, section 4: 400, 100 and 100 of each user's 600 pins, at random.
+"""
+
+import csv
+
+import numpy as np
+
+from mindpics.atomic import atomic_write
+
+PARTS = ("train", "validation", "test")
+PAPER_COUNTS = (400, 100, 100)
+PAPER_SHARES = (4 / 6, 1 / 6, 1 / 6)
+UNUSED = ""
+
+
+def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False):
+    """Split each user's pins at random.
+
+    Parameters
+    ----------
+    users : sequence of str, length N
+        The user of each pin.
+    sizes : three int or three float
+        Pins a user for training, validation and test; or their shares, which sum to 1.
+    seed : int
+    drop_small : bool
+        Leave users with too few pins out, in place of an error.
+
+    Returns
+    -------
+    parts : str array, shape [N]
+        "train", "validation", "test", or "" for pins over the counts and of users left out.
+    dropped : list of (user, pins)
+
+    Raises
+    ------
+    ValueError
+        When users have too few pins (it names them), or only one user is left.
+    """
+    users = np.asarray(users, dtype=str)
+    sizes = _check_sizes(sizes)
+    names, codes, counts = np.unique(users, return_inverse=True, return_counts=True)
+    least = _least(sizes)
+    small = [(str(name), int(count)) for name, count in zip(names, counts, strict=True) if count < least]
+    if small and not drop_small:
+        raise ValueError(_small_text(small, least))
+    parts = np.full(len(users), UNUSED, dtype="U10")
+    kept = np.flatnonzero(counts >= least)
+    if len(kept) < 2:
+        raise ValueError(f"{len(kept)} of {len(names)} users has {least} pins or more; two users or more are needed")
+    rng = np.random.default_rng(seed)
+    for code in kept:
+        mine = rng.permutation(np.flatnonzero(codes == code))
+        for part, rows in zip(PARTS, np.split(mine, np.cumsum(_counts(len(mine), sizes))), strict=False):
+            parts[rows] = part
+    return parts, small
+
+
+def write_split(path, pins, parts):
+    """Write split.csv: id, user, split."""
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["id", "user", "split"])
+        writer.writerows([pin.id, pin.user, part] for pin, part in zip(pins, parts, strict=True))
+
+
+def read_split(path):
+    """Return {id: part} of split.csv."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        return {row["id"]: row["split"] for row in csv.DictReader(stream)}
+
+
+def _check_sizes(sizes):
+    if len(sizes) != 3 or min(sizes) <= 0:
+        raise ValueError(f"sizes are three positive numbers (train, validation, test), not {tuple(sizes)}")
+    if all(float(size).is_integer() for size in sizes):
+        return tuple(int(size) for size in sizes)
+    if not np.isclose(sum(sizes), 1):
+        raise ValueError(f"shares must sum to 1, {tuple(sizes)} sum to {sum(sizes):g}; counts must be whole numbers")
+    return tuple(float(size) for size in sizes)
+
+
+def _counts(n, sizes):
+    """Return how many of n pins go to each part; shares leave none unused."""
+    if isinstance(sizes[0], int):
+        return sizes
+    validation, test = (max(1, round(n * share)) for share in sizes[1:])
+    return n - validation - test, validation, test
+
+
+def _least(sizes):
+    return sum(sizes) if isinstance(sizes[0], int) else 3
+
+
+def _small_text(small, least):
+    named = ", ".join(f"{name} ({count})" for name, count in small[:20])
+    more = f" and {len(small) - 20} more" if len(small) > 20 else ""
+    return f"{len(small)} users have fewer than {least} pins: {named}{more}; drop them or ask for smaller parts"
