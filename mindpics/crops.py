@@ -1,0 +1,101 @@
+"""Any picture a crawl holds -> pixels -> the 256x256 crop that an LMDB stores. Arrays only."""
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+SIZE = 256  # side of the stored picture (MindPics, section 4)
+JPEG_QUALITY = 95  # OpenCV's default, which convert_imageset --encode_type jpg uses
+MAX_PIXELS = 50_000_000  # a larger picture is more likely a decompression bomb than a photograph
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")  # none of them calls another program
+
+
+def decode(data, max_pixels=MAX_PIXELS):
+    """Decode an encoded picture.
+
+    JPEG of any colour space (CMYK included), turned as its EXIF says; PNG with
+    alpha (laid on white), palette or 16 bits; the first frame of a GIF or WebP.
+    Colour profiles are passed over, as convert_imageset does.
+
+    Parameters
+    ----------
+    data : bytes
+    max_pixels : int
+        Width times height that is still decoded; the header is read first.
+
+    Returns
+    -------
+    ndarray, uint8, [H, W, 3], BGR
+
+    Raises
+    ------
+    ValueError
+        Says why the picture cannot be read.
+    """
+    if not data:
+        raise ValueError("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of oddities in metadata; max_pixels guards the size
+        try:
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        except Image.UnidentifiedImageError:
+            raise ValueError(f"no picture of a known format; wanted {', '.join(FORMATS)}") from None
+        except Image.DecompressionBombError as error:  # Pillow's own limit comes before ours can
+            raise ValueError(f"too many pixels: {error}") from None
+        except Exception as error:  # decoders raise whatever a broken header leads them to
+            raise ValueError(f"broken header: {error}") from None
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise ValueError(f"{width}x{height} is {width * height} pixels; at most {max_pixels} are decoded")
+        try:
+            picture = ImageOps.exif_transpose(picture)
+            return np.ascontiguousarray(np.asarray(_to_rgb(picture))[:, :, ::-1])
+        except Exception as error:
+            raise ValueError(f"broken {picture.format or 'picture'}: {error}") from None
+
+
+def warp(pixels, size=SIZE):
+    """Resize to ``size x size`` whatever the shape, as convert_imageset does (OpenCV, bilinear).
+
+    Parameters
+    ----------
+    pixels : ndarray, uint8, [H, W, 3]
+
+    Returns
+    -------
+    ndarray, uint8, [size, size, 3], same channel order
+    """
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def pack(pixels, encoding=None):
+    """Return the bytes a Datum holds of a picture.
+
+    Parameters
+    ----------
+    pixels : ndarray, uint8, [H, W, 3], BGR
+    encoding : {None, "png", "jpg"}
+        None: raw, channel first.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"found {pixels.dtype} {pixels.shape}; wanted uint8 [H, W, 3]")
+    if encoding:
+        options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if encoding == "jpg" else []
+        return cv2.imencode(f".{encoding}", pixels, options)[1].tobytes()
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
+
+
+def _to_rgb(picture):
+    if picture.mode.startswith("I;16") or picture.mode == "I":
+        # 16-bit grey; Pillow's own conversion clips at 255 where OpenCV scales
+        return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")

@@ -1,0 +1,224 @@
+"""Labelled pictures -> a keyed, shuffled LMDB of Datum, and back; the mean image."""
+
+import csv
+import functools
+import json
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+import numpy as np
+from caffe.proto import caffe_pb2
+from tqdm import tqdm
+
+from mindpics import crops
+from mindpics.atomic import atomic_write
+from mindpics.datum import parse_datum, to_pixels, wrap
+from mindpics.parallel import run_each
+from mindpics.pictures import read_packed
+from mindpics.posts import check_id, picture_path
+
+BATCH = 1000  # records a transaction, as convert_imageset
+COLUMNS = ("id", "image", "label", "split")
+
+
+def read_rows(path, split, root=None, trait=None):
+    """Read the rows of one split of a CSV with the columns id, image, label, split.
+
+    Parameters
+    ----------
+    path : str or Path
+    split : str
+        "train" or "test".
+    root : str or Path, optional
+        Folder that `image` is relative to; default that of the CSV.
+    trait : str, optional
+        Only rows of this trait ("O".."N"): what an independent net learns from.
+
+    Returns
+    -------
+    list of (id, Path, label)
+
+    Raises
+    ------
+    ValueError
+        Names the file, the line, what was found and what was wanted.
+    """
+    path = Path(path)
+    root = Path(root or path.parent).resolve()
+    rows, ids = [], set()
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise ValueError(f"{path}, line 1: found columns {reader.fieldnames}; wanted {list(COLUMNS)}")
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if row["split"] not in ("train", "test"):
+                raise ValueError(f"{where}: split {row['split']!r}; wanted train or test")
+            if not (row["label"] or "").isdecimal():
+                raise ValueError(f"{where}: label {row['label']!r}; wanted a whole number from 0")
+            check_id(row["id"], where)
+            if row["id"] in ids:
+                raise ValueError(f"{where}: id {row['id']!r} was there before")
+            ids.add(row["id"])
+            if row["split"] == split and trait in (None, row.get("trait")):
+                rows.append((row["id"], picture_path(root, row["image"], where), int(row["label"])))
+    if not rows:
+        of_trait = f" and trait {trait}" if trait else ""
+        raise ValueError(f"{path}: no row of split {split!r}{of_trait}; wanted at least one")
+    return rows
+
+
+def write_lmdb(
+    rows,
+    out,
+    size=crops.SIZE,
+    encoding=None,
+    seed=0,
+    workers=None,
+    max_pixels=crops.MAX_PIXELS,
+    force=False,
+):
+    """Decode, warp and store pictures in a seeded order under the keys ``%08d_<id>``.
+
+    The LMDB appears under its name when it is complete: a killed run leaves
+    ``OUT.partial``, which the next one replaces. Pictures that cannot be read
+    are listed with their reason in ``OUT.rejected.jsonl``.
+
+    Parameters
+    ----------
+    rows : list of (id, Path, label)
+    out : str or Path
+    size : int
+        Side of the stored pictures.
+    encoding : {None, "png", "jpg"}
+        See `mindpics.datum.to_datum`.
+    force : bool
+        Replace an LMDB of that name.
+
+    Returns
+    -------
+    written, rejected : int
+        Together ``len(rows)``.
+
+    Raises
+    ------
+    ValueError
+        `out` exists, or none of the pictures can be read.
+    """
+    out = Path(out)
+    if out.exists() and not force:
+        raise ValueError(f"{out} exists; choose another name or --force")
+    order = np.random.default_rng(seed).permutation(len(rows))
+    rows = [rows[i] for i in order]
+    work = functools.partial(read_packed, size=size, encoding=encoding, max_pixels=max_pixels)
+    outcomes = run_each(work, (path for _, path, _ in rows), workers)
+    rejected = []
+    with _new_lmdb(out, len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as put:
+        written = 0
+        progress = tqdm(outcomes, total=len(rows), desc=out.name, unit="picture")
+        for (post_id, _, label), (path, data, reason) in zip(rows, progress, strict=True):
+            if reason is None:
+                datum = wrap(data, (size, size), label, encoding)
+                put(f"{written:08d}_{post_id}".encode(), datum.SerializeToString())
+                written += 1
+            else:
+                rejected.append({"id": post_id, "image": str(path), "reason": reason})
+        if not written:
+            raise ValueError(f"none of {len(rows)} pictures can be read; the first: {rejected[0]}")
+        _write_rejected(out, rejected)
+    return written, len(rejected)
+
+
+def read_lmdb(path):
+    """Yield ``(key, datum)`` of an LMDB in key order: str and caffe_pb2.Datum."""
+    if not (Path(path) / "data.mdb").is_file():
+        raise ValueError(f"{path}: found no data.mdb; wanted an LMDB folder")
+    environment = lmdb.open(str(path), readonly=True, lock=False, readahead=True)
+    with environment, environment.begin() as transaction:
+        for key, value in transaction.cursor():
+            yield key.decode(), parse_datum(value)
+
+
+def count_lmdb(path):
+    """Return how many records an LMDB holds."""
+    with lmdb.open(str(path), readonly=True, lock=False) as environment:
+        return environment.stat()["entries"]
+
+
+def mean_image(path):
+    """Return the mean picture of an LMDB, as Caffe's compute_image_mean does.
+
+    Sums are whole numbers here and float32 there: equal up to 65,000 pictures.
+
+    Returns
+    -------
+    ndarray, float32, [3, H, W], BGR
+
+    Raises
+    ------
+    ValueError
+        Pictures of several sizes, named by the first odd key.
+    """
+    total, count = None, 0
+    for key, datum in tqdm(read_lmdb(path), total=count_lmdb(path), desc="mean", unit="picture"):
+        pixels = to_pixels(datum)
+        if total is None:
+            total = np.zeros(pixels.shape, np.int64)
+        if pixels.shape != total.shape:
+            raise ValueError(f"{path}, key {key}: found {pixels.shape}; wanted {total.shape} as the first")
+        total += pixels
+        count += 1
+    return (total / count).astype(np.float32).transpose(2, 0, 1)
+
+
+def write_mean(path, mean):
+    """Write a mean [3, H, W] as a BlobProto of 1x3xHxW (binaryproto), the form Caffe's mean_file takes."""
+    channels, height, width = mean.shape
+    blob = caffe_pb2.BlobProto(num=1, channels=channels, height=height, width=width, data=mean.ravel().tolist())
+    with atomic_write(path, "wb") as stream:
+        stream.write(blob.SerializeToString())
+
+
+def read_mean(path):
+    """Return the mean image of a binaryproto: float32 [3, H, W]."""
+    blob = caffe_pb2.BlobProto.FromString(Path(path).read_bytes())
+    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
+    if len(shape) != 4 or shape[0] != 1 or np.prod(shape) != len(blob.data):
+        raise ValueError(f"{path}: found shape {shape} and {len(blob.data)} values; wanted 1x3xHxW")
+    return np.array(blob.data, np.float32).reshape(shape[1:])
+
+
+@contextmanager
+def _new_lmdb(out, map_size):
+    """Give ``put(key, value)``; keys must come in order. The folder is renamed to `out` at the end."""
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    environment = lmdb.open(str(partial), map_size=map_size, sync=False, max_readers=1)
+    waiting = []
+
+    def flush():
+        with environment.begin(write=True) as transaction:
+            for key, value in waiting:
+                transaction.put(key, value, append=True)
+        waiting.clear()
+
+    def put(key, value):
+        waiting.append((key, value))
+        if len(waiting) == BATCH:
+            flush()
+
+    with environment:
+        yield put
+        flush()
+        environment.sync(True)
+    if out.exists():
+        shutil.rmtree(out)
+    partial.rename(out)
+
+
+def _write_rejected(out, rejected):
+    with atomic_write(out.with_name(out.name + ".rejected.jsonl")) as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rejected)

@@ -1,0 +1,104 @@
+"""The manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
+
+import json
+from pathlib import Path, PurePosixPath
+
+REQUIRED = {"id": str, "image": str, "author": str, "text": str, "tags": list, "source": str, "license": str}
+MAX_ID_BYTES = 200  # an id becomes a file name and part of an LMDB key
+
+
+def read_posts(manifest):
+    """Yield the posts of a manifest, checked, in file order.
+
+    Only the ids are kept in memory, so a manifest may be larger than it.
+
+    Parameters
+    ----------
+    manifest : str or Path
+        UTF-8, one JSON object a line, with the keys id, image (a path relative
+        to the manifest's folder), author, text, tags (list of str), source and
+        license. Further keys are kept. Empty lines are passed over.
+
+    Yields
+    ------
+    dict
+
+    Raises
+    ------
+    ValueError
+        Names the file, the line, what was found and what was wanted.
+    """
+    manifest = Path(manifest)
+    if not manifest.is_file():
+        raise ValueError(f"{manifest}: no such file; wanted a manifest, one JSON object a line")
+    root = manifest.parent.resolve()
+    first_line = {}
+    with open(manifest, "rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            where = f"{manifest}, line {number}"
+            post = _parse(line, where)
+            _check(post, root, where)
+            if post["id"] in first_line:
+                raise ValueError(f"{where}: id {post['id']!r} is taken by line {first_line[post['id']]}")
+            first_line[post["id"]] = number
+            yield post
+
+
+def picture_path(root, image, where):
+    """Return the path of a picture, which must lie inside `root`.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder that holds the pictures.
+    image : str
+        Path relative to it, with "/".
+    where : str
+        Begins the message of an error: "posts.jsonl, line 3".
+
+    Raises
+    ------
+    ValueError
+        `image` is absolute, climbs out by "..", or leaves `root` by a symlink.
+    """
+    relative = PurePosixPath(image)
+    root = Path(root).resolve()
+    if not image or "\0" in image or relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"{where}: image {image!r}; wanted a path inside {root}, with no leading / and no ..")
+    path = root / relative
+    if not path.resolve().is_relative_to(root):
+        raise ValueError(f"{where}: image {image!r} is a link that leaves {root}")
+    return path
+
+
+def _parse(line, where):
+    try:
+        post = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 (byte {error.start + 1}); wanted a JSON object") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        found = line[:60].decode("utf-8", "replace").strip()
+        raise ValueError(f"{where}: found {found!r}; wanted a JSON object ({error})") from None
+    if not isinstance(post, dict):
+        raise ValueError(f"{where}: found a {type(post).__name__}; wanted a JSON object")
+    return post
+
+
+def _check(post, root, where):
+    for key, kind in REQUIRED.items():
+        if key not in post:
+            raise ValueError(f"{where}: no {key!r}; found {sorted(post)}, wanted {list(REQUIRED)}")
+        if not isinstance(post[key], kind):
+            raise ValueError(f"{where}: {key!r} is {post[key]!r}; wanted a {kind.__name__}")
+    if not all(isinstance(tag, str) for tag in post["tags"]):
+        raise ValueError(f"{where}: 'tags' is {post['tags']!r}; wanted a list of str")
+    check_id(post["id"], where)
+    picture_path(root, post["image"], where)
+
+
+def check_id(post_id, where):
+    """Raise ValueError unless `post_id` fits an LMDB key and a line of an ids.txt."""
+    if not post_id or not post_id.isprintable() or len(post_id.encode()) > MAX_ID_BYTES:
+        raise ValueError(f"{where}: id {post_id!r}; wanted 1 to {MAX_ID_BYTES} bytes of printable text")

@@ -1,0 +1,178 @@
+"""MindPics: from a crawl to labelled pictures by the words of Table 1 (section 3.1)."""
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from mindpics.traits import POLES, TRAITS, label_of, word_slots
+
+PER_WORD = 1100  # "about 1,100 images were selected for each word"
+TEST_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A post that carries at least one word, and the slots (word, trait, pole) it could fill."""
+
+    post: dict
+    slots: tuple
+
+
+@dataclass(frozen=True)
+class MindPic:
+    """A picture with the one word slot it fills."""
+
+    post: dict
+    word: str
+    trait: str
+    pole: str
+    group: int = -1
+    split: str = ""
+
+    @property
+    def label(self):
+        return label_of(self.trait, self.pole)
+
+
+def words_of(text):
+    """Return the set of whole words of a text, case-folded; "#Moon" holds "moon"."""
+    return set(re.findall(r"\w+", text.casefold()))
+
+
+def find_candidates(posts):
+    """Return the posts that carry a word of Table 1 as a tag or in their text, and how many were read."""
+    slots = {}
+    for slot in word_slots():
+        slots.setdefault(slot[0].casefold(), []).append(slot)
+    candidates, n_read = [], 0
+    for post in posts:
+        n_read += 1
+        carried = slots.keys() & words_of(" ".join([post["text"], *post["tags"]]))
+        if carried:
+            candidates.append(Candidate(post, tuple(s for word in sorted(carried) for s in slots[word])))
+    return candidates, n_read
+
+
+def pick(candidates, per_word=PER_WORD, per_pole=None, seed=0):
+    """Give each candidate one of its slots that has room, in a seeded order.
+
+    The order and the choice depend on the seed and the ids only, not on the
+    order of the manifest.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+    per_word, per_pole : int or None
+        Pictures a word slot, and a pole of a trait, may take.
+
+    Returns
+    -------
+    list of MindPic
+        Those left over found every slot of theirs full.
+    """
+    taken, picked = Counter(), []
+    room = {2: per_pole, 3: per_word}  # by the length of what is counted: (trait, pole) or the slot
+    for key, candidate in sorted((_draw(seed, c.post["id"]), i) for i, c in enumerate(candidates)):
+        candidate = candidates[candidate]
+        free = [
+            slot for slot in candidate.slots
+            if all(room[len(k)] is None or taken[k] < room[len(k)] for k in (slot, slot[1:]))
+        ]
+        if free:
+            slot = random.Random(key).choice(free)
+            taken.update([slot, slot[1:]])
+            picked.append(MindPic(candidate.post, *slot))
+    return picked
+
+
+def _draw(seed, post_id):
+    return random.Random(f"{seed} {post_id}").random()
+
+
+def group(mindpics, keys, copies):
+    """Join pictures that share a value of any key into groups.
+
+    Parameters
+    ----------
+    mindpics : list of MindPic
+    keys : list of str
+        "copies", or a key of the posts such as "author". Posts without the key
+        do not join by it.
+    copies : ndarray, int, [N]
+        Near-copy group of each picture.
+
+    Returns
+    -------
+    ndarray, int, [N]
+
+    Raises
+    ------
+    ValueError
+        No post has the key.
+    """
+    rows, columns, n_values = [], [], 0
+    for key in keys:
+        values = copies.tolist() if key == "copies" else [pic.post.get(key) for pic in mindpics]
+        if mindpics and all(value is None for value in values):
+            raise ValueError(f"no post has the key {key!r}; found {sorted(mindpics[0].post)}")
+        number = {value: n_values + i for i, value in enumerate(dict.fromkeys(map(str, values)))}
+        present = [i for i, value in enumerate(values) if value is not None]
+        rows += present
+        columns += [number[str(values[i])] for i in present]
+        n_values += len(number)
+    n = len(mindpics)  # a graph of pictures and values: its components are the groups
+    links = coo_array((np.ones(len(rows), bool), (rows, np.add(columns, n))), shape=(n + n_values, n + n_values))
+    return connected_components(links, directed=False)[1][:n]
+
+
+def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0):
+    """Split into train and test, each label in about the same share on both sides.
+
+    Parameters
+    ----------
+    mindpics : list of MindPic
+    groups : ndarray, int, [N]
+    by_group : bool
+        Keep each group on one side; the paper's "random split" is by image.
+    test_fraction : float
+        By group, the nearest 1/k is taken.
+
+    Returns
+    -------
+    list of MindPic
+        With "group" and "split" filled in.
+
+    Raises
+    ------
+    ValueError
+        A pole would be missing on one side.
+    """
+    labels = np.array([pic.label for pic in mindpics], int)
+    few = [label for label in range(10) if np.sum(labels == label) < 2]
+    if few:
+        raise ValueError(f"too few pictures (under 2) for {_poles(few)}; wanted both poles of each trait on both sides")
+    index = np.arange(len(labels))
+    if by_group:
+        folds = StratifiedGroupKFold(max(2, round(1 / test_fraction)), shuffle=True, random_state=seed)
+        test = next(folds.split(index, labels, groups))[1]
+    else:
+        test = train_test_split(index, test_size=test_fraction, stratify=labels, random_state=seed)[1]
+    in_test = np.isin(index, test)
+    missing = [label for label in range(10) if not 0 < in_test[labels == label].sum() < np.sum(labels == label)]
+    if missing:
+        raise ValueError(f"{_poles(missing)} would stand on one side of the split only: too few groups; "
+                         "try another --seed, fewer keys in --group-by, or --split image")
+    return [
+        replace(pic, group=int(group), split="test" if test_ else "train")
+        for pic, group, test_ in zip(mindpics, groups, in_test, strict=True)
+    ]
+
+
+def _poles(labels):
+    return ", ".join(f"{POLES[label % 2]} {TRAITS[label // 2]}" for label in labels)
