@@ -34,8 +34,6 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         proved, not estimated (see `pinterest_id.logistic`).
     max_iter : int, default=100
         Newton steps at most.
-    warm_start : bool, default=False
-        Start from the weights of the last fit.
     verbose : int, default=0
         Show the number of solved classes, with rate and time left.
 
@@ -54,12 +52,11 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
     X is dense or CSR; products are float32 if X is float32, else float64.
     """
 
-    def __init__(self, C=1.0, fit_intercept=True, tol=1e-3, max_iter=100, warm_start=False, verbose=0):
+    def __init__(self, C=1.0, fit_intercept=True, tol=1e-3, max_iter=100, verbose=0):
         self.C = C
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
-        self.warm_start = warm_start
         self.verbose = verbose
 
     def __sklearn_tags__(self):
@@ -67,20 +64,30 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def fit(self, X, y):
-        """Fit all classes on X ([N, D], dense or sparse) and y ([N])."""
+    def fit(self, X, y, coef_init=None, intercept_init=None):
+        """Fit all classes.
+
+        Parameters
+        ----------
+        X : array or CSR, shape [N, D]
+        y : array, shape [N]
+        coef_init, intercept_init : float arrays, shape as `coef_` and `intercept_`, optional
+            Where to start from, e.g. the weights of a smaller C. The optimum does not depend on it.
+        """
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         check_classification_targets(y)
         for name in ("C", "tol"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
-        start = self._start(X)
         self.classes_, codes = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
         if n_classes < 2:
             raise ValueError(f"two classes or more are needed, y holds one class only: {self.classes_[0]!r}")
         if n_classes == 2:  # one problem, of which the second class is the positive one
             codes, n_classes = 1 - codes, 1
+        start = None if coef_init is None else np.vstack([np.transpose(coef_init), intercept_init])
+        if start is not None and start.shape != (X.shape[1] + 1, n_classes):
+            raise ValueError(f"coef_init is {np.shape(coef_init)}, {(n_classes, X.shape[1])} is wanted")
         design = Design(X, self.fit_intercept)
         with _ClassBar(n_classes, self.C, self.verbose) as bar:
             W, self.n_iter_ = fit_one_vs_rest(
@@ -89,11 +96,6 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         self.n_columns_ = design.columns
         self.coef_, self.intercept_ = W[:-1].T.astype(X.dtype), W[-1].astype(X.dtype)
         return self
-
-    def _start(self, X):
-        if not (self.warm_start and hasattr(self, "coef_")) or self.coef_.shape[1] != X.shape[1]:
-            return None
-        return np.vstack([self.coef_.T, self.intercept_])
 
     def decision_function(self, X):
         """Return X w + b: [N, K], or [N] for two classes."""
@@ -140,9 +142,9 @@ def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):
     scikit-learn dropped `multi_class`; OneVsRestClassifier around liblinear is what it was.
     """
     if kind == "joint":
-        return JointLogisticRegression(C=C, tol=tol, warm_start=True, verbose=verbose)
+        return JointLogisticRegression(C=C, tol=tol, verbose=verbose)
     if kind == "liblinear":
         return OneVsRestClassifier(LogisticRegression(solver="liblinear", C=C))
     if kind == "multinomial":
-        return LogisticRegression(solver="lbfgs", C=C, max_iter=1000, warm_start=True)
+        return LogisticRegression(solver="lbfgs", C=C, max_iter=1000)
     raise ValueError(f"classifier {kind!r} is none of {', '.join(KINDS)}")

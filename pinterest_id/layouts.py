@@ -5,12 +5,12 @@ the column map below is where a table of any shape is fitted to pins.
 """
 
 import csv
-import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
+from mindpics.posts import read_posts
 from pinterest_id.records import KEYS, Pin, check_records
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp")
@@ -48,8 +48,8 @@ def read_pins_csv(path, columns=None, delimiter=",", keep_empty_text=False):
         missing = [columns[key] for key in ("user", "image", "text") if columns[key] not in header]
         if missing:
             raise ValueError(f"{path}: no column {', '.join(missing)}; the header has {', '.join(header)}")
-        records = [(f"{path}:{reader.line_num}", _from_row(row, columns, n)) for n, row in enumerate(reader, 1)]
-    return check_records(records, keep_empty_text)
+        records = [(f"{path}, line {reader.line_num}", _from_row(row, columns, n)) for n, row in enumerate(reader, 1)]
+    return check_records(records, path.parent, keep_empty_text)
 
 
 def _from_row(row, columns, number):
@@ -79,7 +79,7 @@ def read_pins_folder(root, keep_empty_text=False):
         ]
     if not records:
         raise ValueError(f"{root}: no USER/NAME{'|'.join(IMAGE_ENDINGS)} found")
-    return check_records(records, keep_empty_text)
+    return check_records(records, root, keep_empty_text)
 
 
 def _from_files(root, stem, files):
@@ -116,10 +116,8 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
     """
     least, most = pins_per_user
     posts = defaultdict(list)
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            post = json.loads(line)
-            posts[(post["author"] or "").strip()].append(post)
+    for post in read_posts(path):
+        posts[post["author"].strip()].append(post)
     posts.pop("", None)
     rng = np.random.default_rng(seed)
     authors = sorted(author for author, works in posts.items() if len(works) >= least)
@@ -137,5 +135,5 @@ def _draw(posts, most, rng):
 
 
 def _from_post(post, words):
-    parts = {"text": post["text"] or "", "tags": " ".join(post["tags"])}
+    parts = {"text": post["text"], "tags": " ".join(post["tags"])}
     return Pin(post["id"], post["author"].strip(), None, post["image"], " ".join(parts[w] for w in words).strip())

@@ -63,10 +63,10 @@ def linear_model(classifier, about=None):
 
 def save_model(path, model):
     """Write a `LinearModel` as PATH.npz (arrays) and PATH.json (kind and facts); no pickle."""
-    path = Path(path)
-    with atomic_write(path.with_suffix(".npz"), "wb") as stream:
+    Path(f"{path}.json").unlink(missing_ok=True)  # a killed run leaves no old facts beside new arrays
+    with atomic_write(f"{path}.npz", "wb") as stream:
         np.savez(stream, classes=model.classes, coef=model.coef, intercept=model.intercept)
-    with atomic_write(path.with_suffix(".json")) as stream:
+    with atomic_write(f"{path}.json") as stream:
         json.dump({"kind": model.kind, **model.about}, stream, indent=1)
 
 
@@ -78,9 +78,8 @@ def load_model(path):
     ValueError
         When the arrays do not belong together.
     """
-    path = Path(path)
-    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+    about = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
+    with np.load(f"{path}.npz", allow_pickle=False) as arrays:
         model = LinearModel(
             arrays["classes"], arrays["coef"], arrays["intercept"], about.pop("kind"), about
         )

@@ -5,9 +5,10 @@ A pin is a picture and a short text that a user saved on a board (paper, section
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mindpics.atomic import atomic_write
+from mindpics.posts import check_id, picture_path
 
 KEYS = ("id", "user", "board", "image", "text")
 
@@ -56,12 +57,15 @@ def read_pins(path, keep_empty_text=False):
     """
     path = Path(path)
     with open(path, encoding="utf-8") as lines:
-        records = [(f"{path}:{number}", _parse(line, f"{path}:{number}")) for number, line in enumerate(lines, 1)]
-    return check_records(records, keep_empty_text)
+        records = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return check_records(records, path.parent, keep_empty_text)
 
 
-def check_records(records, keep_empty_text=False):
-    """Turn ``(where, dict)`` pairs into pins and rejections; raises as `read_pins` does."""
+def check_records(records, root, keep_empty_text=False):
+    """Turn ``(where, dict)`` pairs into pins and rejections; images are relative to `root`.
+
+    Raises as `read_pins` does.
+    """
     pins, rejected, seen = [], [], {}
     for where, record in records:
         _check_keys(record, where)
@@ -72,7 +76,7 @@ def check_records(records, keep_empty_text=False):
         if reason:
             rejected.append(Rejection(record["id"], where, reason))
         else:
-            _check_image_path(record["image"], where)
+            picture_path(root, record["image"], where)
             pins.append(_pin(record))
     return pins, rejected
 
@@ -105,7 +109,7 @@ def _parse(line, where):
         raise ValueError(f"{where}: not JSON ({error.msg} at column {error.colno}): {line[:60]!r}") from None
     if not isinstance(record, dict):
         raise ValueError(f"{where}: a pin is a JSON object, found {type(record).__name__}: {line[:60]!r}")
-    return record
+    return where, record
 
 
 def _check_keys(record, where):
@@ -116,9 +120,9 @@ def _check_keys(record, where):
         value = record[key]
         if not isinstance(value, str) and not (value is None and key in ("board", "image", "text")):
             raise ValueError(f"{where}: {key} must be a string, found {value!r}")
-    for key in ("id", "user"):
-        if not record[key].strip() or not record[key].isprintable():
-            raise ValueError(f"{where}: {key} must be printable and not empty, found {record[key]!r}")
+    check_id(record["id"], where)
+    if not record["user"].strip() or not record["user"].isprintable():
+        raise ValueError(f"{where}: user must be printable and not empty, found {record['user']!r}")
 
 
 def _reason(record, keep_empty_text):
@@ -127,12 +131,6 @@ def _reason(record, keep_empty_text):
     if not keep_empty_text and not (record["text"] or "").strip():
         return "no text"
     return None
-
-
-def _check_image_path(image, where):
-    parts = PurePosixPath(image.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts:
-        raise ValueError(f"{where}: image must stay below the file's folder, found {image!r}")
 
 
 def _pin(record):

@@ -1,0 +1,121 @@
+"""Figures 2 to 5 and the most confused pairs, each as PNG and SVG beside the CSV it is drawn from.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mindpics.atomic import atomic_write
+from pinterest_id.published import published
+from pinterest_id.word_tables import read_csv, write_csv
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+SHOWN = {"text only": BLUE, "images only": ORANGE, "linear 0.3": GREEN, "CF": VERMILION, "CF+Ref": BLACK}
+BINS = 10
+
+
+def draw_all(folder):
+    """Draw every figure of a run folder into its figures/."""
+    folder = Path(folder)
+    draw_words(folder / "words_by_user.csv", folder / "figures")
+    draw_projection(folder / "projection.npz", folder / "figures")
+    draw_f1(folder / "figures")
+    draw_histogram(folder / "figures")
+    draw_pairs(folder / "figures")
+
+
+def draw_words(table, folder):
+    """Figure 2: minimum, maximum, median and mean words a pin of each user, on a log scale."""
+    rows = sorted(read_csv(table), key=lambda row: float(row["median"]))
+    write_csv(folder / "figure2.csv", list(rows[0]), [row.values() for row in rows])
+    figure, axes = _axes("Users, by median words a pin", "Words a pin")
+    for name, colour, mark in (("max", VERMILION, "^"), ("mean", ORANGE, "s"), ("median", BLUE, "o"),
+                               ("min", GREEN, "v")):  # fmt: skip
+        axes.plot([max(0.5, float(row[name])) for row in rows], mark, color=colour, label=name, markersize=4)
+    axes.set_yscale("log")
+    axes.legend(ncols=4, frameon=False)
+    _save(figure, folder / "figure2")
+
+
+def draw_projection(path, folder):
+    """Figure 3: all pins on the first two principal components of text and of images."""
+    with np.load(path, allow_pickle=False) as arrays:
+        data = {name: (arrays[name], arrays[f"{name}_variance"]) for name in ("text", "image")}
+        columns = [arrays["ids"], *arrays["text"].T, *arrays["image"].T]
+    header = ["id", "text_pc1", "text_pc2", "image_pc1", "image_pc2"]
+    write_csv(folder / "figure3.csv", header, zip(*columns, strict=True))
+    paper = published()["dataset"]["explained_variance_10_pcs"]
+    write_csv(
+        folder / "figure3_variance.csv", ["modality", "components", "explained_variance", "published"],
+        [[name, len(variance), f"{variance.sum():.4f}", paper[name]] for name, (_, variance) in data.items()],
+    )  # fmt: skip
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    for axes, (name, (points, variance)) in zip(figure.subplots(1, 2), data.items(), strict=True):
+        axes.scatter(*points.T, s=4, alpha=0.25, linewidths=0, color=BLUE, rasterized=True)
+        axes.set(xlabel="PC 1", ylabel="PC 2", title=f"{name}: {len(variance)} PCs explain {variance.sum():.3f}")
+    _save(figure, folder / "figure3")
+
+
+def draw_f1(folder):
+    """Figure 4: F1 of each user under each model; users in the order of CF+Ref."""
+    rows = sorted(read_csv(folder / "figure4.csv"), key=lambda row: -float(row["CF+Ref"]))
+    figure, axes = _axes("Users, by F1 of CF+Ref", "F1")
+    for name, colour in SHOWN.items():
+        width = 2.2 if name == "CF+Ref" else 1
+        axes.plot([float(row[name]) for row in rows], color=colour, label=name, linewidth=width)
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False)
+    _save(figure, folder / "figure4")
+
+
+def draw_histogram(folder):
+    """Figure 5: how many users have which F1, CF+Ref."""
+    values = [float(row["CF+Ref"]) for row in read_csv(folder / "figure4.csv")]
+    counts, edges = np.histogram(values, bins=BINS, range=(0, 1))
+    rows = zip(edges[:-1].round(2), edges[1:].round(2), counts, strict=True)
+    write_csv(folder / "figure5.csv", ["from", "to", "users"], rows)
+    figure, axes = _axes("F1 of CF+Ref", "Users")
+    axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=SKY, edgecolor="white")
+    _save(figure, folder / "figure5")
+
+
+def draw_pairs(folder):
+    """The most confused pairs of users, CF+Ref."""
+    rows = read_csv(folder / "confused_pairs.csv")[::-1]
+    figure, axes = _axes("Test pins", "", height=max(2.5, 0.28 * len(rows) + 1))
+    names = [f"{_short(row['user_a'])} / {_short(row['user_b'])}" for row in rows]
+    there = np.array([int(row["pins_of_a_given_to_b"]) for row in rows])
+    axes.barh(names, there, color=BLUE, label="first's given to second")
+    axes.barh(names, [int(row["pins_of_b_given_to_a"]) for row in rows], left=there, color=ORANGE,
+              label="second's given to first")  # fmt: skip
+    axes.legend(frameon=False)
+    _save(figure, folder / "confused_pairs")
+
+
+def _axes(xlabel, ylabel, height=4.2):
+    figure = Figure(figsize=(9, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _short(name, letters=24):
+    name = name if len(name) <= letters else name[: letters - 1] + "…"
+    return name.replace("$", r"\$")  # matplotlib would read formulas
+
+
+def _save(figure, path):
+    FigureCanvasAgg(figure)
+    # Without a date, and with names that do not change, the same scores give the same SVG.
+    with rc_context({"svg.hashsalt": path.name}):
+        for kind, metadata in (("png", None), ("svg", {"Date": None})):
+            with atomic_write(f"{path}.{kind}", "wb") as stream:
+                figure.savefig(stream, format=kind, dpi=120, metadata=metadata)

@@ -1,0 +1,133 @@
+"""Figures of merit of scores [N, K]: accuracy, macro F1, recall@k, F1 a user, intervals, McNemar's test.
+
+Paper, section 4.1; intervals and tests are ours.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from sklearn.metrics import confusion_matrix, f1_score
+
+REPEATS = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95% interval."""
+
+    low: float
+    high: float
+
+
+def accuracy(codes, scores):
+    """Return the share of pins whose own user has the largest score."""
+    return float(np.mean(_check(codes, scores).argmax(axis=1) == codes))
+
+
+def f1_users(codes, scores):
+    """Return the F1 of each user, [K]; 0 where a user is neither right nor ever named."""
+    scores = _check(codes, scores)
+    return f1_score(
+        codes, scores.argmax(axis=1), labels=np.arange(scores.shape[1]), average=None, zero_division=0
+    )
+
+
+def f1_macro(codes, scores):
+    """Return the mean of `f1_users`."""
+    return float(f1_users(codes, scores).mean())
+
+
+def recall_at(codes, scores, k=10):
+    """Return the share of pins whose own user is among the k largest scores; a tie counts against."""
+    scores = _check(codes, scores)
+    own = scores[np.arange(len(codes)), codes]
+    return float(np.mean((scores >= own[:, None]).sum(axis=1) <= k))
+
+
+def pearson(f1, median_words):
+    """Return Pearson's correlation of users' F1 with the median words of their pins; NaN when one is constant."""
+    if len(f1) < 2 or np.ptp(f1) == 0 or np.ptp(median_words) == 0:
+        return float("nan")
+    return float(stats.pearsonr(f1, median_words).statistic)
+
+
+def accuracy_over_pins(codes, scores, repeats=REPEATS, seed=0):
+    """Return the bootstrap interval of accuracy when other pins of these users are drawn."""
+    right = _check(codes, scores).argmax(axis=1) == codes
+    # The number of right pins in a resample with replacement is binomial: no resample need be drawn.
+    draws = np.random.default_rng(seed).binomial(len(right), right.mean(), repeats) / len(right)
+    return _interval(draws)
+
+
+def accuracy_over_users(codes, scores, repeats=REPEATS, seed=0):
+    """Return the bootstrap interval of accuracy when other users, with all their pins, are drawn."""
+    right = _check(codes, scores).argmax(axis=1) == codes
+    pins = np.bincount(codes, minlength=scores.shape[1])
+    hits = np.bincount(codes, weights=right, minlength=scores.shape[1])
+    present = np.flatnonzero(pins)
+    draws = np.random.default_rng(seed).choice(present, (repeats, len(present)))
+    return _interval(hits[draws].sum(axis=1) / pins[draws].sum(axis=1))
+
+
+def f1_over_pins(codes, scores, repeats=500, seed=0):
+    """Return the bootstrap interval of macro F1 over pins."""
+    scores = _check(codes, scores)
+    n_users, named, rng = scores.shape[1], scores.argmax(axis=1), np.random.default_rng(seed)
+    draws = [_macro_f1(codes[rows], named[rows], n_users) for rows in _resamples(len(codes), repeats, rng)]
+    return _interval(draws)
+
+
+def f1_over_users(codes, scores, repeats=REPEATS, seed=0):
+    """Return the bootstrap interval of macro F1 when users are drawn, each with the F1 it has among all."""
+    f1 = f1_users(codes, scores)
+    return _interval(f1[np.random.default_rng(seed).choice(len(f1), (repeats, len(f1)))].mean(axis=1))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Pins that only the first or only the second model gets right, and the exact two-sided p-value."""
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def mcnemar(codes, first, second):
+    """Compare two models' scores on the same pins by McNemar's exact test."""
+    right = [_check(codes, scores).argmax(axis=1) == codes for scores in (first, second)]
+    b, c = int(np.sum(right[0] & ~right[1])), int(np.sum(~right[0] & right[1]))
+    return McNemar(b, c, float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
+
+
+def confused_pairs(codes, scores, count=20):
+    """Return ``[(user a, user b, a's pins given to b, b's given to a), ...]``, the most confused first."""
+    matrix = confusion_matrix(codes, scores.argmax(axis=1), labels=np.arange(scores.shape[1]))
+    both = np.triu(matrix + matrix.T, k=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:count]
+    pairs = [np.unravel_index(index, both.shape) for index in order]
+    return [(int(a), int(b), int(matrix[a, b]), int(matrix[b, a])) for a, b in pairs if both[a, b]]
+
+
+def _check(codes, scores):
+    scores = np.asarray(scores)
+    if scores.ndim != 2 or len(scores) != len(codes) or not len(codes):
+        raise ValueError(f"scores {scores.shape} do not fit {len(codes)} pins; [pins, users] is wanted")
+    if np.isnan(scores).any():
+        raise ValueError(f"scores of {int(np.isnan(scores).any(axis=1).sum())} pins are NaN")
+    return scores
+
+
+def _macro_f1(codes, named, n_users):
+    hits = np.bincount(codes[codes == named], minlength=n_users)
+    sizes = np.bincount(codes, minlength=n_users) + np.bincount(named, minlength=n_users)
+    return np.divide(2 * hits, sizes, out=np.zeros(n_users), where=sizes > 0).mean()
+
+
+def _resamples(n, repeats, rng):
+    return (rng.integers(0, n, n) for _ in range(repeats))
+
+
+def _interval(draws):
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(float(low), float(high))

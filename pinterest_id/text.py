@@ -1,0 +1,172 @@
+"""The words of a pin: cleaning, dictionary, tf-idf, and the paper's word statistics.
+
+Paper, section 3: special symbols (hash tags, asterisks), stop words, URLs, one-letter
+words and words of more than 30 characters go; the dictionary holds the words of at
+least two training pins; weights are tf-idf.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
+from sklearn.utils.validation import check_is_fitted
+
+MAX_LETTERS = 30  # section 3
+MIN_PINS = 2  # section 3
+_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+")
+
+
+@cache
+def stop_words(name="snowball"):
+    """Return a set of stop words.
+
+    Parameters
+    ----------
+    name : {"snowball", "scikit-learn", "none"}
+        "snowball" is the English list (Porter's, with its contractions' ends) that Python's language
+        toolkits shipped in 2017. Table 1 of the paper has "via" and "one" among its top words, which
+        are stop words of scikit-learn's list, so that was not the paper's.
+    """
+    if name == "snowball":
+        return frozenset((files("pinterest_id") / "data" / "stop_words.txt").read_text(encoding="utf-8").split())
+    if name == "scikit-learn":
+        return ENGLISH_STOP_WORDS
+    if name == "none":
+        return frozenset()
+    raise ValueError(f"stop words {name!r} are none of snowball, scikit-learn, none")
+
+
+def clean_words(text, stop="snowball"):
+    """Return the words of a text that count, lower-case, in order.
+
+    A symbol is removed, its word stays: "#diy" gives "diy". URLs are those with a scheme or "www.":
+    "com" is a top word in the paper's Table 1, so bare host names stayed.
+    """
+    text = unicodedata.normalize("NFKC", text).lower()
+    ignored = stop_words(stop)
+    words = _WORD.findall(_URL.sub(" ", text))
+    return [word for word in words if 1 < len(word) <= MAX_LETTERS and word not in ignored]
+
+
+class PinTfidf(TransformerMixin, BaseEstimator):
+    """Texts to tf-idf rows: counts times smooth idf, rows of length 1, float32.
+
+    Parameters
+    ----------
+    stop : {"snowball", "scikit-learn", "none"}
+    min_pins : int, default=2
+        Pins in which a word must appear to enter the dictionary.
+    sublinear_tf : bool, default=False
+        Use 1 + log(count) for the count.
+
+    Attributes
+    ----------
+    vocabulary_ : dict
+        Word to column.
+    idf_ : float32 array, shape [D]
+    """
+
+    def __init__(self, stop="snowball", min_pins=MIN_PINS, sublinear_tf=False):
+        self.stop = stop
+        self.min_pins = min_pins
+        self.sublinear_tf = sublinear_tf
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags
+
+    def fit(self, texts, y=None):
+        """Learn the dictionary and the idf of `texts` (a sequence of str).
+
+        Raises
+        ------
+        ValueError
+            When no word appears in `min_pins` texts.
+        """
+        stop_words(self.stop)
+        texts = _check_texts(texts)
+        self.vectorizer_ = TfidfVectorizer(
+            analyzer=self._analyze, min_df=self.min_pins, sublinear_tf=self.sublinear_tf, dtype=np.float32
+        )
+        try:
+            self.vectorizer_.fit(texts)
+        except ValueError:  # scikit-learn speaks of "max_df" here
+            text = f"no word appears in {self.min_pins} of {len(texts)} texts; the dictionary would be empty"
+            raise ValueError(text) from None
+        self.vocabulary_ = self.vectorizer_.vocabulary_
+        self.idf_ = self.vectorizer_.idf_
+        return self
+
+    def transform(self, texts):
+        """Return float32 CSR [N, D]; a text without a known word is a row of zeros."""
+        check_is_fitted(self)
+        return self.vectorizer_.transform(_check_texts(texts))
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the words, in column order."""
+        check_is_fitted(self)
+        return self.vectorizer_.get_feature_names_out()
+
+    def _analyze(self, text):
+        return clean_words(text, self.stop)
+
+
+def pin_frequency(texts, stop="snowball"):
+    """Return a Counter: word -> texts it appears in."""
+    return Counter(word for text in texts for word in set(clean_words(text, stop)))
+
+
+def word_counts(texts):
+    """Return the number of words of each text as written, between spaces: int [N].
+
+    Before cleaning, since the paper's shortest pin has one word, which cleaning may take away.
+    """
+    return np.array([len(text.split()) for text in texts], dtype=int)
+
+
+def word_statistics(texts):
+    """Return the paper's statistics of section 4: words a pin, and the share of pins with one word."""
+    counts = word_counts(texts)
+    return {
+        "min": int(counts.min()),
+        "max": int(counts.max()),
+        "median": float(np.median(counts)),
+        "mean": float(counts.mean()),
+        "one_word_pins_pct": float(100 * np.mean(counts == 1)),
+    }
+
+
+def user_word_statistics(texts, users):
+    """Return {user: (min, max, median, mean)} of words a pin (figure 2)."""
+    counts, users = word_counts(texts), np.asarray(users)
+    return {
+        str(user): (int(own.min()), int(own.max()), float(np.median(own)), float(own.mean()))
+        for user in np.unique(users)
+        for own in [counts[users == user]]
+    }
+
+
+def top_words(texts, users, count=5, stop="snowball"):
+    """Return {user: [(word, pins it appears in), ...]}, the most frequent first (Table 1)."""
+    users = np.asarray(users)
+    result = {}
+    for user in np.unique(users):
+        frequency = pin_frequency([texts[i] for i in np.flatnonzero(users == user)], stop)
+        result[str(user)] = sorted(frequency.items(), key=lambda item: (-item[1], item[0]))[:count]
+    return result
+
+
+def _check_texts(texts):
+    texts = list(texts)
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"text {row} is {type(text).__name__} {text!r}, a str is wanted")
+    return texts

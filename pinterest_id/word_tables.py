@@ -1,0 +1,40 @@
+"""The paper's word statistics as CSV: words a pin by user, top words by user, the dictionary."""
+
+import csv
+
+from mindpics.atomic import atomic_write
+from pinterest_id.text import top_words, user_word_statistics
+
+
+def write_word_tables(folder, pins, stop="snowball"):
+    """Write words_by_user.csv (figure 2) and top_words.csv (Table 1, every user)."""
+    texts, users = [pin.text for pin in pins], [pin.user for pin in pins]
+    statistics = user_word_statistics(texts, users)
+    write_csv(
+        folder / "words_by_user.csv", ["user", "min", "max", "median", "mean"],
+        [[user, *values] for user, values in statistics.items()],
+    )  # fmt: skip
+    ranked = top_words(texts, users, stop=stop)
+    write_csv(
+        folder / "top_words.csv", ["user", "rank", "word", "pins"],
+        [[user, rank, *item] for user, words in ranked.items() for rank, item in enumerate(words, 1)],
+    )  # fmt: skip
+
+
+def write_dictionary(path, tfidf):
+    """Write a fitted `PinTfidf`'s words and idf weights, in column order."""
+    write_csv(path, ["word", "idf"], zip(tfidf.get_feature_names_out(), tfidf.idf_.tolist(), strict=True))
+
+
+def write_csv(path, header, rows):
+    """Write a CSV with a header, whole or not at all."""
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_csv(path):
+    """Return the rows of a CSV as dicts of str."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
