@@ -56,4 +56,4 @@ def test_posts_that_cannot_be_labelled_are_named():
     with pytest.raises(ValueError, match="post 'x' has no 'folder'"):
         categories.label_pictures([{"id": "x", "image": "x.png"}])
     with pytest.raises(ValueError, match="found 1 categories of 20 pictures"):
-        categories.label_pictures(posts(**{"tools": 30}))
+        categories.label_pictures(posts(tools=30))
