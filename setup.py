@@ -21,10 +21,12 @@ setup(
     packages=find_packages(include=["mindpics", "mindpics.*", "pinterest_id", "pinterest_id.*"]),
     package_data={"mindpics": ["data/*"], "pinterest_id": ["data/*"]},
     install_requires=[
+        "ImageHash",
         "lmdb",
         "matplotlib",
         "numpy",
         "opencv-python<5",  # 5 dropped readNetFromCaffe
+        "pebble",
         "pillow",
         "protobuf>=4.21,<5",  # must match the protoc 3.21 that made caffe_pb2
         "scikit-learn",

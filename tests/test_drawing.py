@@ -37,7 +37,7 @@ def test_what_is_clear_is_white_and_colour_is_right():
     assert pixels[128, 128, :3].tolist() == [0, 128, 255]
 
 
-@pytest.mark.parametrize("attributes", ['width="200mm" height="100mm"', 'viewBox="0 0 2 1"', 'width="200" height="100"'])
+@pytest.mark.parametrize("attributes", ['width="20mm" height="10mm"', 'viewBox="0 0 2 1"', 'width="20" height="10"'])
 def test_the_longer_side_is_the_size_and_the_shape_is_kept(attributes):
     assert pixels_of(svg('<rect width="9999" height="9999"/>', attributes)).shape[:2] == (128, 256)
 
@@ -89,8 +89,9 @@ def test_killed_at_any_time_the_next_run_goes_on(tmp_path):
     script.write_text(
         "import sys\nfrom pathlib import Path\nfrom mindpics.drawing import Drawing, draw_all\n"
         "if __name__ == '__main__':\n"
-        "    svg = '<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 99 99\"><circle r=\"{}\"/></svg>'\n"
-        "    jobs = [Drawing({'id': f'd{i}', 'source': ''}, svg.format(i / 9 + 9)) for i in range(500)]\n"
+        "    svg = '<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 99 99\">'\n"
+        "    svg += '<rect width=\"99\" height=\"99\" fill=\"#{:06x}\"/></svg>'\n"
+        "    jobs = [Drawing({'id': f'd{i}', 'source': ''}, svg.format(i * 997)) for i in range(500)]\n"
         "    print(len(draw_all(jobs, Path(sys.argv[1]), workers=2)[0]))\n"
     )
     command = [sys.executable, script, tmp_path]
