@@ -11,8 +11,9 @@ from caffe_nets import make_net
 NET = """
 layer {{ name: "data" type: "Input" top: "a" top: "b"
   input_param {{ shape {{ dim: 2 dim: 3 }} shape {{ dim: 2 dim: 3 }} }} }}
-layer {{ name: "layer" type: "Python" bottom: "a" bottom: "b" top: "sum" propagate_down: true propagate_down: false
-  loss_weight: 1 python_param {{ module: "{module}" layer: "{layer}" param_str: "7" }} }}
+layer {{ name: "scale" type: "Scale" bottom: "a" top: "scaled" }}
+layer {{ name: "layer" type: "Python" bottom: "scaled" bottom: "b" top: "sum" loss_weight: 1
+  python_param {{ module: "{module}" layer: "{layer}" param_str: "7" }} }}
 """
 
 
@@ -43,13 +44,12 @@ class Fails(Sum):
 
 
 def test_blobs_by_iteration(tmp_path):
-    net = make_net(tmp_path, "force_backward: true" + NET.format(module=__name__, layer="Sum"), caffe.TRAIN)
+    net = make_net(tmp_path, NET.format(module=__name__, layer="Sum"), caffe.TRAIN)
     net.blobs["a"].data[...] = [[1, 2, 3], [4, 5, 6]]
     net.blobs["b"].data[...] = 10
     assert net.forward()["sum"].tolist() == [[18, 19, 20], [21, 22, 23]]
-    net.blobs["b"].diff[...] = 5
     net.backward()
-    np.testing.assert_array_equal(net.blobs["a"].diff, 1)
+    np.testing.assert_array_equal(net.blobs["scaled"].diff, 1)
     np.testing.assert_array_equal(net.blobs["b"].diff, -1)
 
 
@@ -90,7 +90,7 @@ def test_process_ends_well(tmp_path):
     )
     done = run(
         "import caffe; caffe.init_log(1); net = caffe.Net('net.prototxt', caffe.TEST); net.forward()\n"
-        "net.after_forward(lambda layer: None); layer = net.layers[1]; blob = net.blobs['sum'].data",
+        "net.after_forward(lambda layer: None); layer = net.layers[2]; blob = net.blobs['sum'].data",
         cwd=tmp_path,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
