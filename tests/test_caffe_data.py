@@ -50,9 +50,10 @@ def test_random_draws_of_the_set_up(tmp_path, database, transform, draws):
     caffe.set_random_seed(SEED)
     net = make_net(tmp_path, data_layer(database, **transform) + WEIGHTS, caffe.TRAIN)
     weights = net.params["fc"][0].data.ravel()
+    size = weights.size + draws
     caffe.set_random_seed(SEED)
     sequence = make_net(tmp_path, f"""
-        layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: {weights.size + draws} }} }} }}
+        layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: {size} }} }} }}
         """ + WEIGHTS.replace("num_output: 5", "num_output: 1")).params["fc"][0].data.ravel()
     np.testing.assert_array_equal(weights, sequence[draws:])
 

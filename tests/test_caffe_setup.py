@@ -10,6 +10,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
+import caffe
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +41,7 @@ def fake_python(folder, version):
 
 
 def test_second_run_does_nothing():
+    setup(ROOT)  # up to date already, unless a file that it depends on was edited since
     started = time.monotonic()
     done = setup(ROOT)
     assert (done.returncode, done.stderr) == (0, "tools/setup: nothing to do, .venv is up to date\n")
@@ -56,6 +58,21 @@ def test_wrong_python_is_named(checkout, python, line):
     done = setup(checkout, PYTHON=python)
     assert done.returncode == 1
     assert line in done.stderr.splitlines()[-1]
+
+
+def test_own_caffe_is_used_and_named(checkout):
+    """This environment's Caffe plays the user's own; with nothing locked the rest comes from it as well."""
+    (checkout / "tools/requirements.lock").write_text("")
+    for name in ("README.md", "mindpics", "pinterest_id"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, checkout / name)
+    done = setup(checkout, PYTHON=sys.executable, MINDPICS_CACHE=str(checkout / "no-wheels-here"))
+    folder = Path(caffe.__file__).parents[1]
+    assert f"tools/setup: using your own Caffe in {folder}\n" in done.stderr
+    assert done.returncode == 0, done.stderr
+    script = "import caffe, mindpics; print(caffe.__file__, mindpics.__file__)"
+    found = subprocess.run([checkout / ".venv/bin/python", "-c", script], capture_output=True, text=True, cwd="/")
+    assert found.stdout.split() == [caffe.__file__, str(checkout / "mindpics/__init__.py")]
 
 
 def test_registry_out_of_reach_is_one_line(checkout):
