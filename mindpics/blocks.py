@@ -24,7 +24,7 @@ def constant(value):
     return {"type": "constant", "value": value}
 
 
-def conv_relu(n, suffix, bottom, num_output, *, bias, std=0.01, **shape):
+def conv_relu(n, suffix, bottom, num_output, *, std, bias, **shape):
     """Add ``conv<suffix>`` and the in-place ``relu<suffix>``; return the ReLU's top."""
     conv = L.Convolution(
         bottom,
@@ -39,14 +39,14 @@ def conv_relu(n, suffix, bottom, num_output, *, bias, std=0.01, **shape):
     return n[f"relu{suffix}"]
 
 
-def fc_relu_drop(n, suffix, bottom, num_output):
+def fc_relu_drop(n, suffix, bottom, num_output, *, std, bias):
     """Add ``fc<suffix>``, ``relu<suffix>`` and ``drop<suffix>`` (p = .5, section 4)."""
     fc = L.InnerProduct(
         bottom,
         param=WEIGHT_AND_BIAS,
         num_output=num_output,
-        weight_filler=gaussian(0.005),
-        bias_filler=constant(0.1),
+        weight_filler=gaussian(std),
+        bias_filler=constant(bias),
     )
     n[f"fc{suffix}"] = fc
     n[f"relu{suffix}"] = L.ReLU(fc, in_place=True)

@@ -4,6 +4,7 @@ A failed CHECK aborts the process, so the writing is left to a child: it outlive
 the abort and shows the fatal lines where a person looks.
 """
 
+import itertools
 import os
 import re
 import signal
@@ -12,6 +13,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+# glog 0.6 puts the year before month and day; Caffe's parse_log.py knows the older form only.
+_YEAR = re.compile(rb"^([IWEF])20\d\d(\d{4} \d\d:)")
 _TEST = re.compile(r"\] Iteration (\d+), Testing net")
 _OUTPUT = re.compile(r"Test net output #\d+: (\S+) = (\S+)")
 
@@ -60,10 +63,10 @@ def read_test_passes(path, offset=0, whole=False):
         text = stream.read().decode("utf-8", "replace")
     starts = list(_TEST.finditer(text))
     passes = []
-    for start, end in zip(starts, [*(m.start() for m in starts[1:]), None], strict=True):
-        section = text[start.end() : end]
+    for start, following in itertools.pairwise([*starts, None]):
+        section = text[start.end() : following and following.start()]
         outputs = {name: float(value) for name, value in _OUTPUT.findall(section)}
-        if end is None and not whole and not re.search(r"\] Iteration \d+ .*loss", section):
+        if following is None and not whole and not re.search(r"\] Iteration \d+ .*loss", section):
             return passes, offset + len(text[: start.start()].encode())
         passes.append((int(start.group(1)), outputs))
     return passes, offset + len(text.encode())
@@ -75,6 +78,7 @@ def _tee(path):
     fatal = False
     with open(path, "ab", buffering=0) as log:
         for line in sys.stdin.buffer:
+            line = _YEAR.sub(rb"\1\2", line)
             log.write(line)
             fatal = fatal or line.startswith((b"F", b"*** Check failure", b"[libprotobuf FATAL"))
             if fatal:

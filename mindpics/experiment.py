@@ -105,7 +105,7 @@ def _data_stages(job):
     stages.append(
         Stage(
             "select",
-            ("tools/select_mindpics", posts, "--out", selected, *caps, "--split", job.split, "--seed", str(job.seed)),
+            ("tools/select_mindpics", posts, "--out", folder, *caps, "--split", job.split, "--seed", str(job.seed)),
             (posts,), (selected,), cost=15,
             note=f"110 words, at most {setting.per_word} pictures each"
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
@@ -119,7 +119,7 @@ def _data_stages(job):
             stages.append(
                 Stage(
                     f"lmdb_{split}{of_trait}",
-                    ("tools/create_lmdb", selected, "--root", str(Path(posts).parent), "--split", split,
+                    ("tools/create_lmdb", selected, "--force", "--root", str(Path(posts).parent), "--split", split,
                      *(["--trait", trait] if trait else []), "--size", str(setting.size),
                      "--seed", str(job.seed), "--workers", workers, "--out", f"{folder}/{split}{of_trait}_lmdb"),
                     (selected,), (f"{folder}/{split}{of_trait}_lmdb",), cost=4,
@@ -132,7 +132,7 @@ def _data_stages(job):
         Stage(
             "nets",
             ("tools/make_nets", "--scale", setting.name, "--csv", selected, "--data", folder, "--out", nets,
-             "--normalization", setting.normalization, "--seed", str(job.seed)),
+             "--seed", str(job.seed)),
             (selected,), (f"{nets}/prototxt", f"{nets}/solvers"), note="18 nets and solvers",
         )  # fmt: skip
     )
@@ -157,7 +157,7 @@ def _pretraining_data_stages(job):
         stages.append(
             Stage(
                 f"pretrain_lmdb_{split}",
-                ("tools/create_lmdb", labelled, "--root", str(Path(posts).parent), "--split", split,
+                ("tools/create_lmdb", labelled, "--force", "--root", str(Path(posts).parent), "--split", split,
                  "--size", str(job.setting.size), "--seed", str(job.seed), "--out", f"{folder}/{split}_lmdb"),
                 (labelled,), (f"{folder}/{split}_lmdb",), cost=15,
             )  # fmt: skip
@@ -182,7 +182,7 @@ def _pretraining_stages(job, net):
     stages.append(
         Stage(
             f"pretrain_{net}",
-            ("tools/train_net", solver, "--out", f"{folder}/{net}/run", *_gpu(job)),
+            ("tools/train_net", solver, "--force", "--out", f"{folder}/{net}/run", *_gpu(job)),
             (solver, f"{folder}/{net}/train_val.prototxt", f"{folder}/mean.binaryproto",
              f"{folder}/train_lmdb", f"{folder}/test_lmdb"),
             (pretrained(job, net),), cost=setting.seconds[net, "pretrain"], resumable=True,
@@ -210,7 +210,7 @@ def _row_stages(job, row):
         stages.append(
             Stage(
                 model.name,
-                ("tools/train_net", solver, "--out", run, *(["--weights", weights] if weights else []), *_gpu(job)),
+                ("tools/train_net", solver, "--force", "--out", run, *(["--weights", weights] if weights else []), *_gpu(job)),
                 (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs,
                  *([weights] if weights else [])),
                 (f"{run}/final.caffemodel",), resumable=True,
@@ -233,7 +233,7 @@ def _row_stages(job, row):
 
 def _sizes(setting, model):
     """Return batch, crop, width and length of a training; the paper's iterations are known beforehand."""
-    epochs, batch = setting.schedules[model.net, model.init].epochs, setting.batch[model.net]
+    epochs, batch = setting.schedules[model.net, model.init].epochs, setting.batch[model.net, model.heads]
     length = f"{epochs:g} epochs"
     if setting is PAPER:
         length += f" ({math.ceil(epochs * PAPER_TRAIN * model.share / batch):,} iterations)"

@@ -92,12 +92,12 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
     snapshot_prefix : str
     seed : int, optional
     """
-    size = {"width": setting.width[model.net], "fraction": setting.fraction}
+    size = setting.body_size(model.net)
     data = Data(
         train=f"{data_root}/train{model.lmdb_suffix}_lmdb",
         test=f"{data_root}/test{model.lmdb_suffix}_lmdb",
         mean=f"{data_root}/mean.binaryproto",
-        train_batch=setting.batch[model.net],
+        train_batch=setting.batch[model.net, model.heads],
         test_batch=setting.test_batch,
         crop=setting.crop[model.net],
     )
@@ -175,12 +175,12 @@ def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None
         train=f"{data_root}/train_lmdb",
         test=f"{data_root}/test_lmdb",
         mean=f"{data_root}/mean.binaryproto",
-        train_batch=setting.batch[net],
+        train_batch=setting.batch[net, "pretrain"],
         test_batch=setting.test_batch,
         crop=setting.crop[net],
     )
     classes = 1 + max(int(row["label"]) for row in rows)
-    size = {"width": setting.width[net], "fraction": setting.fraction}
+    size = setting.body_size(net)
     write_message(classification_train_val(net, data, classes, **size), out / "train_val.prototxt")
     message = solver(
         str(out / "train_val.prototxt"),

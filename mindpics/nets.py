@@ -39,7 +39,7 @@ class Data:
     crop: int
 
 
-def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID", width=1.0, fraction=None):
+def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID", **size):
     """Return the training and testing net of one or of five trait heads.
 
     Parameters
@@ -52,15 +52,15 @@ def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID
         Heads learn ten times faster when the body comes with weights (section 4).
     normalization : {"VALID", "BATCH_SIZE"}
         Of equation 5, see `mindpics.trait_loss`.
-    width, fraction
-        See the bodies' ``add_body``.
+    **size
+        width, gain, fraction: see the bodies' ``add_body``.
 
     Returns
     -------
     caffe.proto.caffe_pb2.NetParameter
         Heads ``score_O`` .., losses ``loss_O`` .., TEST accuracies ``accuracy_O`` ...
     """
-    n, top = _data_and_body(body, data, width, fraction)
+    n, top = _data_and_body(body, data, size)
     for trait in traits:
         score = n[f"score_{trait}"] = _head(top, 2, NEW_LAYER_LR[init])
         n[f"loss_{trait}"] = L.Python(
@@ -77,12 +77,12 @@ def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID
     return _finish(n, data, f"MindPics {body} {heads_name(traits)} {init}")
 
 
-def classification_train_val(body, data, classes, *, width=1.0, fraction=None):
+def classification_train_val(body, data, classes, **size):
     """Return a plain classifier of `classes` categories: the pretraining that fine-tuning starts from.
 
     Its head is named as the published net's own (fc8, fc1000), so no trait head takes its weights.
     """
-    n, top = _data_and_body(body, data, width, fraction)
+    n, top = _data_and_body(body, data, size)
     head = BODIES[body].PRETRAINED_HEAD
     n[head] = _head(top, classes, 1)
     n.accuracy = L.Accuracy(n[head], n.label, include={"phase": caffe.TEST})
@@ -90,24 +90,24 @@ def classification_train_val(body, data, classes, *, width=1.0, fraction=None):
     return _finish(n, data, f"{body} {classes} categories")
 
 
-def deploy(body, traits=TRAITS, *, crop=None, width=1.0, fraction=None):
+def deploy(body, traits=TRAITS, *, crop=None, **size):
     """Return the net without data and losses: ``data`` [1,3,crop,crop] -> ``prob_O`` [1,2] ..."""
     n = caffe.NetSpec()
     crop = crop or BODIES[body].CROP
     n.data = L.Input(shape={"dim": [1, 3, crop, crop]})
-    top = BODIES[body].add_body(n, crop=crop, width=width, fraction=fraction)
+    top = BODIES[body].add_body(n, crop=crop, **size)
     for trait in traits:
         score = n[f"score_{trait}"] = _head(top, 2, 1)
         n[f"prob_{trait}"] = L.Softmax(score)
     return _named(n, f"MindPics {body} {heads_name(traits)}")
 
 
-def features_deploy(body, *, crop=None, width=1.0):
+def features_deploy(body, *, crop=None, **size):
     """Return the body alone, under the published layer names (fc7 of AlexNet is DeCAF7's place)."""
     n = caffe.NetSpec()
     crop = crop or BODIES[body].CROP
     n.data = L.Input(shape={"dim": [1, 3, crop, crop]})
-    BODIES[body].add_body(n, crop=crop, width=width)
+    BODIES[body].add_body(n, crop=crop, **size)
     return _named(n, f"{body} features")
 
 
@@ -116,12 +116,12 @@ def heads_name(traits):
     return "all-in-one" if tuple(traits) == TRAITS else "independent " + " ".join(traits)
 
 
-def _data_and_body(body, data, width, fraction):
+def _data_and_body(body, data, size):
     if body not in BODIES:
         raise ValueError(f"no body {body!r}; there are {', '.join(BODIES)}")
     n = caffe.NetSpec()
     n.data, n.label = _data_layer(data, caffe.TRAIN)
-    return n, BODIES[body].add_body(n, crop=data.crop, width=width, fraction=fraction)
+    return n, BODIES[body].add_body(n, crop=data.crop, **size)
 
 
 def _data_layer(data, phase):

@@ -18,7 +18,7 @@ PRETRAINED_HEAD = "fc1000"
 STAGES = ((2, 256, 3), (3, 512, 4), (4, 1024, 6), (5, 2048, 3))
 
 
-def add_body(n, *, crop=CROP, width=1.0, fraction=None):
+def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None):
     """Add conv1 .. pool5 on ``n.data`` and return the last top, [N,2048*width,1,1].
 
     Parameters
@@ -29,9 +29,13 @@ def add_body(n, *, crop=CROP, width=1.0, fraction=None):
         Side of the input; pool5 averages all that is left of it (7x7 for 224).
     width : float
         Share of the published channels; 1 is the published net.
+    gain : float
+        For bodies with gaussian fillers; msra needs none.
     fraction : float, optional
         ``moving_average_fraction`` of each BatchNorm; Caffe's default (.999) without it.
     """
+
+    del gain
 
     def channels(published):
         return 4 * max(1, round(published * width / 4))

@@ -5,6 +5,7 @@ import hashlib
 import json
 import platform
 import re
+import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +39,20 @@ class RunFolder:
         write_message(net, self.net)
         write_message(own, self.solver)
         return own
+
+    def clear(self, overwrite):
+        """Make room for a fresh run: one folder, one run, one log.
+
+        Raises
+        ------
+        ValueError
+            When there is a run already and `overwrite` is not given.
+        """
+        if not self.solver.exists():
+            return
+        if not overwrite:
+            raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
+        shutil.rmtree(self.path)
 
     def newest_snapshot(self):
         """Return (solverstate, caffemodel, passed over) of the newest whole snapshot; (None, None, [...]).

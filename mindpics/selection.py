@@ -75,11 +75,18 @@ def pick(candidates, per_word=PER_WORD, per_pole=None, seed=0):
     -------
     list of MindPic
         Those left over found every slot of theirs full.
+
+    Raises
+    ------
+    ValueError
+        A cap below 1.
     """
+    if min(cap for cap in (per_word, per_pole, 1) if cap is not None) < 1:
+        raise ValueError(f"found at most {per_word} a word, {per_pole} a pole; wanted 1 or more")
     taken, picked = Counter(), []
     room = {2: per_pole, 3: per_word}  # by the length of what is counted: (trait, pole) or the slot
-    for key, candidate in sorted((_draw(seed, c.post["id"]), i) for i, c in enumerate(candidates)):
-        candidate = candidates[candidate]
+    for key, index in sorted((_draw(seed, c.post["id"]), i) for i, c in enumerate(candidates)):
+        candidate = candidates[index]
         free = [
             slot for slot in candidate.slots
             if all(room[len(k)] is None or taken[k] < room[len(k)] for k in (slot, slot[1:]))
@@ -151,8 +158,10 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
     Raises
     ------
     ValueError
-        A pole would be missing on one side.
+        A pole would be missing on one side; a fraction that is none.
     """
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"test fraction {test_fraction}; wanted one between 0 and 1")
     labels = np.array([pic.label for pic in mindpics], int)
     few = [label for label in range(10) if np.sum(labels == label) < 2]
     if few:

@@ -48,7 +48,7 @@ class History:
 
 
 def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False, seed=None, patience=None,
-          allow_python_layers=False, progress=True):  # fmt: skip
+          allow_python_layers=False, overwrite=False, progress=True):  # fmt: skip
     """Train by a solver prototxt, in the folder `out`.
 
     Parameters
@@ -72,6 +72,8 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
         larger of 1,000 and a quarter of the run.
     allow_python_layers : bool
         Let the net import Python layers from outside ``mindpics.layers``.
+    overwrite : bool
+        Start afresh in a folder that holds a run; without it or `resume` that is refused.
     progress : bool
         Show a bar on the terminal.
 
@@ -87,13 +89,13 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
         When a loss is not finite, is clipped at 87.33, or a head is stuck.
     """
     folder = RunFolder(out)
+    if not resume:
+        folder.clear(overwrite)
     message, net = _read_solver(solver, iterations, seed)
     preflight.check_net(net, allow_python_layers)
     state, model, passed_over = folder.newest_snapshot() if resume else (None, None, [])
     message = folder.prepare(net, message)
     _set_device(gpu, message)
-    if not resume:
-        folder.log.unlink(missing_ok=True)  # a fresh run: one log, one run
     started = time.time()
     with caffe_log(folder.log) as terminal:
         for path in passed_over:

@@ -108,6 +108,17 @@ def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named():
         selection.group(pics, ["board"], np.arange(4))
 
 
+@pytest.mark.parametrize("caps", [{"per_word": 0}, {"per_pole": -1}])
+def test_a_cap_below_one_is_named(caps):
+    with pytest.raises(ValueError, match="wanted 1 or more"):
+        pics_of([post(1, "moon")], **caps)
+
+
+def test_a_fraction_that_is_none_is_named():
+    with pytest.raises(ValueError, match="test fraction 20; wanted one between 0 and 1"):
+        selection.split([], np.arange(0), test_fraction=20)
+
+
 def test_too_few_pictures_or_groups_are_named():
     with pytest.raises(ValueError, match="low O, low C"):
         selection.split(pics_of([post(i, "moon") for i in range(9)]), np.arange(9))
