@@ -24,7 +24,7 @@ setup(
         "ImageHash",
         "lmdb",
         "matplotlib",
-        "numpy",
+        "numpy>=2",  # bitwise_count
         "opencv-python<5",  # 5 dropped readNetFromCaffe
         "pebble",
         "pillow",

@@ -43,7 +43,7 @@ def test_the_longer_side_is_the_size_and_the_shape_is_kept(attributes):
 
 
 def test_a_small_drawing_on_a_large_page_is_zoomed_into():
-    pixels = pixels_of(square("blue", x=80, side=10))
+    pixels = pixels_of(square("blue", x=70, side=20))
     assert 200 <= max(pixels.shape[:2]) <= 300
     assert (pixels[:, :, 2] < 128).mean() > 0.6
 
