@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from mindpics.parallel import run_each
 
+RENDERER = f"resvg {resvg_py.__resvg_version__}"
+SIZE = 256  # pixels of the longer side
 DPI = 96  # what CSS says an inch is; without it sizes in mm or pt are refused
 MAX_SVG_BYTES = 4 << 20
 FILLED = 0.6  # share of the longer side below which a drawing is zoomed into
@@ -33,7 +35,7 @@ class Drawing:
     path: Path | None = None
 
 
-def draw_svg(drawing, size=256):
+def draw_svg(drawing, size=SIZE):
     """Return a drawing as PNG bytes, its longer side `size` pixels, on white.
 
     Text in an SVG is not drawn: the fonts of a machine would change the picture.
@@ -80,7 +82,7 @@ def _ink(pixels):
     )
 
 
-def draw_all(drawings, folder, size=256, workers=None, timeout=TIMEOUT, total=None, label="drawing"):
+def draw_all(drawings, folder, size=SIZE, workers=None, timeout=TIMEOUT, total=None, label="drawing"):
     """Draw into ``folder/images/ID.png``; what is already there is not drawn again.
 
     Parameters

@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 
 from mindpics.atomic import atomic_write
-from mindpics.drawing import TIMEOUT, draw_all
+from mindpics.drawing import FILLED, MAX_ZOOM, RENDERER, SIZE, TIMEOUT, draw_all
 from mindpics.open_clipart import PACKAGE, fetch_clipart, list_clipart, read_clipart
 from mindpics.open_emoji import KEYWORDS, STYLES, fetch_emoji, read_emoji
 
@@ -29,7 +29,7 @@ def make_emoji(folder, downloads, words=None, **drawing):
         size, workers, timeout: see `mindpics.drawing.draw_all`.
     """
     pins = [f"{p.name}@{p.version}" for p in STYLES + KEYWORDS]
-    request = {"packages": pins, "words": sorted(words) if words else "all", "size": drawing.get("size", 256)}
+    request = {"packages": pins, "words": sorted(words) if words else "all", "drawn": _drawn(drawing)}
     done = _already(folder, request)
     if done:
         return done
@@ -39,7 +39,7 @@ def make_emoji(folder, downloads, words=None, **drawing):
 
 def make_clipart(folder, downloads, limit=None, **drawing):
     """Fetch and draw Open Clip Art; return the summary. `limit` takes the first pictures only."""
-    request = {"packages": [f"{PACKAGE.name}={PACKAGE.version}"], "limit": limit, "size": drawing.get("size", 256)}
+    request = {"packages": [f"{PACKAGE.name}={PACKAGE.version}"], "limit": limit, "drawn": _drawn(drawing)}
     done = _already(folder, request)
     if done:
         return done
@@ -50,6 +50,11 @@ def make_clipart(folder, downloads, limit=None, **drawing):
         left_out["beyond --limit"] = len(paths[limit:])
     drawings = (read_clipart(path, svgs) for path in paths[:limit])
     return _make(folder, request, drawings, len(paths[:limit]), left_out, "clipart", drawing)
+
+
+def _drawn(drawing):
+    """Return what decides a picture's pixels: pictures drawn otherwise are drawn anew."""
+    return {"size": drawing.get("size", SIZE), "filled": FILLED, "max_zoom": MAX_ZOOM, "renderer": RENDERER}
 
 
 def _already(folder, request):

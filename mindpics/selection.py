@@ -84,21 +84,23 @@ def pick(candidates, per_word=PER_WORD, per_pole=None, seed=0):
     if min(cap for cap in (per_word, per_pole, 1) if cap is not None) < 1:
         raise ValueError(f"found at most {per_word} a word, {per_pole} a pole; wanted 1 or more")
     taken, picked = Counter(), []
-    room = {2: per_pole, 3: per_word}  # by the length of what is counted: (trait, pole) or the slot
+
+    def has_room(slot):
+        full_word = per_word is not None and taken[slot] >= per_word
+        full_pole = per_pole is not None and taken[slot[1:]] >= per_pole
+        return not (full_word or full_pole)
+
     for key, index in sorted((_draw(seed, c.post["id"]), i) for i, c in enumerate(candidates)):
-        candidate = candidates[index]
-        free = [
-            slot for slot in candidate.slots
-            if all(room[len(k)] is None or taken[k] < room[len(k)] for k in (slot, slot[1:]))
-        ]
+        free = [slot for slot in candidates[index].slots if has_room(slot)]
         if free:
             slot = random.Random(key).choice(free)
-            taken.update([slot, slot[1:]])
-            picked.append(MindPic(candidate.post, *slot))
+            taken.update([slot, slot[1:]])  # the word's slot, and the pole of its trait
+            picked.append(MindPic(candidates[index].post, *slot))
     return picked
 
 
 def _draw(seed, post_id):
+    """Return a number in [0, 1) that a seed and an id decide."""
     return random.Random(f"{seed} {post_id}").random()
 
 
