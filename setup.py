@@ -4,11 +4,22 @@ Caffe itself is no dependency here: no registry ships one for today's Pythons.
 `tools/setup` builds it; a Caffe of your own serves as well.
 """
 
+from collections import defaultdict
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent
+
+
+def prototxts():
+    """Nets and solvers go to share/mindpics/ of the environment, as they lie here."""
+    folders = defaultdict(list)
+    for path in sorted([*HERE.glob("prototxt/**/*.prototxt"), *HERE.glob("solvers/*.prototxt")]):
+        path = path.relative_to(HERE)
+        folders[f"share/mindpics/{path.parent}"].append(str(path))
+    return sorted(folders.items())
+
 
 setup(
     name="mindpics",
@@ -20,12 +31,15 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["mindpics", "mindpics.*", "pinterest_id", "pinterest_id.*"]),
     package_data={"mindpics": ["data/*"], "pinterest_id": ["data/*"]},
+    data_files=prototxts(),
     install_requires=[
+        "ImageHash",
         "ImageHash",
         "lmdb",
         "matplotlib",
         "numpy>=2",  # bitwise_count
         "opencv-python<5",  # 5 dropped readNetFromCaffe
+        "pebble",
         "pebble",
         "pillow",
         "protobuf>=4.21,<5",  # must match the protoc 3.21 that made caffe_pb2

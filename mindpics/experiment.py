@@ -205,14 +205,14 @@ def _row_stages(job, row):
         train_val = f"{folder}/nets/prototxt/{model.name}"
         solver = f"{folder}/nets/solvers/{model.name}.prototxt"
         run = f"{folder}/{'_'.join(row)}/{model.name}"
-        weights = pretrained(job, model.net) if model.init == "finetune" else None
+        given = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
         lmdbs = tuple(f"{folder}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
         stages.append(
             Stage(
                 model.name,
-                ("tools/train_net", solver, "--force", "--out", run, *(["--weights", weights] if weights else []), *_gpu(job)),
+                ("tools/train_net", solver, "--force", "--out", run, *given, *_gpu(job)),
                 (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs,
-                 *([weights] if weights else [])),
+                 *given[1:]),
                 (f"{run}/final.caffemodel",), resumable=True,
                 cost=setting.seconds[model.net, model.init] * model.share,
                 note=_sizes(setting, model),

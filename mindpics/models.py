@@ -93,12 +93,13 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
     seed : int, optional
     """
     size = setting.body_size(model.net)
+    pictures = {split: sum(counts[split][trait] for trait in model.traits) for split in ("train", "test")}
     data = Data(
         train=f"{data_root}/train{model.lmdb_suffix}_lmdb",
         test=f"{data_root}/test{model.lmdb_suffix}_lmdb",
         mean=f"{data_root}/mean.binaryproto",
         train_batch=setting.batch[model.net, model.heads],
-        test_batch=setting.test_batch,
+        test_batch=min(setting.test_batch, pictures["test"]),
         crop=setting.crop[model.net],
     )
     return (
@@ -107,9 +108,9 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
         solver(
             net_path,
             setting.schedules[model.net, model.init],
-            train=sum(counts["train"][trait] for trait in model.traits),
+            train=pictures["train"],
             batch=data.train_batch,
-            test=sum(counts["test"][trait] for trait in model.traits),
+            test=pictures["test"],
             test_batch=data.test_batch,
             prefix=snapshot_prefix,
             seed=seed,

@@ -36,11 +36,7 @@ def check_python_layer(layer):
 
 def check_data_layer(layer):
     """Check that a Data layer's LMDB opens, and that its Datums, mean and crop go together."""
-    datum, count = first_datum(layer.data_param.source)
-    if count < layer.data_param.batch_size:
-        raise ValueError(
-            f"{layer.data_param.source}: {count} pictures, fewer than the batch of {layer.data_param.batch_size}"
-        )
+    datum = first_datum(layer.data_param.source)
     if datum.encoded:
         return  # its size is known only once decoded
     shape = (datum.channels, datum.height, datum.width)
@@ -54,7 +50,7 @@ def check_data_layer(layer):
 
 
 def first_datum(source):
-    """Return the first Datum of an LMDB and how many it has.
+    """Return the first Datum of an LMDB.
 
     Raises
     ------
@@ -65,14 +61,13 @@ def first_datum(source):
         raise ValueError(f"{source}: no LMDB there (no data.mdb); tools/create_lmdb makes one")
     try:
         with lmdb.open(str(source), readonly=True, lock=False) as env, env.begin() as transaction:
-            count = env.stat()["entries"]
             _, value = next(iter(transaction.cursor()), (None, None))
     except lmdb.Error as error:
         raise ValueError(f"{source}: not a readable LMDB ({error})") from None
     if value is None:
         raise ValueError(f"{source}: an empty LMDB")
     try:
-        return caffe_pb2.Datum.FromString(value), count
+        return caffe_pb2.Datum.FromString(value)
     except DecodeError as error:
         raise ValueError(f"{source}: its first value is no Datum ({error})") from None
 

@@ -48,11 +48,9 @@ class RunFolder:
         ValueError
             When there is a run already and `overwrite` is not given.
         """
-        if not self.solver.exists():
-            return
-        if not overwrite:
+        if any(self.snapshots.glob("*.solverstate")) and not overwrite:
             raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
-        shutil.rmtree(self.path)
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def newest_snapshot(self):
         """Return (solverstate, caffemodel, passed over) of the newest whole snapshot; (None, None, [...]).
@@ -78,24 +76,33 @@ class RunFolder:
             stream.write(caffemodel.read_bytes())
         return final
 
-    def write_csv(self, name, rows):
-        """Write dicts as NAME.csv; columns are the union of keys, in order of appearance."""
-        columns = list(dict.fromkeys(key for row in rows for key in row))
+    def write_csv(self, name, rows, columns=None):
+        """Write dicts as NAME.csv; columns are the union of keys in order of appearance, unless given."""
+        columns = columns or list(dict.fromkeys(key for row in rows for key in row))
         with atomic_write(self.path / f"{name}.csv") as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
-    def read_csv(self, name, up_to):
-        """Return NAME.csv's rows with ``iteration <= up_to``, numbers as numbers; [] without the file."""
+    def read_csv(self, name, before):
+        """Return NAME.csv's rows with ``iteration < before``, numbers as numbers; [] without the file.
+
+        A row that a kill cut short is left out.
+        """
         path = self.path / f"{name}.csv"
         if not path.is_file():
             return []
         with open(path, encoding="utf-8", newline="") as stream:
-            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+            lines = [line for line in stream if line.endswith("\n")]
+        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
         for row in rows:
             row["iteration"] = int(row["iteration"])
-        return [row for row in rows if row["iteration"] <= up_to]
+        return [row for row in rows if row["iteration"] < before]
+
+    def append_csv(self, name, row):
+        """Add one row to NAME.csv, whose columns it has."""
+        with open(self.path / f"{name}.csv", "a", encoding="utf-8", newline="") as stream:
+            csv.DictWriter(stream, list(row), lineterminator="\n").writerow(row)
 
     def write_run(self, **facts):
         """Write run.json: `facts` and what ran them."""

@@ -67,6 +67,7 @@ class Runner:
         self.running = {}
         self.done = set()
         self.skipped = set()
+        self.keys = {}
         self.started = time.time()
 
     def run(self):
@@ -104,7 +105,9 @@ class Runner:
         for stage in waiting:
             if missing & set(stage.inputs):
                 continue
-            key = self.key(stage)
+            if stage.name not in self.keys:  # its inputs are made, so hashing them once will do
+                self.keys[stage.name] = self.key(stage)
+            key = self.keys[stage.name]
             if self.is_done(stage, key):
                 self.done.add(stage.name)
                 self.skipped.add(stage.name)

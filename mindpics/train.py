@@ -130,13 +130,14 @@ class _Run:
         self.folder = folder
         self.message = message
         self.terminal = terminal
-        self.log_offset = folder.log.stat().st_size
         self.solver = caffe.get_solver(str(folder.solver))
         if patience is None:
             patience = max(1000, message.max_iter // 4)
         self.stuck = StuckHeads(patience) if patience else None
         self.losses = [name for name in self.solver.net.outputs if name.startswith("loss")]
         self.history = History()
+        self.tests = {}
+        self.log_offset = 0
         self.fit = None
         self.last_test = []
 
@@ -146,7 +147,6 @@ class _Run:
             weight_files.fit(self.solver.net, model)
             self.solver.restore(str(state))
             self.history.train = self.folder.read_csv("train", self.solver.iter)
-            self.history.test = self.folder.read_csv("test", self.solver.iter)
             self.say(f"resuming at iteration {self.solver.iter} from {state}")
         elif weights is not None:
             self.fit = str(weight_files.fit(self.solver.net, weights))
@@ -154,6 +154,7 @@ class _Run:
             for net in self.solver.test_nets:
                 net.copy_from(str(weights))
             self.say(f"{weights}: {self.fit}")
+        self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
         log_line(f"Solving {self.solver.net.name if hasattr(self.solver.net, 'name') else self.folder.path}")
 
     def train(self):
@@ -163,8 +164,6 @@ class _Run:
                 bar.update()
                 if self.solver.iter % self.message.display == 0:
                     bar.set_postfix_str(self.status(), refresh=False)
-                if self.solver.iter % max(1, self.message.snapshot) == 0:
-                    self.write_csvs()
             self.history.interrupted = bool(interrupted)
         if not self.history.interrupted:
             self.last_test = self.test()
@@ -184,6 +183,7 @@ class _Run:
         if self.stuck:
             self.stuck.update(iteration, blobs)
         self.history.train.append({"iteration": iteration, "lr": self.rate(iteration)} | losses)
+        self.folder.append_csv("train", self.history.train[-1])
 
     def rate(self, iteration):
         """The learning rate of Caffe's "step" policy; nan for others (Caffe's log has them)."""
@@ -205,29 +205,28 @@ class _Run:
         return rows
 
     def finish(self):
-        """Read the rest of the log, now that it is whole, and write the CSVs for good."""
+        """Read the rest of the log, now that it is whole, and write test.csv."""
         self.read_tests(whole=True)
-        self.history.test += self.last_test
-        self.write_csvs()
+        passes = [test for iteration, test in sorted(self.tests.items()) if iteration <= self.history.iteration]
+        self.history.test = passes + self.last_test
+        self.folder.write_csv("test", self.history.test)
 
     def status(self):
         """Loss of each head, and the last test's accuracies, for the bar."""
         self.read_tests()
         recent = self.history.train[-self.message.display :]
         parts = [f"{name} {np.mean([row[name] for row in recent]):.3f}" for name in self.losses]
-        if self.history.test:
-            accuracies = [v for k, v in self.history.test[-1].items() if k.startswith("accuracy")]
+        if self.tests:
+            last = self.tests[max(self.tests)]
+            accuracies = [value for name, value in last.items() if name.startswith("accuracy")]
             if accuracies:
                 parts.append(f"test accuracy {100 * np.mean(accuracies):.1f}%")
         return " ".join(parts)
 
     def read_tests(self, whole=False):
+        """Take test passes from the log; after a resume an iteration that is run again counts."""
         passes, self.log_offset = read_test_passes(self.folder.log, self.log_offset, whole)
-        self.history.test += [{"iteration": iteration} | outputs for iteration, outputs in passes]
-
-    def write_csvs(self):
-        self.folder.write_csv("train", self.history.train)
-        self.folder.write_csv("test", self.history.test)
+        self.tests |= {iteration: {"iteration": iteration} | outputs for iteration, outputs in passes}
 
     def bar(self):
         # A file gets a line every ten seconds instead of a bar that redraws itself.
