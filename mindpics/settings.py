@@ -100,7 +100,7 @@ MINI = Setting(
         ("alexnet", "pretrain"): Schedule(10, 8, 0.01),
         ("resnet50", "pretrain"): Schedule(5, 4, 0.05),
         ("alexnet", "scratch"): Schedule(28, 22, 0.01),
-        ("alexnet", "finetune"): Schedule(20, 16, 0.003),
+        ("alexnet", "finetune"): Schedule(26, 20, 0.005),
         ("resnet50", "finetune"): Schedule(10, 8, 0.01),
     },
     seconds={

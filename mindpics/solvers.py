@@ -66,7 +66,8 @@ def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None,
         regularization_type="L2",
         display=20,
         test_interval=max(1, max_iter // tests),
-        test_initialization=True,  # a line at iteration 0 shows what chance looks like
+        # An untrained BatchNorm has no statistics to test with: NaN, on which parse_log.py stumbles.
+        test_initialization=False,
         snapshot=max(1, max_iter // snapshots),
         snapshot_prefix=prefix,
         # No solver_mode: with one, `caffe train` would want a GPU where there is none. `-gpu 0` asks for it.
