@@ -31,8 +31,12 @@ def check_losses(iteration, losses):
             )
 
 
+# A slow start is no dead head: it must be no better in each of so many windows running.
+WINDOWS = 4
+
+
 class StuckHeads:
-    """Watch trait heads over windows of `patience` iterations.
+    """Watch trait heads; one that is no better than guessing for `patience` iterations running is stuck.
 
     A dead AlexNet gives every picture the same answer, and its loss stays at that of
     guessing: 0.693 when the poles are balanced.
@@ -40,9 +44,10 @@ class StuckHeads:
 
     def __init__(self, patience):
         self.patience = patience
-        self._start()
+        self.bad_windows = [0] * len(TRAITS)
+        self._start_window()
 
-    def _start(self):
+    def _start_window(self):
         self.iterations = 0
         self.loss = np.zeros(len(TRAITS))
         self.poles = np.zeros((len(TRAITS), 2))
@@ -57,9 +62,9 @@ class StuckHeads:
             self.loss[head] += trait_loss(scores, labels, head, "BATCH_SIZE")[0] * len(labels)
             self.poles[head] += np.bincount(poles[own], minlength=2)
         self.iterations += 1
-        if self.iterations == self.patience:
+        if self.iterations == max(1, self.patience // WINDOWS):
             self._judge(iteration, heads)
-            self._start()
+            self._start_window()
 
     def _judge(self, iteration, heads):
         for head in heads:
@@ -69,9 +74,10 @@ class StuckHeads:
             shares = self.poles[head] / n
             guessing = -(shares * np.log(shares)).sum()
             mean = self.loss[head] / n
-            if mean > guessing - STUCK_MARGIN:
+            self.bad_windows[head] = self.bad_windows[head] + 1 if mean > guessing - STUCK_MARGIN else 0
+            if self.bad_windows[head] == WINDOWS:
                 raise DivergedError(
-                    f"iteration {iteration}: head {TRAITS[head]} is stuck at {mean:.3f}, no better over "
+                    f"iteration {iteration}: head {TRAITS[head]} is stuck at {mean:.3f}, no better for "
                     f"{self.patience} iterations than always guessing ({guessing:.3f}); try another "
                     "random_seed, normalization VALID, a larger crop, or --patience 0 to wait"
                 )

@@ -34,6 +34,7 @@ def test_both_packages_and_their_data(names):
 
 def test_every_prototxt(names):
     shared = {name.split("share/mindpics/")[1] for name in names if "share/mindpics/" in name}
-    committed = {str(p.relative_to(ROOT)) for folder in ("prototxt", "solvers") for p in (ROOT / folder).rglob("*.prototxt")}
+    paths = [*(ROOT / "prototxt").rglob("*.prototxt"), *(ROOT / "solvers").rglob("*.prototxt")]
+    committed = {str(path.relative_to(ROOT)) for path in paths}
     assert shared == committed
     assert len(committed) >= 54

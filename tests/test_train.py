@@ -77,17 +77,17 @@ def test_run_folder_holds_the_whole_run(small_job, tmp_path):
 
 
 def test_caffes_own_parse_log_reads_the_log(small_job, tmp_path):
-    solve(small_job[0], tmp_path / "run", iterations=60, progress=False)
+    solve(small_job[0], tmp_path / "run", iterations=100, progress=False)
     parse_log = Path(caffe.__file__).parent / "extra" / "parse_log.py"
     subprocess.run([sys.executable, parse_log, tmp_path / "run" / "caffe.log", tmp_path], check=True)
     with open(tmp_path / "caffe.log.train", encoding="utf-8") as stream:
         train = list(csv.DictReader(stream))
-    assert [float(row["NumIters"]) for row in train] == [0, 20, 40]
+    assert [float(row["NumIters"]) for row in train] == [0, 20, 40, 60, 80]
     assert {float(row["LearningRate"]) for row in train} == {0.01}
     assert float(train[0]["loss_O"]) > 0
     with open(tmp_path / "caffe.log.test", encoding="utf-8") as stream:
         test = list(csv.DictReader(stream))
-    assert [float(row["NumIters"]) for row in test] == [45]
+    assert [float(row["NumIters"]) for row in test] == [45, 90]
     assert 0 <= float(test[0]["accuracy_O"]) <= 1
 
 
@@ -214,14 +214,20 @@ def test_a_stuck_head_is_named_and_a_learning_one_is_not():
             self.data = data
 
     rng = np.random.default_rng(0)
-    watch = StuckHeads(patience=50)
-    with pytest.raises(DivergedError, match="iteration 49: head C is stuck at 0.69"):
-        for iteration in range(50):
-            labels = rng.integers(0, 4, 40)
-            right = np.eye(2)[labels % 2] * 3
-            watch.update(
-                iteration, {"label": Blob(labels), "score_O": Blob(right), "score_C": Blob(np.zeros((40, 2)))}
-            )
+
+    def blobs(score_c):
+        labels = rng.integers(0, 4, 40)
+        right = np.eye(2)[labels % 2] * 3
+        return {"label": Blob(labels), "score_O": Blob(right), "score_C": Blob(score_c * right)}
+
+    watch = StuckHeads(patience=40)
+    for iteration in range(30):  # a slow start
+        watch.update(iteration, blobs(score_c=0))
+    for iteration in range(30, 40):
+        watch.update(iteration, blobs(score_c=1))
+    with pytest.raises(DivergedError, match="iteration 79: head C is stuck at 0.69"):
+        for iteration in range(40, 100):
+            watch.update(iteration, blobs(score_c=0))
 
 
 def test_missing_net_says_from_where_it_was_looked_for(small_job, tmp_path):
