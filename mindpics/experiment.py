@@ -233,7 +233,7 @@ def _row_stages(job, row):
 
 def _sizes(setting, model):
     """Return batch, crop, width and length of a training; the paper's iterations are known beforehand."""
-    epochs, batch = setting.schedules[model.net, model.init].epochs, setting.batch[model.net, model.heads]
+    epochs, batch = setting.schedules[model.net, model.heads, model.init].epochs, setting.batch[model.net, model.heads]
     length = f"{epochs:g} epochs"
     if setting is PAPER:
         length += f" ({math.ceil(epochs * PAPER_TRAIN * model.share / batch):,} iterations)"

@@ -107,7 +107,7 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
         deploy(model.net, model.traits, crop=data.crop, **size),
         solver(
             net_path,
-            setting.schedules[model.net, model.init],
+            setting.schedules[model.net, model.heads, model.init],
             train=pictures["train"],
             batch=data.train_batch,
             test=pictures["test"],
@@ -185,7 +185,7 @@ def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None
     write_message(classification_train_val(net, data, classes, **size), out / "train_val.prototxt")
     message = solver(
         str(out / "train_val.prototxt"),
-        setting.schedules[net, "pretrain"],
+        setting.schedules[net, "pretrain", "scratch"],
         train=splits.count("train"),
         batch=data.train_batch,
         test=splits.count("test"),
