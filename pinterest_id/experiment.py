@@ -178,10 +178,11 @@ class Experiment:
         codes, seen = self.codes[self.n_train : self.n_seen], slice(self.n_seen)
         cf = cascade(text.test, image.test)
         both, unseen = (text.matrix, image.matrix), slice(self.n_seen, None)
-        refined = refine(
-            cf, [m[unseen] for m in both], [m[seen] for m in both], self.codes[seen],
-            self.options.refine_modality, self.options.refine_top, self.progress,
-        )  # fmt: skip
+        with self._timed(f"refine{suffix}"):
+            refined = refine(
+                cf, [m[unseen] for m in both], [m[seen] for m in both], self.codes[seen],
+                self.options.refine_modality, self.options.refine_top, self.progress,
+            )  # fmt: skip
         weights = fit_late_fusion([text.validation, image.validation], codes)
         self.facts[f"late_fusion_weights{suffix}"] = dict(zip(("text", "image"), map(float, weights), strict=True))
         rows = {"images": image.test, "cf": cf, "cf_ref": refined}

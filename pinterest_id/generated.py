@@ -1,8 +1,9 @@
 """Generated pins with the statistics of the paper: for tests and for timing at the published size.
 
-Each user has favourite topics; a pin shows one of them, in words and in image
-features, and topics are shared between users, so that classes overlap as they
-do on Pinterest. Nothing here stands in for a result on real pins.
+Each user has favourite topics, most of them shared with other users and one his
+own; a pin shows one of them, in words and in image features; some pins are variations
+of another pin of their user. So classes overlap as on Pinterest, and some users are
+far easier to tell than others. Nothing here stands in for a result on real pins.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 
 from pinterest_id.records import Pin
 
-N_TOPICS = 60
+SHARED_TOPICS = 60
 TOPICS_PER_USER = 6
 
 
@@ -32,8 +33,8 @@ class GeneratedPins:
 
 
 def generate_pins(
-    n_users=117, pins_per_user=600, n_features=4096, n_words=60_000,
-    text_signal=0.45, image_noise=1.0, seed=0,
+    n_users=117, pins_per_user=600, n_features=4096, n_words=18_000,
+    text_signal=0.45, image_noise=3.0, variations=0.2, seed=0,
 ):  # fmt: skip
     """Generate pins whose text and image both tell something of their user.
 
@@ -45,6 +46,8 @@ def generate_pins(
         Share of words drawn from the pin's topic; the others follow the whole language.
     image_noise : float
         Standard deviation of what an image shows beside its topic.
+    variations : float in 0..1
+        Share of pins that are variations of another pin of the same user.
     seed : int
 
     Returns
@@ -54,51 +57,70 @@ def generate_pins(
     """
     rng = np.random.default_rng(seed)
     tastes = _tastes(n_users, rng)
-    topics = np.concatenate([rng.choice(N_TOPICS, pins_per_user, p=taste) for taste in tastes])
+    topics = np.concatenate([rng.choice(len(taste), pins_per_user, p=taste) for taste in tastes])
     codes = np.repeat(np.arange(n_users), pins_per_user)
-    texts = _texts(topics, codes, n_users, n_words, text_signal, rng)
-    images = _images(topics, codes, n_users, n_features, image_noise, rng)
+    models = np.arange(codes.size)  # the pin that each pin varies, or itself
+    varied = rng.random(codes.size) < variations
+    models[varied] = codes[varied] * pins_per_user + rng.integers(0, pins_per_user, varied.sum())
+    texts = _texts(topics[models], models, codes, n_users, n_words, text_signal, rng)
+    images = _images(topics[models], models, codes, n_users, n_features, image_noise, rng)
     return GeneratedPins(texts, images, np.array([f"user{code:03d}" for code in codes]))
 
 
 def _tastes(n_users, rng):
-    """Return each user's share of topics, [n_users, N_TOPICS]."""
-    tastes = np.zeros((n_users, N_TOPICS))
-    for taste in tastes:
-        taste[rng.choice(N_TOPICS, TOPICS_PER_USER, replace=False)] = rng.dirichlet(np.ones(TOPICS_PER_USER))
-    return tastes
+    """Return each user's share of topics, [n_users, SHARED_TOPICS + n_users]; the last are one user's own."""
+    tastes = np.zeros((n_users, SHARED_TOPICS + n_users))
+    for user, taste in enumerate(tastes):
+        own = rng.beta(1, 2)
+        shared = rng.choice(SHARED_TOPICS, TOPICS_PER_USER, replace=False)
+        taste[shared] = (1 - own) * rng.dirichlet(np.ones(TOPICS_PER_USER))
+        taste[SHARED_TOPICS + user] = own
+    return tastes / tastes.sum(axis=1, keepdims=True)
 
 
-def _texts(topics, codes, n_users, n_words, signal, rng):
+def _texts(topics, models, codes, n_users, n_words, signal, rng):
     lengths = _lengths(codes, n_users, rng)
     zipf = 1 / np.arange(1, n_words + 1) ** 1.05
     cumulative = np.cumsum(zipf / zipf.sum())
     ranks = np.searchsorted(cumulative, rng.random(lengths.sum()))
     # A topic's words are the language's in another order: frequent here, rare elsewhere.
-    orders = np.stack([rng.permutation(n_words) for _ in range(N_TOPICS)])
-    of_topic = rng.random(ranks.size) < signal
-    ranks[of_topic] = orders[np.repeat(topics, lengths)[of_topic], ranks[of_topic]]
+    of_word, of_topic = np.repeat(topics, lengths), rng.random(ranks.size) < signal
+    for topic in np.unique(topics):
+        here = of_topic & (of_word == topic)
+        ranks[here] = rng.permutation(n_words)[ranks[here]]
+    ranks = _vary(ranks, lengths, models, rng)
     words = np.array([f"word{i}" for i in range(n_words)])[ranks]
     return [" ".join(part) for part in np.split(words, np.cumsum(lengths)[:-1])]
 
 
+def _vary(ranks, lengths, models, rng):
+    """Take half of a variation's words from the pin that it varies."""
+    starts = np.cumsum(lengths) - lengths
+    source = np.repeat(models, lengths)
+    taken = (source != np.repeat(np.arange(lengths.size), lengths)) & (rng.random(ranks.size) < 0.5)
+    at = starts[source[taken]] + rng.integers(0, lengths[source[taken]])
+    result = ranks.copy()
+    result[taken] = ranks[at]
+    return result
+
+
 def _lengths(codes, n_users, rng):
     """Words a pin: median about 4, mean about 8.5, from 1 to 552 (paper, section 4)."""
-    habit = rng.normal(0, 0.6, n_users)
-    lengths = np.exp(np.log(4.3) + habit[codes] + rng.normal(0, 0.85, codes.size))
+    habit = rng.normal(0, 0.7, n_users)
+    lengths = np.exp(np.log(4.4) + habit[codes] + rng.normal(0, 0.85, codes.size))
     return np.clip(np.rint(lengths), 1, 552).astype(int)
 
 
-def _images(topics, codes, n_users, n_features, noise, rng, n_latent=64, rows=8192):
-    topic_means = rng.normal(size=(N_TOPICS, n_latent))
-    user_means = 0.3 * rng.normal(size=(n_users, n_latent))
+def _images(topics, models, codes, n_users, n_features, noise, rng, n_latent=64, rows=8192):
+    topic_means = rng.normal(size=(SHARED_TOPICS + n_users, n_latent))
+    user_means = 0.1 * rng.normal(size=(n_users, n_latent))
     # Later latent directions weigh less, as in the decaying spectrum of fc7.
     mixing = (rng.normal(size=(n_latent, n_features)) / np.sqrt(1 + np.arange(n_latent))[:, None]).astype("f4")
+    latent = topic_means[topics] + user_means[codes] + noise * rng.normal(size=(codes.size, n_latent))
+    latent = latent[models] + np.where(models == np.arange(codes.size), 0, 0.5)[:, None] * rng.normal(size=latent.shape)
     images = np.empty((codes.size, n_features), dtype=np.float32)
     for start in range(0, codes.size, rows):
-        part = slice(start, start + rows)
-        latent = topic_means[topics[part]] + user_means[codes[part]]
-        latent = (latent + noise * rng.normal(size=latent.shape)).astype(np.float32)
-        fine = rng.standard_normal((len(latent), n_features), dtype=np.float32)
-        np.maximum(latent @ mixing + fine - 1.5, 0, out=images[part])
+        part = latent[start : start + rows].astype(np.float32)
+        fine = rng.standard_normal((len(part), n_features), dtype=np.float32)
+        np.maximum(part @ mixing + fine - 1.5, 0, out=images[start : start + rows])
     return images

@@ -1,0 +1,199 @@
+"""Time the experiment at the published size beside scikit-learn's own one-vs-rest liblinear.
+
+The data are generated (`pinterest_id.generated`): what is measured is time and
+memory, not accuracy. liblinear solves class by class, so a share of the classes
+tells the time of all; the share is part of the result.
+"""
+
+import json
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from tqdm import tqdm
+
+from mindpics.atomic import atomic_write
+from pinterest_id.classifiers import C_GRID
+from pinterest_id.experiment import Experiment, Options
+from pinterest_id.generated import generate_pins
+from pinterest_id.records import write_pins
+from pinterest_id.report import write_report
+from pinterest_id.selection import read_curve
+from pinterest_id.text import PinTfidf
+
+WANTED = {"times_faster": 10, "peak_gb": 8, "refine_s": 60, "experiment_s": 1800}
+MODALITIES = ("text", "image")
+
+
+def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repeats=1, seed=0):
+    """Generate, run ours and the peer, each in a process of its own; return a JSON-able dict.
+
+    Parameters
+    ----------
+    folder : path
+        For the generated data and the run; about 20 MB a 1,000 pins.
+    n_users, pins_per_user, n_features : int
+        The published sizes by default.
+    classes : int
+        Classes that liblinear solves; its time is that of all by proportion.
+    repeats : int
+        Runs of the whole experiment; the spread of its time comes of them.
+    seed : int
+    """
+    folder = Path(folder)
+    in_child(_generate, folder, n_users, pins_per_user, n_features, seed)
+    sizes = _split_sizes(pins_per_user)
+    ours = [in_child(_ours, folder, folder / f"run{k}", sizes, seed) for k in range(repeats)]
+    facts = ours[0][0]
+    result = {
+        "generated": {"pins": n_users * pins_per_user, "users": n_users, "features": n_features, **facts["data"]},
+        "sgemm_gflops": in_child(sgemm_gflops)[0],
+        "experiment_s": [fact["experiment_s"] for fact, _ in ours],
+        "grid_and_refit_s": [sum(fact["fit_s"].values()) for fact, _ in ours],
+        "refine_s": [fact["refine_s"] for fact, _ in ours],
+        "peak_gb": [peak for _, peak in ours],
+        **{key: facts[key] for key in ("fit_s", "fit_gflop", "accuracy", "stages_s")},
+    }
+    result["image_share_of_sgemm"] = facts["fit_gflop"]["image"] / facts["fit_s"]["image"] / result["sgemm_gflops"]
+    if classes:
+        result["liblinear"] = in_child(_liblinear, folder, folder / "run0", sizes, classes, seed)[0]
+        result["times_faster"] = result["liblinear"]["all_classes_s"] / float(np.median(result["grid_and_refit_s"]))
+    return result
+
+
+def format_result(result):
+    """Return the result as lines: each figure beside what is wanted."""
+    data, sgemm = result["generated"], result["sgemm_gflops"]
+    lines = ["generated: {pins} pins, {users} users, {dictionary} words, {features} image features".format(**data)]
+    lines += [_line(name, result[name]) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")]
+    lines.append(f"{'image_share_of_sgemm':<20}{result['image_share_of_sgemm']:>10.2f}   of {sgemm:.0f} GFLOP/s")
+    if "liblinear" in result:
+        peer = result["liblinear"]
+        lines.append(
+            f"{'liblinear_s':<20}{peer['all_classes_s']:>10.0f}   by proportion from {peer['share']} of the classes, "
+            f"{peer['class_s_min']:.1f} to {peer['class_s_max']:.1f} s a class"
+        )
+        lines.append(f"{'times_faster':<20}{result['times_faster']:>10.1f}   wanted: at least {WANTED['times_faster']}")
+    rows = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in result["accuracy"].items()]
+    return "\n".join([*lines, "accuracy in % on generated pins (on the paper's): " + ", ".join(rows)])
+
+
+def _line(name, values):
+    wanted = f"   wanted: under {WANTED[name]}" if name in WANTED else ""
+    spread = f"({min(values):.1f} to {max(values):.1f}, {len(values)} runs)"
+    return f"{name:<20}{np.median(values):>10.1f}   {spread}{wanted}"
+
+
+def in_child(function, *args):
+    """Call a function in a fresh process; return its result and the process's peak memory in GB."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, function, args))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None
+    finally:
+        process.join()
+
+
+def _child(sender, function, args):
+    result = function(*args)
+    sender.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6))  # given in kB
+    sender.close()
+
+
+def sgemm_gflops(n=4096, repeats=3):
+    """Return the machine's speed at float32 matrix products, the best of some."""
+    A = np.random.default_rng(0).random((n, n), dtype=np.float32)
+    seconds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        A @ A
+        seconds.append(time.perf_counter() - begun)
+    return 2 * n**3 / min(seconds) / 1e9
+
+
+def _split_sizes(pins_per_user):
+    """Return 400, 100, 100 of 600, and as much of any other number."""
+    part = max(1, pins_per_user // 6)
+    return pins_per_user - 2 * part, part, part
+
+
+def _generate(folder, n_users, pins_per_user, n_features, seed):
+    generated = generate_pins(n_users, pins_per_user, n_features, seed=seed)
+    pins = generated.pins()
+    write_pins(folder / "pins.jsonl", pins)
+    with atomic_write(folder / "fc7.npy", "wb") as stream:
+        np.save(stream, generated.images)
+    with atomic_write(folder / "fc7.ids.txt") as stream:
+        stream.writelines(f"{pin.id}\n" for pin in pins)
+
+
+def _experiment(folder, out, sizes, seed):
+    return Experiment(folder / "pins.jsonl", folder / "fc7", out, Options(sizes=sizes, seed=seed), progress=True)
+
+
+def _ours(folder, out, sizes, seed):
+    begun = time.perf_counter()
+    experiment = _experiment(folder, out, sizes, seed)
+    experiment.run()
+    rows = write_report(out, "tools/benchmark pinterest", seed)
+    total = time.perf_counter() - begun
+    models = {name: _models(out / "models" / name) for name in MODALITIES}
+    features = {"text": experiment.facts["dictionary"]["train"], "image": experiment.features["image"].array.shape[1]}
+    return {
+        "experiment_s": total,
+        "fit_s": {name: sum(m["seconds"] for m in models[name]) for name in MODALITIES},
+        "fit_gflop": {
+            name: sum(2e-9 * m["columns"] * m["pins"] * features[name] for m in models[name]) for name in MODALITIES
+        },
+        "refine_s": experiment.seconds["refine"],
+        "stages_s": experiment.seconds,
+        "data": {
+            "words_per_pin": experiment.facts["words_per_pin"],
+            "dictionary": experiment.facts["dictionary"]["train and validation"],
+        },
+        "accuracy": {row["model"]: (row["accuracy"], row["published_accuracy"]) for row in rows},
+    }
+
+
+def _models(folder):
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def _liblinear(folder, out, sizes, classes, seed):
+    """Time scikit-learn's one-vs-rest liblinear: the grid and the refit at the same C, for some of the classes."""
+    experiment = _experiment(folder, out, sizes, seed)
+    experiment.split()
+    chosen = np.random.default_rng(seed).choice(len(experiment.users), classes, replace=False)
+    seconds = np.zeros(classes)
+    fits = [(name, C, False) for name in MODALITIES for C in C_GRID] + [(name, None, True) for name in MODALITIES]
+    for name, C, refit in tqdm(sorted(fits, key=lambda fit: fit[0], reverse=True), desc="liblinear", unit="fit"):
+        best = next(step.C for step in read_curve(out / "models" / name / "curve.csv") if step.chosen)
+        n = experiment.n_seen if refit else experiment.n_train
+        X = _matrix(experiment, name, n)
+        for k, code in enumerate(chosen):
+            # One column of an indicator matrix is one class of one-vs-rest.
+            target = (experiment.codes[:n] == code).astype(int)[:, None]
+            begun = time.perf_counter()
+            OneVsRestClassifier(LogisticRegression(solver="liblinear", C=best if refit else C)).fit(X, target)
+            seconds[k] += time.perf_counter() - begun
+        del X
+    return {
+        "share": f"{classes}/{len(experiment.users)}",
+        "class_s_min": float(seconds.min()), "class_s_max": float(seconds.max()),
+        "all_classes_s": float(seconds.mean() * len(experiment.users)),
+    }  # fmt: skip
+
+
+def _matrix(experiment, name, n):
+    if name == "image":
+        return experiment.features["image"].matrix(experiment.ids[:n])
+    return PinTfidf().fit_transform([pin.text for pin in experiment.pins[:n]])
