@@ -129,7 +129,7 @@ def write_models(models, out, setting, counts, *, data_root, prefix="", seed=Non
         train, deployed, solved = messages(
             model, setting, counts, data_root=data_root, seed=seed,
             net_path=f"{prefix}prototxt/{model.name}/train_val.prototxt",
-            snapshot_prefix=f"{prefix}runs/{model.name}",
+            snapshot_prefix=f"{prefix}prototxt/{model.name}/{model.name}",  # beside the net, as in Caffe's models/
         )  # fmt: skip
         for message, path in (
             (train, out / "prototxt" / model.name / "train_val.prototxt"),

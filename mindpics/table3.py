@@ -57,7 +57,7 @@ def format_table(rows, measured_on):
         interval = f"{line['low95']:.1f}..{line['high95']:.1f}"
         lines.append(
             f"{name:<34}{line['published_avg']:>10.1f}{line['avg']:>24.1f}{line['larger_pole_avg']:>13.1f}"
-            f"{interval:>16}{line['n']:>10}"
+            f"{interval:>16}{line['n']:>10.0f}"
         )
         lines.append(f"    {line['command']}")
     return "\n".join(lines)
