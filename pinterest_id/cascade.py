@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 LAMBDAS = (0.3, 0.5, 0.7)  # section 4.1
@@ -70,6 +71,11 @@ class CascadeClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self, classifiers):
         self.classifiers = classifiers
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = all(get_tags(part).input_tags.sparse for _, part in self.classifiers)
+        return tags
+
     def fit(self, X, y):
         """Fit each classifier on its modality."""
         self.fitted_ = {}
@@ -81,7 +87,7 @@ class CascadeClassifier(ClassifierMixin, BaseEstimator):
             self.n_features_in_ = first.n_features_in_
         return self
 
-    def decision_function(self, X):
+    def log_product(self, X):
         """Return the log of equation 1, [N, K]; not normalised over the users."""
         check_is_fitted(self)
         logs = [_log_proba(model, part) for model, part in zip(self.fitted_.values(), self._parts(X), strict=True)]
@@ -89,7 +95,7 @@ class CascadeClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_log_proba(self, X):
         """Return the log of `predict_proba`, [N, K]."""
-        logs = self.decision_function(X)
+        logs = self.log_product(X)
         return logs - logsumexp(logs, axis=1, keepdims=True)
 
     def predict_proba(self, X):
@@ -98,7 +104,8 @@ class CascadeClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """Return the user with the largest product, [N]."""
-        return self.classes_[self.decision_function(X).argmax(axis=1)]
+        best = self.log_product(X).argmax(axis=1)
+        return self.classes_[best]
 
     def _parts(self, X):
         names = [name for name, _ in self.classifiers]

@@ -82,7 +82,7 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
         if n_classes < 2:
-            raise ValueError(f"two classes or more are needed, y holds one class only: {self.classes_[0]!r}")
+            raise ValueError(f"two classes or more are needed, y holds one class only: {self.classes_[0]}")
         if n_classes == 2:  # one problem, of which the second class is the positive one
             codes, n_classes = 1 - codes, 1
         start = None if coef_init is None else np.vstack([np.transpose(coef_init), intercept_init])
@@ -132,8 +132,10 @@ class _ClassBar:
     def __exit__(self, *_):
         self.bar.close()
 
-    def show(self, n_open):
+    def show(self, n_open, gap):
+        self.bar.set_postfix_str(f"largest gap {min(gap, 1):.1g}", refresh=False)
         self.bar.update(self.bar.total - n_open - self.bar.n)
+        self.bar.refresh()
 
 
 def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):

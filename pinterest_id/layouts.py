@@ -5,6 +5,7 @@ the column map below is where a table of any shape is fitted to pins.
 """
 
 import csv
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from mindpics.posts import read_posts
 from pinterest_id.records import KEYS, Pin, check_records
 
+NO_AUTHOR = ("", "unknown", "anonymous")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp")
 
 
@@ -100,14 +102,15 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
         Authors with fewer posts are left out; of authors with more, so many are drawn at random.
     max_users : int, optional
         Take at most so many authors, drawn at random.
-    words : sequence of {"text", "tags"}
-        What a pin's text is made of.
+    words : sequence of str
+        Keys of a post that a pin's text is made of: "text", "tags", or what else the posts have ("title").
     seed : int
 
     Returns
     -------
     list of Pin
-        Sorted by user; `board` is None.
+        Sorted by user; `board` is None. Words of the author's name are taken out of the texts: to
+        find them there would be no identification.
 
     Raises
     ------
@@ -118,7 +121,8 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
     posts = defaultdict(list)
     for post in read_posts(path):
         posts[post["author"].strip()].append(post)
-    posts.pop("", None)
+    for name in [name for name in posts if name.lower() in NO_AUTHOR]:
+        del posts[name]
     rng = np.random.default_rng(seed)
     authors = sorted(author for author, works in posts.items() if len(works) >= least)
     if len(authors) < 2:
@@ -135,5 +139,12 @@ def _draw(posts, most, rng):
 
 
 def _from_post(post, words):
-    parts = {"text": post["text"], "tags": " ".join(post["tags"])}
-    return Pin(post["id"], post["author"].strip(), None, post["image"], " ".join(parts[w] for w in words).strip())
+    author = post["author"].strip()
+    values = [post.get(key) or "" for key in words]
+    text = " ".join(value if isinstance(value, str) else " ".join(value) for value in values)
+    return Pin(post["id"], author, None, post["image"], _without(author, text))
+
+
+def _without(author, text):
+    own = re.compile(r"\b(?:" + "|".join(map(re.escape, re.findall(r"\w+", author))) + r")\b", re.IGNORECASE)
+    return " ".join(own.sub(" ", text).split())

@@ -83,7 +83,8 @@ def fit_one_vs_rest(design, codes, n_classes, C, start=None, tol=1e-3, max_iter=
     max_iter : int
         Newton steps at most.
     progress : callable, optional
-        Called as ``progress(classes still open)`` before each Newton step.
+        Called before each Newton step with the number of classes still open and their largest gap,
+        which ends at `tol`.
 
     Returns
     -------
@@ -107,13 +108,13 @@ def fit_one_vs_rest(design, codes, n_classes, C, start=None, tol=1e-3, max_iter=
         keep = gap > tol
         open_, P, G, gap = open_[keep], P[:, keep], G[:, keep], gap[keep]
         if progress:
-            progress(open_.size)
+            progress(open_.size, gap.max(initial=0))
         if not open_.size or n_iter == max_iter or (stalled and dtype == np.float64):
             break
         if stalled:  # float32 sums get no closer: from here on the gradient is float64's
             dtype, stall = np.dtype(np.float64), _Stall(n_classes)
         S = _newton_step(design, P * (1 - P), G, C, np.clip(np.minimum(gap, 0.1), 0.3 * tol / gap, 0.3))
-        W[:, open_] += S * _step_length(design, W[:, open_], S, codes, open_, C)
+        W[:, open_] += S * _step_length(design, W[:, open_], S, codes, open_, C, dtype)
     if open_.size:
         text = f"{open_.size} of {n_classes} classes not within tol={tol:g} after {n_iter} Newton steps (C={C:g})"
         warnings.warn(text, ConvergenceWarning, stacklevel=2)
@@ -168,13 +169,13 @@ def _newton_step(design, D, G, C, forcing):
     return S
 
 
-def _step_length(design, W, S, codes, open_, C):
+def _step_length(design, W, S, codes, open_, C, dtype):
     """Return for each class a step at which the slope along S is negative still, or nearly zero.
 
     Slopes rather than values decide: near the optimum the objective changes by less than
     float32 resolves, its slope does not. It grows with the step, so the secant lies inside.
     """
-    Z, ZS = design.margins(W), design.margins(S)
+    Z, ZS = design.margins(W, dtype), design.margins(S, dtype)
     ws, ss = _dots(W, S), _dots(S, S)
 
     def slope(t):

@@ -1,0 +1,51 @@
+"""The Pinterest experiment at mini scale, as stages of the main job.
+
+Creators of Open Clip Art stand in for Pinterest's users. Their pictures are described by fc7 of
+the mini AlexNet that learned emoji artwork: no picture and no author of theirs is in it.
+"""
+
+from mindpics.stages import Stage
+
+POSTS = "data/open/clipart/posts.jsonl"
+PINS = "data/open/clipart/pins.jsonl"  # beside its pictures
+LEAST, MOST = 20, 40  # works of a creator: few enough to be hard, enough to split
+SPLIT = ("0.6", "0.2", "0.2")
+NET = "alexnet_all-in-one_scratch"
+
+
+def plan(root, seed=0, gpu=None):
+    """Return the stages from posts to table2.csv.
+
+    Parameters
+    ----------
+    root : str
+        Folder of the run, like runs/mini, whose MindPics part has trained NET.
+    seed : int
+    gpu : int, optional
+    """
+    mindpics, folder = f"{root}/mindpics", f"{root}/pinterest_id"
+    deploy = f"{mindpics}/nets/prototxt/{NET}/deploy.prototxt"
+    weights = f"{mindpics}/{NET}/{NET}/final.caffemodel"
+    mean = f"{mindpics}/mean.binaryproto"
+    on_gpu = () if gpu is None else ("--gpu", str(gpu))
+    pins = Stage(
+        "pins",
+        ("tools/make_pins", "posts", POSTS, "--pins-per-user", str(LEAST), str(MOST), "--seed", str(seed),
+         "--out", PINS),
+        (POSTS,), (PINS,), note=f"creators of {LEAST} works or more stand in for users, at most {MOST} works each",
+    )  # fmt: skip
+    features = Stage(
+        "fc7",
+        ("tools/extract_features", deploy, weights, "--mean", mean, "--jsonl", PINS, "--blob", "fc7",
+         "--out", f"{folder}/fc7", *on_gpu),
+        (f"{mindpics}/nets/prototxt", weights, mean, PINS), (f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt"), cost=30,
+        note="fc7 of the AlexNet that learned emoji, after ReLU, centre crop",
+    )  # fmt: skip
+    identify = Stage(
+        "identify",
+        ("tools/run_identification", "--pins", PINS, "--features", f"{folder}/fc7", "--split", *SPLIT,
+         "--seed", str(seed), "--out", folder),
+        (PINS, f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt"), (f"{folder}/table2.csv",), cost=60,
+        note="classifiers, cascade, refinement, tables and figures",
+    )  # fmt: skip
+    return [pins, features, identify]
