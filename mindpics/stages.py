@@ -101,6 +101,7 @@ class Runner:
 
     def _start_ready(self):
         waiting = [s for s in self.stages if s.name not in self.done and s.name not in self.running]
+        waiting.sort(key=lambda stage: -stage.cost)  # the longest first: none is left to run alone at the end
         missing = {path for s in self.stages if s.name not in self.done for path in s.outputs}
         for stage in waiting:
             if missing & set(stage.inputs):
