@@ -56,12 +56,14 @@ def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repe
         "grid_and_refit_s": [sum(fact["fit_s"].values()) for fact, _ in ours],
         "refine_s": [fact["refine_s"] for fact, _ in ours],
         "peak_gb": [peak for _, peak in ours],
-        **{key: facts[key] for key in ("fit_s", "fit_gflop", "accuracy", "stages_s")},
+        **{key: facts[key] for key in ("fit_s", "fit_cpu_s", "fit_gflop", "accuracy", "stages_s")},
     }
     result["image_share_of_sgemm"] = facts["fit_gflop"]["image"] / facts["fit_s"]["image"] / result["sgemm_gflops"]
     if classes:
         result["liblinear"] = in_child(_liblinear, folder, folder / "run0", sizes, classes, seed)[0]
         result["times_faster"] = result["liblinear"]["all_classes_s"] / float(np.median(result["grid_and_refit_s"]))
+        # What other programs do on the machine stretches wall time; processor time far less.
+        result["times_less_cpu"] = result["liblinear"]["all_classes_cpu_s"] / sum(facts["fit_cpu_s"].values())
     return result
 
 
@@ -78,6 +80,7 @@ def format_result(result):
             f"{peer['class_s_min']:.1f} to {peer['class_s_max']:.1f} s a class"
         )
         lines.append(f"{'times_faster':<20}{result['times_faster']:>10.1f}   wanted: at least {WANTED['times_faster']}")
+        lines.append(f"{'times_less_cpu':<20}{result['times_less_cpu']:>10.1f}   processor time of all cores")
     rows = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in result["accuracy"].items()]
     return "\n".join([*lines, "accuracy in % on generated pins (on the paper's): " + ", ".join(rows)])
 
@@ -151,6 +154,7 @@ def _ours(folder, out, sizes, seed):
     return {
         "experiment_s": total,
         "fit_s": {name: sum(m["seconds"] for m in models[name]) for name in MODALITIES},
+        "fit_cpu_s": {name: sum(m["cpu_seconds"] for m in models[name]) for name in MODALITIES},
         "fit_gflop": {
             name: sum(2e-9 * m["columns"] * m["pins"] * features[name] for m in models[name]) for name in MODALITIES
         },
@@ -173,23 +177,25 @@ def _liblinear(folder, out, sizes, classes, seed):
     experiment = _experiment(folder, out, sizes, seed)
     experiment.split()
     chosen = np.random.default_rng(seed).choice(len(experiment.users), classes, replace=False)
-    seconds = np.zeros(classes)
+    seconds, cpu = np.zeros(classes), np.zeros(classes)
     fits = [(name, C, False) for name in MODALITIES for C in C_GRID] + [(name, None, True) for name in MODALITIES]
-    for name, C, refit in tqdm(sorted(fits, key=lambda fit: fit[0], reverse=True), desc="liblinear", unit="fit"):
+    for name, C, refit in tqdm(fits, desc="liblinear", unit="fit"):
         best = next(step.C for step in read_curve(out / "models" / name / "curve.csv") if step.chosen)
         n = experiment.n_seen if refit else experiment.n_train
         X = _matrix(experiment, name, n)
         for k, code in enumerate(chosen):
             # One column of an indicator matrix is one class of one-vs-rest.
             target = (experiment.codes[:n] == code).astype(int)[:, None]
-            begun = time.perf_counter()
+            begun, cpu_begun = time.perf_counter(), time.process_time()
             OneVsRestClassifier(LogisticRegression(solver="liblinear", C=best if refit else C)).fit(X, target)
             seconds[k] += time.perf_counter() - begun
+            cpu[k] += time.process_time() - cpu_begun
         del X
     return {
         "share": f"{classes}/{len(experiment.users)}",
         "class_s_min": float(seconds.min()), "class_s_max": float(seconds.max()),
         "all_classes_s": float(seconds.mean() * len(experiment.users)),
+        "all_classes_cpu_s": float(cpu.mean() * len(experiment.users)),
     }  # fmt: skip
 
 

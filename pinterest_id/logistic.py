@@ -170,25 +170,32 @@ def _newton_step(design, D, G, C, forcing):
 
 
 def _step_length(design, W, S, codes, open_, C, dtype):
-    """Return for each class a step at which the slope along S is negative still, or nearly zero.
+    """Return for each class a step in 0..1 along S: 1 where the slope is not steeply up there, else near its zero.
 
     Slopes rather than values decide: near the optimum the objective changes by less than
-    float32 resolves, its slope does not. It grows with the step, so the secant lies inside.
+    float32 resolves, its slope does not. The slope grows with the step, so a bracket closes in.
     """
     Z, ZS = design.margins(W, dtype), design.margins(S, dtype)
     ws, ss = _dots(W, S), _dots(S, S)
 
-    def slope(t):
-        R = _residuals(expit(Z + t.astype(Z.dtype) * ZS), codes, open_)
-        return ws + t * ss + C * _dots(ZS, R)
+    def slope(step):
+        R = _residuals(expit(Z + step.astype(Z.dtype) * ZS), codes, open_)
+        return ws + step * ss + C * _dots(ZS, R)
 
-    first, step = slope(np.zeros(S.shape[1])), np.ones(S.shape[1])
+    low, high = np.zeros(len(ss)), np.ones(len(ss))
+    first = at_low = slope(low)
+    step, now = high, slope(high)
+    at_high, steep = now, now > 0.5 * np.abs(first)
     for _ in range(MAX_LINE_SEARCH):
-        now = slope(step)
-        over = now > 0.25 * np.abs(first)
-        if not over.any():
+        if not steep.any():
             break
-        step[over] *= (first / (first - now))[over]
+        up = now > 0
+        low, at_low = np.where(up, low, step), np.where(up, at_low, now)
+        high, at_high = np.where(up, step, high), np.where(up, now, at_high)
+        secant = at_low / np.minimum(at_low - at_high, -TINY)
+        step = np.where(steep, low + np.clip(secant, 0.1, 0.9) * (high - low), step)
+        now = slope(step)
+        steep &= np.abs(now) > 0.5 * np.abs(first)
     return step
 
 

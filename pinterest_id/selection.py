@@ -95,9 +95,10 @@ class _Fits:
         if saved and all(saved.about.get(name) == value for name, value in about.items()):
             return saved
         classifier = make_classifier(self.kind, C, self.tol, self.progress)
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), time.process_time()
         classifier.fit(X, users, **self._start(start, X))
-        about |= {"seconds": round(time.perf_counter() - begun, 3), "pins": X.shape[0]}
+        about |= {"seconds": round(time.perf_counter() - begun, 3), "cpu_seconds": round(time.process_time() - cpu, 3)}
+        about["pins"] = X.shape[0]
         model = linear_model(classifier, about | _work(classifier))
         save_model(path, model)
         return model

@@ -1,0 +1,223 @@
+"""Hold pins, their split, features and scores against each other and against the paper: what agrees, what does not."""
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.findings import Finding
+from pinterest_id.feature_files import FeatureFile
+from pinterest_id.published import published
+from pinterest_id.records import read_pins
+from pinterest_id.score_files import load_scores
+from pinterest_id.splits import PAPER_COUNTS, PARTS, UNUSED
+from pinterest_id.text import word_statistics
+
+
+def verify(folder, pictures=True):
+    """Check the pins and the experiments on pins that lie in a folder or below.
+
+    Parameters
+    ----------
+    folder : str or Path
+    pictures : bool
+        Also read each picture's bytes: the same one under several users, or on both sides of a split.
+
+    Returns
+    -------
+    list of Finding
+        See `mindpics.verify.verify`.
+    """
+    findings = []
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "images" and not name.endswith("_lmdb"))
+        place = Path(path)
+        pins = None
+        if "pins.jsonl" in files:
+            pins, found = _read(place / "pins.jsonl")
+            findings += found
+        if pins:
+            findings += check_pins(pins, place / "pins.jsonl")
+            findings += check_features(pins, place)
+        if "split.csv" in files and "run.json" in files:
+            findings += check_experiment(place, pins)
+        if pins and pictures:
+            findings += check_pictures(pins, place, _parts(place / "split.csv"))
+    return findings
+
+
+def _read(path):
+    try:
+        pins, rejected = read_pins(path)
+    except (ValueError, OSError) as error:
+        return None, [Finding("error", "pins", str(error), str(path))]
+    found = [Finding("ok", "pins", f"{len(pins)} pins, {len(rejected)} without image or text", str(path))]
+    return pins, found if pins else [Finding("error", "pins", "no pin in it", str(path))]
+
+
+def check_pins(pins, path):
+    """Yield the paper's counts beside ours: pins, users, boards, words."""
+    paper = published()["dataset"]
+    per_user = Counter(pin.user for pin in pins)
+    boards = defaultdict(set)
+    for pin in pins:
+        boards[pin.user].add(pin.board)
+    words, wanted = word_statistics([pin.text for pin in pins]), paper["words_per_pin"]
+    rows = [
+        ("pins", len(pins), paper["pins"], 0),
+        ("users", len(per_user), paper["users"], 0),
+        ("median pins a user", float(np.median(list(per_user.values()))), paper["pins_per_user"], 0),
+        ("median boards a user", float(np.median([len(b - {None}) for b in boards.values()])),
+         paper["boards_per_user"], 0),
+        *((f"words a pin, {name}", words[name], wanted[name], 0.05) for name in ("min", "max", "median", "mean")),
+        ("pins of one word, %", words["one_word_pins_pct"], paper["one_word_pins_pct"], 0.05),
+    ]  # fmt: skip
+    for row in rows:
+        yield _compare(path, *row)
+
+
+def _compare(path, what, found, wanted, tolerance=0):
+    agrees = abs(found - wanted) <= tolerance * wanted
+    text = f"{what}: {found:,.6g}" + ("" if agrees else f"; the paper: {wanted:,}")
+    return Finding("ok" if agrees else "differs", "paper-counts", text, str(path))
+
+
+def check_features(pins, folder):
+    """Yield what is wrong with the NAME.npy and NAME.ids.txt beside the pins."""
+    for ids in sorted(folder.glob("*.ids.txt")):
+        try:
+            features = FeatureFile(str(ids).removesuffix(".ids.txt"))
+            matched, _ = features.match(pins)
+            for start in range(0, len(matched), 4096):
+                features.matrix([pin.id for pin in matched[start : start + 4096]], normalize=False)
+        except (ValueError, OSError) as error:
+            yield Finding("error", "features", str(error), str(ids))
+            continue
+        yield Finding("ok", "features", f"{len(features.ids)} x {features.array.shape[1]}", str(ids))
+
+
+def check_experiment(folder, pins):
+    """Yield contradictions of an experiment's folder: split, dictionary, scores, run.json.
+
+    `pins` may be None: then the file that run.json names is read, if it is there.
+    """
+    try:
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        yield Finding("error", "run", f"not JSON: {error}", str(folder / "run.json"))
+        return
+    named = Path(facts["inputs"]["pins"]) if "inputs" in facts else None
+    if pins is None and named is not None and named.is_file():
+        pins, _ = _read(named)
+    yield from check_split(folder / "split.csv", pins or [], facts)
+    words = facts.get("dictionary", {}).get("train and validation")
+    if words is not None:
+        path = folder / "models" / "dictionary.csv"
+        lines = _count_rows(path)
+        if lines != words:
+            yield Finding("error", "dictionary", f"{lines} words; run.json says {words}", str(path))
+        yield _compare(path, "words in the dictionary", words, published()["dataset"]["dictionary_words"])
+    tested = sorted(id_ for id_, part in _parts(folder / "split.csv").items() if part == "test")
+    for path in sorted((folder / "scores").glob("*.npz")):
+        yield from _scores(path, tested)
+
+
+def _count_rows(path):
+    if not path.is_file():
+        return 0
+    with open(path, encoding="utf-8", newline="") as stream:
+        return sum(1 for _ in csv.DictReader(stream))
+
+
+def _parts(path):
+    """Return {id: part} of a split.csv; {} without one."""
+    if not path.is_file():
+        return {}
+    with open(path, encoding="utf-8", newline="") as stream:
+        return {row["id"]: row["split"] for row in csv.DictReader(stream)}
+
+
+def check_split(path, pins, facts):
+    """Yield contradictions of split.csv: ids twice or unknown, users, parts, counts."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(enumerate(csv.DictReader(stream), 2))
+    users = {pin.id: pin.user for pin in pins}
+    seen = set()
+    for line, row in rows:
+        problem = _row_problem(row, seen, users)
+        if problem:
+            yield Finding("error", problem[0], problem[1], str(path), line)
+        seen.add(row["id"])
+    parts = Counter(row["split"] for _, row in rows)
+    for part, count in facts.get("parts", {}).items():
+        if parts[part] != count:
+            yield Finding("error", "split-count", f"{parts[part]} pins of {part}; run.json says {count}", str(path))
+    per_user = Counter((row["user"], row["split"]) for _, row in rows)
+    kept = {user for user, part in per_user if part != UNUSED}
+    for part, wanted in zip(PARTS, PAPER_COUNTS, strict=True):
+        if missing := sorted(user for user in kept if not per_user[user, part]):
+            yield Finding("error", "split-user", f"user {missing[0]!r} has no pin of {part}", str(path))
+        median = float(np.median([per_user[user, part] for user in kept] or [0]))
+        yield _compare(path, f"median {part} pins a user", median, wanted)
+
+
+def _row_problem(row, seen, users):
+    if row["id"] in seen:
+        return "split-twice", f"pin {row['id']!r} twice"
+    if row["split"] not in (*PARTS, UNUSED):
+        return "split-part", f"pin {row['id']!r}: split {row['split']!r} is none of {', '.join(PARTS)}"
+    if users and row["id"] not in users:
+        return "split-id", f"pin {row['id']!r} is not among the pins"
+    if users and row["user"] != users[row["id"]]:
+        return "split-owner", f"pin {row['id']!r} is of {users[row['id']]!r}, not of {row['user']!r}"
+    return None
+
+
+def _scores(path, tested):
+    try:
+        scores = load_scores(path)
+    except Exception as error:  # whatever a broken archive leads numpy to
+        yield Finding("error", "pin-scores", f"cannot be read: {error}", str(path))
+        return
+    if sorted(map(str, scores.ids)) != tested:
+        text = f"{len(scores.ids)} pins that are not the {len(tested)} test pins of split.csv"
+        yield Finding("error", "pin-scores", text, str(path))
+    elif np.isnan(scores.logs).any():
+        yield Finding("error", "pin-scores", "NaN among the scores", str(path))
+    else:
+        yield Finding("ok", "pin-scores", f"{len(tested)} test pins, {len(scores.users)} users", str(path))
+
+
+def check_pictures(pins, folder, parts):
+    """Yield pictures that several users share (the paper: 4.2%), or that one user has on both sides of a split.
+
+    Equal means byte by byte; a split is looked at when `parts` has one.
+    """
+    path = str(folder / "pins.jsonl")
+    by_digest, missing = defaultdict(list), []
+    for pin in pins:
+        try:
+            by_digest[hashlib.sha1((folder / pin.image).read_bytes()).digest()].append(pin)
+        except OSError:
+            missing.append(pin.id)
+    if missing:
+        yield Finding("error", "pin-pictures", f"{len(missing)} pictures are not there, of pin {missing[0]!r} first", path)
+        return
+    shared = sum(len({pin.user for pin in same}) > 1 for same in by_digest.values())
+    wanted = published()["dataset"]["images_shared_by_two_or_more_users_pct"]
+    yield _compare(path, "pictures of two or more users, %", 100 * shared / len(by_digest), wanted, 0.05)
+    leaked = [same for same in by_digest.values() if _leaks(same, parts)]
+    if leaked:
+        text = f"{len(leaked)} pictures of one user are in test and in what is learned, first pin {leaked[0][0].id!r}"
+        yield Finding("warning", "pin-leak", text, path)
+
+
+def _leaks(pins, parts):
+    sides = defaultdict(set)
+    for pin in pins:
+        sides[pin.user].add(parts.get(pin.id))
+    return any("test" in side and side & {"train", "validation"} for side in sides.values())
