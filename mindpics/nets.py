@@ -77,14 +77,15 @@ def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID
     return _finish(n, data, f"MindPics {body} {heads_name(traits)} {init}")
 
 
-def classification_train_val(body, data, classes, **size):
+def classification_train_val(body, data, classes, *, head=None, init="scratch", **size):
     """Return a plain classifier of `classes` categories: the pretraining that fine-tuning starts from.
 
-    Its head is named as the published net's own (fc8, fc1000), so no trait head takes its weights.
+    Its head is named as the published net's own (fc8, fc1000), so no trait head takes its weights;
+    another name keeps it from taking the published head's. `init` is as in `train_val`.
     """
     n, top = _data_and_body(body, data, size)
-    head = BODIES[body].PRETRAINED_HEAD
-    n[head] = _head(top, classes, 1)
+    head = head or BODIES[body].PRETRAINED_HEAD
+    n[head] = _head(top, classes, NEW_LAYER_LR[init])
     n.accuracy = L.Accuracy(n[head], n.label, include={"phase": caffe.TEST})
     n.loss = L.SoftmaxWithLoss(n[head], n.label, loss_weight=1)
     return _finish(n, data, f"{body} {classes} categories")
