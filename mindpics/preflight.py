@@ -1,4 +1,4 @@
-"""Check what Caffe would abort on, or import, before it sees a prototxt."""
+"""Facts that a check of nets needs from outside them: what a Python layer imports, an LMDB's Datums, a mean."""
 
 from pathlib import Path
 
@@ -7,31 +7,6 @@ from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
 OUR_LAYERS = "mindpics.layers"
-
-
-def check_net(net, allow_python_layers=False):
-    """Check a train_val NetParameter: Python layers, LMDBs, Datum against crop and mean.
-
-    Raises
-    ------
-    ValueError
-        Names the layer, what was found and what was wanted.
-    """
-    for layer in net.layer:
-        if layer.type == "Python" and not allow_python_layers:
-            check_python_layer(layer)
-        if layer.type == "Data":
-            check_data_layer(layer)
-
-
-def check_python_layer(layer):
-    """Refuse code from elsewhere: a prototxt may come from a stranger."""
-    module = layer.python_param.module
-    if module != OUR_LAYERS:
-        raise ValueError(
-            f"layer {layer.name} would import the Python module {module!r}; only {OUR_LAYERS} is imported "
-            "unless you allow it (--allow-python-layers)"
-        )
 
 
 def check_data_layer(layer):

@@ -14,7 +14,7 @@ import numpy as np
 from caffe.proto import caffe_pb2
 from tqdm import tqdm
 
-from mindpics import preflight
+from mindpics import lint
 from mindpics import weights as weight_files
 from mindpics.caffe_log import caffe_log, log_line, read_test_passes
 from mindpics.models import read_message
@@ -92,7 +92,7 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
     if not resume:
         folder.clear(overwrite)
     message, net = _read_solver(solver, iterations, seed)
-    preflight.check_net(net, allow_python_layers)
+    lint.refuse_errors(message, net, allow_python_layers)
     state, model, passed_over = folder.newest_snapshot() if resume else (None, None, [])
     message = folder.prepare(net, message)
     _set_device(gpu, message)

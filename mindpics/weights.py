@@ -21,6 +21,7 @@ class Fit:
     taken: list = field(default_factory=list)
     not_in_net: list = field(default_factory=list)
     not_in_weights: list = field(default_factory=list)
+    clashes: list = field(default_factory=list)
 
     def __str__(self):
         return (
@@ -58,24 +59,39 @@ def fit(net, path):
     ValueError
         Where Caffe would abort: a layer of the same name with blobs of another shape.
     """
-    stored = {layer.name: layer for layer in read_caffemodel(path).layer if layer.blobs}
-    result = Fit()
-    for name, blobs in net.params.items():
-        if name not in stored:
-            result.not_in_weights.append(name)
-            continue
-        wanted = [tuple(blob.data.shape) for blob in blobs]
-        found = [_shape(blob) for blob in stored[name].blobs]
-        if [_squeezed(s) for s in wanted] != [_squeezed(s) for s in found]:
-            raise ValueError(f"{path}: layer {name} has blobs {found}, the net wants {wanted}")
-        result.taken.append(name)
-    result.not_in_net = [name for name in stored if name not in net.params]
+    result = compare({name: [tuple(b.data.shape) for b in blobs] for name, blobs in net.params.items()}, path)
+    if result.clashes:
+        raise ValueError(f"{path}: {result.clashes[0]}")
     if not result.taken:
         raise ValueError(
-            f"{path}: none of its layers ({', '.join(list(stored)[:5])} ...) is in the net "
-            f"({', '.join(list(net.params)[:5])} ...)"
+            f"{path}: none of its layers ({', '.join(result.not_in_net[:5])} ...) is in the net "
+            f"({', '.join(result.not_in_weights[:5])} ...)"
         )
     return result
+
+
+def compare(wanted, path):
+    """Return the Fit of a caffemodel to blob shapes by layer name; layers that clash are in `clashes`, in words."""
+    stored = stored_shapes(path)
+    result = Fit(not_in_net=[name for name in stored if name not in wanted])
+    for name, shapes in wanted.items():
+        if name not in stored:
+            result.not_in_weights.append(name)
+        elif not same_shapes(shapes, stored[name]):
+            result.clashes.append(f"layer {name} has blobs {stored[name]}, the net wants {shapes}")
+        else:
+            result.taken.append(name)
+    return result
+
+
+def stored_shapes(path):
+    """Return {layer name: [shape, ...]} of a caffemodel's layers with blobs."""
+    return {layer.name: [_shape(blob) for blob in layer.blobs] for layer in read_caffemodel(path).layer if layer.blobs}
+
+
+def same_shapes(wanted, found):
+    """Tell whether Caffe would copy blobs of the one shapes to the others."""
+    return [_squeezed(shape) for shape in wanted] == [_squeezed(shape) for shape in found]
 
 
 def describe(path, expected=None):

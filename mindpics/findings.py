@@ -1,0 +1,55 @@
+"""What a check has found: one line for people, one object for scripts."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+SEVERITIES = ("error", "warning", "differs", "note", "ok")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Attributes
+    ----------
+    severity : {"error", "warning", "differs", "note", "ok"}
+        "differs" is said of the paper's own figures, "ok" of what was looked at and agrees.
+    check : str
+        Short name of the check, for scripts.
+    message : str
+    file : str
+    line : int or None
+        From 1.
+    """
+
+    severity: str
+    check: str
+    message: str
+    file: str = ""
+    line: int | None = None
+
+    def __str__(self):
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place + ': ' if place else ''}{self.severity}: {self.message} [{self.check}]"
+
+
+def unique(findings):
+    """Return the findings once each, in order: both phases of a net report what they share."""
+    return list(dict.fromkeys(findings))
+
+
+def errors(findings):
+    """Return those that make a script fail."""
+    return [finding for finding in findings if finding.severity == "error"]
+
+
+def format_findings(findings, as_json=False):
+    """Return findings as text, the worst first, with a line of counts; or as JSON."""
+    ordered = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    counts = Counter(finding.severity for finding in ordered)
+    if as_json:
+        facts = {"counts": {name: counts[name] for name in SEVERITIES}, "findings": list(map(asdict, ordered))}
+        return json.dumps(facts, indent=1, ensure_ascii=False)
+    total = ", ".join(f"{counts[name]} {name}" for name in SEVERITIES if counts[name])
+    return "\n".join([*map(str, ordered), total or "nothing found"])
