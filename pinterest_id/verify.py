@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from mindpics.findings import Finding
 from pinterest_id.feature_files import FeatureFile
@@ -43,10 +44,10 @@ def verify(folder, pictures=True):
         if pins:
             findings += check_pins(pins, place / "pins.jsonl")
             findings += check_features(pins, place)
-        if "split.csv" in files and "run.json" in files:
-            findings += check_experiment(place, pins)
         if pins and pictures:
-            findings += check_pictures(pins, place, _parts(place / "split.csv"))
+            findings += check_pictures(pins, place)
+        if "split.csv" in files and "run.json" in files:
+            findings += check_experiment(place, pictures)
     return findings
 
 
@@ -100,20 +101,21 @@ def check_features(pins, folder):
         yield Finding("ok", "features", f"{len(features.ids)} x {features.array.shape[1]}", str(ids))
 
 
-def check_experiment(folder, pins):
+def check_experiment(folder, pictures=True):
     """Yield contradictions of an experiment's folder: split, dictionary, scores, run.json.
 
-    `pins` may be None: then the file that run.json names is read, if it is there.
+    The pins are those that run.json names, relative to the working directory, where they are still there.
     """
     try:
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except ValueError as error:
         yield Finding("error", "run", f"not JSON: {error}", str(folder / "run.json"))
         return
-    named = Path(facts["inputs"]["pins"]) if "inputs" in facts else None
-    if pins is None and named is not None and named.is_file():
-        pins, _ = _read(named)
+    named = Path(facts.get("inputs", {}).get("pins", ""))
+    pins = _read(named)[0] if named.is_file() else None
     yield from check_split(folder / "split.csv", pins or [], facts)
+    if pins and pictures:
+        yield from check_leak(pins, named.parent, folder / "split.csv")
     words = facts.get("dictionary", {}).get("train and validation")
     if words is not None:
         path = folder / "models" / "dictionary.csv"
@@ -192,28 +194,37 @@ def _scores(path, tested):
         yield Finding("ok", "pin-scores", f"{len(tested)} test pins, {len(scores.users)} users", str(path))
 
 
-def check_pictures(pins, folder, parts):
-    """Yield pictures that several users share (the paper: 4.2%), or that one user has on both sides of a split.
-
-    Equal means byte by byte; a split is looked at when `parts` has one.
-    """
-    path = str(folder / "pins.jsonl")
-    by_digest, missing = defaultdict(list), []
-    for pin in pins:
-        try:
-            by_digest[hashlib.sha1((folder / pin.image).read_bytes()).digest()].append(pin)
-        except OSError:
-            missing.append(pin.id)
+def check_pictures(pins, folder):
+    """Yield the share of pictures that several users have, byte by byte (the paper: 4.2%)."""
+    path = folder / "pins.jsonl"
+    by_digest, missing = _digests(pins, folder)
     if missing:
-        yield Finding("error", "pin-pictures", f"{len(missing)} pictures are not there, of pin {missing[0]!r} first", path)
+        text = f"{len(missing)} pictures are not there, the first of pin {missing[0]!r}"
+        yield Finding("error", "pin-pictures", text, str(path))
         return
     shared = sum(len({pin.user for pin in same}) > 1 for same in by_digest.values())
     wanted = published()["dataset"]["images_shared_by_two_or_more_users_pct"]
     yield _compare(path, "pictures of two or more users, %", 100 * shared / len(by_digest), wanted, 0.05)
-    leaked = [same for same in by_digest.values() if _leaks(same, parts)]
+
+
+def check_leak(pins, folder, split):
+    """Yield pictures that one user has on both sides of a split.csv: the same bytes learned and tested."""
+    parts = _parts(split)
+    leaked = [same for same in _digests(pins, folder)[0].values() if _leaks(same, parts)]
     if leaked:
         text = f"{len(leaked)} pictures of one user are in test and in what is learned, first pin {leaked[0][0].id!r}"
-        yield Finding("warning", "pin-leak", text, path)
+        yield Finding("warning", "pin-leak", text, str(split))
+
+
+def _digests(pins, folder):
+    """Return {SHA-1 of the picture: [pins]} and the ids of pins whose picture is not there."""
+    by_digest, missing = defaultdict(list), []
+    for pin in tqdm(pins, desc="pictures of pins", unit="picture", delay=2):
+        try:
+            by_digest[hashlib.sha1((folder / pin.image).read_bytes()).digest()].append(pin)
+        except OSError:
+            missing.append(pin.id)
+    return by_digest, missing
 
 
 def _leaks(pins, parts):
