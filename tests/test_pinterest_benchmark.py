@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pinterest_id import agreement
 from pinterest_id.generated import generate_pins
 from pinterest_id.text import word_statistics
 
@@ -28,6 +29,13 @@ def test_it_times_ours_and_the_peer_in_one_run(tmp_path):
     assert sum(result["fit_s"].values()) < result["experiment_s"][0]
     for words in ("wanted: under 8", "wanted: at least 10", "by proportion from 3/6 of the classes"):
         assert words in done.stdout
+
+
+def test_agreement_marks_what_is_not_as_wanted():
+    rows = list(agreement.run(C_grid=(1.0,)))
+    assert [row.data for row in rows] == ["digits", "generated text"] and all(row.holds for row in rows)
+    text = agreement.format_rows([*rows, agreement.Agreement("x", 1, 2e-3, 1.0, 0.0)])
+    assert text.count("NOT as wanted") == 1
 
 
 def test_generated_pins_have_the_papers_statistics():
