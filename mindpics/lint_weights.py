@@ -38,6 +38,7 @@ def check_weights(net, path):
         yield net.finding("error", "weights-clash", f"{path}: {clash}")
     if not fit.taken:
         yield net.finding("error", "weights", f"{path}: none of its layers is in the net")
+        return
     yield from _missed(net, fit, shapes, stored)
 
 
