@@ -26,6 +26,8 @@ NOT_IN_PAPER = "not in the paper"
 TABLE2 = ["model", "accuracy", "f1_macro", "recall_at_10", "low95", "high95", "n",
           "published_accuracy", "published_f1", "command"]  # fmt: skip
 
+MEASURED = ("accuracy", "f1_macro", "recall_at_10", "low95", "high95")
+
 
 def write_report(folder, command="", seed=0):
     """Write every table and figure of a run folder that has scores.
@@ -83,6 +85,12 @@ def read_all(folder):
         if not np.array_equal(s.ids, ids):
             raise ValueError(f"{paths[slug]}: its pins are not those of {paths['text']}; run the experiment again")
     return scores
+
+
+def read_table2(folder):
+    """Return the rows of a run folder's table2.csv, measured figures as numbers."""
+    rows = read_csv(Path(folder) / "table2.csv")
+    return [row | {key: float(row[key]) for key in MEASURED} for row in rows]
 
 
 def format_table2(rows):
