@@ -1,5 +1,7 @@
 """Published weights fit: the names and shapes of a caffemodel against our fine-tune nets."""
 
+from pathlib import Path
+
 import caffe
 import numpy as np
 import pytest
@@ -7,8 +9,11 @@ from caffe.proto import caffe_pb2
 from test_nets import ALEXNET, he_resnet50
 
 from mindpics import alexnet, resnet50
+from mindpics.models import all_models, read_message
 from mindpics.nets import deploy
 from mindpics.weights import describe, fit, read_caffemodel
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def blob(*shape):
@@ -66,19 +71,37 @@ def load(body, tmp_path):
     return caffe.Net(str(tmp_path / "deploy.prototxt"), caffe.TEST)
 
 
-@pytest.mark.parametrize(
-    ("body", "published", "head"),
-    [(alexnet, published_alexnet, "fc8"), (resnet50, published_resnet50, "fc1000")],
-)
-def test_every_layer_of_the_body_takes_the_published_weights_and_only_the_heads_are_new(
-    tmp_path, body, published, head
-):
-    shapes = published()
-    path = write_caffemodel(tmp_path / "published.caffemodel", shapes)
-    net = load(body.NAME, tmp_path)
+@pytest.fixture(scope="module")
+def published_models(tmp_path_factory):
+    """{net: (caffemodel, its shapes, its own head)}, made by the published names and shapes."""
+    folder = tmp_path_factory.mktemp("published")
+    models = {}
+    for body, shapes, head in ((alexnet, published_alexnet(), "fc8"), (resnet50, published_resnet50(), "fc1000")):
+        models[body.NAME] = write_caffemodel(folder / f"{body.NAME}.caffemodel", shapes), shapes, head
+    return models
+
+
+def without_data(path):
+    """Return a committed train_val net whose data layers are inputs, so that it loads without an LMDB."""
+    net = read_message(path, caffe_pb2.NetParameter())
+    crop = net.layer[0].transform_param.crop_size
+    del net.layer[:2]
+    inputs = caffe_pb2.NetParameter()
+    for name, shape in (("data", (1, 3, crop, crop)), ("label", (1,))):
+        layer = inputs.layer.add(name=name, type="Input", top=[name])
+        layer.input_param.shape.add(dim=shape)
+    inputs.layer.extend(net.layer)
+    return inputs
+
+
+@pytest.mark.parametrize("model", [m for m in all_models() if m.init == "finetune"], ids=lambda model: model.name)
+def test_each_finetune_net_takes_the_published_weights_in_every_layer_but_the_heads(tmp_path, published_models, model):
+    path, shapes, head = published_models[model.net]
+    (tmp_path / "net.prototxt").write_text(str(without_data(ROOT / "prototxt" / model.name / "train_val.prototxt")))
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
     result = fit(net, path)
     assert set(result.taken) == set(shapes) - {head}
-    assert result.not_in_weights == [f"score_{trait}" for trait in "OCEAN"]
+    assert result.not_in_weights == [f"score_{trait}" for trait in model.traits]
     assert result.not_in_net == [head]
     for name in result.taken:
         net.params[name][0].data[...] = 7
