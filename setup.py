@@ -30,11 +30,12 @@ setup(
     license="BSD-2-Clause",
     python_requires=">=3.11",
     packages=find_packages(include=["mindpics", "mindpics.*", "pinterest_id", "pinterest_id.*"]),
-    package_data={"mindpics": ["data/*"], "pinterest_id": ["data/*"]},
+    package_data={"mindpics": ["data/*", "templates/*"], "pinterest_id": ["data/*"]},
     data_files=prototxts(),
     install_requires=[
         "ImageHash",
         "ImageHash",
+        "jinja2",
         "lmdb",
         "matplotlib",
         "numpy>=2",  # bitwise_count
@@ -45,6 +46,7 @@ setup(
         "protobuf>=4.21,<5",  # must match the protoc 3.21 that made caffe_pb2
         "scikit-learn",
         "scipy",
+        "threadpoolctl",
         "tqdm",
     ],
     extras_require={
