@@ -182,12 +182,14 @@ def _medians(words, users):
 def _write_summary(path, rows, f1, medians, run):
     """Section 5's counts and correlation beside the published ones; what else the paper states in words."""
     counts, facts = published()["counts"], json.loads(run.read_text(encoding="utf-8"))
+    correlation = metrics.pearson(f1, medians)
     summary = {
         "users": len(f1),
         "users_f1_below_10pct": {"measured": int(np.sum(f1 < 0.1)), "published": counts["users_f1_below_10pct"]},
         "users_f1_above_90pct": {"measured": int(np.sum(f1 > 0.9)), "published": counts["users_f1_above_90pct"]},
         "pearson_f1_vs_median_words": {
-            "measured": round(metrics.pearson(f1, medians), 3), "published": counts["pearson_f1_vs_median_words"],
+            "measured": None if np.isnan(correlation) else round(correlation, 3),
+            "published": counts["pearson_f1_vs_median_words"],
         },
         "recall_at_10_cf": {
             "measured": next(row["recall_at_10"] for row in rows if row["model"] == "CF"),
@@ -201,4 +203,4 @@ def _write_summary(path, rows, f1, medians, run):
         "dictionary_words": {"measured": facts["dictionary"], "published": published()["dataset"]["dictionary_words"]},
     }  # fmt: skip
     with atomic_write(path) as stream:
-        json.dump(summary, stream, indent=1, allow_nan=True)
+        json.dump(summary, stream, indent=1, allow_nan=False)
