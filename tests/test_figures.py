@@ -208,9 +208,8 @@ def test_a_caffe_log(tmp_path):
         ("test", "accuracy_O", 0, 0.5), ("test", "accuracy_O#1", 0, 0.25), ("train", "loss", 0, 0.75),
         ("train", "loss", 20, 0.5), ("train", "loss_O", 0, 0.7), ("train", "lr", 0, 0.003),
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools/plot_training_log", path, "--out", tmp_path / "c"], capture_output=True, text=True
-    )
+    command = [sys.executable, ROOT / "tools/plot_training_log", path, "--out", tmp_path / "c"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert "5 series, last iteration 20" in done.stdout, done.stderr
     assert_drawn(tmp_path / "c")
     path.write_text("nothing of Caffe's\n")
