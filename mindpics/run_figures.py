@@ -82,6 +82,8 @@ class RunFigures:
     def _training(self):
         for name, folders in self.run.trainings().items():
             rows = sorted(row for folder in folders for row in read_run(folder))
+            if len(folders) > 1:  # five nets, each with its own steps
+                rows = [row for row in rows if row[1] != "lr"]
             if rows:
                 draw_training(rows, self.out / f"training_{name}")
                 self._add(f"training_{name}", "Training", name,
