@@ -62,6 +62,35 @@ def plan(job, rows=ROWS):
     return stages_for([*stages, table], table.outputs)
 
 
+def report_stages(job, tables):
+    """Return the stages that draw the run and write its report: features for the maps, then the page.
+
+    Parameters
+    ----------
+    job : Job
+    tables : list of str
+        Tables that must be there first.
+    """
+    name = "resnet50_all-in-one_finetune"  # the paper's best net, which its figures 3 to 9 show
+    folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
+    selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
+    posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
+    features = (f"{folder}/pool5.npy", f"{folder}/pool5.ids.txt")
+    return [
+        Stage(
+            "pool5",
+            ("tools/extract_features", f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt", weights, "--mean", mean,
+             "--csv", selected, "--root", str(Path(posts).parent), "--blob", "pool5", "--out", f"{folder}/pool5",
+             *_gpu(job)),
+            (weights, mean, selected), features, cost=40, note="features of the last pooling layer, for the maps",
+        ),
+        Stage(
+            "report", ("tools/report", job.root), (*tables, *features), (f"{job.root}/report/index.html",), cost=60,
+            note="figures and report/index.html",
+        ),
+    ]  # fmt: skip
+
+
 def row_command(job, row):
     """Return the command that reproduces one row of Table 3."""
     given = [f"--scale {job.setting.name}", f"--row {'/'.join(row)}"]

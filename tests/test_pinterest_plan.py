@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mindpics.experiment import Job
+from mindpics.experiment import Job, report_stages
 from mindpics.experiment import plan as mindpics_plan
 from mindpics.settings import MINI
 from pinterest_id.plan import plan
@@ -13,11 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_each_input_is_made_before_it_is_read():
-    there = set()
-    for stage in [*mindpics_plan(Job(MINI, "runs/mini")), *plan("runs/mini")]:
+    there, job = set(), Job(MINI, "runs/mini")
+    tables = ["runs/mini/mindpics/table3.csv", "runs/mini/pinterest_id/table2.csv"]
+    for stage in [*mindpics_plan(job), *plan("runs/mini"), *report_stages(job, tables)]:
         assert set(stage.inputs) <= there, stage.name
         there |= set(stage.outputs)
-    assert "runs/mini/pinterest_id/table2.csv" in there
+    assert {*tables, "runs/mini/report/index.html"} <= there
 
 
 def test_fc7_comes_from_a_net_that_has_seen_none_of_these_pictures():
