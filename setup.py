@@ -34,13 +34,11 @@ setup(
     data_files=prototxts(),
     install_requires=[
         "ImageHash",
-        "ImageHash",
         "jinja2",
         "lmdb",
         "matplotlib",
         "numpy>=2",  # bitwise_count
         "opencv-python<5",  # 5 dropped readNetFromCaffe
-        "pebble",
         "pebble",
         "pillow",
         "protobuf>=4.21,<5",  # must match the protoc 3.21 that made caffe_pb2

@@ -85,7 +85,8 @@ def report_stages(job, tables):
             (weights, mean, selected), features, cost=40, note="features of the last pooling layer, for the maps",
         ),
         Stage(
-            "report", ("tools/report", job.root), (*tables, *features), (f"{job.root}/report/index.html",), cost=60,
+            "report", ("tools/report", job.root), (*tables, *features, f"{job.root}/run.json"),
+            (f"{job.root}/report/index.html",), cost=45,
             note="figures and report/index.html",
         ),
     ]  # fmt: skip
