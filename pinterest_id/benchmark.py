@@ -112,7 +112,7 @@ def _child(sender, function, args):
     sender.close()
 
 
-def sgemm_gflops(n=4096, repeats=3):
+def sgemm_gflops(n=2048, repeats=5):
     """Return the machine's speed at float32 matrix products, the best of some."""
     A = np.random.default_rng(0).random((n, n), dtype=np.float32)
     seconds = []
