@@ -89,10 +89,10 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
         When a loss is not finite, is clipped at 87.33, or a head is stuck.
     """
     folder = RunFolder(out)
-    if not resume:
-        folder.clear(overwrite)
     message, net = _read_solver(solver, iterations, seed)
     lint.refuse_errors(message, net, allow_python_layers)
+    if not resume:
+        folder.clear(overwrite)  # only now that nothing speaks against the new run
     state, model, passed_over = folder.newest_snapshot() if resume else (None, None, [])
     message = folder.prepare(net, message)
     _set_device(gpu, message)
@@ -157,7 +157,7 @@ class _Run:
                 net.copy_from(str(weights))
             self.say(f"{weights}: {self.fit}")
         self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
-        log_line(f"Solving {self.solver.net.name if hasattr(self.solver.net, 'name') else self.folder.path}")
+        log_line(f"Solving {self.folder.path.name}")
 
     def train(self):
         with _interruptible() as interrupted, self.bar() as bar:

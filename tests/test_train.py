@@ -230,6 +230,17 @@ def test_a_stuck_head_is_named_and_a_learning_one_is_not():
             watch.update(iteration, blobs(score_c=0))
 
 
+def test_a_run_is_neither_overwritten_unasked_nor_lost_to_a_new_one_that_cannot_start(small_job, tmp_path):
+    solver, _ = small_job
+    first = solve(solver, tmp_path / "run", iterations=1, progress=False)
+    with pytest.raises(ValueError, match="holds a run; resume it, choose another folder, or overwrite it"):
+        solve(solver, tmp_path / "run", iterations=1, progress=False)
+    changed_net(solver, lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"))
+    with pytest.raises(ValueError, match="no LMDB there"):
+        solve(solver, tmp_path / "run", overwrite=True, progress=False)
+    assert first.caffemodel.exists()
+
+
 def test_missing_net_says_from_where_it_was_looked_for(small_job, tmp_path):
     changed_solver(small_job[0], net="nowhere.prototxt")
     with pytest.raises(ValueError, match="its net nowhere.prototxt is not there .paths are relative to /"):
