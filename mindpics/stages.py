@@ -68,6 +68,7 @@ class Runner:
         self.done = set()
         self.skipped = set()
         self.keys = {}
+        self.way_left = ways_left(stages)
         self.started = time.time()
 
     def run(self):
@@ -101,7 +102,7 @@ class Runner:
 
     def _start_ready(self):
         waiting = [s for s in self.stages if s.name not in self.done and s.name not in self.running]
-        waiting.sort(key=lambda stage: -stage.cost)  # the longest first: none is left to run alone at the end
+        waiting.sort(key=lambda stage: -self.way_left[stage.name])
         missing = {path for s in self.stages if s.name not in self.done for path in s.outputs}
         for stage in waiting:
             if missing & set(stage.inputs):
@@ -200,6 +201,24 @@ class Runner:
 
     def _log(self, stage):
         return self.root / "logs" / f"{stage.name}.log"
+
+
+def ways_left(stages):
+    """Return the seconds from the start of each stage to the end of the longest chain that waits for it.
+
+    Started in that order, no long chain is left to run alone at the end.
+    """
+    ways = {}
+
+    def way(stage):
+        if stage.name not in ways:
+            after = [way(other) for other in stages if set(stage.outputs) & set(other.inputs)]
+            ways[stage.name] = stage.cost + max(after, default=0)
+        return ways[stage.name]
+
+    for stage in stages:
+        way(stage)
+    return ways
 
 
 def fingerprint(path):

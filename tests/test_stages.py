@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from mindpics.stages import Runner, Stage, StageError, stages_for
+from mindpics.stages import Runner, Stage, StageError, stages_for, ways_left
 
 
 @pytest.fixture
@@ -127,6 +127,13 @@ def test_stamp_holds_command_and_seconds(tmp_path, tool):
     stamp = json.loads((tmp_path / "run" / ".stages" / "a.done.json").read_text())
     assert stamp["command"][0] == str(tool)
     assert stamp["seconds"] >= 0
+
+
+def test_the_longest_chain_starts_first():
+    quick = Stage("quick", ("x",), (), ("q",), cost=5)
+    first = Stage("first", ("x",), (), ("f",), cost=1)
+    then = Stage("then", ("x",), ("f",), ("t",), cost=10)
+    assert ways_left([quick, first, then]) == {"quick": 5, "first": 11, "then": 10}
 
 
 def test_stages_for_takes_only_what_a_target_stands_on(tmp_path, tool):
