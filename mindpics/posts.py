@@ -38,8 +38,9 @@ def read_posts(manifest):
             if not line.strip():
                 continue
             where = f"{manifest}, line {number}"
-            post = _parse(line, where)
-            _check(post, root, where)
+            post = parse_post(line, where)
+            check_post(post, root, where)
+            picture_path(root, post["image"], where)
             if post["id"] in first_line:
                 raise ValueError(f"{where}: id {post['id']!r} is taken by line {first_line[post['id']]}")
             first_line[post["id"]] = number
@@ -63,17 +64,23 @@ def picture_path(root, image, where):
     ValueError
         `image` is absolute, climbs out by "..", or leaves `root` by a symlink.
     """
-    relative = PurePosixPath(image)
     root = Path(root).resolve()
-    if not image or "\0" in image or relative.is_absolute() or ".." in relative.parts:
-        raise ValueError(f"{where}: image {image!r}; wanted a path inside {root}, with no leading / and no ..")
-    path = root / relative
+    check_image(root, image, where)
+    path = root / image
     if not path.resolve().is_relative_to(root):
         raise ValueError(f"{where}: image {image!r} is a link that leaves {root}")
     return path
 
 
-def _parse(line, where):
+def check_image(root, image, where):
+    """Raise ValueError unless `image` is written as a path inside `root`; links are not looked at."""
+    relative = PurePosixPath(image)
+    if not image or "\0" in image or relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"{where}: image {image!r}; wanted a path inside {root}, with no leading / and no ..")
+
+
+def parse_post(line, where):
+    """Return the JSON object of a line of bytes; ValueError says what else was found."""
     try:
         post = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -86,7 +93,8 @@ def _parse(line, where):
     return post
 
 
-def _check(post, root, where):
+def check_post(post, root, where):
+    """Raise ValueError unless a post has its keys and types, an id and an image written inside `root`."""
     for key, kind in REQUIRED.items():
         if key not in post:
             raise ValueError(f"{where}: no {key!r}; found {sorted(post)}, wanted {list(REQUIRED)}")
@@ -95,7 +103,7 @@ def _check(post, root, where):
     if not all(isinstance(tag, str) for tag in post["tags"]):
         raise ValueError(f"{where}: 'tags' is {post['tags']!r}; wanted a list of str")
     check_id(post["id"], where)
-    picture_path(root, post["image"], where)
+    check_image(root, post["image"], where)
 
 
 def check_id(post_id, where):
