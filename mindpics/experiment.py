@@ -2,50 +2,15 @@
 
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from mindpics.job import OPEN, pretrained, row_command
 from mindpics.models import ROWS, models_of, paper_counts
-from mindpics.settings import PAPER, Setting
+from mindpics.settings import PAPER
 from mindpics.stages import Stage, stages_for
 from mindpics.traits import TRAITS
 
-OPEN = "data/open"
 PAPER_TRAIN = sum(paper_counts()["train"].values())
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a user asks of the main job.
-
-    Attributes
-    ----------
-    setting : mindpics.settings.Setting
-    root : str
-        Folder of the run, like runs/mini.
-    posts : str or None
-        posts.jsonl; None for the embedded stand-in, emoji artwork.
-    weights : dict
-        net -> caffemodel to fine-tune from; a net without one is pretrained on Open Clip Art.
-    gpu : int or None
-    seed : int
-    split : {"image", "group"}
-    """
-
-    setting: Setting
-    root: str
-    posts: str | None = None
-    weights: dict | None = None
-    gpu: int | None = None
-    seed: int = 0
-    split: str = "image"
-
-    @property
-    def mindpics(self):
-        return f"{self.root}/mindpics"
-
-    def scores(self, row):
-        return f"{self.mindpics}/{'_'.join(row)}/scores.npz"
 
 
 def plan(job, rows=ROWS):
@@ -62,15 +27,18 @@ def plan(job, rows=ROWS):
     return stages_for([*stages, table], table.outputs)
 
 
-def report_stages(job, tables):
-    """Return the stages that draw the run and write its report: features for the maps, then the page.
+def report_stages(jobs, stages):
+    """Return the stages that draw the first job's run and write the report of all: features for maps, then the page.
 
     Parameters
     ----------
-    job : Job
-    tables : list of str
-        Tables that must be there first.
+    jobs : list of mindpics.job.Job
+        One, or several that the report shows side by side.
+    stages : list of Stage
+        Those of all jobs, whose tables must be there first.
     """
+    tables = [path for stage in stages for path in stage.outputs if path.endswith(("table3.csv", "table2.csv"))]
+    job, roots = jobs[0], [each.root for each in jobs]
     name = "resnet50_all-in-one_finetune"  # the paper's best net, which its figures 3 to 9 show
     folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
     selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
@@ -85,40 +53,16 @@ def report_stages(job, tables):
             (weights, mean, selected), features, cost=40, note="features of the last pooling layer, for the maps",
         ),
         Stage(
-            "report", ("tools/report", job.root), (*tables, *features, f"{job.root}/run.json"),
+            "report", ("tools/report", *roots), (*tables, *features, *(f"{root}/run.json" for root in roots)),
             (f"{job.root}/report/index.html",), cost=45,
             note="figures and report/index.html",
         ),
     ]  # fmt: skip
 
 
-def row_command(job, row):
-    """Return the command that reproduces one row of Table 3."""
-    given = [f"--scale {job.setting.name}", f"--row {'/'.join(row)}"]
-    given += [f"--posts {job.posts}"] if job.posts else []
-    given += [f"--weights-{net} {path}" for net, path in (job.weights or {}).items()]
-    given += [f"--gpu {job.gpu}"] if job.gpu is not None else []
-    given += [f"--seed {job.seed}"] if job.seed else []
-    given += [f"--split {job.split}"] if job.split != "image" else []
-    return " ".join(["tools/reproduce", *given])
-
-
-def describe(job):
-    """Return the first line of a run: what data, and what it stands in for."""
-    if job.posts is None:
-        return (
-            "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
-            "and pretraining on Open Clip Art for ImageNet weights. Its numbers say nothing about people."
-        )
-    lacking = [net for net in ("alexnet", "resnet50") if net not in (job.weights or {})]
-    if not lacking:
-        return f"Data: {job.posts}."
-    return f"Data: {job.posts}; pretraining on Open Clip Art stands in for ImageNet weights of {', '.join(lacking)}."
-
-
 def _data_stages(job):
-    """Pictures, selection, LMDBs (all, and one a trait for the independent nets), mean, nets."""
-    folder, setting, workers = job.mindpics, job.setting, f"{os.cpu_count()}"
+    """Pictures, selection, LMDBs, mean, nets."""
+    folder, setting = job.mindpics, job.setting
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
     selected = f"{folder}/mindpics.csv"
     stages = []
@@ -136,26 +80,12 @@ def _data_stages(job):
         Stage(
             "select",
             ("tools/select_mindpics", posts, "--out", folder, *caps, "--split", job.split, "--seed", str(job.seed)),
-            (posts,), (selected,), cost=15,
+            (posts,), (selected,), cost=5 + sum(_pictures(setting).values()) / 150,
             note=f"110 words, at most {setting.per_word} pictures each"
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
         )  # fmt: skip
     )
-    counts = paper_counts()
-    for trait in ("", *TRAITS):
-        for split in ("train", "test"):
-            of_trait = f"_{trait}" if trait else ""
-            n = sum(counts[split].values()) if not trait else counts[split][trait]
-            stages.append(
-                Stage(
-                    f"lmdb_{split}{of_trait}",
-                    ("tools/create_lmdb", selected, "--force", "--root", str(Path(posts).parent), "--split", split,
-                     *(["--trait", trait] if trait else []), "--size", str(setting.size),
-                     "--seed", str(job.seed), "--workers", workers, "--out", f"{folder}/{split}{of_trait}_lmdb"),
-                    (selected,), (f"{folder}/{split}{of_trait}_lmdb",), cost=4,
-                    note=f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting is PAPER else ""),
-                )  # fmt: skip
-            )
+    stages += _lmdb_stages(job, selected, str(Path(posts).parent))
     stages.append(_mean_stage("mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto"))
     nets = f"{folder}/nets"
     stages.append(
@@ -167,6 +97,34 @@ def _data_stages(job):
         )  # fmt: skip
     )
     return stages
+
+
+def _lmdb_stages(job, selected, pictures):
+    """All pictures of a split, and those of each trait for the independent nets."""
+    setting, workers, stages = job.setting, f"{os.cpu_count()}", []
+    for trait in ("", *TRAITS):
+        for split in ("train", "test"):
+            of_trait = f"_{trait}" if trait else ""
+            n = _pictures(setting)[split] // (len(TRAITS) if trait else 1)
+            stages.append(
+                Stage(
+                    f"lmdb_{split}{of_trait}",
+                    ("tools/create_lmdb", selected, "--force", "--root", pictures, "--split", split,
+                     *(["--trait", trait] if trait else []), "--size", str(setting.size),
+                     "--seed", str(job.seed), "--workers", workers, "--out", f"{job.mindpics}/{split}{of_trait}_lmdb"),
+                    (selected,), (f"{job.mindpics}/{split}{of_trait}_lmdb",), cost=3 + n / 400,
+                    note=f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting is PAPER else ""),
+                )  # fmt: skip
+            )
+    return stages
+
+
+def _pictures(setting):
+    """Return how many pictures a split has, at most."""
+    if setting is PAPER:
+        return {split: sum(of.values()) for split, of in paper_counts().items()}
+    whole = setting.per_pole * 2 * len(TRAITS)
+    return {"train": whole * 8 // 10, "test": whole * 2 // 10}
 
 
 def _mean_stage(name, lmdb, mean):
@@ -222,11 +180,6 @@ def _pretraining_stages(job, net):
     return stages
 
 
-def pretrained(job, net):
-    """Return the caffemodel that `net` is fine-tuned from."""
-    return (job.weights or {}).get(net) or f"{job.root}/pretrain/{net}/run/final.caffemodel"
-
-
 def _row_stages(job, row):
     """Train the one net or the five nets of a row, then score the test set with them."""
     folder, setting = job.mindpics, job.setting
@@ -255,7 +208,7 @@ def _row_stages(job, row):
             ("tools/score_net", "--lmdb", f"{folder}/test_lmdb", "--mean", f"{folder}/mean.binaryproto",
              *nets, "--out", job.scores(row), *_gpu(job)),
             (f"{folder}/test_lmdb", f"{folder}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
-            (job.scores(row),), cost=5,
+            (job.scores(row),), cost=2 + _pictures(setting)["test"] / 150,
         )  # fmt: skip
     )
     return stages

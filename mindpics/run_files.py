@@ -74,6 +74,10 @@ class RunFiles:
         folders = [folder for of in self.trainings().values() for folder in of]
         return [{"name": _net_name(folder), **read_json(folder / "run.json")} for folder in folders]
 
+    def pinterest_parts(self):
+        """Return {"train": pins, "validation": .., "test": ..} of the Pinterest run, {} where not recorded."""
+        return read_json(self.pinterest / "run.json").get("parts", {})
+
     def rejected(self):
         """Return [{"file", "count", "reasons"}] of every list of rejections, of the run and of its pictures."""
         paths = sorted(self.root.glob("**/*rejected.jsonl"))

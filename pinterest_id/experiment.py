@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.atomic import atomic_write
-from mindpics.stages import fingerprint
+from mindpics.file_fingerprints import fingerprint
 from pinterest_id.cascade import LAMBDAS, cascade, linear
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.feature_files import FeatureFile

@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mindpics.experiment import Job, describe, plan, row_command
+from mindpics.experiment import plan
+from mindpics.job import Job, describe, row_command
 from mindpics.models import ROWS
 from mindpics.settings import MINI, PAPER
 

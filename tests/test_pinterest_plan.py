@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mindpics.experiment import Job, report_stages
 from mindpics.experiment import plan as mindpics_plan
+from mindpics.experiment import report_stages
+from mindpics.job import Job
 from mindpics.settings import MINI
 from pinterest_id.plan import plan
 
@@ -15,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_each_input_is_made_before_it_is_read():
     there, job = {"runs/mini/run.json"}, Job(MINI, "runs/mini")
     tables = ["runs/mini/mindpics/table3.csv", "runs/mini/pinterest_id/table2.csv"]
-    for stage in [*mindpics_plan(job), *plan("runs/mini"), *report_stages(job, tables)]:
+    stages = [*mindpics_plan(job), *plan("runs/mini")]
+    for stage in [*stages, *report_stages([job], stages)]:
         assert set(stage.inputs) <= there, stage.name
         there |= set(stage.outputs)
     assert {*tables, "runs/mini/report/index.html"} <= there

@@ -7,7 +7,8 @@ import textwrap
 
 import pytest
 
-from mindpics.stages import Runner, Stage, StageError, stages_for, ways_left
+from mindpics.runner import Runner
+from mindpics.stages import Stage, StageError, stages_for, ways_left
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_stage_that_was_killed_on_the_same_inputs_is_resumed(tmp_path):
 
 def test_a_second_run_into_the_same_folder_is_refused_with_the_firsts_pid(tmp_path):
     code = (
-        "import os, sys, time; from mindpics.stages import _locked; from pathlib import Path\n"
+        "import os, sys, time; from mindpics.runner import _locked; from pathlib import Path\n"
         f"with _locked(Path({str(tmp_path)!r})): print(os.getpid(), flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

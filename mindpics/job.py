@@ -1,0 +1,105 @@
+"""What a user asks of the main job: the arguments, the command that repeats them, and where files lie."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mindpics.settings import SETTINGS, Setting
+
+OPEN = "data/open"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a user asks of the main job.
+
+    Attributes
+    ----------
+    setting : mindpics.settings.Setting
+    root : str
+        Folder of the run, like runs/mini.
+    posts : str or None
+        posts.jsonl; None for the embedded stand-in, emoji artwork.
+    weights : dict
+        net -> caffemodel to fine-tune from; a net without one is pretrained on Open Clip Art.
+    gpu : int or None
+    seed : int
+    split : {"image", "group"}
+    """
+
+    setting: Setting
+    root: str
+    posts: str | None = None
+    weights: dict | None = None
+    gpu: int | None = None
+    seed: int = 0
+    split: str = "image"
+
+    @property
+    def mindpics(self):
+        return f"{self.root}/mindpics"
+
+    def scores(self, row):
+        return f"{self.mindpics}/{'_'.join(row)}/scores.npz"
+
+    def with_seeds(self, count):
+        """Return `count` jobs that differ in the seed, this one first; the others lie beside it, as ROOT-seedS."""
+        later = range(self.seed + 1, self.seed + count)
+        return [self, *(replace(self, seed=seed, root=f"{self.root}-seed{seed}") for seed in later)]
+
+    def own(self, stages):
+        """Return the stages that make something in this job's folder: the others' work, like pictures, is shared."""
+        return [stage for stage in stages if all(Path(path).is_relative_to(self.root) for path in stage.outputs)]
+
+
+def add_arguments(parser):
+    """Give an argparse parser the arguments that make jobs."""
+    parser.add_argument("--scale", choices=sorted(SETTINGS), default="mini")
+    parser.add_argument("--posts", help="your crawl's posts.jsonl (default: open pictures, a stand-in)")
+    parser.add_argument("--weights-alexnet", help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
+    parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
+    parser.add_argument("--gpu", type=int, help="CUDA device; CPU without it")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, choices=range(1, 101), metavar="N",
+                        help="run N seeds from --seed on, the later ones into OUT-seedS")  # fmt: skip
+    parser.add_argument("--split", choices=("image", "group"), default="image", help="the paper's, or by group")
+    parser.add_argument("--out", help="folder of the run (default runs/SCALE)")
+
+
+def jobs_of(args):
+    """Return the `Job` of each seed that parsed arguments ask for."""
+    weights = {"alexnet": args.weights_alexnet, "resnet50": args.weights_resnet50}
+    first = Job(
+        setting=SETTINGS[args.scale], root=args.out or f"runs/{args.scale}", posts=args.posts,
+        weights={net: path for net, path in weights.items() if path}, gpu=args.gpu, seed=args.seed, split=args.split,
+    )  # fmt: skip
+    return first.with_seeds(args.seeds)
+
+
+def row_command(job, row):
+    """Return the command that reproduces one row of Table 3, into the same folder."""
+    given = [f"--scale {job.setting.name}", f"--row {'/'.join(row)}"]
+    given += [f"--posts {job.posts}"] if job.posts else []
+    given += [f"--weights-{net} {path}" for net, path in (job.weights or {}).items()]
+    given += [f"--gpu {job.gpu}"] if job.gpu is not None else []
+    given += [f"--seed {job.seed}"] if job.seed else []
+    given += [f"--split {job.split}"] if job.split != "image" else []
+    given += [f"--out {job.root}"] if job.root != f"runs/{job.setting.name}" else []
+    return " ".join(["tools/reproduce", *given])
+
+
+def describe(job):
+    """Return the first line of a run: what data, and what it stands in for."""
+    if job.posts is None:
+        return (
+            "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
+            "and pretraining on Open Clip Art for ImageNet weights. Its numbers say nothing about people."
+        )
+    lacking = [net for net in ("alexnet", "resnet50") if net not in (job.weights or {})]
+    if not lacking:
+        return f"Data: {job.posts}."
+    return f"Data: {job.posts}; pretraining on Open Clip Art stands in for ImageNet weights of {', '.join(lacking)}."
+
+
+def pretrained(job, net):
+    """Return the caffemodel that `net` is fine-tuned from."""
+    return (job.weights or {}).get(net) or f"{job.root}/pretrain/{net}/run/final.caffemodel"

@@ -1,0 +1,240 @@
+"""Run a job made of stages that meet through files; skip those whose inputs have not changed.
+
+A stage is done when its stamp holds the key of its command and inputs and its outputs are
+there. A run that was killed starts again where it stopped.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from mindpics import __version__
+from mindpics.atomic import atomic_write
+from mindpics.file_fingerprints import fingerprint
+from mindpics.stages import StageError, ways_left
+from mindpics.time_left import time_left
+
+
+def run_in_turn(runs, drawing, parallel, done):
+    """Run one job after another, then what is drawn of all: the first has its tables before the second begins.
+
+    Parameters
+    ----------
+    runs : list of (mindpics.job.Job, list of Stage)
+    drawing : list of Stage
+        Run in the first job's folder.
+    parallel : int
+        Stages at a time.
+    done : callable
+        Called with each job when its stages have ended.
+    """
+    for place, (job, stages) in enumerate(runs):
+        if len(runs) > 1:
+            print(f"seed {job.seed}, run {place + 1} of {len(runs)}: {job.root}", flush=True)
+        later = [stage for _, others in runs[place + 1 :] for stage in others]
+        Runner(stages, job.root, parallel, [*later, *drawing]).run()
+        done(job)
+    Runner(drawing, runs[0][0].root, parallel).run()
+
+
+def default_jobs(gpu):
+    """Return how many stages run at a time: one a core, or one on a GPU."""
+    return 1 if gpu is not None else os.cpu_count() or 1
+
+
+class Runner:
+    """Run stages under `root`, up to `jobs` at a time.
+
+    Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``. `later` are
+    stages of runners that come after this one, for the time left.
+    """
+
+    def __init__(self, stages, root, jobs=1, later=()):
+        self.stages = stages
+        self.root = Path(root)
+        self.jobs = jobs
+        self.later = later
+        self.running = {}
+        self.done = set()
+        self.took = {}  # seconds, of stages that ran from their beginning
+        self.resumed = set()
+        self.keys = {}
+        self.way_left = ways_left(stages)
+        self.started = time.time()
+
+    def run(self):
+        """Run all stages.
+
+        Raises
+        ------
+        StageError
+            When one fails; those beside it are interrupted, and keep what they have.
+        """
+        with _locked(self.root):
+            try:
+                while len(self.done) < len(self.stages):
+                    self._start_ready()
+                    self._collect()
+                    self._show()
+            except BaseException:
+                self._interrupt()
+                raise
+            finally:
+                self._line("")
+
+    def key(self, stage):
+        """Return the hash of what decides a stage's outputs."""
+        try:
+            facts = [__version__, *stage.command, *(fingerprint(path) for path in stage.inputs)]
+        except FileNotFoundError as error:
+            raise StageError(f"stage {stage.name}: {error}, and no stage makes it") from None
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def is_done(self, stage, key):
+        stamp = _read_json(self._stamp(stage, "done"))
+        return stamp.get("key") == key and all(Path(path).exists() for path in stage.outputs)
+
+    def _start_ready(self):
+        waiting = [s for s in self.stages if s.name not in self.done and s.name not in self.running]
+        waiting.sort(key=lambda stage: -self.way_left[stage.name])
+        missing = {path for s in self.stages if s.name not in self.done for path in s.outputs}
+        for stage in waiting:
+            if missing & set(stage.inputs):
+                continue
+            if stage.name not in self.keys:  # its inputs are made, so hashing them once will do
+                self.keys[stage.name] = self.key(stage)
+            key = self.keys[stage.name]
+            if self.is_done(stage, key):
+                self.done.add(stage.name)
+                self._say(f"{stage.name}: unchanged, skipped")
+                return
+            if len(self.running) < self.jobs:
+                self._start(stage, key)
+
+    def _start(self, stage, key):
+        begun = self._stamp(stage, "begun")
+        resume = stage.resumable and _read_json(begun).get("key") == key
+        self.resumed |= {stage.name} if resume else set()
+        self._stamp(stage, "done").unlink(missing_ok=True)
+        with atomic_write(begun) as stream:
+            json.dump({"key": key}, stream)
+        log = self._log(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, *stage.command, *(["--resume"] if resume else [])]
+        threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                env=os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+            )  # fmt: skip
+        self.running[stage.name] = (stage, process, key, time.time())
+        self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
+
+    def _collect(self):
+        time.sleep(0.2)
+        for stage, process, key, begun in list(self.running.values()):
+            if process.poll() is None:
+                continue
+            del self.running[stage.name]
+            absent = [path for path in stage.outputs if not Path(path).exists()]
+            if process.returncode or absent:
+                why = f"exit status {process.returncode}" if process.returncode else f"it made no {absent[0]}"
+                tail = "\n".join(_last_lines(self._log(stage), 20))
+                raise StageError(
+                    f"stage {stage.name} failed ({why}). Its command:\n  {' '.join(stage.command)}\n"
+                    f"The end of {self._log(stage)}:\n{tail}"
+                )
+            seconds = time.time() - begun
+            with atomic_write(self._stamp(stage, "done")) as stream:
+                json.dump({"key": key, "seconds": round(seconds, 1), "command": stage.command}, stream)
+            self.done.add(stage.name)
+            if stage.name not in self.resumed:
+                self.took[stage.name] = seconds
+            self._say(f"{stage.name}: done in {seconds:.0f} s")
+
+    def _interrupt(self):
+        """Ctrl-C reaches the stages as well; each gets time to take its snapshot."""
+        for _, process, _, _ in self.running.values():
+            process.terminate()
+        for _, process, _, _ in self.running.values():
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _show(self):
+        """One status line: on a terminal it redraws itself, in a file it comes every 20 seconds."""
+        live = sys.stdout.isatty()
+        now = time.time()
+        if now - getattr(self, "shown", 0) < (1 if live else 20) or not self.running:
+            return
+        self.shown = now
+        parts = [f"[{len(self.done)}/{len(self.stages)}, {_clock(now - self.started)}, about {self._left(now)} left]"]
+        for stage, _, _, _ in self.running.values():
+            parts.append(f"{stage.name}: {''.join(_last_lines(self._log(stage), 1))[-110:].strip()}")
+        self._line(" | ".join(parts)[: os.get_terminal_size().columns - 1] if live else "\n    ".join(parts))
+
+    def _left(self, now):
+        elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
+        waiting = [stage for stage in self.stages if stage.name not in self.done]
+        finished = [(stage, self.took[stage.name]) for stage in self.stages if stage.name in self.took]
+        return _clock(time_left(waiting, elapsed, finished, self.jobs, self.later))
+
+    def _say(self, text):
+        self._line("")
+        print(f"{_clock(time.time() - self.started)}  {text}", flush=True)
+
+    def _line(self, text):
+        if sys.stdout.isatty():
+            print(f"\r\x1b[K{text}", end="", flush=True)
+        elif text:
+            print(text, flush=True)
+
+    def _stamp(self, stage, kind):
+        return self.root / ".stages" / f"{stage.name}.{kind}.json"
+
+    def _log(self, stage):
+        return self.root / "logs" / f"{stage.name}.log"
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _last_lines(path, count):
+    with open(path, "rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, stream.tell() - 8192))
+        text = stream.read().decode("utf-8", "replace").replace("\r", "\n")
+    return [line for line in text.split("\n") if line.strip()][-count:]
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+@contextmanager
+def _locked(root):
+    """Refuse a second run into the same folder: the lock goes with the process, however it ends."""
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / ".lock", "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise StageError(f"{root}: process {lock.read().strip()} is at work there") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
