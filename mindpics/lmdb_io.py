@@ -10,6 +10,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
 from tqdm import tqdm
 
 from mindpics import crops
@@ -132,13 +133,28 @@ def write_lmdb(
 
 
 def read_lmdb(path):
-    """Yield ``(key, datum)`` of an LMDB in key order: str and caffe_pb2.Datum."""
+    """Yield ``(key, datum)`` of an LMDB in key order: str and caffe_pb2.Datum.
+
+    Raises
+    ------
+    ValueError
+        There is no LMDB, none that opens, or a record that is no Datum, named by its key.
+    """
     if not (Path(path) / "data.mdb").is_file():
-        raise ValueError(f"{path}: found no data.mdb; wanted an LMDB folder")
-    environment = lmdb.open(str(path), readonly=True, lock=False, readahead=True)
-    with environment, environment.begin() as transaction:
-        for key, value in transaction.cursor():
-            yield key.decode(), parse_datum(value)
+        raise ValueError(f"{path}: no LMDB there (no data.mdb); tools/create_lmdb makes one")
+    try:
+        with lmdb.open(str(path), readonly=True, lock=False, readahead=True) as env, env.begin() as transaction:
+            for key, value in transaction.cursor():
+                yield _record(path, key, value)
+    except lmdb.Error as error:
+        raise ValueError(f"{path}: not a readable LMDB ({error})") from None
+
+
+def first_datum(path):
+    """Return the first Datum of an LMDB; ValueError when it is empty, or as in `read_lmdb`."""
+    for _, datum in read_lmdb(path):
+        return datum
+    raise ValueError(f"{path}: an empty LMDB")
 
 
 def count_lmdb(path):
@@ -182,12 +198,30 @@ def write_mean(path, mean):
 
 
 def read_mean(path):
-    """Return the mean image of a binaryproto: float32 [3, H, W]."""
-    blob = caffe_pb2.BlobProto.FromString(Path(path).read_bytes())
+    """Return the mean image of a binaryproto: float32 [3, H, W], BGR.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, is no BlobProto, or its values are not 1xCxHxW.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no mean file there; tools/compute_mean makes one")
+    try:
+        blob = caffe_pb2.BlobProto.FromString(Path(path).read_bytes())
+    except DecodeError as error:
+        raise ValueError(f"{path}: not a mean file ({error})") from None
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
-    if len(shape) != 4 or shape[0] != 1 or np.prod(shape) != len(blob.data):
+    if len(shape) != 4 or shape[0] != 1 or not blob.data or np.prod(shape) != len(blob.data):
         raise ValueError(f"{path}: found shape {shape} and {len(blob.data)} values; wanted 1x3xHxW")
     return np.array(blob.data, np.float32).reshape(shape[1:])
+
+
+def _record(path, key, value):
+    try:
+        return key.decode(), parse_datum(value)
+    except ValueError as error:  # of either
+        raise ValueError(f"{path}, key {key.decode(errors='replace')!r}: {error}") from None
 
 
 @contextmanager

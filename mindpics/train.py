@@ -1,24 +1,25 @@
 """Run a Caffe solver: weights in, steps, log, snapshots, history out."""
 
 import os
-import signal
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import caffe
 import numpy as np
 from caffe.proto import caffe_pb2
-from tqdm import tqdm
 
-from mindpics import lint
+from mindpics import events, lint
 from mindpics import weights as weight_files
-from mindpics.caffe_log import caffe_log, log_line, read_test_passes
+from mindpics.caffe_log import TestPasses, caffe_log, log_line
+from mindpics.device import set_device
+from mindpics.interrupt import interruptible
 from mindpics.models import read_message
+from mindpics.progress import status, training_bar
 from mindpics.run_folder import RunFolder, sha256
+from mindpics.solvers import learning_rate
 from mindpics.watch import StuckHeads, check_losses
 
 
@@ -48,7 +49,7 @@ class History:
 
 
 def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False, seed=None, patience=None,
-          allow_python_layers=False, overwrite=False, progress=True):  # fmt: skip
+          allow_python_layers=False, overwrite=False, tensorboard=None, progress=True):  # fmt: skip
     """Train by a solver prototxt, in the folder `out`.
 
     Parameters
@@ -56,7 +57,8 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
     solver : path or SolverParameter
         Its net may have any Data layers; paths in it are relative to the working directory, as in Caffe.
     out : path
-        Gets net.prototxt, solver.prototxt, caffe.log, train.csv, test.csv, snapshots/, run.json.
+        Gets net.prototxt, solver.prototxt, caffe.log, train.csv, test.csv, snapshots/, run.json, and
+        TensorBoard's events.out.tfevents.*.
     weights : path, optional
         caffemodel whose layers are copied by name, as ``caffe train --weights`` does.
     gpu : int, optional
@@ -74,6 +76,8 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
         Let the net import Python layers from outside ``mindpics.layers``.
     overwrite : bool
         Start afresh in a folder that holds a run; without it or `resume` that is refused.
+    tensorboard : bool, optional
+        Write event files; by default where tensorboardX is installed.
     progress : bool
         Show a bar on the terminal.
 
@@ -89,21 +93,25 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
         When a loss is not finite, is clipped at 87.33, or a head is stuck.
     """
     folder = RunFolder(out)
+    tensorboard = events.wanted(tensorboard)
     message, net = _read_solver(solver, iterations, seed)
     lint.refuse_errors(message, net, allow_python_layers)
+    set_device(gpu)
+    if gpu is None:
+        message.solver_mode = caffe_pb2.SolverParameter.CPU
     if not resume:
         folder.clear(overwrite)  # only now that nothing speaks against the new run
     state, model, passed_over = folder.newest_snapshot() if resume else (None, None, [])
     message = folder.prepare(net, message)
-    _set_device(gpu, message)
     started = time.time()
-    with caffe_log(folder.log) as terminal:
-        for path in passed_over:
-            print(f"passed over {path}: not a whole snapshot", file=terminal)
-        run = _Run(folder, message, terminal if progress else None, patience)
-        run.start(weights, state, model)
-        history = run.train()
-    run.finish()
+    with closing(events.Events(folder.path, tensorboard)) as board:
+        with caffe_log(folder.log) as terminal:
+            for path in passed_over:
+                print(f"passed over {path}: not a whole snapshot", file=terminal)
+            run = _Run(folder, message, board, terminal if progress else None, patience)
+            run.start(weights, state, model)
+            history = run.train()
+        run.finish()
     folder.write_run(
         command=sys.argv,
         solver=str(solver) if isinstance(solver, (str, os.PathLike)) else "given as a message",
@@ -128,9 +136,10 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
 class _Run:
     """One solver from its first iteration of this process to its last."""
 
-    def __init__(self, folder, message, terminal, patience):
+    def __init__(self, folder, message, board, terminal, patience):
         self.folder = folder
         self.message = message
+        self.board = board
         self.terminal = terminal
         self.solver = caffe.get_solver(str(folder.solver))
         if patience is None:
@@ -138,8 +147,6 @@ class _Run:
         self.stuck = StuckHeads(patience) if patience else None
         self.losses = [name for name in self.solver.net.outputs if name.startswith("loss")]
         self.history = History()
-        self.tests = {}
-        self.log_offset = 0
         self.fit = None
         self.last_test = []
 
@@ -157,15 +164,20 @@ class _Run:
                 net.copy_from(str(weights))
             self.say(f"{weights}: {self.fit}")
         self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
+        self.tests = TestPasses(self.folder.log, before=self.solver.iter)
+        self.board.begin(self.solver.iter)
         log_line(f"Solving {self.folder.path.name}")
 
     def train(self):
-        with _interruptible() as interrupted, self.bar() as bar:
+        bar = training_bar(self.folder.path.name, self.message.max_iter, self.solver.iter, self.terminal)
+        with interruptible() as interrupted, bar:
             while self.solver.iter < self.message.max_iter and not interrupted:
                 self.step()
                 bar.update()
                 if self.solver.iter % self.message.display == 0:
-                    bar.set_postfix_str(self.status(), refresh=False)
+                    self.read_tests()
+                    recent = self.history.train[-self.message.display :]
+                    bar.set_postfix_str(status(self.losses, recent, self.tests.rows), refresh=False)
             self.history.interrupted = bool(interrupted)
         if not self.history.interrupted:
             self.last_test = self.test()
@@ -184,16 +196,9 @@ class _Run:
         check_losses(iteration, losses)
         if self.stuck:
             self.stuck.update(iteration, blobs)
-        self.history.train.append({"iteration": iteration, "lr": self.rate(iteration)} | losses)
+        self.history.train.append({"iteration": iteration, "lr": learning_rate(self.message, iteration)} | losses)
         self.folder.append_csv("train", self.history.train[-1])
-
-    def rate(self, iteration):
-        """The learning rate of Caffe's "step" policy; nan for others (Caffe's log has them)."""
-        if self.message.lr_policy == "fixed":
-            return self.message.base_lr
-        if self.message.lr_policy != "step":
-            return float("nan")
-        return self.message.base_lr * self.message.gamma ** (iteration // self.message.stepsize)
+        self.board.add("train", self.history.train[-1])
 
     def test(self):
         """Test once more at the end, as ``caffe train`` does and pycaffe's step() does not."""
@@ -206,38 +211,17 @@ class _Run:
             rows.append({"iteration": self.solver.iter} | means)
         return rows
 
+    def read_tests(self, whole=False):
+        for row in self.tests.update(whole):
+            self.board.add("test", row)
+
     def finish(self):
         """Read the rest of the log, now that it is whole, and write test.csv."""
         self.read_tests(whole=True)
-        passes = [test for iteration, test in sorted(self.tests.items()) if iteration <= self.history.iteration]
-        self.history.test = passes + self.last_test
+        for row in self.last_test:
+            self.board.add("test", row)
+        self.history.test = self.tests.rows + self.last_test
         self.folder.write_csv("test", self.history.test)
-
-    def status(self):
-        """Loss of each head, and the last test's accuracies, for the bar."""
-        self.read_tests()
-        recent = self.history.train[-self.message.display :]
-        parts = [f"{name} {np.mean([row[name] for row in recent]):.3f}" for name in self.losses]
-        if self.tests:
-            last = self.tests[max(self.tests)]
-            accuracies = [value for name, value in last.items() if name.startswith("accuracy")]
-            if accuracies:
-                parts.append(f"test accuracy {100 * np.mean(accuracies):.1f}%")
-        return " ".join(parts)
-
-    def read_tests(self, whole=False):
-        """Take test passes from the log; after a resume an iteration that is run again counts."""
-        passes, self.log_offset = read_test_passes(self.folder.log, self.log_offset, whole)
-        self.tests |= {iteration: {"iteration": iteration} | outputs for iteration, outputs in passes}
-
-    def bar(self):
-        # A file gets a line every ten seconds instead of a bar that redraws itself.
-        live = self.terminal is not None and self.terminal.isatty()
-        return tqdm(
-            total=self.message.max_iter, initial=self.solver.iter, desc=self.folder.path.name, unit="it",
-            file=self.terminal, disable=self.terminal is None, mininterval=0.5 if live else 10,
-            dynamic_ncols=live,
-        )  # fmt: skip
 
     def say(self, text):
         if self.terminal is not None:
@@ -262,32 +246,3 @@ def _read_solver(solver, iterations, seed):
         message.random_seed = seed
     message.display = message.display or 20
     return message, net
-
-
-def _set_device(gpu, message):
-    if gpu is None:
-        caffe.set_mode_cpu()
-        message.solver_mode = caffe_pb2.SolverParameter.CPU
-        return
-    probe = f"import caffe; caffe.set_device({gpu}); caffe.set_mode_gpu()"
-    if subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False).returncode:
-        raise ValueError(f"--gpu {gpu}: this Caffe was built without CUDA, or there is no such device")
-    caffe.set_device(gpu)
-    caffe.set_mode_gpu()
-
-
-@contextmanager
-def _interruptible():
-    """Yield a list that fills on Ctrl-C or SIGTERM; the iteration in progress is finished first."""
-    signals = []
-    previous = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, lambda got, _frame: signals.append(got))
-    except ValueError:
-        pass  # not the main thread: signals belong to someone else
-    try:
-        yield signals
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -187,7 +187,7 @@ def test_missing_columns_and_repeated_ids_are_named(tmp_path):
 
 
 def test_odd_records_are_named(tmp_path):
-    with pytest.raises(ValueError, match="found no data.mdb"):
+    with pytest.raises(ValueError, match="no LMDB there .no data.mdb"):
         list(lmdb_io.read_lmdb(tmp_path))
     with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as environment, environment.begin(write=True) as put:
         for i, side in enumerate((2, 3)):
@@ -195,3 +195,34 @@ def test_odd_records_are_named(tmp_path):
             put.put(f"{i:08d}_x".encode(), datum.SerializeToString())
     with pytest.raises(ValueError, match=r"key 00000001_x: found \(3, 2, 3\); wanted \(2, 2, 3\)"):
         lmdb_io.mean_image(tmp_path / "db")
+
+
+def test_a_mean_that_is_none_is_named(tmp_path):
+    path = tmp_path / "mean.binaryproto"
+    with pytest.raises(ValueError, match="mean.binaryproto: no mean file there"):
+        lmdb_io.read_mean(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="mean.binaryproto: not a mean file"):
+        lmdb_io.read_mean(path)
+    for blob, found in (
+        (caffe_pb2.BlobProto(), r"shape \(0, 0, 0, 0\) and 0 values"),
+        (caffe_pb2.BlobProto(num=1, channels=3, height=2, width=2, data=[0] * 11), "11 values; wanted 1x3xHxW"),
+        (caffe_pb2.BlobProto(shape=caffe_pb2.BlobShape(dim=[3, 2, 2]), data=[0] * 12), r"shape \(3, 2, 2\)"),
+    ):
+        path.write_bytes(blob.SerializeToString())
+        with pytest.raises(ValueError, match=found):
+            lmdb_io.read_mean(path)
+
+
+def test_an_lmdb_that_is_none_is_named(tmp_path):
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "data.mdb").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="torn: not a readable LMDB"):
+        lmdb_io.first_datum(tmp_path / "torn")
+    lmdb.open(str(tmp_path / "db"), map_size=1 << 20).close()
+    with pytest.raises(ValueError, match="db: an empty LMDB"):
+        lmdb_io.first_datum(tmp_path / "db")
+    with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as environment, environment.begin(write=True) as put:
+        put.put(b"00000000_x", b"\xff\xff\xff")
+    with pytest.raises(ValueError, match="db, key '00000000_x': no Datum"):
+        lmdb_io.first_datum(tmp_path / "db")

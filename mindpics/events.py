@@ -1,0 +1,54 @@
+"""TensorBoard event files of a training, by tensorboardX where it is installed.
+
+They lie beside caffe.log, so ``tensorboard --logdir runs`` shows each run under its folder's name.
+"""
+
+import math
+import os
+
+try:
+    from tensorboardX import SummaryWriter
+except ImportError:
+    SummaryWriter = None
+
+FLUSH_SECONDS = 5  # what a killed run may lack
+
+
+def wanted(asked):
+    """Tell whether events will be written: wherever tensorboardX is, unless `asked` is False.
+
+    Raises
+    ------
+    ValueError
+        When `asked` is True and there is no tensorboardX.
+    """
+    if asked and SummaryWriter is None:
+        raise ValueError("event files are asked for, but tensorboardX is not installed (pip install tensorboardX)")
+    return SummaryWriter is not None if asked is None else asked
+
+
+class Events:
+    """Scalars of the run in `folder`, once it has begun; with ``write=False`` all is passed over."""
+
+    def __init__(self, folder, write=True):
+        self.folder = folder
+        self.write = write
+        self.writer = None
+
+    def begin(self, iteration):
+        """Start a file. What an earlier process wrote at `iteration` or beyond is void: TensorBoard drops it."""
+        if self.write:
+            self.writer = SummaryWriter(
+                str(self.folder), purge_step=iteration, flush_secs=FLUSH_SECONDS,
+                filename_suffix=f".{os.getpid()}.{iteration}",  # or two files of one second have one name
+            )  # fmt: skip
+
+    def add(self, phase, row):
+        """Write a row, ``{"iteration": i, blob: value, ...}``, as scalars "phase/blob"; nan is left out."""
+        for name, value in row.items() if self.writer else ():
+            if name != "iteration" and not math.isnan(value):
+                self.writer.add_scalar(f"{phase}/{name}", value, row["iteration"])
+
+    def close(self):
+        if self.writer:
+            self.writer.close()

@@ -1,0 +1,21 @@
+"""Let Ctrl-C and SIGTERM wait until the work in hand is done."""
+
+import signal
+from contextlib import contextmanager
+
+
+@contextmanager
+def interruptible():
+    """Yield a list that fills with the signals that came; whoever works looks at it between two steps."""
+    signals = []
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, lambda got, _frame: signals.append(got))
+    except ValueError:
+        pass  # not the main thread: signals belong to someone else
+    try:
+        yield signals
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

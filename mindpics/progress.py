@@ -1,0 +1,23 @@
+"""What a person sees while a solver runs: a bar with each head's loss and the last test's accuracy."""
+
+import numpy as np
+from tqdm import tqdm
+
+
+def training_bar(name, total, done, terminal):
+    """Return the tqdm bar of a training on the text stream `terminal`; one that shows nothing for None."""
+    # A file gets a line every ten seconds instead of a bar that redraws itself.
+    live = terminal is not None and terminal.isatty()
+    return tqdm(
+        total=total, initial=done, desc=name, unit="it", file=terminal, disable=terminal is None,
+        mininterval=0.5 if live else 10, dynamic_ncols=live,
+    )  # fmt: skip
+
+
+def status(losses, rows, tests):
+    """Return the mean of each loss over `rows` of iterations, and the last test's mean accuracy, as text."""
+    parts = [f"{name} {np.mean([row[name] for row in rows]):.3f}" for name in losses]
+    accuracies = [value for name, value in tests[-1].items() if name.startswith("accuracy")] if tests else []
+    if accuracies:
+        parts.append(f"test accuracy {100 * np.mean(accuracies):.1f}%")
+    return " ".join(parts)
