@@ -21,6 +21,8 @@ HEAD_LAYERS = {"TraitLoss": own_layers.TraitLoss, "TraitAccuracy": own_layers.Tr
 
 def check_all_layers(net, allow_python_layers=False):
     """Yield what is wrong with each layer of a net (a Prototxt) by itself."""
+    if not allow_python_layers:
+        yield from check_reach(net)
     view = NetPhase(net, TRAIN)
     checks = (_type, _rules, _multipliers, _shape_fields, _fillers, _loss_weights, _two_bottoms)
     for index, layer in enumerate(net.message.layer):
@@ -28,11 +30,36 @@ def check_all_layers(net, allow_python_layers=False):
             for severity, name, text, *where in check(layer):
                 yield view.finding(severity, name, index, text, *where)
         if layer.type == "Python":
-            for severity, name, text, *where in _python(layer, allow_python_layers):
+            for severity, name, text, *where in _python(layer):
                 yield net.finding(severity, name, text, ("layer", index), "python_param", *where)
         if layer.type == "BatchNorm" and not view.deploy:
             for severity, name, text, *where in _frozen(layer):
                 yield view.finding(severity, name, index, text, *where)
+
+
+def check_reach(net):
+    """Yield the layers of a net (a Prototxt) that reach outside Caffe: a prototxt may come from a stranger."""
+    for index, layer in enumerate(net.message.layer):
+        where = ("layer", index)
+        if layer.type == "Python" and layer.python_param.module != preflight.OUR_LAYERS:
+            text = (
+                f"layer {layer.name} would import the Python module {layer.python_param.module!r}; only "
+                f"{preflight.OUR_LAYERS} is imported unless you allow it (--allow-python-layers)"
+            )
+            yield net.finding("error", "python-module", text, where, "python_param", "module")
+        if layer.type == "HDF5Output":
+            yield _writes(net, layer, where)
+    for index, layer in enumerate(net.message.layers):
+        if layer.type == layer.HDF5_OUTPUT:
+            yield _writes(net, layer, ("layers", index))
+
+
+def _writes(net, layer, where):
+    text = (
+        f"layer {layer.name} would write the file {layer.hdf5_output_param.file_name!r}; layers that write files "
+        "are refused unless you allow them (--allow-python-layers)"
+    )
+    return net.finding("error", "writes-file", text, where, "hdf5_output_param")
 
 
 def check_phase(view):
@@ -139,15 +166,9 @@ def _two_bottoms(layer):
         yield "error", "no-label", text, "bottom"
 
 
-def _python(layer, allow_python_layers):
+def _python(layer):
     param = layer.python_param
     if param.module != preflight.OUR_LAYERS:
-        if not allow_python_layers:
-            text = (  # a prototxt may come from a stranger
-                f"layer {layer.name} would import the Python module {param.module!r}; only {preflight.OUR_LAYERS} "
-                "is imported unless you allow it (--allow-python-layers)"
-            )
-            yield "error", "python-module", text, "module"
         kind = None
     elif param.layer not in HEAD_LAYERS:
         text = f"layer {layer.name}: {param.module} has no layer {param.layer!r}{nearest(param.layer, HEAD_LAYERS)}"

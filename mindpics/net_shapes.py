@@ -1,7 +1,6 @@
 """Ask Caffe itself for the blob shapes of a net's layers, in a process of its own: Caffe aborts on a bad net."""
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 import caffe
 from caffe.proto import caffe_pb2
 
+from mindpics.apart import last_words
 from mindpics.models import write_message
 
 
@@ -27,7 +27,7 @@ def net_shapes(net):
         command = [sys.executable, "-m", "mindpics.net_shapes", str(path)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        raise ValueError(_last_words(run.stderr))
+        raise ValueError(last_words(run.stderr))
     return {name: [tuple(shape) for shape in shapes] for name, shapes in json.loads(run.stdout).items()}
 
 
@@ -57,13 +57,6 @@ def without_data(net, sizes):
         if layer.type != "InnerProduct":
             layer.ClearField("inner_product_param")
     return own
-
-
-def _last_words(stderr):
-    """Return what Caffe said as it aborted: "Check failed: ..." or the last line."""
-    lines = [line for line in stderr.splitlines() if re.match(r"[FE]\d+ ", line) or "Error" in line]
-    said = lines[0] if lines else (stderr.strip().splitlines() or ["no reason given"])[-1]
-    return re.sub(r"^[FE]\d+ \S+ +\d+ ", "", said)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from caffe.proto import caffe_pb2
-from google.protobuf.message import DecodeError
+import numpy as np
+
+from mindpics.blob_files import read_weights
 
 # BVLC/caffe, models/NAME/readme.md
 KNOWN_SHA1 = {
@@ -30,27 +31,6 @@ class Fit:
         )
 
 
-def read_caffemodel(path):
-    """Return the NetParameter of a binary caffemodel.
-
-    Raises
-    ------
-    ValueError
-        When the file is not one, or an old one (V1LayerParameter) that Caffe's
-        upgrade_net_proto_binary must bring up to date first.
-    """
-    net = caffe_pb2.NetParameter()
-    try:
-        net.ParseFromString(Path(path).read_bytes())
-    except DecodeError as error:
-        raise ValueError(f"{path}: not a caffemodel ({error})") from None
-    if net.layers and not net.layer:
-        raise ValueError(f"{path}: an old caffemodel (V1 layers); run upgrade_net_proto_binary on it first")
-    if not any(layer.blobs for layer in net.layer):
-        raise ValueError(f"{path}: a net without weights; a .caffemodel is wanted")
-    return net
-
-
 def fit(net, path):
     """Compare a caffe.Net with a caffemodel by layer name, as Caffe copies.
 
@@ -70,6 +50,28 @@ def fit(net, path):
     return result
 
 
+def copy(path, *nets):
+    """Copy a caffemodel's weights into nets by layer name, as Caffe does; return the Fit to the first.
+
+    Caffe's own reader aborts the process on a file that is not what it says; this one raises.
+
+    Raises
+    ------
+    ValueError
+        As `fit` does, and when a value is not finite.
+    """
+    stored = read_weights(path)
+    for name, blobs in stored.items():
+        if not all(np.isfinite(blob).all() for blob in blobs):
+            raise ValueError(f"{path}: layer {name} has weights that are not finite")
+    result = fit(nets[0], path)
+    for net in nets:
+        for name, blobs in net.params.items():
+            for blob, values in zip(blobs, stored.get(name, ()), strict=False):
+                blob.data[...] = values.reshape(blob.data.shape)
+    return result
+
+
 def compare(wanted, path):
     """Return the Fit of a caffemodel to blob shapes by layer name; layers that clash are in `clashes`, in words."""
     stored = stored_shapes(path)
@@ -86,7 +88,7 @@ def compare(wanted, path):
 
 def stored_shapes(path):
     """Return {layer name: [shape, ...]} of a caffemodel's layers with blobs."""
-    return {layer.name: [_shape(blob) for blob in layer.blobs] for layer in read_caffemodel(path).layer if layer.blobs}
+    return {name: [blob.shape for blob in blobs] for name, blobs in read_weights(path).items()}
 
 
 def same_shapes(wanted, found):
@@ -102,12 +104,6 @@ def describe(path, expected=None):
         wanted = next(sha for sha, known in KNOWN_SHA1.items() if known == expected)
         return f"NOT the published {expected}: SHA-1 {digest}, published {wanted}"
     return name or f"SHA-1 {digest}"
-
-
-def _shape(blob):
-    if blob.HasField("shape"):
-        return tuple(blob.shape.dim)
-    return (blob.num, blob.channels, blob.height, blob.width)
 
 
 def _squeezed(shape):

@@ -9,9 +9,10 @@ from caffe.proto import caffe_pb2
 from test_nets import ALEXNET, he_resnet50
 
 from mindpics import alexnet, resnet50
+from mindpics.blob_files import read_weights
 from mindpics.models import all_models, read_message
 from mindpics.nets import deploy
-from mindpics.weights import describe, fit, read_caffemodel
+from mindpics.weights import describe, fit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -134,7 +135,7 @@ def test_nothing_in_common_is_named(tmp_path):
 def test_a_net_without_weights_is_refused(tmp_path):
     path = write_caffemodel(tmp_path / "w.caffemodel", {"conv1": []})
     with pytest.raises(ValueError, match="a net without weights"):
-        read_caffemodel(path)
+        read_weights(path)
 
 
 def test_a_wrong_sha1_is_said_aloud(tmp_path):

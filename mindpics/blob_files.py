@@ -1,0 +1,161 @@
+"""Read the arrays of a caffemodel, a solverstate or a mean without copying them number by number.
+
+Caffe's messages hold arrays as packed repeated floats. On the wire those are bytes, so the messages
+here, which say bytes, are parsed at the speed of the file, and nothing is believed before it is checked.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+
+MAX_AXES = 32  # Caffe's kMaxBlobAxes
+MAX_COUNT = 2**31 - 1  # Caffe counts a blob's values in an int
+OLD_SHAPE = ("num", "channels", "height", "width")  # goes before `shape` in Caffe, where a file has both
+
+# message -> {field: (number, type)}, a subset of caffe.proto with arrays as bytes; "*" is repeated
+_MESSAGES = {
+    "Shape": {"dim": (1, "bytes")},
+    "Blob": {"num": (1, "int32"), "channels": (2, "int32"), "height": (3, "int32"), "width": (4, "int32"),
+             "data": (5, "bytes"), "diff": (6, "bytes"), "shape": (7, "Shape"), "double_data": (8, "bytes")},
+    "Layer": {"name": (1, "string"), "type": (2, "string"), "blobs": (7, "*Blob")},
+    "Net": {"old_layers": (2, "*bytes"), "layer": (100, "*Layer")},
+    "State": {"iter": (1, "int32"), "learned_net": (2, "string"), "history": (3, "*Blob")},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SolverState:
+    """A solverstate: the iteration, the caffemodel it goes with, the update history's arrays."""
+
+    iteration: int
+    learned_net: str
+    history: list
+
+
+def read_weights(path):
+    """Return {layer name: [float32 arrays]} of a binary caffemodel's layers with blobs.
+
+    Raises
+    ------
+    ValueError
+        When the file is none, is an old one (V1 layers) that Caffe's upgrade_net_proto_binary must
+        bring up to date first, or an array does not have its shape's size.
+    """
+    net = _parse(path, "Net", "a caffemodel")
+    if net.old_layers and not net.layer:
+        raise ValueError(f"{path}: an old caffemodel (V1 layers); run upgrade_net_proto_binary on it first")
+    found = {}
+    for layer in net.layer:
+        if layer.blobs:
+            if layer.name in found:
+                raise ValueError(f"{path}: two layers {layer.name!r} with weights; names must differ")
+            found[layer.name] = [_array(blob, f"{path}: layer {layer.name!r}") for blob in layer.blobs]
+    if not found:
+        raise ValueError(f"{path}: a net without weights; a .caffemodel is wanted")
+    return found
+
+
+def read_state(path):
+    """Return the SolverState of a binary solverstate; ValueError when it is none."""
+    state = _parse(path, "State", "a solverstate")
+    if not state.HasField("iter"):
+        raise ValueError(f"{path}: not a solverstate: it has no iteration")
+    history = [_array(blob, f"{path}: history {i}") for i, blob in enumerate(state.history)]
+    return SolverState(state.iter, state.learned_net, history)
+
+
+def renamed_state(path, learned_net):
+    """Return the bytes of a solverstate that goes with a caffemodel of another name."""
+    state = _parse(path, "State", "a solverstate")
+    state.learned_net = str(learned_net)
+    return state.SerializeToString()
+
+
+def read_mean(path):
+    """Return the mean image of a binaryproto: float32 [C, H, W], BGR.
+
+    Raises
+    ------
+    ValueError
+        When the file is missing or none, its shape is not 1xCxHxW, or a value is not finite.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no mean file there; tools/compute_mean makes one")
+    mean = _array(_parse(path, "Blob", "a mean file"), path)
+    if mean.ndim == 3:
+        mean = mean[None]
+    if mean.ndim != 4 or len(mean) != 1 or not mean.size:
+        raise ValueError(f"{path}: a mean of shape {mean.shape}; 1xCxHxW is wanted")
+    if not np.isfinite(mean).all():
+        raise ValueError(f"{path}: a mean with values that are not finite")
+    return mean[0]
+
+
+def _parse(path, kind, what):
+    try:
+        return _classes[kind].FromString(Path(path).read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); {what} is wanted") from None
+    except DecodeError as error:
+        raise ValueError(f"{path}: not {what} ({error})") from None
+
+
+def _array(blob, where):
+    """Return a blob's values in its shape, float32, read-only where the file holds float32."""
+    shape = _shape(blob, where)
+    kind, data = ("<f8", blob.double_data) if blob.double_data else ("<f4", blob.data)
+    itemsize = np.dtype(kind).itemsize
+    if len(data) != itemsize * math.prod(shape):
+        raise ValueError(f"{where}: {len(data) / itemsize:g} values for shape {shape}")
+    return np.frombuffer(data, kind).astype(np.float32, copy=False).reshape(shape)
+
+
+def _shape(blob, where):
+    if any(blob.HasField(name) for name in OLD_SHAPE):
+        shape = tuple(getattr(blob, name) for name in OLD_SHAPE)
+    else:
+        shape = tuple(_varints(blob.shape.dim, where))
+    if len(shape) > MAX_AXES or min(shape, default=0) < 0 or math.prod(shape) > MAX_COUNT:
+        raise ValueError(f"{where}: shape {shape}; at most {MAX_AXES} axes and {MAX_COUNT} values")
+    return shape
+
+
+def _varints(data, where):
+    """Yield the numbers of a packed repeated int64."""
+    value = shift = 0
+    for byte in data:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield value - (1 << 64) if value >> 63 else value
+            value = shift = 0
+        elif shift > 63:
+            break
+    if shift:
+        raise ValueError(f"{where}: a broken shape")
+
+
+def _message_classes():
+    file = descriptor_pb2.FileDescriptorProto(name="mindpics/blob_files.proto", package="mindpics", syntax="proto2")
+    field_type = descriptor_pb2.FieldDescriptorProto
+    for message, fields in _MESSAGES.items():
+        described = file.message_type.add(name=message)
+        for name, (number, kind) in fields.items():
+            label = field_type.LABEL_REPEATED if kind[0] == "*" else field_type.LABEL_OPTIONAL
+            kind = kind.lstrip("*")
+            field = described.field.add(name=name, number=number, label=label)
+            if kind in _MESSAGES:
+                field.type, field.type_name = field_type.TYPE_MESSAGE, f".mindpics.{kind}"
+            else:
+                field.type = getattr(field_type, f"TYPE_{kind.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {name: GetMessageClass(pool.FindMessageTypeByName(f"mindpics.{name}")) for name in _MESSAGES}
+
+
+_classes = _message_classes()
