@@ -41,7 +41,7 @@ def run_each(function, items, workers=None, timeout=20):
     # forkserver: a fork of a process that has run OpenCV's or BLAS's threads may hang
     context = multiprocessing.get_context("forkserver")
     items = iter(items)
-    with ProcessPool(workers or os.cpu_count(), initializer=_prepare_child, context=context) as pool:
+    with ProcessPool(workers or os.cpu_count(), initializer=prepare_child, context=context) as pool:
         waiting = deque()
 
         def submit(count):
@@ -52,19 +52,20 @@ def run_each(function, items, workers=None, timeout=20):
             submit(WINDOW)
             while waiting:
                 item, future = waiting.popleft()
-                yield item, *_outcome(future, timeout)
+                yield item, *outcome(future, timeout)
                 submit(1)
         finally:
             pool.stop()
 
 
-def _prepare_child():
+def prepare_child():
     """Fail an allocation rather than swallow the machine; leave Ctrl-C to the parent."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _outcome(future, timeout):
+def outcome(future, timeout):
+    """Return ``(result, reason)`` of a pool's future, as `run_each` yields them."""
     try:
         return future.result(), None
     except TimeoutError:

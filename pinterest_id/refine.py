@@ -55,9 +55,15 @@ def refine(logs, test, train, train_users, modality="mean", top=TOP, progress=Fa
         own = [view[np.flatnonzero(train_users == user)] for view in views]
         for start in range(0, len(pins), ROWS):
             rows = pins[start : start + ROWS]
-            nearest = _largest_cosine([view[rows] for view in test_views], own)
+            nearest = _products([view[rows] for view in test_views], own).max(axis=1)
             refined[rows, user] = logs[rows, user] + np.log(np.maximum(nearest, SMALLEST))
     return refined
+
+
+def cosines(test, train, modality="mean"):
+    """Return the cosine of every test pin with every training pin, float32 [N, M]; parameters as of `refine`."""
+    test_views, views = _views(test, modality), _views(train, modality)
+    return _products([view[slice(None)] for view in test_views], [view[slice(None)] for view in views])
 
 
 def _check(logs, test, train, train_users, modality):
@@ -98,12 +104,12 @@ class _Scaled:
         return self.matrix[rows] * self.factors[rows, None]
 
 
-def _largest_cosine(test, own):
+def _products(test, own):
     total = np.zeros((test[0].shape[0], own[0].shape[0]), dtype=np.float32)
     for a, b in zip(test, own, strict=True):
         product = a @ b.T
         total += product.toarray() if sparse.issparse(product) else product
-    return total.max(axis=1)
+    return total
 
 
 def _squares(matrix):

@@ -1,0 +1,174 @@
+"""Who would post this? One new pin ranked by what an experiment has fitted, and why.
+
+The cascade and its refinement are the paper's (section 3.1), as in `pinterest_id.experiment`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from mindpics.posts import picture_path
+from pinterest_id.cascade import cascade
+from pinterest_id.feature_files import FeatureFile
+from pinterest_id.models import load_model
+from pinterest_id.records import read_pins
+from pinterest_id.refine import cosines, refine
+from pinterest_id.splits import read_split
+from pinterest_id.text import PinTfidf, clean_words
+from pinterest_id.word_tables import read_csv
+
+WORDS, PINS = 5, 3  # shown of each user
+SEEN = ("train", "validation")  # the final models' pins, and those that the refinement looks at
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """Fitted models, and the pins that they were fitted on.
+
+    Attributes
+    ----------
+    pins : list of Pin, length M
+        Training and validation pins.
+    paths : list of Path
+        Their pictures.
+    codes : int [M]
+        Each pin's user, as a row of the models.
+    tfidf : PinTfidf
+    text, image : LinearModel
+    matrices : (CSR [M, D], float32 [M, E])
+        tf-idf and image features of `pins`.
+    options : dict
+        Of the experiment: refine_modality, refine_top, normalize_images, stop_words.
+    """
+
+    pins: list
+    paths: list
+    codes: np.ndarray
+    tfidf: PinTfidf
+    text: object
+    image: object
+    matrices: tuple
+    options: dict
+
+    def rank(self, text="", features=None):
+        """Return the likeliest users of a pin and why, as values that JSON takes.
+
+        Parameters
+        ----------
+        text : str
+            Empty: by the picture alone.
+        features : float [E], optional
+            The picture's fc7, as the run's; without it, by the text alone.
+
+        Returns
+        -------
+        dict
+            "by": "text and picture", "text" or "picture"; "words": {known word: tf-idf}, "unknown": other words;
+            "users": the ten likeliest by CF, in the order of CF+Ref. Probabilities are over all users for CF and
+            for one modality, over the ten for CF+Ref. A word's weight is its tf-idf times the user's coefficient.
+
+        Raises
+        ------
+        ValueError
+            When there is neither a known word nor a picture, or the features are not the run's.
+        """
+        row = self.tfidf.transform([text])
+        if features is None and not row.nnz:
+            raise ValueError(f"none of the text's words is among the {len(self.tfidf.vocabulary_)} that were learned, "
+                             "and there is no picture: nothing to rank by")  # fmt: skip
+        rows = (row, self._image_row(features))
+        logs = {}
+        if text.strip():
+            logs["text"] = self.text.log_proba(rows[0])
+        if features is not None:
+            logs["picture"] = self.image.log_proba(rows[1])
+        modality = {("text",): "text", ("picture",): "image"}.get(tuple(logs), self.options["refine_modality"])
+        fused = cascade(*logs.values())
+        refined = refine(fused, rows, self.matrices, self.codes, modality, self.options["refine_top"])
+        return {"by": " and ".join(logs), **self._words(text, row),
+                "users": self._users(rows, logs, fused[0], refined[0], modality)}  # fmt: skip
+
+    def _image_row(self, features):
+        width = self.image.coef.shape[1]
+        if features is None:
+            return np.zeros((1, width), np.float32)
+        if np.shape(features) != (width,) or not np.isfinite(features).all():
+            raise ValueError(f"features of shape {np.shape(features)}; the run's are {width} finite numbers")
+        row = np.array(features, np.float32)[None]
+        length = np.linalg.norm(row) if self.options["normalize_images"] else 0
+        return row / length if length > 0 else row
+
+    def _words(self, text, row):
+        names, all_words = self.tfidf.get_feature_names_out(), clean_words(text, self.options["stop_words"])
+        known = zip(row.indices, row.data, strict=True)
+        unknown = dict.fromkeys(word for word in all_words if word not in self.tfidf.vocabulary_)
+        return {"words": {str(names[i]): round(float(weight), 4) for i, weight in known}, "unknown": list(unknown)}
+
+    def _users(self, rows, logs, fused, refined, modality):
+        shares = {name: softmax(log[0]) for name, log in logs.items()}
+        shares |= {"cf": softmax(fused), "cf_ref": softmax(refined)}
+        top = np.flatnonzero(np.isfinite(refined))
+        by_cf = top[np.argsort(-fused[top], kind="stable")].tolist()
+        by_ref = top[np.argsort(-refined[top], kind="stable")].tolist()
+        return [
+            {"user": str(self.text.classes[code]), "cf_rank": by_cf.index(code) + 1, "cf_ref_rank": place,
+             "probability": {name: float(f"{share[code]:.4g}") for name, share in shares.items()},
+             "words": self._words_for(code, rows[0]), "pins": self._similar(code, rows, modality)}
+            for place, code in enumerate(by_ref, 1)
+        ]  # fmt: skip
+
+    def _words_for(self, code, row):
+        """What each word adds to the user's decision value, the largest first."""
+        names = self.tfidf.get_feature_names_out()
+        added = row.data * self.text.coef[code, row.indices]
+        order = np.argsort(-added, kind="stable")[:WORDS]
+        return [{"word": str(names[row.indices[i]]), "weight": round(float(added[i]), 4)} for i in order]
+
+    def _similar(self, code, rows, modality):
+        own = np.flatnonzero(self.codes == code)
+        found = cosines(rows, [matrix[own] for matrix in self.matrices], modality)[0]
+        order = [i for i in np.argsort(-found, kind="stable")[:PINS] if found[i] > 0]
+        return [{"index": int(own[i]), "text": self.pins[own[i]].text, "cosine": round(float(found[i]), 4)}
+                for i in order]  # fmt: skip
+
+
+def open_identifier(folder):
+    """Return the Identifier of a run folder of tools/run_identification.
+
+    Raises
+    ------
+    ValueError
+        When something is missing, or the pins are no longer those of the run; it names the command that helps.
+    """
+    folder = Path(folder)
+    facts, split = _facts(folder), read_split(folder / "split.csv")
+    options, source = facts["options"], Path(facts["inputs"]["pins"])
+    if not source.is_file():
+        raise ValueError(f"{source}: no such file; {folder / 'run.json'} names it, as seen from where the run was made")
+    pins = [pin for pin in read_pins(source, options["keep_empty_text"])[0] if split.get(pin.id) in SEEN]
+    pins.sort(key=lambda pin: (SEEN.index(split[pin.id]), pin.user))  # as the experiment orders them
+    text, image = (load_model(folder / "models" / name / "final") for name in ("text", "image"))
+    tfidf = PinTfidf(options["stop_words"]).fit([pin.text for pin in pins])
+    learned = [row["word"] for row in read_csv(folder / "models" / "dictionary.csv")]
+    users = {user: code for code, user in enumerate(text.classes.tolist())}
+    if learned != tfidf.get_feature_names_out().tolist() or {pin.user for pin in pins} != set(users):
+        raise ValueError(f"{source}: not the pins that {folder} was made from; run tools/run_identification again")
+    matrix = FeatureFile(facts["inputs"]["image"]).matrix([pin.id for pin in pins], options["normalize_images"])
+    return Identifier(
+        pins=pins, paths=[picture_path(source.parent, pin.image, pin.id) for pin in pins],
+        codes=np.array([users[pin.user] for pin in pins]), tfidf=tfidf, text=text, image=image,
+        matrices=(tfidf.transform([pin.text for pin in pins]), matrix), options=options,
+    )  # fmt: skip
+
+
+def _facts(folder):
+    needed = [folder / "run.json", folder / "split.csv", folder / "models" / "dictionary.csv"]
+    needed += [folder / "models" / name / f"final.{kind}" for name in ("text", "image") for kind in ("npz", "json")]
+    for path in needed:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; made by: tools/reproduce (without --row and --posts), "
+                             "or by tools/run_identification")  # fmt: skip
+    return json.loads(needed[0].read_text(encoding="utf-8"))
