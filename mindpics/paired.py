@@ -70,6 +70,7 @@ def pair(right_first, right_second):
 class OverSeeds:
     """Mean difference over seeds, its standard deviation from seed to seed, 95% interval and p-value."""
 
+    seeds: int
     mean: float
     sd: float
     low: float
@@ -102,9 +103,9 @@ def over_seeds(differences, test_to_train):
     error = sd * math.sqrt(1 / k + test_to_train)
     half = float(stats.t.ppf(0.975, k - 1)) * error
     if error == 0:
-        return OverSeeds(mean, sd, mean, mean, 1.0 if mean == 0 else 0.0)
+        return OverSeeds(k, mean, sd, mean, mean, 1.0 if mean == 0 else 0.0)
     p_value = float(2 * stats.t.sf(abs(mean) / error, k - 1))
-    return OverSeeds(mean, sd, mean - half, mean + half, p_value)
+    return OverSeeds(k, mean, sd, mean - half, mean + half, p_value)
 
 
 def unpaired_error(first, second, n):

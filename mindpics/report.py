@@ -1,12 +1,16 @@
-"""A run as one HTML file that opens from disk: no network, no server, every figure inside it."""
+"""One run or several as one HTML file that opens from disk: no network, no server, every figure inside it."""
 
 import base64
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mindpics import report_facts as facts
 from mindpics import report_tables as tables
+from mindpics.addresses import hide_addresses
 from mindpics.atomic import atomic_write
+from mindpics.report_runs import Comparing
+from mindpics.report_summary import about_errors, summary
 from mindpics.run_figures import PAPERS_BEST, Drawn, RunFigures
 from mindpics.run_files import RunFiles
 
@@ -20,13 +24,17 @@ PINTEREST_FIGURES = {
 }
 
 
-def write_report(root, *, pictures=None, model=None, progress=lambda items: items):
-    """Draw a run's figures and write ROOT/report/index.html.
+def write_report(root, others=(), *, out=None, pictures=None, model=None, progress=lambda items: items):
+    """Draw a run's figures and write the report of one run, or of several side by side.
 
     Parameters
     ----------
     root : path
-        Like runs/mini; a run with some of its rows will do.
+        Like runs/mini; a run with some of its rows will do. The figures are of this one.
+    others : sequence of path
+        Runs to show beside it.
+    out : path, optional
+        The page; by default ROOT/report/index.html. Figures and CSVs go beside it.
     pictures : path, optional
         What image paths of mindpics.csv are relative to; see `mindpics.run_files.RunFiles`.
     model : str, optional
@@ -43,90 +51,68 @@ def write_report(root, *, pictures=None, model=None, progress=lambda items: item
     Raises
     ------
     ValueError
-        When there is no table to report, `model` has no scores, or a file of the run is broken.
+        When there is no table to report, `model` has no scores, or a file of a run is broken.
     """
     run = RunFiles(root, pictures)
-    out = run.root / "report"
+    runs = [run, *(RunFiles(other) for other in others)]
+    page = Path(out) if out else run.root / "report" / "index.html"
     figures, left_out, words = [], [], []
     if run.models():
-        drawn = RunFigures(run, _model(run, model), out / "figures").draw_all(progress)
+        drawn = RunFigures(run, _model(run, model), page.parent / "figures").draw_all(progress)
         figures, left_out, words = drawn.drawn, drawn.left_out, drawn.words
     elif run.table3:
         left_out.append(("Figures of MindPics", "no scores.npz is left of any row"))
-    with atomic_write(out / "index.html") as stream:
-        stream.write(render(run, figures, left_out, words))
-    return out / "index.html", left_out
+    with atomic_write(page) as stream:
+        stream.write(_render(Comparing(runs), page.parent, figures, left_out, words))
+    return page, left_out
 
 
-def render(run, figures, left_out, words):
+def _render(comparing, folder, figures, left_out, words):
     """Return the page; every value is escaped."""
+    runs, names, run = comparing.runs, comparing.names, comparing.runs[0]
     sections = {}
     for figure in figures:
-        sections.setdefault(figure.section, []).append(_embedded(figure, run.root / "report" / "figures"))
+        sections.setdefault(figure.section, []).append(_embedded(figure, folder / "figures"))
     environment = Environment(
         loader=PackageLoader("mindpics"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    several = len(runs) > 1
     return environment.get_template("report.html").render(
-        title=f"{run.root.name}: MindPics and Pinterest user identification",
-        stand_in=run.stand_in(),
-        recorded=bool(run.facts),
-        summary=summary(run),
-        table3=tables.table3(run) if run.table3 else None,
-        table3_traits=tables.table3_traits(run),
-        table2=tables.table2(run) if run.table2 else None,
+        title=f"{', '.join(names)}: MindPics and Pinterest user identification",
+        figures_of=names[0] if several else "",
+        stand_ins=list(dict.fromkeys(filter(None, (each.stand_in() for each in runs)))),
+        unrecorded=[name for name, each in zip(names, runs, strict=True) if not each.facts],
+        summary=summary(comparing),
+        runs=comparing.runs_table() if several else None,
+        differing=comparing.differing() if several else None,
+        repeats=comparing.repeats,
+        table3=_results(comparing, "Table 3", tables.table3),
+        table3_traits=[(name, tables.table3_traits(each)) for name, each in comparing.named if each.table3],
+        table2=_results(comparing, "Table 2", tables.table2),
+        pinterest_users=tables.pinterest_users(run),
+        pinterest_facts=tables.pinterest_facts(run),
         pinterest_figures=_pinterest_figures(run),
+        paired=comparing.paired_tables(),
+        sampling=about_errors(comparing.errors()),
+        downloads={path.name: data_uri(path) for path in comparing.write(folder)},
         sections=sections,
         words=tables.words(words) if words else None,
-        data=tables.data(run),
-        selection=tables.selection(run),
-        rejected=tables.rejected(run),
-        choices=tables.choices(run),
-        environment=tables.environment(run),
-        hashes=tables.hashes(run),
+        data=facts.data(run),
+        selection=facts.selection(run),
+        rejected=facts.rejected(run),
+        choices=facts.choices(runs, names if several else ("this run",)),
+        environment=facts.environment(runs, names if several else ("version",)),
+        hashes=[(name, facts.hashes(each)) for name, each in comparing.named],
         left_out=left_out,
     )
 
 
-def summary(run):
-    """Return what the tables say, in sentences."""
-    said = []
-    if run.table3:
-        said += _about_table3(run)
-    if run.table2:
-        best = max(run.table2, key=lambda row: row["accuracy"])
-        said.append(
-            f"Who would post this pin? The best of {len(run.table2)} models, {best['model']}, names the right user for "
-            f"{best['accuracy']:.1f}% of {best['n']:.0f} test pins (95% interval {best['low95']:.1f} to "
-            f"{best['high95']:.1f})."
-        )
-    return said
-
-
-def _about_table3(run):
-    best = max(run.table3, key=lambda row: row["avg"])
-    half = max((row["high95"] - row["low95"]) / 2 for row in run.table3)
-    on = " of the stand-in" if run.stand_in() else ""
-    said = [
-        f"Of Table 3's six rows {len(run.table3)} are here. The best, {best['net']} {best['heads']} "
-        f"{best['init']}, is right on {best['avg']:.1f}% of {best['n']:.0f} test pictures{on}, mean over traits "
-        f"(95% interval {best['low95']:.1f} to {best['high95']:.1f}); always guessing the larger pole gives "
-        f"{best['larger_pole_avg']:.1f}%. The paper's best is ResNet-50 all-in-one with 71.9%."
-    ]
-    averages = {(row["net"], row["init"], row["heads"]): row for row in run.table3}
-    for (net, init, heads), row in averages.items():
-        other = averages.get((net, init, "independent"))
-        if heads == "all-in-one" and other:
-            paper = row["published_avg"] - other["published_avg"]
-            said.append(
-                f"{net} {init}: all-in-one is {row['avg'] - other['avg']:+.1f} points from independent "
-                f"(paper {paper:+.1f})."
-            )
-    said.append(
-        f"Intervals here reach up to {half:.1f} points to each side, so differences as small as the paper's 0.2 and "
-        "0.5 points between all-in-one and independent cannot be told from sampling error."
-    )
-    return said
+def _results(comparing, name, table_of):
+    """Return [(heading, table)]: the one run's own table, or all side by side and then each run's own."""
+    rows = [row for row in comparing.rows if row.table == name]
+    own = [(label, table_of(run)) for label, run in comparing.named if table_of(run).rows]
+    return own if len(comparing.runs) == 1 or not rows else [("", comparing.side_by_side(rows)), *own]
 
 
 def _model(run, asked):
@@ -148,10 +134,11 @@ def _embedded(figure, folder, kind=None):
     return {
         "name": figure.name, "title": figure.title, "caption": figure.caption, "wide": kind == "svg",
         "image": data_uri(Path(folder) / f"{figure.name}.{kind}"),
-        "csv": data_uri(csv) if csv.is_file() else "",
+        "csv": data_uri(csv, hide_addresses) if csv.is_file() else "",
     }  # fmt: skip
 
 
-def data_uri(path):
-    """Return a file as a data: URI."""
-    return f"data:{KINDS[path.suffix[1:]]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def data_uri(path, shown=None):
+    """Return a file as a data: URI; `shown` turns a text into what may be shown."""
+    content = shown(path.read_text(encoding="utf-8")).encode() if shown else path.read_bytes()
+    return f"data:{KINDS[path.suffix[1:]]};base64,{base64.b64encode(content).decode()}"

@@ -1,11 +1,10 @@
 """The tables of the report, from a run's files: headings and cells as plain values, no markup."""
 
-import ast
-import re
 from dataclasses import dataclass
 
-from mindpics.published import published, table3_row
-from mindpics.run_files import read_json
+from mindpics.addresses import hide_addresses
+from mindpics.published import table3_row
+from mindpics.run_files import read_json, read_rows
 from mindpics.traits import TRAITS
 
 
@@ -78,101 +77,36 @@ def words(figures):
     return Table("Test pictures of each word that are classified right.", columns, rows)
 
 
-def data(run):
-    """How many pictures a trait, pole and split, beside the paper's about 24,000 a trait."""
-    traits = run.selection.get("traits")
-    if not traits:
+def pinterest_users(run):
+    """The users whom CF+Ref names worst and best (Table 3 of the Pinterest paper); None where not written."""
+    path = run.pinterest / "table3.csv"
+    if not path.is_file():
         return None
-    columns = (("trait", "text"), ("pole", "text"), ("train", "number"), ("test", "number"), ("words used", "number"))
-    used = [(w["trait"], w["pole"]) for w in run.selection.get("words", []) if w["selected"]]
-    rows = [[t, pole, traits[t]["train"][pole], traits[t]["test"][pole], f"{used.count((t, pole))} of 11"]
-            for t in TRAITS for pole in ("high", "low")]  # fmt: skip
-    return Table("Pictures selected by the paper's words.", columns, rows)
+    _, rows = read_rows(path)
+    columns = (("F1", "text"), ("rank", "number"), ("user", "text"), ("median words", "number"), ("F1, ours", "number"),
+               ("user, paper", "text"), ("median words, paper", "number"), ("F1, paper", "number"))  # fmt: skip
+    rows = [[hide_addresses(value) for value in row] for row in rows]
+    return Table("F1 of CF+Ref. The paper's users and these are different people.", columns, rows)
 
 
-def selection(run):
-    """Where each post went; the counts add up."""
+def pinterest_facts(run):
+    """What the Pinterest paper says in words (sections 3 to 5), beside this run; None where not written."""
+    facts = read_json(run.pinterest / "summary.json")
     names = {
-        "posts_read": "posts read", "carry_no_word": "carry none of the 110 words", "over_the_cap": "over the cap",
-        "unreadable": "picture cannot be read", "selected": "selected", "train": "of these, train",
-        "test": "of these, test",
+        "users_f1_below_10pct": "users with an F1 under 10%", "users_f1_above_90pct": "users with an F1 over 90%",
+        "pearson_f1_vs_median_words": "correlation of F1 with median words", "recall_at_10_cf": "recall at 10 of CF, %",
+        "words_per_pin": "words a pin", "dictionary_words": "words in the dictionary",
     }  # fmt: skip
-    rows = [[text, run.selection[key]] for key, text in names.items() if key in run.selection]
-    copies = run.selection.get("near_copies", {}).get("test_pictures_with_a_copy_in_train")
-    rows += [["test pictures with a near copy in train", copies]] if copies is not None else []
-    return Table("What became of the posts.", (("", "text"), ("posts", "number")), rows)
+    rows = [["users", 117, facts["users"]]] if "users" in facts else []  # section 3
+    rows += [[text, _facts(facts[key]["published"]), _facts(facts[key]["measured"])]
+             for key, text in names.items() if key in facts]  # fmt: skip
+    return Table("", (("", "text"), ("paper", "text"), (_ours(run), "text")), rows) if rows else None
 
 
-def rejected(run):
-    """Every list of rejections with its count and main reasons, and what drawing left out."""
-    rows = [[of["file"], of["count"], "; ".join(f"{why}: {n}" for why, n in of["reasons"])] for of in run.rejected()]
-    for name, summary in run.corpora().items():
-        why = {**summary.get("rejected_why", {}), **summary.get("left_out_why", {})}
-        gone = summary.get("rejected", 0) + summary.get("left_out", 0)
-        rows.append([f"{name}: {summary.get('read')} read, {summary['drawn']} drawn", gone,
-                     "; ".join(f"{reason}: {n}" for reason, n in why.items())])  # fmt: skip
-    return Table("Lists with nothing rejected stand here too.",
-                 (("list", "text"), ("rejected", "number"), ("why", "text")), rows)  # fmt: skip
-
-
-def choices(run):
-    """What the papers say, or leave open, beside what this run did."""
-    setting, facts = run.facts.get("setting", {}), run.facts
-    asked, paper = run.selection.get("arguments", {}), published()
-    crops = "; ".join(f"{size} in {where}" for where, size in paper["training"]["crop"].items())
-    stated = [
-        ("data", f"{paper['dataset']['images']:,} Instagram pictures", facts.get("data")),
-        ("weights to fine-tune from", "ImageNet", facts.get("weights")),
-        ("side of a picture", paper["dataset"]["image_size"], setting.get("size")),
-        ("pictures a word, at most", paper["dataset"]["images_per_word_about"], asked.get("per_word")),
-        ("pictures a pole, at most", "no cap", asked.get("per_pole")),
-        ("split", "random, 80/20", f"by {asked['split']}" if "split" in asked else None),
-        ("crop", crops, setting.get("crop")),
-        ("width of the nets", "1", setting.get("width")),
-        ("batch", paper["training"]["batch_size"], setting.get("batch")),
-        ("schedule", "not stated", setting.get("schedules")),
-        ("normalisation of equation 5", "not stated", setting.get("normalization")),
-        ("moving average of BatchNorm", "not stated", setting.get("fraction")),
-        ("seed", "not stated", facts.get("seed")),
-    ]
-    rows = [[what, readable(said), readable(ours)] for what, said, ours in stated if ours is not None]
-    return Table("The README's 'Differences and choices' gives the reasons.",
-                 (("what", "text"), ("paper", "text"), ("this run", "text")), rows)  # fmt: skip
-
-
-def environment(run):
-    """Versions that ran this."""
-    facts = {"Python": run.facts.get("python"), "machine": run.facts.get("machine"), "GPU": run.facts.get("gpu")}
-    rows = [[name, value] for name, value in facts.items() if value is not None]
-    rows += [[name, version] for name, version in run.facts.get("versions", {}).items()]
-    rows += [["command", " ".join(run.facts["command"])]] if run.facts.get("command") else []
-    return Table("", (("", "text"), ("version", "text")), rows)
-
-
-def hashes(run):
-    """SHA-256 of the selection, the table, and every net with the weights it started from."""
-    named = {"mindpics/mindpics.csv": run.facts.get("selection"), "mindpics/table3.csv": run.facts.get("table3")}
-    rows = [[name, "", "", "", "", value] for name, value in named.items() if value]
-    for net in run.nets():
-        start = (net.get("weights") or {}).get("sha256") or "fillers"
-        rows.append([net["name"], net.get("iterations", ""), net.get("seconds", ""), net.get("random_seed", ""),
-                     start, net.get("caffemodel_sha256", "")])  # fmt: skip
-    columns = (("file or net", "text"), ("iterations", "number"), ("seconds", "number"), ("seed", "number"),
-               ("started from", "code"), ("SHA-256", "code"))  # fmt: skip
-    return Table("SHA-256.", columns, rows)
-
-
-def readable(value):
-    """Return a value as text; a dict, or the text of one as run.json has it, as "key: value" parts."""
-    if isinstance(value, str) and value.startswith("{"):
-        try:
-            value = ast.literal_eval(re.sub(r"Schedule\(([^()]*)\)", r"'\1'", value))
-        except (ValueError, SyntaxError):
-            return value
+def _facts(value):
     if not isinstance(value, dict):
-        return "none" if value in (None, "None") else str(value)
-    parts = [f"{' '.join(key) if isinstance(key, tuple) else key}: {one}" for key, one in value.items()]
-    return "; ".join(parts)
+        return "none" if value is None else value
+    return "; ".join(f"{key.replace('_', ' ')} {one:.4g}" for key, one in value.items())
 
 
 def _name(row):

@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mindpics.addresses import hide_addresses
 from mindpics.atomic import atomic_write
 from pinterest_id.published import published
 from pinterest_id.word_tables import read_csv, write_csv
@@ -108,6 +109,7 @@ def _axes(xlabel, ylabel, height=4.2):
 
 
 def _short(name, letters=24):
+    name = hide_addresses(name)
     name = name if len(name) <= letters else name[: letters - 1] + "…"
     return name.replace("$", r"\$")  # matplotlib would read formulas
 

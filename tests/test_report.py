@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mindpics.report import write_report
-from mindpics.report_tables import readable
+from mindpics.report_facts import readable
 from mindpics.table3 import row, write_table
 
 ROOT = Path(__file__).resolve().parent.parent
