@@ -11,7 +11,8 @@ try:
 except ImportError:
     SummaryWriter = None
 
-FLUSH_SECONDS = 5  # what a killed run may lack
+FLUSH_SECONDS = 5
+AGAIN = 1000  # iterations; no net does as many between two flushes
 
 
 def wanted(asked):
@@ -35,13 +36,23 @@ class Events:
         self.write = write
         self.writer = None
 
-    def begin(self, iteration):
-        """Start a file. What an earlier process wrote at `iteration` or beyond is void: TensorBoard drops it."""
-        if self.write:
-            self.writer = SummaryWriter(
-                str(self.folder), purge_step=iteration, flush_secs=FLUSH_SECONDS,
-                filename_suffix=f".{os.getpid()}.{iteration}",  # or two files of one second have one name
-            )  # fmt: skip
+    def begin(self, iteration, train=(), test=()):
+        """Start a file at `iteration`; `train` and `test` are the rows before it.
+
+        TensorBoard drops what other files hold from the new file's first step on. The newest rows are
+        written again, since a killed run may not have come to that.
+        """
+        if not self.write:
+            return
+        first = max(0, iteration - AGAIN)
+        self.writer = SummaryWriter(
+            str(self.folder), purge_step=first, flush_secs=FLUSH_SECONDS,
+            filename_suffix=f".{iteration:09d}.{os.getpid()}",  # files of one second are read by name
+        )  # fmt: skip
+        for phase, rows in (("train", train), ("test", test)):
+            for row in rows:
+                if row["iteration"] >= first:
+                    self.add(phase, row)
 
     def add(self, phase, row):
         """Write a row, ``{"iteration": i, blob: value, ...}``, as scalars "phase/blob"; nan is left out."""

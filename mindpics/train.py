@@ -165,7 +165,7 @@ class _Run:
             self.say(f"{weights}: {self.fit}")
         self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
-        self.board.begin(self.solver.iter)
+        self.board.begin(self.solver.iter, self.history.train, self.tests.rows)
         log_line(f"Solving {self.folder.path.name}")
 
     def train(self):
