@@ -1,6 +1,6 @@
 "use strict";
 const byId = (id) => document.getElementById(id);
-const percent = (share) => (100 * share).toFixed(share < 0.0995 ? 1 : 0) + "\u00a0%";
+const percent = (share) => (100 * share).toFixed(share < 0.0995 || share > 0.9905 ? 1 : 0) + "\u00a0%";
 
 // Everything that comes from the run or from an answer becomes text here, never markup.
 function make(tag, attributes = {}, ...children) {
@@ -114,7 +114,7 @@ function traitBar(trait) {
   const pole = trait.pole === "high" ? "High" : "Low", filled = make("span", { class: trait.pole });
   filled.style.left = `${100 * Math.min(trait.high, 0.5)}%`;
   filled.style.width = `${100 * Math.abs(trait.high - 0.5)}%`;
-  return make("li", {}, make("span", { class: "name" }, make("strong", {}, trait.name), `${pole} · ${percent(trait.high)} High`),
+  return make("li", {}, make("span", { class: "name" }, make("strong", {}, trait.name), `${pole} ${percent(Math.max(trait.high, 1 - trait.high))}`),
     make("span", { class: "bar pole", "aria-hidden": "true" }, filled));
 }
 
