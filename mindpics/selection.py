@@ -1,7 +1,6 @@
 """MindPics: from a crawl to labelled pictures by the words of Table 1 (section 3.1)."""
 
 import random
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -10,18 +9,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from mindpics.traits import POLES, TRAITS, label_of, word_slots
+from mindpics.traits import POLES, TRAITS, label_of
 
 PER_WORD = 1100  # "about 1,100 images were selected for each word"
 TEST_FRACTION = 0.2
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A post that carries at least one word, and the slots (word, trait, pole) it could fill."""
-
-    post: dict
-    slots: tuple
 
 
 @dataclass(frozen=True)
@@ -40,26 +31,7 @@ class MindPic:
         return label_of(self.trait, self.pole)
 
 
-def words_of(text):
-    """Return the set of whole words of a text, case-folded; "#Moon" holds "moon"."""
-    return set(re.findall(r"\w+", text.casefold()))
-
-
-def find_candidates(posts):
-    """Return the posts that carry a word of Table 1 as a tag or in their text, and how many were read."""
-    slots = {}
-    for slot in word_slots():
-        slots.setdefault(slot[0].casefold(), []).append(slot)
-    candidates, n_read = [], 0
-    for post in posts:
-        n_read += 1
-        carried = slots.keys() & words_of(" ".join([post["text"], *post["tags"]]))
-        if carried:
-            candidates.append(Candidate(post, tuple(s for word in sorted(carried) for s in slots[word])))
-    return candidates, n_read
-
-
-def pick(candidates, per_word=PER_WORD, per_pole=None, seed=0):
+def pick(candidates, per_word=PER_WORD, per_pole=None):
     """Give each candidate one of its slots that has room, in a seeded order.
 
     The order and the choice depend on the seed and the ids only, not on the
@@ -67,7 +39,8 @@ def pick(candidates, per_word=PER_WORD, per_pole=None, seed=0):
 
     Parameters
     ----------
-    candidates : list of Candidate
+    candidates : mindpics.crawl.Candidates
+        Their draws hold the seed.
     per_word, per_pole : int or None
         Pictures a word slot, and a pole of a trait, may take.
 
@@ -83,25 +56,21 @@ def pick(candidates, per_word=PER_WORD, per_pole=None, seed=0):
     """
     if min(cap for cap in (per_word, per_pole, 1) if cap is not None) < 1:
         raise ValueError(f"found at most {per_word} a word, {per_pole} a pole; wanted 1 or more")
-    taken, picked = Counter(), []
+    taken, picked = Counter(), {}
 
     def has_room(slot):
         full_word = per_word is not None and taken[slot] >= per_word
         full_pole = per_pole is not None and taken[slot[1:]] >= per_pole
         return not (full_word or full_pole)
 
-    for key, index in sorted((_draw(seed, c.post["id"]), i) for i, c in enumerate(candidates)):
-        free = [slot for slot in candidates[index].slots if has_room(slot)]
+    for index in np.argsort(candidates.draws, kind="stable").tolist():
+        free = [slot for slot in candidates.slots[candidates.kinds[index]] if has_room(slot)]
         if free:
-            slot = random.Random(key).choice(free)
+            slot = random.Random(candidates.draws[index].item()).choice(free)
             taken.update([slot, slot[1:]])  # the word's slot, and the pole of its trait
-            picked.append(MindPic(candidates[index].post, *slot))
-    return picked
-
-
-def _draw(seed, post_id):
-    """Return a number in [0, 1) that a seed and an id decide."""
-    return random.Random(f"{seed} {post_id}").random()
+            picked[candidates.positions[index].item()] = slot
+    posts = candidates.posts(list(picked))
+    return [MindPic(post, *slot) for post, slot in zip(posts, picked.values(), strict=True)]
 
 
 def group(mindpics, keys, copies):

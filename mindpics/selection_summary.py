@@ -22,17 +22,15 @@ def write_csv(path, mindpics):
             writer.writerow(row)
 
 
-def summarise(mindpics, candidates, n_read, rejected, copies):
+def summarise(mindpics, candidates, rejected, copies):
     """Count what was found, kept and dropped.
 
     Parameters
     ----------
     mindpics : list of MindPic
         Split already.
-    candidates : list of Candidate
+    candidates : mindpics.crawl.Candidates
         All posts that carry a word.
-    n_read : int
-        Posts in the manifest.
     rejected : list of dict
         Picked posts whose picture cannot be read.
     copies : sequence of int, [N]
@@ -46,10 +44,10 @@ def summarise(mindpics, candidates, n_read, rejected, copies):
     """
     picked = len(mindpics) + len(rejected)
     return {
-        "posts_read": n_read,
-        "carry_no_word": n_read - len(candidates),
+        "posts_read": candidates.n_read,
+        "carry_no_word": candidates.n_read - len(candidates),
         "carry_a_word": len(candidates),
-        "carry_several_slots": sum(len(c.slots) > 1 for c in candidates),
+        "carry_several_slots": candidates.several,
         "over_the_cap": len(candidates) - picked,
         "picked": picked,
         "unreadable": len(rejected),
@@ -77,7 +75,7 @@ def _copies(mindpics, copies):
 
 
 def _words(mindpics, candidates):
-    found = Counter(slot for candidate in candidates for slot in candidate.slots)
+    found = candidates.found
     kept = Counter((pic.word, pic.trait, pic.pole) for pic in mindpics)
     return [
         {"word": slot[0], "trait": slot[1], "pole": slot[2], "found": found[slot], "selected": kept[slot]}

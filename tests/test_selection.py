@@ -12,6 +12,7 @@ import pytest
 from test_posts import POST, write
 
 from mindpics import selection, selection_summary
+from mindpics.crawl import find_candidates
 from mindpics.traits import word_slots
 
 TOOL = Path(__file__).parent.parent / "tools" / "select_mindpics"
@@ -21,8 +22,15 @@ def post(i, text="", tags=(), **more):
     return {**POST, "id": f"p{i}", "image": f"images/p{i}.png", "text": text, "tags": list(tags), **more}
 
 
-def pics_of(posts, **options):
-    return selection.pick(selection.find_candidates(posts)[0], **options)
+@pytest.fixture
+def candidates_of(tmp_path):
+    """Return a function of posts, and of a seed, that scans them as a manifest."""
+    return lambda posts, seed=0: find_candidates(write(tmp_path, *posts), seed)
+
+
+@pytest.fixture
+def pics_of(candidates_of):
+    return lambda posts, seed=0, **caps: selection.pick(candidates_of(posts, seed), **caps)
 
 
 @pytest.mark.parametrize(
@@ -37,32 +45,32 @@ def pics_of(posts, **options):
         ("stupid", [], {"stupid"}),
     ],
 )
-def test_whole_words_case_folded_hashtags_too(text, tags, found):
-    candidates, n_read = selection.find_candidates([post(1, text, tags)])
-    assert n_read == 1
-    assert {slot[0] for c in candidates for slot in c.slots} == found
+def test_whole_words_case_folded_hashtags_too(candidates_of, text, tags, found):
+    candidates = candidates_of([post(1, text, tags)])
+    assert candidates.n_read == 1
+    assert {slot[0] for slot in candidates.found} == found
 
 
-def test_stupid_fills_low_c_or_low_a_but_one_of_them_only():
+def test_stupid_fills_low_c_or_low_a_but_one_of_them_only(pics_of):
     picked = pics_of([post(i, "stupid") for i in range(40)])
     assert len(picked) == 40
     assert {(p.trait, p.pole) for p in picked} == {("C", "low"), ("A", "low")}
 
 
-def test_a_post_of_many_words_takes_one_slot():
+def test_a_post_of_many_words_takes_one_slot(candidates_of, pics_of):
     every_word = " ".join(word for word, _, _ in word_slots())
-    assert len(selection.find_candidates([post(1, every_word)])[0][0].slots) == 110
+    assert len(candidates_of([post(1, every_word)]).slots[0]) == 110
     assert len(pics_of([post(1, every_word)])) == 1
 
 
-def test_caps_hold_and_a_full_slot_does_not_waste_a_post():
+def test_caps_hold_and_a_full_slot_does_not_waste_a_post(pics_of):
     posts = [post(i, "moon sky") for i in range(6)]
     assert Counter(p.word for p in pics_of(posts, per_word=3)) == {"moon": 3, "sky": 3}
     assert len(pics_of(posts, per_word=2)) == 4
     assert len(pics_of(posts, per_pole=5)) == 5
 
 
-def test_the_seed_decides_and_the_order_of_the_manifest_does_not():
+def test_the_seed_decides_and_the_order_of_the_manifest_does_not(pics_of):
     posts = [post(i, "moon") for i in range(50)]
     ids = [[p.post["id"] for p in pics_of(order, per_word=10, seed=seed)]
            for order, seed in ((posts, 1), (posts[::-1], 1), (posts, 2))]
@@ -75,7 +83,7 @@ def all_poles(n):
     return [post(f"{w}{i}", w, author=f"a{i % 10}") for w in first.values() for i in range(n)]
 
 
-def test_split_by_image_is_80_20_in_every_pole():
+def test_split_by_image_is_80_20_in_every_pole(pics_of):
     pics = pics_of(all_poles(20))
     split = selection.split(pics, np.arange(len(pics)), seed=3)
     assert Counter((p.label, p.split) for p in split) == {(k, s): n for k in range(10) for s, n in
@@ -85,7 +93,7 @@ def test_split_by_image_is_80_20_in_every_pole():
     assert split == again != other
 
 
-def test_split_by_group_keeps_authors_and_copies_on_one_side():
+def test_split_by_group_keeps_authors_and_copies_on_one_side(pics_of):
     pics = pics_of(all_poles(20))
     copies = np.arange(len(pics))
     # a near copy by another author ties the two authors together
@@ -100,7 +108,7 @@ def test_split_by_group_keeps_authors_and_copies_on_one_side():
     assert {(p.label, p.split) for p in split} == {(k, s) for k in range(10) for s in ("train", "test")}
 
 
-def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named():
+def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named(pics_of):
     pics = pics_of([post(1, "moon", emoji="x"), post(2, "sky"), post(3, "sky"), post(4, "moon", emoji="x")])
     groups = dict(zip((p.post["id"] for p in pics), selection.group(pics, ["emoji"], np.arange(4)), strict=True))
     assert groups["p1"] == groups["p4"] and len(set(groups.values())) == 3
@@ -109,7 +117,7 @@ def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named():
 
 
 @pytest.mark.parametrize("caps", [{"per_word": 0}, {"per_pole": -1}])
-def test_a_cap_below_one_is_named(caps):
+def test_a_cap_below_one_is_named(pics_of, caps):
     with pytest.raises(ValueError, match="wanted 1 or more"):
         pics_of([post(1, "moon")], **caps)
 
@@ -119,7 +127,7 @@ def test_a_fraction_that_is_none_is_named():
         selection.split([], np.arange(0), test_fraction=20)
 
 
-def test_too_few_pictures_or_groups_are_named():
+def test_too_few_pictures_or_groups_are_named(pics_of):
     with pytest.raises(ValueError, match="low O, low C"):
         selection.split(pics_of([post(i, "moon") for i in range(9)]), np.arange(9))
     pics = pics_of(all_poles(5))
@@ -127,11 +135,11 @@ def test_too_few_pictures_or_groups_are_named():
         selection.split(pics, np.array([p.label for p in pics]), by_group=True)
 
 
-def test_larger_pole_share_is_of_the_pole_larger_in_train():
+def test_larger_pole_share_is_of_the_pole_larger_in_train(candidates_of):
     pics = [selection.MindPic(post(i), "moon", "O", "high", split="train") for i in range(3)]
     pics += [selection.MindPic(post(9), "hate", "O", "low", split=s) for s in ("train", "test", "test", "test")]
     pics += [selection.MindPic(post(8), "moon", "O", "high", split="test")]
-    about = selection_summary.summarise(pics, [], 0, [], list(range(8)))["traits"]["O"]
+    about = selection_summary.summarise(pics, candidates_of([]), [], list(range(8)))["traits"]["O"]
     assert about["larger_pole"] == "high"
     assert about["larger_pole_share"] == {"train": 0.75, "test": 0.25}
 

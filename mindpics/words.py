@@ -1,0 +1,30 @@
+"""The words of Table 1 in people's texts: which a post carries."""
+
+import re
+import sys
+
+from mindpics.traits import word_slots
+
+
+def _slots_by_word():
+    slots = {}
+    for slot in word_slots():
+        slots.setdefault(slot[0].casefold(), []).append(slot)
+    return slots
+
+
+SLOTS = _slots_by_word()  # word -> its (word, trait, pole)s
+# Letters outside ASCII that fold to ASCII ones: "K" (Kelvin) is k, "ß" is ss
+FOLDING = "".join(c for c in map(chr, range(128, sys.maxunicode)) if re.search("[a-z]", c.casefold()))
+# True of every text that carries a word, and of few others: RE2's \b knows ASCII letters only, so "émoon" passes.
+MAY_CARRY = rf"(?i:\b(?:{'|'.join(map(re.escape, SLOTS))})\b)|[{FOLDING}]"
+
+
+def words_of(text):
+    """Return the set of whole words of a text, case-folded; "#Moon" holds "moon"."""
+    return set(re.findall(r"\w+", text.casefold()))
+
+
+def carried_words(text, tags):
+    """Return the words of Table 1 that a post carries in its text or as a tag, sorted."""
+    return tuple(sorted(SLOTS.keys() & words_of(" ".join([text, *tags]))))
