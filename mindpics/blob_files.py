@@ -87,8 +87,6 @@ def read_mean(path):
     if not Path(path).is_file():
         raise ValueError(f"{path}: no mean file there; tools/compute_mean makes one")
     mean = _array(_parse(path, "Blob", "a mean file"), path)
-    if mean.ndim == 3:
-        mean = mean[None]
     if mean.ndim != 4 or len(mean) != 1 or not mean.size:
         raise ValueError(f"{path}: a mean of shape {mean.shape}; 1xCxHxW is wanted")
     if not np.isfinite(mean).all():

@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 SIZE = 256  # side of the stored picture (MindPics, section 4)
 JPEG_QUALITY = 95  # OpenCV's default, which convert_imageset --encode_type jpg uses
 MAX_PIXELS = 50_000_000  # a larger picture is more likely a decompression bomb than a photograph
+BAND = 1 << 22  # pixels converted at a time: memory beyond the decoded picture itself
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit could not be raised by a user; `decode` has its own
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")  # none of them calls another program
 
 
@@ -43,16 +45,14 @@ def decode(data, max_pixels=MAX_PIXELS):
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
         except Image.UnidentifiedImageError:
             raise ValueError(f"no picture of a known format; wanted {', '.join(FORMATS)}") from None
-        except Image.DecompressionBombError as error:  # Pillow's own limit comes before ours can
-            raise ValueError(f"too many pixels: {error}") from None
         except Exception as error:  # decoders raise whatever a broken header leads them to
             raise ValueError(f"broken header: {error}") from None
         width, height = picture.size
         if width * height > max_pixels:
             raise ValueError(f"{width}x{height} is {width * height} pixels; at most {max_pixels} are decoded")
         try:
-            picture = ImageOps.exif_transpose(picture)
-            return np.ascontiguousarray(np.asarray(_to_rgb(picture))[:, :, ::-1])
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _to_bgr(picture)
         except Exception as error:
             raise ValueError(f"broken {picture.format or 'picture'}: {error}") from None
 
@@ -90,10 +90,26 @@ def pack(pixels, encoding=None):
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
 
 
+def _to_bgr(picture):
+    """Return uint8 [H, W, 3] of a picture, converted band by band: four copies of 50 megapixels would be a gigabyte."""
+    width, height = picture.size
+    if picture.mode == "F":
+        raise ValueError("floating point, which has no agreed white")
+    out = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        band = picture.crop((0, top, width, min(height, top + rows)))
+        out[top : top + rows] = np.asarray(_to_rgb(band))[:, :, ::-1]
+    return out
+
+
 def _to_rgb(picture):
     if picture.mode.startswith("I;16") or picture.mode == "I":
         # 16-bit grey; Pillow's own conversion clips at 255 where OpenCV scales
-        return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+        grey = np.asarray(picture)
+        if grey.min() < 0 or grey.max() > 0xFFFF:
+            raise ValueError("32 bits a pixel, which has no agreed white")
+        return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

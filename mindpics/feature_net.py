@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import caffe
 import numpy as np
 
-from mindpics import weights
+from mindpics.arrays import load_npy
+from mindpics.blob_files import read_mean
 from mindpics.infer import centre_crop
-from mindpics.lmdb_io import read_mean
+from mindpics.open_net import open_trained_net
 
 
 class FeatureNet:
@@ -20,6 +20,8 @@ class FeatureNet:
     blob : str
     before_relu : bool
         Take the blob before the in-place ReLU (and dropout) that overwrites it; DeCAF7 is after.
+    allow_python_layers : bool
+        See `mindpics.open_net.open_net`.
 
     Raises
     ------
@@ -27,14 +29,11 @@ class FeatureNet:
         When the net has no such blob (it lists those there are), or weights are missing or do not fit.
     """
 
-    def __init__(self, deploy, weights_path, blob="fc7", before_relu=False):
-        for path in (deploy, weights_path):
-            if not Path(path).is_file():
-                raise ValueError(f"{path}: no such file")
-        self.net = caffe.Net(str(deploy), caffe.TEST)
+    def __init__(self, deploy, weights_path, blob="fc7", before_relu=False, allow_python_layers=False):
+        self.net, fit = open_trained_net(deploy, weights_path, allow_python_layers)
         self.blob, self.input = blob, self._input(deploy)
         self.last_layer = self._last_layer(deploy, before_relu)
-        self._copy_weights(deploy, weights_path)
+        self._check_weights(deploy, weights_path, fit)
 
     @property
     def crop(self):
@@ -65,14 +64,12 @@ class FeatureNet:
             raise ValueError(f"{deploy}: nothing overwrites {self.blob}, so it has no state before a ReLU")
         return writers[0 if before_relu else -1]
 
-    def _copy_weights(self, deploy, weights_path):
-        fit = weights.fit(self.net, weights_path)
+    def _check_weights(self, deploy, weights_path, fit):
         names = list(self.net._layer_names)
         needed = names[: names.index(self.last_layer) + 1]
         absent = [name for name in fit.not_in_weights if name in needed]
         if absent:
             raise ValueError(f"{weights_path}: has no weights for {', '.join(absent)} of {deploy}")
-        self.net.copy_from(str(weights_path))
 
 
 def load_mean(given, size):
@@ -85,7 +82,7 @@ def load_mean(given, size):
     (path,) = given
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file; a mean is a binaryproto, a .npy, or three numbers")
-    mean = np.load(path, allow_pickle=False) if str(path).endswith(".npy") else read_mean(path)
+    mean = load_npy(path) if str(path).endswith(".npy") else read_mean(path)
     if mean.ndim != 3 or mean.shape[0] != 3 or mean.shape[1] != mean.shape[2]:
         raise ValueError(f"{path}: a mean of shape {mean.shape}; [3, size, size] is wanted")
     return mean.astype(np.float32)

@@ -4,7 +4,6 @@ NAME.npy float32 [N, D] and NAME.ids.txt, line by line; pictures that cannot be
 read go to NAME.rejected.jsonl. The work is done in shards, so a killed run goes on.
 """
 
-import csv
 import hashlib
 import json
 import shutil
@@ -16,8 +15,10 @@ from tqdm import tqdm
 
 from mindpics import crops
 from mindpics.atomic import atomic_write
+from mindpics.csv_rows import read_table
 from mindpics.feature_net import ten_crops
 from mindpics.infer import centre_crop
+from mindpics.json_lines import read_objects, shown
 from mindpics.parallel import run_each
 from mindpics.pictures import read_packed
 from mindpics.posts import check_id, picture_path
@@ -40,22 +41,22 @@ def read_items(path, root=None):
     ValueError
         On a line without id or image, an id seen before, a path that leaves `root`.
     """
-    path, root, items = Path(path), Path(root or Path(path).parent), {}
-    with open(path, encoding="utf-8", newline="") as stream:
-        records = csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, filter(str.strip, stream))
-        for number, record in enumerate(records, 1):
-            where = f"{path}, record {number}"
-            if not {"id", "image"} <= set(record):
-                raise ValueError(f"{where}: found {sorted(record)}; id and image are wanted")
-            check_id(record["id"], where)
-            if record["id"] in items:
-                raise ValueError(f"{where}: id {record['id']!r} comes twice")
-            if record["image"]:  # a pin without one has no features; who reads the pins counts it
-                items[record["id"]] = picture_path(root, record["image"], where)
+    path, root, items, seen = Path(path), Path(root or Path(path).parent), {}, set()
+    records = read_table(path, ("id", "image")) if path.suffix == ".csv" else read_objects(path)
+    for where, record in records:
+        if not {"id", "image"} <= set(record):
+            raise ValueError(f"{where}: found {shown(sorted(record))}; id and image are wanted")
+        check_id(record["id"], where)
+        if record["id"] in seen:
+            raise ValueError(f"{where}: id {record['id']!r} comes twice")
+        seen.add(record["id"])
+        if record["image"]:  # a pin without one has no features; who reads the pins counts it
+            items[record["id"]] = picture_path(root, record["image"], where)
     return list(items.items())
 
 
-def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, workers=None, key=""):
+def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, workers=None, key="",
+                     max_pixels=crops.MAX_PIXELS):  # fmt: skip
     """Write the features of `items` to OUT.npy and OUT.ids.txt.
 
     Parameters
@@ -73,6 +74,8 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
         Processes that read pictures.
     key : str
         What else the features depend on (the weights' hash); shards of another key are not taken over.
+    max_pixels : int
+        Larger pictures are rejected.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
     """
     if mean.shape[-1] < net.crop:
         raise ValueError(f"pictures of {mean.shape[-1]} pixels are smaller than the net's crop of {net.crop}")
-    key = _key(net, items, mean, oversample, key)
+    key = _key(net, items, mean, oversample, f"{key} {max_pixels}" if max_pixels != crops.MAX_PIXELS else key)
     finished = _finished(out, key)
     if finished:
         return finished
@@ -98,12 +101,12 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
             if _shard(shards, start).is_file():
                 bar.update(len(part))
             else:
-                _write_shard(_shard(shards, start), net, part, mean, oversample, batch, workers, bar)
+                _write_shard(_shard(shards, start), net, part, mean, oversample, batch, workers, max_pixels, bar)
     return _join(shards, out, [_shard(shards, start) for start in starts], key)
 
 
-def _write_shard(path, net, items, mean, oversample, batch, workers, bar):
-    pictures, ids, rejected = _read(items, mean.shape[-1], workers)
+def _write_shard(path, net, items, mean, oversample, batch, workers, max_pixels, bar):
+    pictures, ids, rejected = _read(items, mean.shape[-1], workers, max_pixels)
     bar.update(len(rejected))
     features = []
     for start in range(0, len(ids), batch):
@@ -115,9 +118,9 @@ def _write_shard(path, net, items, mean, oversample, batch, workers, bar):
         np.savez(stream, ids=np.array(ids, dtype=str), features=rows, rejected=pairs)
 
 
-def _read(items, size, workers):
+def _read(items, size, workers, max_pixels):
     """Return uint8 [N, 3, size, size], their ids, and (id, reason) of what cannot be read."""
-    read = partial(read_packed, size=size, encoding=None, max_pixels=crops.MAX_PIXELS)
+    read = partial(read_packed, size=size, encoding=None, max_pixels=max_pixels)
     pictures, ids, rejected = [], [], []
     results = run_each(read, [file for _, file in items], workers)
     for (id_, _), (_, data, reason) in zip(items, results, strict=True):

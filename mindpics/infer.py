@@ -2,20 +2,19 @@
 
 import itertools
 
-import caffe
 import numpy as np
 from tqdm import tqdm
 
 from mindpics.atomic import atomic_write
 from mindpics.datum import to_pixels
 from mindpics.lmdb_io import read_lmdb, read_mean
+from mindpics.open_net import open_trained_net
 from mindpics.traits import TRAITS
-from mindpics.weights import fit
 
 BATCH = 32
 
 
-def load_net(deploy, weights):
+def load_net(deploy, weights, allow_python_layers=False):
     """Return a caffe.Net in TEST phase, every layer of which takes weights from the caffemodel.
 
     Raises
@@ -23,11 +22,9 @@ def load_net(deploy, weights):
     ValueError
         When a layer with weights is not in the file: scores of random weights help nobody.
     """
-    net = caffe.Net(str(deploy), caffe.TEST)
-    result = fit(net, weights)
-    if result.not_in_weights:
-        raise ValueError(f"{weights}: has no weights for {', '.join(result.not_in_weights)} of {deploy}")
-    net.copy_from(str(weights))
+    net, fit = open_trained_net(deploy, weights, allow_python_layers)
+    if fit.not_in_weights:
+        raise ValueError(f"{weights}: has no weights for {', '.join(fit.not_in_weights)} of {deploy}")
     return net
 
 
@@ -59,51 +56,68 @@ def forward(net, pictures, mean):
     return {name: blob.copy() for name, blob in net.forward().items()}
 
 
-def score_lmdb(nets, mean_file, lmdb, batch=BATCH):
-    """Score every picture of an LMDB with one all-in-one net, or with five independent ones.
+class TraitNets:
+    """One all-in-one net, or five independent ones, and the mean that they subtract.
 
     Parameters
     ----------
     nets : list of (deploy, weights)
         Their ``prob_O`` .. together must cover the five traits, each once.
-    mean_file, lmdb : path
+    mean_file : path
+    allow_python_layers : bool
+
+    Raises
+    ------
+    ValueError
+        When a trait is missing or given twice, or pictures of the mean's size are smaller than a net's crop.
+    """
+
+    def __init__(self, nets, mean_file, allow_python_layers=False):
+        self.nets = [load_net(deploy, weights, allow_python_layers) for deploy, weights in nets]
+        self.mean = read_mean(mean_file)
+        outputs = sorted(name for net in self.nets for name in net.outputs)
+        wanted = [f"prob_{trait}" for trait in TRAITS]
+        if outputs != sorted(wanted):
+            raise ValueError(f"the nets' outputs are {outputs}; each of {wanted} is wanted once")
+        crop = max(net.blobs["data"].data.shape[-1] for net in self.nets)
+        if crop > min(self.mean.shape[1:]):
+            raise ValueError(f"{mean_file}: a mean of {self.mean.shape} is smaller than the nets' crop of {crop}")
+
+    def scores(self, pictures):
+        """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR."""
+        outputs = {}
+        for net in self.nets:
+            outputs |= forward(net, pictures, self.mean)
+        return np.stack([outputs[f"prob_{trait}"].reshape(-1, 2) for trait in TRAITS], axis=1).astype(np.float32)
+
+
+def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
+    """Score every picture of an LMDB.
+
+    Parameters
+    ----------
+    nets, mean_file, allow_python_layers
+        See `TraitNets`.
+    lmdb : path
 
     Returns
     -------
     ids : list of str [N]
     labels : int64 [N]
     scores : float32 [N,5,2]
-        Probabilities of low and high (equation 3).
-
-    Raises
-    ------
-    ValueError
-        When a trait is missing or given twice.
     """
-    loaded = [load_net(deploy, weights) for deploy, weights in nets]
-    _check_traits(loaded)
-    mean = read_mean(mean_file)
+    loaded = TraitNets(nets, mean_file, allow_python_layers)
     ids, labels, scores = [], [], []
     records = iter(tqdm(read_lmdb(lmdb), desc="score", unit="picture", leave=False, disable=None))
     while records_of_batch := list(itertools.islice(records, batch)):
         pictures = np.stack([to_pixels(datum).transpose(2, 0, 1) for _, datum in records_of_batch])
-        outputs = {}
-        for net in loaded:
-            outputs |= forward(net, pictures, mean)
-        scores.append(np.stack([outputs[f"prob_{trait}"].reshape(-1, 2) for trait in TRAITS], axis=1))
+        scores.append(loaded.scores(pictures))
         ids += [key.split("_", 1)[1] for key, _ in records_of_batch]
         labels += [datum.label for _, datum in records_of_batch]
-    return ids, np.array(labels), np.concatenate(scores).astype(np.float32)
+    return ids, np.array(labels), np.concatenate(scores)
 
 
 def save_scores(path, ids, labels, scores):
     """Write scores.npz, whole or not at all."""
     with atomic_write(path, "wb") as stream:
         np.savez(stream, ids=np.array(ids), labels=labels, scores=scores)
-
-
-def _check_traits(nets):
-    outputs = [name for net in nets for name in net.outputs]
-    wanted = [f"prob_{trait}" for trait in TRAITS]
-    if sorted(outputs) != sorted(wanted):
-        raise ValueError(f"the nets' outputs are {sorted(outputs)}; each of {wanted} is wanted once")

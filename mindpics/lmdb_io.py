@@ -1,6 +1,5 @@
 """Labelled pictures -> a keyed, shuffled LMDB of Datum, and back; the mean image."""
 
-import csv
 import functools
 import json
 import shutil
@@ -10,12 +9,14 @@ from pathlib import Path
 import lmdb
 import numpy as np
 from caffe.proto import caffe_pb2
-from google.protobuf.message import DecodeError
 from tqdm import tqdm
 
 from mindpics import crops
 from mindpics.atomic import atomic_write
+from mindpics.blob_files import read_mean as read_mean  # the one that goes with write_mean
+from mindpics.csv_rows import read_table
 from mindpics.datum import parse_datum, to_pixels, wrap
+from mindpics.json_lines import shown
 from mindpics.parallel import run_each
 from mindpics.pictures import read_packed
 from mindpics.posts import check_id, picture_path
@@ -46,25 +47,19 @@ def read_rows(path, split, root=None, trait=None):
     ValueError
         Names the file, the line, what was found and what was wanted.
     """
-    path = Path(path)
-    root = Path(root or path.parent).resolve()
+    root = Path(root or Path(path).parent).resolve()
     rows, ids = [], set()
-    with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path}, line 1: found columns {reader.fieldnames}; wanted {list(COLUMNS)}")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if row["split"] not in ("train", "test"):
-                raise ValueError(f"{where}: split {row['split']!r}; wanted train or test")
-            if not (row["label"] or "").isdecimal():
-                raise ValueError(f"{where}: label {row['label']!r}; wanted a whole number from 0")
-            check_id(row["id"], where)
-            if row["id"] in ids:
-                raise ValueError(f"{where}: id {row['id']!r} was there before")
-            ids.add(row["id"])
-            if row["split"] == split and trait in (None, row.get("trait")):
-                rows.append((row["id"], picture_path(root, row["image"], where), int(row["label"])))
+    for where, row in read_table(path, COLUMNS):
+        if row["split"] not in ("train", "test"):
+            raise ValueError(f"{where}: split {shown(row['split'])}; wanted train or test")
+        if not row["label"].isdecimal() or len(row["label"]) > 9:  # a Datum's label is an int32
+            raise ValueError(f"{where}: label {shown(row['label'])}; wanted a whole number from 0, at most 9 digits")
+        check_id(row["id"], where)
+        if row["id"] in ids:
+            raise ValueError(f"{where}: id {row['id']!r} was there before")
+        ids.add(row["id"])
+        if row["split"] == split and trait in (None, row.get("trait")):
+            rows.append((row["id"], picture_path(root, row["image"], where), int(row["label"])))
     if not rows:
         of_trait = f" and trait {trait}" if trait else ""
         raise ValueError(f"{path}: no row of split {split!r}{of_trait}; wanted at least one")
@@ -195,26 +190,6 @@ def write_mean(path, mean):
     blob = caffe_pb2.BlobProto(num=1, channels=channels, height=height, width=width, data=mean.ravel().tolist())
     with atomic_write(path, "wb") as stream:
         stream.write(blob.SerializeToString())
-
-
-def read_mean(path):
-    """Return the mean image of a binaryproto: float32 [3, H, W], BGR.
-
-    Raises
-    ------
-    ValueError
-        The file is missing, is no BlobProto, or its values are not 1xCxHxW.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no mean file there; tools/compute_mean makes one")
-    try:
-        blob = caffe_pb2.BlobProto.FromString(Path(path).read_bytes())
-    except DecodeError as error:
-        raise ValueError(f"{path}: not a mean file ({error})") from None
-    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
-    if len(shape) != 4 or shape[0] != 1 or not blob.data or np.prod(shape) != len(blob.data):
-        raise ValueError(f"{path}: found shape {shape} and {len(blob.data)} values; wanted 1x3xHxW")
-    return np.array(blob.data, np.float32).reshape(shape[1:])
 
 
 def _record(path, key, value):

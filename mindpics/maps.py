@@ -7,6 +7,7 @@ from matplotlib.patches import Patch
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from mindpics.arrays import load_npy
 from mindpics.charts import POLE_COLOURS, TRAIT_STYLES, new_figure, save
 from mindpics.sheets import SHOWN, most_activating
 from mindpics.traits import TRAIT_NAMES, TRAITS
@@ -24,7 +25,7 @@ def read_features(name):
         When the files are none, or do not go together. No pickle is loaded.
     """
     try:
-        features = np.load(f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        features = load_npy(f"{name}.npy", mmap=True)
         ids = Path(f"{name}.ids.txt").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: no features with .npy and .ids.txt ({error})") from None

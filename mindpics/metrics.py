@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from mindpics.arrays import load_npz
 from mindpics.traits import TRAITS
 
 Z95 = 1.959963984540054
@@ -98,12 +99,11 @@ def load_scores(path):
     ValueError
         When the file is none, or its arrays do not go together. No pickle is loaded.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            ids, labels, scores = stored["ids"], stored["labels"], stored["scores"]
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: not a scores file with ids, labels and scores ({error})") from None
-    if scores.shape != (len(ids), len(TRAITS), 2) or labels.shape != (len(ids),):
+    ids, labels, scores = load_npz(path, ("ids", "labels", "scores"), "a scores file")
+    if ids.dtype.kind != "U" or labels.dtype.kind not in "iu" or scores.dtype.kind != "f":
+        found = f"ids {ids.dtype}, labels {labels.dtype}, scores {scores.dtype}"
+        raise ValueError(f"{path}: {found}; str, int and float are wanted")
+    if ids.ndim != 1 or scores.shape != (len(ids), len(TRAITS), 2) or labels.shape != (len(ids),):
         raise ValueError(
             f"{path}: scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; [N,5,2], [N], N are wanted"
         )

@@ -1,9 +1,11 @@
 """The manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
 
-import json
 from pathlib import Path, PurePosixPath
 
+from mindpics.json_lines import parse_object, read_objects, shown
+
 REQUIRED = {"id": str, "image": str, "author": str, "text": str, "tags": list, "source": str, "license": str}
+parse_post = parse_object  # what it must hold, check_post knows
 MAX_ID_BYTES = 200  # an id becomes a file name and part of an LMDB key
 
 
@@ -29,22 +31,16 @@ def read_posts(manifest):
         Names the file, the line, what was found and what was wanted.
     """
     manifest = Path(manifest)
-    if not manifest.is_file():
-        raise ValueError(f"{manifest}: no such file; wanted a manifest, one JSON object a line")
     root = manifest.parent.resolve()
     first_line = {}
-    with open(manifest, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            where = f"{manifest}, line {number}"
-            post = parse_post(line, where)
-            check_post(post, root, where)
-            picture_path(root, post["image"], where)
-            if post["id"] in first_line:
-                raise ValueError(f"{where}: id {post['id']!r} is taken by line {first_line[post['id']]}")
-            first_line[post["id"]] = number
-            yield post
+    for where, post in read_objects(manifest, "a manifest, one JSON object a line"):
+        check_post(post, root, where)
+        picture_path(root, post["image"], where)
+        number = int(where.rpartition(" ")[2])
+        if post["id"] in first_line:
+            raise ValueError(f"{where}: id {post['id']!r} is taken by line {first_line[post['id']]}")
+        first_line[post["id"]] = number
+        yield post
 
 
 def picture_path(root, image, where):
@@ -67,46 +63,40 @@ def picture_path(root, image, where):
     root = Path(root).resolve()
     check_image(root, image, where)
     path = root / image
-    if not path.resolve().is_relative_to(root):
-        raise ValueError(f"{where}: image {image!r} is a link that leaves {root}")
+    try:
+        inside = path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError) as error:  # a loop of links, a name too long
+        raise ValueError(f"{where}: image {shown(image)}; {error}") from None
+    if not inside:
+        raise ValueError(f"{where}: image {shown(image)} is a link that leaves {root}")
     return path
 
 
 def check_image(root, image, where):
     """Raise ValueError unless `image` is written as a path inside `root`; links are not looked at."""
+    if not isinstance(image, str):
+        raise ValueError(f"{where}: image {shown(image)}; wanted a path")
     relative = PurePosixPath(image)
+    if any("\ud800" <= character <= "\udfff" for character in image):
+        raise ValueError(f"{where}: image {shown(image)}; wanted whole characters, found half a surrogate pair")
     if not image or "\0" in image or relative.is_absolute() or ".." in relative.parts:
-        raise ValueError(f"{where}: image {image!r}; wanted a path inside {root}, with no leading / and no ..")
-
-
-def parse_post(line, where):
-    """Return the JSON object of a line of bytes; ValueError says what else was found."""
-    try:
-        post = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: not UTF-8 (byte {error.start + 1}); wanted a JSON object") from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        found = line[:60].decode("utf-8", "replace").strip()
-        raise ValueError(f"{where}: found {found!r}; wanted a JSON object ({error})") from None
-    if not isinstance(post, dict):
-        raise ValueError(f"{where}: found a {type(post).__name__}; wanted a JSON object")
-    return post
+        raise ValueError(f"{where}: image {shown(image)}; wanted a path inside {root}, with no leading / and no ..")
 
 
 def check_post(post, root, where):
     """Raise ValueError unless a post has its keys and types, an id and an image written inside `root`."""
     for key, kind in REQUIRED.items():
         if key not in post:
-            raise ValueError(f"{where}: no {key!r}; found {sorted(post)}, wanted {list(REQUIRED)}")
+            raise ValueError(f"{where}: no {key!r}; found {shown(sorted(post))}, wanted {list(REQUIRED)}")
         if not isinstance(post[key], kind):
-            raise ValueError(f"{where}: {key!r} is {post[key]!r}; wanted a {kind.__name__}")
+            raise ValueError(f"{where}: {key!r} is {shown(post[key])}; wanted a {kind.__name__}")
     if not all(isinstance(tag, str) for tag in post["tags"]):
-        raise ValueError(f"{where}: 'tags' is {post['tags']!r}; wanted a list of str")
+        raise ValueError(f"{where}: 'tags' is {shown(post['tags'])}; wanted a list of str")
     check_id(post["id"], where)
     check_image(root, post["image"], where)
 
 
 def check_id(post_id, where):
     """Raise ValueError unless `post_id` fits an LMDB key and a line of an ids.txt."""
-    if not post_id or not post_id.isprintable() or len(post_id.encode()) > MAX_ID_BYTES:
-        raise ValueError(f"{where}: id {post_id!r}; wanted 1 to {MAX_ID_BYTES} bytes of printable text")
+    if not isinstance(post_id, str) or not post_id or not post_id.isprintable() or len(post_id.encode()) > MAX_ID_BYTES:
+        raise ValueError(f"{where}: id {shown(post_id)}; wanted 1 to {MAX_ID_BYTES} bytes of printable text")

@@ -1,10 +1,11 @@
 """Read image features: NAME.npy float32 [N, D] and NAME.ids.txt, line by line."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from mindpics.arrays import load_npy
+from mindpics.json_lines import read_objects, shown
 from pinterest_id.records import Rejection
 
 ROWS = 4096
@@ -26,8 +27,8 @@ class FeatureFile:
 
     def __init__(self, name):
         self.name = str(name).removesuffix(".npy")
-        self.array = np.load(f"{self.name}.npy", mmap_mode="r", allow_pickle=False)
-        self.ids = Path(f"{self.name}.ids.txt").read_text(encoding="utf-8").splitlines()
+        self.array = load_npy(f"{self.name}.npy", mmap=True)
+        self.ids = _read_ids(Path(f"{self.name}.ids.txt"))
         if self.array.ndim != 2 or self.array.dtype.kind != "f":
             raise ValueError(f"{self.name}.npy: {self.array.dtype} {self.array.shape}; float [N, D] is wanted")
         if len(self.ids) != len(self.array):
@@ -87,8 +88,19 @@ class FeatureFile:
             raise ValueError(f"{self.name}.npy: NaN or infinite features of pin {named}; all must be finite")
 
 
+def _read_ids(path):
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no list of ids ({error}); wanted one id a line, UTF-8") from None
+
+
 def _read_rejected(path):
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {record["id"]: record["reason"] for record in map(json.loads, lines)}
+    rejected = {}
+    for where, record in read_objects(path):
+        if not isinstance(record.get("id"), str) or not isinstance(record.get("reason"), str):
+            raise ValueError(f"{where}: found {shown(record)}; wanted id and reason")
+        rejected[record["id"]] = record["reason"]
+    return rejected

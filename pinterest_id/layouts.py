@@ -4,14 +4,14 @@ The layout of the paper's own set (Mendeley Data, fsdk2zc535) is not known to us
 the column map below is where a table of any shape is fitted to pins.
 """
 
-import csv
 import re
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from mindpics.posts import read_posts
+from mindpics.csv_rows import read_table
+from mindpics.posts import picture_path, read_posts
 from pinterest_id.records import KEYS, Pin, check_records
 
 NO_AUTHOR = ("", "unknown", "anonymous")
@@ -44,13 +44,8 @@ def read_pins_csv(path, columns=None, delimiter=",", keep_empty_text=False):
     path, columns = Path(path), {**{key: key for key in KEYS}, **(columns or {})}
     if unknown := set(columns) - set(KEYS):
         raise ValueError(f"column map: {', '.join(sorted(unknown))} is no key of a pin; keys are {', '.join(KEYS)}")
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter=delimiter)
-        header = reader.fieldnames or []
-        missing = [columns[key] for key in ("user", "image", "text") if columns[key] not in header]
-        if missing:
-            raise ValueError(f"{path}: no column {', '.join(missing)}; the header has {', '.join(header)}")
-        records = [(f"{path}, line {reader.line_num}", _from_row(row, columns, n)) for n, row in enumerate(reader, 1)]
+    table = read_table(path, [columns[key] for key in ("user", "image", "text")], delimiter)
+    records = ((where, _from_row(row, columns, number)) for number, (where, row) in enumerate(table, 1))
     return check_records(records, path.parent, keep_empty_text)
 
 
@@ -87,8 +82,15 @@ def read_pins_folder(root, keep_empty_text=False):
 def _from_files(root, stem, files):
     board = "/".join(stem.parts[1:-1]) or None
     image = files["image"].relative_to(root).as_posix() if "image" in files else None
-    text = files[".txt"].read_text(encoding="utf-8") if ".txt" in files else ""
+    text = _text(root, files[".txt"].relative_to(root).as_posix()) if ".txt" in files else ""
     return {"id": stem.as_posix(), "user": stem.parts[0], "board": board, "image": image, "text": text}
+
+
+def _text(root, name):
+    try:
+        return picture_path(root, name, str(root)).read_text(encoding="utf-8")  # a link may leave the root
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{root / name}: not UTF-8 (byte {error.start + 1})") from None
 
 
 def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",), seed=0):

@@ -8,7 +8,11 @@ import numpy as np
 from scipy.special import log_expit, logsumexp
 from sklearn.linear_model import LogisticRegression
 
+from mindpics.arrays import load_npz
 from mindpics.atomic import atomic_write
+from mindpics.json_lines import shown
+
+KINDS = ("one-vs-rest", "multinomial")
 
 
 def log_probabilities(decision, kind="one-vs-rest"):
@@ -76,14 +80,25 @@ def load_model(path):
     Raises
     ------
     ValueError
-        When the arrays do not belong together.
+        When a file is none of ours, or the arrays do not belong together. No pickle is loaded.
     """
-    about = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
-    with np.load(f"{path}.npz", allow_pickle=False) as arrays:
-        model = LinearModel(
-            arrays["classes"], arrays["coef"], arrays["intercept"], about.pop("kind"), about
-        )
-    sizes = {len(model.classes), len(model.coef), len(model.intercept)}
-    if len(sizes) != 1:
-        raise ValueError(f"{path}: classes, coef and intercept differ in length: {sorted(sizes)}")
-    return model
+    about = _read_about(Path(f"{path}.json"))
+    classes, coef, intercept = load_npz(f"{path}.npz", ("classes", "coef", "intercept"), "a model")
+    shapes = [array.shape for array in (classes, coef, intercept)]
+    if [len(shape) for shape in shapes] != [1, 2, 1] or len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"{path}.npz: classes, coef, intercept {shapes}; [K], [K, D], [K] are wanted")
+    if classes.dtype.kind != "U" or coef.dtype.kind != "f" or intercept.dtype.kind != "f":
+        raise ValueError(f"{path}.npz: {classes.dtype}, {coef.dtype}, {intercept.dtype}; str, float, float are wanted")
+    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        raise ValueError(f"{path}.npz: weights that are not finite")
+    return LinearModel(classes, coef, intercept, about.pop("kind"), about)
+
+
+def _read_about(path):
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: no facts of a model in JSON ({error})") from None
+    if not isinstance(about, dict) or about.get("kind") not in KINDS:
+        raise ValueError(f"{path}: found {shown(about)}; wanted an object with kind, one of {', '.join(KINDS)}")
+    return about

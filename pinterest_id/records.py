@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindpics.atomic import atomic_write
+from mindpics.json_lines import read_objects, shown
 from mindpics.posts import check_id, picture_path
 
 KEYS = ("id", "user", "board", "image", "text")
@@ -56,9 +57,7 @@ def read_pins(path, keep_empty_text=False):
         before; on an image path that leaves the file's folder. It names the file and the line.
     """
     path = Path(path)
-    with open(path, encoding="utf-8") as lines:
-        records = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    return check_records(records, path.parent, keep_empty_text)
+    return check_records(read_objects(path, "pins, one JSON object a line"), path.parent, keep_empty_text)
 
 
 def check_records(records, root, keep_empty_text=False):
@@ -102,16 +101,6 @@ def count_reasons(rejected):
     return {reason: reasons.count(reason) for reason in sorted(set(reasons), key=reasons.count, reverse=True)}
 
 
-def _parse(line, where):
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error.msg} at column {error.colno}): {line[:60]!r}") from None
-    if not isinstance(record, dict):
-        raise ValueError(f"{where}: a pin is a JSON object, found {type(record).__name__}: {line[:60]!r}")
-    return where, record
-
-
 def _check_keys(record, where):
     missing = [key for key in KEYS if key not in record]
     if missing:
@@ -119,10 +108,10 @@ def _check_keys(record, where):
     for key in KEYS:
         value = record[key]
         if not isinstance(value, str) and not (value is None and key in ("board", "image", "text")):
-            raise ValueError(f"{where}: {key} must be a string, found {value!r}")
+            raise ValueError(f"{where}: {key} must be a string, found {shown(value)}")
     check_id(record["id"], where)
     if not record["user"].strip() or not record["user"].isprintable():
-        raise ValueError(f"{where}: user must be printable and not empty, found {record['user']!r}")
+        raise ValueError(f"{where}: user must be printable and not empty, found {shown(record['user'])}")
 
 
 def _reason(record, keep_empty_text):

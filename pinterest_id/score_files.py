@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mindpics.arrays import load_npz
 from mindpics.atomic import atomic_write
 
 
@@ -44,8 +45,12 @@ def load_scores(path):
     ValueError
         When the arrays do not belong together.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        scores = Scores(*(arrays[key] for key in ("ids", "codes", "users", "logs")))
+    scores = Scores(*load_npz(path, ("ids", "codes", "users", "logs"), "a scores file"))
+    kinds = [array.dtype.kind for array in (scores.ids, scores.codes, scores.users, scores.logs)]
+    if kinds != ["U", "i", "U", "f"] or scores.ids.ndim != 1 or scores.users.ndim != 1 or scores.codes.ndim != 1:
+        raise ValueError(f"{path}: arrays of the kinds {kinds}; str [N], int [N], str [K], float [N, K] are wanted")
+    if len(scores.codes) and not (scores.codes.min() >= 0 and scores.codes.max() < len(scores.users)):
+        raise ValueError(f"{path}: codes {scores.codes.min()}..{scores.codes.max()} of {len(scores.users)} users")
     if scores.logs.shape != (len(scores.ids), len(scores.users)) or len(scores.codes) != len(scores.ids):
         raise ValueError(
             f"{path}: {len(scores.ids)} ids, {len(scores.users)} users and scores {scores.logs.shape} do not fit"

@@ -97,7 +97,7 @@ def png_header(width, height):
 
 
 def test_a_bomb_is_refused_by_its_header():
-    with pytest.raises(ValueError, match="too many pixels: .*2500000000"):
+    with pytest.raises(ValueError, match="50000x50000 is 2500000000 pixels; at most"):
         crops.decode(png_header(50_000, 50_000))
     with pytest.raises(ValueError, match="8000x8000 is 64000000 pixels; at most 50000000"):
         crops.decode(png_header(8000, 8000))

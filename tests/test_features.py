@@ -127,7 +127,7 @@ def test_a_wrong_blob_lists_those_there_are(net_files):
 
 
 def test_weights_must_be_there_and_fit(net_files, tmp_path):
-    with pytest.raises(ValueError, match="nowhere.caffemodel: no such file"):
+    with pytest.raises(ValueError, match="nowhere.caffemodel: cannot be read .No such file"):
         FeatureNet(net_files[0], tmp_path / "nowhere.caffemodel")
     message = caffe.proto.caffe_pb2.NetParameter.FromString(net_files[1].read_bytes())
     kept = [layer for layer in message.layer if layer.name != "conv3"]
@@ -160,8 +160,8 @@ def test_means(tmp_path, net_files, pictures):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"id": "a"}, r"record 1: found \['id'\]; id and image are wanted"),
-        ({"id": "a", "image": "../b.png"}, "record 1: image '../b.png'"),
+        ({"id": "a"}, r"line 1: found \['id'\]; id and image are wanted"),
+        ({"id": "a", "image": "../b.png"}, "line 1: image '../b.png'"),
     ],
 )
 def test_a_bad_list_of_pictures(tmp_path, line, message):

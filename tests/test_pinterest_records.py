@@ -26,8 +26,8 @@ def test_reads_back_what_it_wrote_unknown_keys_too(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{not json", r"pins.jsonl, line 2: not JSON"),
-        ('["a"]', r"line 2: a pin is a JSON object, found list"),
+        ("{not json", r"pins.jsonl, line 2: found .*wanted a JSON object"),
+        ('["a"]', r"line 2: found a list; wanted a JSON object"),
         ({k: v for k, v in GOOD.items() if k != "user"}, r"line 2: key user is missing; a pin has id, user"),
         (GOOD | {"user": 7}, r"line 2: user must be a string, found 7"),
         (GOOD | {"id": "b", "user": " "}, r"line 2: user must be printable and not empty"),

@@ -45,7 +45,7 @@ def test_a_missing_key_names_file_line_and_key(tmp_path, key):
         ({**POST, "id": 5}, "'id' is 5; wanted a str"),
         ({**POST, "id": "x" * 201}, "wanted 1 to 200 bytes"),
         ({**POST, "id": "two\nlines"}, "printable"),
-        ({**POST, "id": "\ud800"}, "printable"),
+        ({**POST, "id": "\ud800"}, "half a surrogate pair"),
         (POST, "line 2: id 'a1' is taken by line 1"),
     ],
 )

@@ -1,0 +1,61 @@
+"""Read .npy and .npz of anyone: no pickle is loaded, and a broken file is a ValueError with its name."""
+
+import zipfile
+import zlib
+
+import numpy as np
+
+# what numpy and zipfile raise on files that are not what they say
+_BROKEN = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, NotImplementedError,
+           OverflowError, RuntimeError, UnicodeError, AttributeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+
+
+def load_npy(path, mmap=False):
+    """Return the array of a .npy, mapped into memory and read-only if `mmap`.
+
+    Raises
+    ------
+    ValueError
+        When it is none, or holds objects.
+    """
+    try:
+        found = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        if not isinstance(found, np.ndarray):
+            found.close()
+            raise ValueError("an .npz")
+        return found
+    except _BROKEN as error:
+        raise ValueError(f"{path}: not an array in .npy form ({_said(path, error)})") from None
+
+
+def load_npz(path, keys, what="arrays"):
+    """Return the arrays of a .npz in the order of `keys`.
+
+    Parameters
+    ----------
+    path : path
+    keys : sequence of str
+    what : str
+        What the file is to be, for the message.
+
+    Raises
+    ------
+    ValueError
+        When it is none, lacks a key, or holds objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return [stored[key] for key in keys]
+    except _BROKEN as error:
+        raise ValueError(f"{path}: not {what} with {', '.join(keys)} ({_said(path, error)})") from None
+
+
+def _said(path, error):
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(2)
+    except OSError as unreadable:
+        return unreadable.strerror
+    if start[:1] == b"\x80" or start in (b"(d", b"(l", b"co", b"c_"):
+        return "a pickle, which could run anything and is never loaded"
+    return str(error) or type(error).__name__

@@ -1,0 +1,58 @@
+"""Tables from anyone: rows with the line they began on; what is wrong is said with its number."""
+
+import csv
+from pathlib import Path
+
+MAX_FIELD = 64 << 20  # characters; the csv module's own limit of 131,072 is below a long description
+
+
+def read_table(path, columns=(), delimiter=","):
+    """Yield ``(where, {column: text})`` of each row of a CSV with a header; `where` is "FILE, line 3".
+
+    Parameters
+    ----------
+    path : str or Path
+        UTF-8, with a byte order mark or without.
+    columns : sequence of str
+        That must be in the header.
+    delimiter : str
+
+    Raises
+    ------
+    ValueError
+        Names the file, the line, what was found and what was wanted: no such file, bytes that are not
+        UTF-8, a column that is missing, a row with more or fewer fields than the header.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file; wanted a CSV with a header")
+    csv.field_size_limit(MAX_FIELD)
+    with open(path, encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        begins = 1
+        try:
+            header = next(reader, [])
+            _check_header(path, header, columns)
+            begins = reader.line_num + 1
+            for row in reader:
+                where = f"{path}, line {begins}"
+                begins = reader.line_num + 1
+                if row:
+                    yield where, _fields(header, row, where)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}, near line {begins}: not UTF-8 ({error.reason})") from None
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {begins}: no row of a CSV ({error})") from None
+
+
+def _check_header(path, header, columns):
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise ValueError(f"{path}, line 1: no column {', '.join(missing)}; the header has {', '.join(header)[:200]}")
+    if len(set(header)) != len(header):
+        raise ValueError(f"{path}, line 1: a column comes twice in {', '.join(header)[:200]}")
+
+
+def _fields(header, row, where):
+    if len(row) != len(header):
+        raise ValueError(f"{where}: {len(row)} fields; the header has {len(header)}")
+    return dict(zip(header, row, strict=True))

@@ -1,0 +1,54 @@
+"""Files of one JSON object a line, from anyone: lines are read as bytes, and what is wrong is said with its number."""
+
+import json
+from pathlib import Path
+
+MAX_LINE = 64 << 20  # bytes; a longer line is no object but a file of another kind
+
+
+def read_objects(path, wanted="one JSON object a line"):
+    """Yield ``(where, object)`` of each line that is not empty; `where` is "FILE, line 3".
+
+    Raises
+    ------
+    ValueError
+        Names the file, the line, what was found and what was wanted.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file; wanted {wanted}")
+    number = 0
+    with open(path, "rb") as stream:
+        while line := stream.readline(MAX_LINE + 1):
+            number += 1
+            where = f"{path}, line {number}"
+            if len(line) > MAX_LINE:
+                raise ValueError(f"{where}: more than {MAX_LINE} bytes; wanted {wanted}")
+            if line.strip():
+                yield where, parse_object(line, where)
+
+
+def parse_object(line, where):
+    """Return the JSON object of a line of bytes; ValueError says what else was found.
+
+    Half a surrogate pair ("\\\\ud800") is refused here: no file could be written with it later on.
+    """
+    try:
+        found = json.loads(line.decode("utf-8"))
+        if b"\\u" in line:
+            json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 (byte {error.start + 1}); wanted a JSON object") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"{where}: half a surrogate pair (\\ud800 to \\udfff); wanted whole characters") from None
+    except (ValueError, RecursionError) as error:  # not JSON, or a number of thousands of digits
+        start = line[:60].decode("utf-8", "replace").strip()
+        raise ValueError(f"{where}: found {start!r}; wanted a JSON object ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}: found a {type(found).__name__}; wanted a JSON object")
+    return found
+
+
+def shown(value, length=80):
+    """Return a value for an error message: its repr, cut short."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[:length]}..."
