@@ -13,6 +13,7 @@ ABSENT = "99"
 COMMANDS = {
     "score_net": ["--net", "a", "b", "--lmdb", "c", "--mean", "d", "--out", "e"],
     "extract_features": ["a", "b", "--mean", "c", "--jsonl", "d", "--out", "e"],
+    "profile_user": ["--net", "a", "b", "--mean", "c", "--pictures", "d", "--out", "e"],
     "finetune_fc7": ["--pins", "a", "--split", "b", "--weights", "c", "--out", "d"],
 }
 
