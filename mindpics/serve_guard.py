@@ -69,7 +69,7 @@ def guard(app, max_bytes):
 
 
 def make_server(app, port):
-    """Return a server on 127.0.0.1 only; OSError when the port is taken."""
+    """Return a server on 127.0.0.1 only; a taken port ends the process with a line that says so."""
     return _Server(HOSTS[0], port, app, handler=_Handler)
 
 

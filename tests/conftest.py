@@ -12,6 +12,10 @@ from mindpics.solvers import Schedule, solver
 SIZE, CROP = 36, 32
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="tests that repeat something do so for minutes, not seconds")
+
+
 def picture(label, rng):
     """A 36x36 BGR picture: a trait's own colour, and stripes that run one way for low, the other for high."""
     trait, pole = divmod(label, 2)
@@ -58,3 +62,43 @@ def small_job(pictures, tmp_path):
     )  # fmt: skip
     write_message(message, tmp_path / "solver.prototxt")
     return tmp_path / "solver.prototxt", tmp_path / "deploy.prototxt"
+
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """A finished run of both papers, like runs/mini but made in seconds; read only."""
+    from small_run import make_small_run
+
+    return make_small_run(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")  # no longer: it keeps an event loop in this thread
+def chromium():
+    """A headless Chromium; tests fail without one (tools/test installs it)."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def visit(chromium):
+    """A function (address, width=1280, scheme="light") -> page, whose `complaints` and `requests` are kept."""
+
+    def visit(address, width=1280, scheme="light"):
+        page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.complaints, page.requests = [], []
+        page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(address)
+        return page
+
+    return visit
