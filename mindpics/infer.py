@@ -79,9 +79,12 @@ class TraitNets:
         wanted = [f"prob_{trait}" for trait in TRAITS]
         if outputs != sorted(wanted):
             raise ValueError(f"the nets' outputs are {outputs}; each of {wanted} is wanted once")
-        crop = max(net.blobs["data"].data.shape[-1] for net in self.nets)
-        if crop > min(self.mean.shape[1:]):
-            raise ValueError(f"{mean_file}: a mean of {self.mean.shape} is smaller than the nets' crop of {crop}")
+        for net in self.nets:
+            shape = tuple(net.blobs["data"].data.shape) if "data" in net.blobs else None
+            if shape is None or len(shape) != 4 or shape[1] != len(self.mean) or shape[2] != shape[3]:
+                raise ValueError(f"a net with the input data {shape}; [N, {len(self.mean)}, crop, crop] is wanted")
+            if shape[-1] > min(self.mean.shape[1:]):
+                raise ValueError(f"{mean_file}: a mean of {self.mean.shape} is smaller than the net's crop {shape[-1]}")
 
     def scores(self, pictures):
         """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR."""
@@ -110,11 +113,23 @@ def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
     ids, labels, scores = [], [], []
     records = iter(tqdm(read_lmdb(lmdb), desc="score", unit="picture", leave=False, disable=None))
     while records_of_batch := list(itertools.islice(records, batch)):
-        pictures = np.stack([to_pixels(datum).transpose(2, 0, 1) for _, datum in records_of_batch])
+        pictures = np.stack([_picture(lmdb, key, datum, loaded.mean) for key, datum in records_of_batch])
         scores.append(loaded.scores(pictures))
-        ids += [key.split("_", 1)[1] for key, _ in records_of_batch]
+        ids += [key.partition("_")[2] or key for key, _ in records_of_batch]
         labels += [datum.label for _, datum in records_of_batch]
+    if not ids:
+        raise ValueError(f"{lmdb}: an empty LMDB")
     return ids, np.array(labels), np.concatenate(scores)
+
+
+def _picture(lmdb, key, datum, mean):
+    try:
+        pixels = to_pixels(datum).transpose(2, 0, 1)
+    except ValueError as error:
+        raise ValueError(f"{lmdb}, key {key!r}: {error}") from None
+    if pixels.shape != mean.shape:
+        raise ValueError(f"{lmdb}, key {key!r}: a picture {pixels.shape}; the mean is {mean.shape}")
+    return pixels
 
 
 def save_scores(path, ids, labels, scores):

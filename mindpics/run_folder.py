@@ -4,19 +4,17 @@ import csv
 import hashlib
 import json
 import platform
-import re
-import shutil
+import secrets
 import sys
 from importlib import metadata
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
-from google.protobuf.message import DecodeError
 
+from mindpics import folder_lock
 from mindpics.atomic import atomic_write
-from mindpics.models import write_message
-
-_SNAPSHOT = re.compile(r"_iter_(\d+)\.solverstate$")
+from mindpics.models import read_message, write_message
+from mindpics.snapshots import Snapshots
 
 
 class RunFolder:
@@ -27,15 +25,19 @@ class RunFolder:
         self.log = self.path / "caffe.log"
         self.net = self.path / "net.prototxt"
         self.solver = self.path / "solver.prototxt"
-        self.snapshots = self.path / "snapshots"
+        self.snapshots = Snapshots(self.path / "snapshots")
 
     def prepare(self, net, solver):
-        """Write the net and the solver that will run; return the solver as it was written."""
-        self.snapshots.mkdir(parents=True, exist_ok=True)
+        """Write the net and the solver that will run; return the solver as it was written.
+
+        A run without a seed is given one, so that going on with it is going on with the same.
+        """
         own = caffe_pb2.SolverParameter()
         own.CopyFrom(solver)
         own.net = str(self.net)
-        own.snapshot_prefix = str(self.snapshots / "net")
+        own.snapshot_prefix = self.snapshots.prepare()
+        if own.random_seed < 0:
+            own.random_seed = self._seed()
         write_message(net, self.net)
         write_message(own, self.solver)
         return own
@@ -48,26 +50,17 @@ class RunFolder:
         ValueError
             When there is a run already and `overwrite` is not given.
         """
-        if any(self.snapshots.glob("*.solverstate")) and not overwrite:
+        if any(self.snapshots.folder.glob("*.solverstate")) and not overwrite:
             raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
-        shutil.rmtree(self.path, ignore_errors=True)
+        folder_lock.clear(self.path)
 
-    def newest_snapshot(self):
-        """Return (solverstate, caffemodel, passed over) of the newest whole snapshot; (None, None, [...]).
-
-        A killed run may leave half a file: each is parsed before it is believed.
-        """
-        found = []
-        for state in self.snapshots.glob("*.solverstate"):
-            if match := _SNAPSHOT.search(state.name):
-                found.append((int(match.group(1)), state))
-        passed_over = []
-        for _, state in sorted(found, reverse=True):
-            model = state.with_suffix(".caffemodel")
-            if _parses(state, caffe_pb2.SolverState) and _parses(model, caffe_pb2.NetParameter):
-                return state, model, passed_over
-            passed_over.append(state)
-        return None, None, passed_over
+    def _seed(self):
+        """Return the seed of the run that is gone on with, or a new one."""
+        if self.solver.is_file():
+            before = read_message(self.solver, caffe_pb2.SolverParameter()).random_seed
+            if before >= 0:
+                return before
+        return secrets.randbelow(2**31)
 
     def finish(self, caffemodel):
         """Give the last snapshot the name that later stages wait for; return it."""
@@ -150,11 +143,3 @@ def sha256(path):
     """Return the SHA-256 of a file, read in pieces."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _parses(path, message):
-    try:
-        message.FromString(path.read_bytes())
-    except (OSError, DecodeError):
-        return False
-    return True

@@ -1,5 +1,6 @@
 """Run a Caffe solver: weights in, steps, log, snapshots, history out."""
 
+import math
 import os
 import sys
 import time
@@ -11,16 +12,21 @@ import caffe
 import numpy as np
 from caffe.proto import caffe_pb2
 
-from mindpics import events, lint
+from mindpics import events, lint, snapshots
 from mindpics import weights as weight_files
+from mindpics.blob_files import read_state
 from mindpics.caffe_log import TestPasses, caffe_log, log_line
 from mindpics.device import set_device
+from mindpics.folder_lock import locked
 from mindpics.interrupt import interruptible
 from mindpics.models import read_message
 from mindpics.progress import status, training_bar
+from mindpics.resume import restore_position
 from mindpics.run_folder import RunFolder, sha256
 from mindpics.solvers import learning_rate
 from mindpics.watch import StuckHeads, check_losses
+
+ROOM = 3  # a snapshot in units of the net: weights, history (two of Adam)
 
 
 @dataclass
@@ -92,23 +98,31 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
     mindpics.watch.DivergedError
         When a loss is not finite, is clipped at 87.33, or a head is stuck.
     """
-    folder = RunFolder(out)
+    with locked(out):
+        return _solve(solver, RunFolder(out), weights, gpu=gpu, iterations=iterations, resume=resume, seed=seed,
+                      patience=patience, allow_python_layers=allow_python_layers, overwrite=overwrite,
+                      tensorboard=tensorboard, progress=progress)  # fmt: skip
+
+
+def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, allow_python_layers, overwrite,
+           tensorboard, progress):  # fmt: skip
     tensorboard = events.wanted(tensorboard)
     message, net = _read_solver(solver, iterations, seed)
+    weights = weights or _weights_of(message)
     lint.refuse_errors(message, net, allow_python_layers)
     set_device(gpu)
     if gpu is None:
         message.solver_mode = caffe_pb2.SolverParameter.CPU
     if not resume:
         folder.clear(overwrite)  # only now that nothing speaks against the new run
-    state, model, passed_over = folder.newest_snapshot() if resume else (None, None, [])
+    state, model, passed_over = folder.snapshots.newest() if resume else (None, None, [])
     message = folder.prepare(net, message)
     started = time.time()
     with closing(events.Events(folder.path, tensorboard)) as board:
         with caffe_log(folder.log) as terminal:
             for path in passed_over:
-                print(f"passed over {path}: not a whole snapshot", file=terminal)
-            run = _Run(folder, message, board, terminal if progress else None, patience)
+                print(f"passed over, not a whole snapshot: {path}", file=terminal)
+            run = _Run(folder, message, net, board, terminal if progress else None, patience)
             run.start(weights, state, model)
             history = run.train()
         run.finish()
@@ -136,9 +150,10 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
 class _Run:
     """One solver from its first iteration of this process to its last."""
 
-    def __init__(self, folder, message, board, terminal, patience):
+    def __init__(self, folder, message, net, board, terminal, patience):
         self.folder = folder
         self.message = message
+        self.net = net
         self.board = board
         self.terminal = terminal
         self.solver = caffe.get_solver(str(folder.solver))
@@ -146,6 +161,7 @@ class _Run:
             patience = max(1000, message.max_iter // 4)
         self.stuck = StuckHeads(patience) if patience else None
         self.losses = [name for name in self.solver.net.outputs if name.startswith("loss")]
+        self.shapes = weight_files.shapes_of(self.solver.net)
         self.history = History()
         self.fit = None
         self.last_test = []
@@ -153,15 +169,14 @@ class _Run:
     def start(self, weights, state, model):
         """Copy weights, or restore a snapshot and the CSV rows up to it."""
         if state is not None:
-            weight_files.fit(self.solver.net, model)
+            snapshots.check(state, model, read_state(state).iteration, self.shapes)
             self.solver.restore(str(state))
             self.history.train = self.folder.read_csv("train", self.solver.iter)
             self.say(f"resuming at iteration {self.solver.iter} from {state}")
+            for lost in restore_position(self.solver, self.message, self.net, snapshots.random_state_of(state)):
+                self.say(f"not restored: {lost}")
         elif weights is not None:
-            self.fit = str(weight_files.fit(self.solver.net, weights))
-            self.solver.net.copy_from(str(weights))
-            for net in self.solver.test_nets:
-                net.copy_from(str(weights))
+            self.fit = str(weight_files.copy(weights, self.solver.net, *self.solver.test_nets))
             self.say(f"{weights}: {self.fit}")
         self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
@@ -182,14 +197,16 @@ class _Run:
         if not self.history.interrupted:
             self.last_test = self.test()
         self.history.iteration = self.solver.iter
-        self.solver.snapshot()
-        self.history.caffemodel = self.folder.newest_snapshot()[1]
+        self.history.caffemodel = self.snapshot()
         if not self.history.interrupted:
             self.history.caffemodel = self.folder.finish(self.history.caffemodel)
         return self.history
 
     def step(self):
         iteration = self.solver.iter
+        due = self.message.snapshot and (iteration + 1) % self.message.snapshot == 0
+        if due:
+            self.check_room()
         self.solver.step(1)
         blobs = self.solver.net.blobs
         losses = {name: float(blobs[name].data) for name in self.losses}
@@ -199,6 +216,23 @@ class _Run:
         self.history.train.append({"iteration": iteration, "lr": learning_rate(self.message, iteration)} | losses)
         self.folder.append_csv("train", self.history.train[-1])
         self.board.add("train", self.history.train[-1])
+        if due:
+            self.accept()
+
+    def snapshot(self):
+        """Take a snapshot now; return its caffemodel."""
+        self.check_room()
+        self.solver.snapshot()
+        return self.accept()
+
+    def check_room(self):
+        values = sum(math.prod(shape) for shapes in self.shapes.values() for shape in shapes)
+        self.folder.snapshots.check_room(ROOM * values * 4 + (1 << 16))
+
+    def accept(self):
+        """Take over what Caffe has just written aside."""
+        random_state = caffe.get_random_state() if hasattr(caffe, "get_random_state") else None
+        return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state)
 
     def test(self):
         """Test once more at the end, as ``caffe train`` does and pycaffe's step() does not."""
@@ -228,6 +262,15 @@ class _Run:
             print(text, file=self.terminal)
 
 
+def _weights_of(message):
+    """Return the caffemodel that a solver names itself, and take it out: Caffe would abort on a broken one."""
+    named = [path.strip() for paths in message.weights for path in paths.split(",")]
+    if len(named) > 1:
+        raise ValueError(f"found weights {', '.join(named)}; one caffemodel is wanted")
+    message.ClearField("weights")
+    return named[0] if named else None
+
+
 def _read_solver(solver, iterations, seed):
     """Return (SolverParameter, NetParameter) with the caller's changes in."""
     message = caffe_pb2.SolverParameter()
@@ -239,6 +282,12 @@ def _read_solver(solver, iterations, seed):
         raise ValueError(f"{solver}: a solver with net: \"...train_val.prototxt\" is wanted")
     if not Path(message.net).is_file():
         raise ValueError(f"{solver}: its net {message.net} is not there (paths are relative to {Path.cwd()})")
+    more = [name for name in ("net_param", "train_net", "train_net_param") if message.HasField(name)]
+    more += [name for name in ("test_net", "test_net_param") if getattr(message, name)]
+    if more:
+        raise ValueError(f"{solver}: found net and {', '.join(more)}; one net for both phases is wanted")
+    if message.snapshot_format != message.BINARYPROTO:
+        raise ValueError(f"{solver}: snapshot_format HDF5; BINARYPROTO is wanted, which is checked and gone on from")
     net = read_message(message.net, caffe_pb2.NetParameter())
     if iterations is not None:
         message.max_iter = iterations

@@ -39,7 +39,7 @@ def fit(net, path):
     ValueError
         Where Caffe would abort: a layer of the same name with blobs of another shape.
     """
-    result = compare({name: [tuple(b.data.shape) for b in blobs] for name, blobs in net.params.items()}, path)
+    result = compare(shapes_of(net), path)
     if result.clashes:
         raise ValueError(f"{path}: {result.clashes[0]}")
     if not result.taken:
@@ -70,6 +70,11 @@ def copy(path, *nets):
             for blob, values in zip(blobs, stored.get(name, ()), strict=False):
                 blob.data[...] = values.reshape(blob.data.shape)
     return result
+
+
+def shapes_of(net):
+    """Return {layer name: [shape, ...]} of a caffe.Net."""
+    return {name: [tuple(blob.data.shape) for blob in blobs] for name, blobs in net.params.items()}
 
 
 def compare(wanted, path):

@@ -1,0 +1,43 @@
+"""One process at a time in a folder: the lock goes with the process, however it ends."""
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+NAME = ".lock"
+
+
+@contextmanager
+def locked(folder):
+    """Hold the lock of a folder, which is made if need be.
+
+    Raises
+    ------
+    ValueError
+        When another process holds it; the message has its id.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / NAME, "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise ValueError(f"{folder}: process {lock.read().strip()} is at work there") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def clear(folder):
+    """Remove what is in a folder, but not its lock."""
+    for path in Path(folder).glob("*"):
+        if path.name == NAME:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,135 @@
+"""patches/15: a training that was interrupted sees what an uninterrupted one sees, and ends in the same weights."""
+
+import csv
+
+import caffe
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+
+from mindpics.blob_files import read_weights
+from mindpics.models import read_message, write_message
+from mindpics.resume import batches_read
+from mindpics.train import solve
+
+# 7 pictures a batch of the 400: the LMDB's end falls inside a batch
+NET = """
+layer {{ name: "data" type: "Data" top: "data" top: "label" include {{ phase: TRAIN }}
+  data_param {{ source: "{root}/train_lmdb" batch_size: 7 backend: LMDB }}
+  transform_param {{ crop_size: 32 mirror: true mean_file: "{root}/mean.binaryproto" }} }}
+layer {{ name: "data" type: "Data" top: "data" top: "label" include {{ phase: TEST }}
+  data_param {{ source: "{root}/test_lmdb" batch_size: 9 backend: LMDB }}
+  transform_param {{ crop_size: 32 mean_file: "{root}/mean.binaryproto" }} }}
+layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param {{ pool: AVE kernel_size: 4 stride: 4 }} }}
+layer {{ name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
+  inner_product_param {{ num_output: 24 weight_filler {{ type: "gaussian" std: 0.001 }} }} }}
+layer {{ name: "relu" type: "ReLU" bottom: "fc" top: "fc" }}
+layer {{ name: "drop" type: "Dropout" bottom: "fc" top: "fc" }}
+layer {{ name: "score" type: "InnerProduct" bottom: "fc" top: "score"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "gaussian" std: 0.01 }} }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss" }}
+"""
+
+
+@pytest.fixture
+def job(pictures, tmp_path):
+    """Return a function: solver fields -> path of a solver of a small net with dropout, crops and mirrors."""
+
+    def make(**fields):
+        net = text_format.Parse(NET.format(root=pictures), caffe_pb2.NetParameter())
+        write_message(net, tmp_path / "net.prototxt")
+        message = caffe_pb2.SolverParameter(
+            net=str(tmp_path / "net.prototxt"), base_lr=0.0002, momentum=0.9, lr_policy="fixed", max_iter=90,
+            test_iter=[4], test_interval=20, snapshot=1000, random_seed=3, display=50,
+        )  # fmt: skip
+        for name, value in fields.items():
+            setattr(message, name, value)
+        write_message(message, tmp_path / "solver.prototxt")
+        return tmp_path / "solver.prototxt"
+
+    return make
+
+
+def rows(folder, name):
+    with open(folder / f"{name}.csv", encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("fields", [{}, {"iter_size": 3}, {"test_initialization": False}, {"type": "Adam"}],
+                         ids=["plain", "iter_size", "no_first_test", "adam"])  # fmt: skip
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(job, tmp_path, fields):
+    """Stopped after 1, 37, 60 iterations: inside and at the end of an epoch, at a test and between two."""
+    solver = job(**fields)
+    whole = solve(solver, tmp_path / "whole", progress=False)
+    for stop in (1, 37, 60, 90):
+        parts = solve(solver, tmp_path / "parts", iterations=stop, resume=True, progress=False)
+    one, other = read_weights(whole.caffemodel), read_weights(parts.caffemodel)
+    for name, blobs in one.items():
+        for ours, theirs in zip(blobs, other[name], strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+    assert rows(tmp_path / "whole", "train") == rows(tmp_path / "parts", "train")
+    # each stop is an end, with a last test of its own; the tests of the whole run are all there
+    assert [row for row in rows(tmp_path / "parts", "test") if row in rows(tmp_path / "whole", "test")] \
+        == rows(tmp_path / "whole", "test")  # fmt: skip
+
+
+def test_the_same_pictures_are_seen(job, tmp_path):
+    """Labels and pixels of each batch, by the net itself; and without the patch they would be others."""
+
+    def batches(net, count):
+        found = []
+        for _ in range(count):
+            net.forward()
+            found.append((net.blobs["label"].data.copy(), net.blobs["data"].data.copy()))
+        return found
+
+    def fresh(net):
+        caffe.set_random_seed(5)
+        return caffe.Net(str(net), caffe.TRAIN)
+
+    net = read_message(job(), caffe_pb2.SolverParameter()).net
+    undisturbed = batches(fresh(net), 130)  # 130 x 7 pictures of 400: twice around
+    for skip in (0, 1, 57, 58, 120):
+        resumed = fresh(net)
+        resumed.forward()  # what was read before does not matter
+        resumed.skip_batches(skip)
+        for (labels, data), (our_labels, our_data) in zip(undisturbed[skip:], batches(resumed, 130 - skip), strict=True):
+            np.testing.assert_array_equal(labels, our_labels)
+            np.testing.assert_array_equal(data, our_data)
+    assert not np.array_equal(undisturbed[57][1], undisturbed[0][1])
+
+
+@pytest.mark.parametrize(
+    ("iteration", "first", "wanted"),
+    [(0, True, (0, [0])), (1, True, (2, [5])), (20, True, (40, [5])), (21, True, (42, [10])),
+     (0, False, (0, [0])), (1, False, (2, [0])), (20, False, (40, [0])), (21, False, (42, [5]))],
+)  # fmt: skip
+def test_batches_read_before_an_iteration(iteration, first, wanted):
+    message = caffe_pb2.SolverParameter(test_iter=[5], test_interval=20, iter_size=2, test_initialization=first)
+    assert batches_read(message, iteration) == wanted
+
+
+def test_a_run_without_a_seed_keeps_the_one_it_drew(job, tmp_path):
+    solver = job(random_seed=-1)
+    run = tmp_path / "run"
+    solve(solver, run, iterations=5, progress=False)
+    drawn = read_message(run / "solver.prototxt", caffe_pb2.SolverParameter()).random_seed
+    assert drawn >= 0
+    solve(solver, run, iterations=10, resume=True, progress=False)
+    assert read_message(run / "solver.prototxt", caffe_pb2.SolverParameter()).random_seed == drawn
+
+
+def test_what_is_not_restored_is_said(job, tmp_path, capfd):
+    solver = job()
+    solve(solver, tmp_path / "run", iterations=5, progress=False)
+    (tmp_path / "run/snapshots/net_iter_5.random").unlink()
+    capfd.readouterr()
+    solve(solver, tmp_path / "run", iterations=6, resume=True)
+    assert "not restored: dropout's random state: the snapshot has none" in capfd.readouterr().err
+
+
+def test_a_broken_random_state_is_refused():
+    with pytest.raises(RuntimeError, match="not a state of Caffe's random generator"):
+        caffe.set_random_state("1 2 three")
+    caffe.set_random_state(caffe.get_random_state())
