@@ -1,5 +1,6 @@
 """What a user asks of the main job: the arguments, the command that repeats them, and where files lie."""
 
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,10 +60,16 @@ def add_arguments(parser):
     parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
     parser.add_argument("--gpu", type=int, help="CUDA device; CPU without it")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=1, choices=range(1, 101), metavar="N",
+    parser.add_argument("--seeds", type=_count, default=1, metavar="N",
                         help="run N seeds from --seed on, the later ones into OUT-seedS")  # fmt: skip
     parser.add_argument("--split", choices=("image", "group"), default="image", help="the paper's, or by group")
     parser.add_argument("--out", help="folder of the run (default runs/SCALE)")
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"found {text}; wanted 1 or more")
+    return int(text)
 
 
 def jobs_of(args):

@@ -54,7 +54,7 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, progre
         When there is no table to report, `model` has no scores, or a file of a run is broken.
     """
     run = RunFiles(root, pictures)
-    runs = [run, *(RunFiles(other) for other in others)]
+    comparing = Comparing([run, *(RunFiles(other) for other in others)])
     page = Path(out) if out else run.root / "report" / "index.html"
     figures, left_out, words = [], [], []
     if run.models():
@@ -63,7 +63,7 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, progre
     elif run.table3:
         left_out.append(("Figures of MindPics", "no scores.npz is left of any row"))
     with atomic_write(page) as stream:
-        stream.write(_render(Comparing(runs), page.parent, figures, left_out, words))
+        stream.write(_render(comparing, page.parent, figures, left_out, words))
     return page, left_out
 
 

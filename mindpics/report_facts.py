@@ -89,14 +89,13 @@ def paper_choices():
 def run_choices(run):
     """Return {what: what a run did}, as `paper_choices`; what is not recorded is absent or None."""
     setting, asked = run.facts.get("setting", {}), run.selection.get("arguments", {})
-    split = asked.get("split")
     return {
         "data": run.facts.get("data"),
         "weights to fine-tune from": run.facts.get("weights"),
         "side of a picture": setting.get("size"),
         "pictures a word, at most": asked.get("per_word"),
         "pictures a pole, at most": asked.get("per_pole"),
-        "split": f"by {split}" + (f" of {asked.get('group_by')}" if split == "group" else "") if split else None,
+        "split": _split(asked),
         "crop": setting.get("crop"),
         "width of the nets": setting.get("width"),
         "batch": setting.get("batch"),
@@ -105,6 +104,13 @@ def run_choices(run):
         "moving average of BatchNorm": setting.get("fraction"),
         SEED: run.facts.get("seed"),
     }
+
+
+def _split(asked):
+    """Return "by image" or "by group: author, copies" from the arguments of the selection, which are text there."""
+    if asked.get("split") != "group":
+        return f"by {asked['split']}" if "split" in asked else None
+    return "by group: " + re.sub(r"[\[\]'\"]", "", str(asked.get("group_by", "not recorded")))
 
 
 def environment(runs, names=("version",)):

@@ -153,7 +153,8 @@ class Comparing:
             written.append(folder / "seeds.csv")
         if self.over_seeds:
             _write_dicts(folder / "paired_over_seeds.csv",
-                         [{"comparison": name, **vars(of)} for name, of in self.over_seeds.items()])  # fmt: skip
+                         [{"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
+                          for name, of in self.over_seeds.items()])  # fmt: skip
             written.append(folder / "paired_over_seeds.csv")
         return written
 
@@ -164,10 +165,11 @@ def _error(of):
     n, n_here = of[0].paper_n, float(np.mean([each.paired.n for each in of]))
     discordant = float(np.mean([each.paired.discordant for each in of]))
     here = float(np.mean([each.paired.difference for each in of]))
+    likely = float(np.mean([each.paired.likely_discordant for each in of]))
     shares = {
         "difference": first - second, "unpaired": unpaired_error(first, second, n),
         "most_discordant": most_discordant(first - second, n), "discordant": discordant,
-        "paired": paired_error(first - second, discordant, n), "paired_here": paired_error(here, discordant, n_here),
+        "paired": paired_error(first - second, likely, n), "paired_here": paired_error(here, likely, n_here),
     }  # fmt: skip
     points = {key: round(100 * share, 3) for key, share in shares.items()}
     return {"comparison": of[0].name, "n": n, "n_here": n_here, **points}

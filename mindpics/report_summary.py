@@ -11,35 +11,45 @@ def summary(comparing):
     comparing : mindpics.report_runs.Comparing
     """
     runs = comparing.runs
-    said = _several(comparing) if len(runs) > 1 else []
+    if comparing.repeats:
+        return _about_repeats(comparing) + _in_short(comparing.errors())
+    said, of = [], ""
+    if len(runs) > 1:
+        of = f" of {comparing.names[0]}"
+        said.append(f"Side by side: {', '.join(comparing.names)}. They differ in more than the seed, see below.")
     if runs[0].table3:
-        said += _about_table3(runs[0], comparing.names[0] if len(runs) > 1 else "")
+        said += _about_table3(runs[0], of)
     if runs[0].table2:
         best = max(runs[0].table2, key=lambda row: row["accuracy"])
         said.append(
-            f"Who would post this pin? The best of {len(runs[0].table2)} models, {best['model']}, names the right user "
-            f"for {best['accuracy']:.1f}% of {best['n']:.0f} test pins (95% interval {best['low95']:.1f} to "
+            f"Who would post this pin? The best of {len(runs[0].table2)} models{of}, {best['model']}, names the right "
+            f"user for {best['accuracy']:.1f}% of {best['n']:.0f} test pins (95% interval {best['low95']:.1f} to "
             f"{best['high95']:.1f})."
         )
     return said + _in_short(comparing.errors())
 
 
-def _several(comparing):
-    names = ", ".join(comparing.names)
-    if not comparing.repeats:
-        return [f"Side by side: {names}. They differ in more than the seed: see the table of what differs."]
-    said = [f"{len(comparing.runs)} runs that differ in the seed alone: {names}."]
+def _about_repeats(comparing):
+    said = [f"{len(comparing.runs)} runs that differ in the seed alone: {', '.join(comparing.names)}."]
+    for table, what in (("Table 3", "test pictures, mean over traits"), ("Table 2", "test pins")):
+        rows = [row for row in comparing.rows if row.table == table and row.sd is not None]
+        if rows:
+            best = max(rows, key=lambda row: row.mean)
+            span = f"{min(best.measured):.1f} to {max(best.measured):.1f}"
+            said.append(
+                f"Best of {table}, on average: {best.name}, right on {best.mean:.1f}% of the {what} (standard "
+                f"deviation over {len(best.measured)} seeds {best.sd:.1f}, {span})."
+            )
     for name, of in comparing.over_seeds.items():
         said.append(
-            f"{name}: {of.mean:+.2f} points on average over {len(comparing.runs)} seeds, 95% interval {of.low:+.2f} to "
+            f"{name}: {of.mean:+.2f} points on average over {of.seeds} seeds, 95% interval {of.low:+.2f} to "
             f"{of.high:+.2f}{'' if of.low <= 0 <= of.high else ', which leaves out 0'}."
         )
     return said
 
 
-def _about_table3(run, name):
+def _about_table3(run, of):
     best = max(run.table3, key=lambda row: row["avg"])
-    of = f" of {name}" if name else ""
     on = " of the stand-in" if run.stand_in() else ""
     said = [
         f"Of Table 3's six rows {len(run.table3)} are here. The best{of}, {best['net']} {best['heads']} "
@@ -53,8 +63,8 @@ def _about_table3(run, name):
         if heads == "all-in-one" and other:
             paper = row["published_avg"] - other["published_avg"]
             said.append(
-                f"{net} {init}: all-in-one is {row['avg'] - other['avg']:+.1f} points from independent"
-                f"{of and f' in {name}'} (paper {paper:+.1f})."
+                f"{net} {init}: all-in-one is {row['avg'] - other['avg']:+.1f} points from independent "
+                f"(paper {paper:+.1f})."
             )
     return said
 

@@ -34,13 +34,16 @@ def run_in_turn(runs, drawing, parallel, done):
     done : callable
         Called with each job when its stages have ended.
     """
+    seen = []
     for place, (job, stages) in enumerate(runs):
         if len(runs) > 1:
             print(f"seed {job.seed}, run {place + 1} of {len(runs)}: {job.root}", flush=True)
         later = [stage for _, others in runs[place + 1 :] for stage in others]
-        Runner(stages, job.root, parallel, [*later, *drawing]).run()
+        runner = Runner(stages, job.root, parallel, [*later, *drawing], seen)
+        runner.run()
+        seen = runner.seen
         done(job)
-    Runner(drawing, runs[0][0].root, parallel).run()
+    Runner(drawing, runs[0][0].root, parallel, seen=seen).run()
 
 
 def default_jobs(gpu):
@@ -51,18 +54,19 @@ def default_jobs(gpu):
 class Runner:
     """Run stages under `root`, up to `jobs` at a time.
 
-    Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``. `later` are
-    stages of runners that come after this one, for the time left.
+    Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``. For the time
+    left, `later` are stages of runners that come after this one, and `seen` are (stage, seconds)
+    of those before it.
     """
 
-    def __init__(self, stages, root, jobs=1, later=()):
+    def __init__(self, stages, root, jobs=1, later=(), seen=()):
         self.stages = stages
         self.root = Path(root)
         self.jobs = jobs
         self.later = later
         self.running = {}
         self.done = set()
-        self.took = {}  # seconds, of stages that ran from their beginning
+        self.seen = list(seen)  # and those of this one that ran from their beginning
         self.resumed = set()
         self.keys = {}
         self.way_left = ways_left(stages)
@@ -155,7 +159,7 @@ class Runner:
                 json.dump({"key": key, "seconds": round(seconds, 1), "command": stage.command}, stream)
             self.done.add(stage.name)
             if stage.name not in self.resumed:
-                self.took[stage.name] = seconds
+                self.seen.append((stage, seconds))
             self._say(f"{stage.name}: done in {seconds:.0f} s")
 
     def _interrupt(self):
@@ -183,8 +187,7 @@ class Runner:
     def _left(self, now):
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
         waiting = [stage for stage in self.stages if stage.name not in self.done]
-        finished = [(stage, self.took[stage.name]) for stage in self.stages if stage.name in self.took]
-        return _clock(time_left(waiting, elapsed, finished, self.jobs, self.later))
+        return _clock(time_left(waiting, elapsed, self.seen, self.jobs, self.later))
 
     def _say(self, text):
         self._line("")

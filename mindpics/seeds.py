@@ -21,16 +21,25 @@ class Row:
     name : str
     published : float or None
     values : tuple
+    n : tuple of int
+        Test pictures, or pins, of each run that has the row.
     """
 
     table: str
     name: str
     published: float | None
     values: tuple
+    n: tuple
 
     @property
     def measured(self):
         return [value for value in self.values if value is not None]
+
+    @property
+    def tested(self):
+        """Test pictures as text: "373", or "370..376" where the runs' test sets are not of one size."""
+        least, most = min(self.n), max(self.n)
+        return f"{least}" if least == most else f"{least}..{most}"
 
     @property
     def mean(self):
@@ -62,47 +71,58 @@ def write_seeds(path, roots):
     """Write seeds.csv of several runs' folders; return its rows."""
     runs = [RunFiles(root) for root in roots]
     rows = rows_of(runs)
+    data = "; ".join(dict.fromkeys("stand-in" if run.stand_in() else str(run.facts.get("data")) for run in runs))
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["table", "row", "published", "runs", "mean", "sd", "min", "max", *labels(runs)])
+        writer.writerow(["table", "row", "data", "n", "published", "runs", "mean", "sd", "min", "max", *labels(runs)])
         for row in rows:
-            figures = [row.mean, row.sd, min(row.measured), max(row.measured), *row.values]
-            writer.writerow([row.table, row.name, _text(row.published), len(row.measured), *map(_text, figures)])
+            figures = map(_text, [row.mean, row.sd, min(row.measured), max(row.measured), *row.values])
+            facts = [row.table, row.name, data, row.tested, _text(row.published), len(row.measured)]
+            writer.writerow([*facts, *figures])
     return rows
 
 
-def format_seeds(rows, seeds):
-    """Return the rows as text: published, mean, standard deviation, range over the seeds."""
+def format_seeds(rows, seeds, measured):
+    """Return the rows as text: published, mean, standard deviation, range over the seeds, test pictures.
+
+    Parameters
+    ----------
+    rows : list of Row
+    seeds : sequence of int
+    measured : str
+        What the means are, like "on the stand-in".
+    """
     lines = []
     for table, name in TABLES.items():
         of = [row for row in rows if row.table == table]
         if not of:
             continue
-        lines += [f"{table} ({name}), seeds {', '.join(map(str, seeds))}: accuracy in %",
-                  f"{'row':<40}{'published':>10}{'mean':>8}{'sd':>7}{'min..max':>15}{'seeds':>7}"]  # fmt: skip
+        lines += [f"{table} ({name}), seeds {', '.join(map(str, seeds))}: accuracy in %, {measured}",
+                  f"{'row':<40}{'published':>10}{'mean':>8}{'sd':>7}{'min..max':>15}{'seeds':>7}{'n':>10}"]  # fmt: skip
         for row in of:
             span = f"{min(row.measured):.2f}..{max(row.measured):.2f}"
             lines.append(f"{row.name:<40}{_text(row.published):>10}{_text(row.mean):>8}{_text(row.sd):>7}{span:>15}"
-                         f"{len(row.measured):>7}")  # fmt: skip
+                         f"{len(row.measured):>7}{row.tested:>10}")  # fmt: skip
     return "\n".join(lines)
 
 
 def _table3(run):
-    return {f"{row['net']} {row['heads']} {row['init']}": (row["published_avg"], row["avg"]) for row in run.table3}
+    return {f"{row['net']} {row['heads']} {row['init']}": (row["published_avg"], row["avg"], int(row["n"]))
+            for row in run.table3}  # fmt: skip
 
 
 def _table2(run):
-    return {row["model"]: (row["published_accuracy"], row["accuracy"]) for row in run.table2}
+    return {row["model"]: (row["published_accuracy"], row["accuracy"], int(row["n"])) for row in run.table2}
 
 
 def _rows(table, by_run):
-    names = dict.fromkeys(name for of in by_run for name in of)
-    published = {name: paper for of in by_run for name, (paper, _) in of.items()}
-    return [
-        Row(table, name, None if published[name] == "" else published[name],
-            tuple(of[name][1] if name in of else None for of in by_run))
-        for name in names
-    ]  # fmt: skip
+    rows = []
+    for name in dict.fromkeys(name for of in by_run for name in of):
+        found = [of[name] for of in by_run if name in of]
+        published = found[0][0]
+        values = tuple(of[name][1] if name in of else None for of in by_run)
+        rows.append(Row(table, name, None if published == "" else published, values, tuple(n for _, _, n in found)))
+    return rows
 
 
 def _text(value):

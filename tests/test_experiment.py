@@ -1,10 +1,11 @@
 """The plan of the main job at both scales."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
-from mindpics.experiment import plan
+from mindpics.experiment import plan, report_stages
 from mindpics.job import Job, describe, row_command
 from mindpics.models import ROWS
 from mindpics.settings import MINI, PAPER
@@ -52,16 +53,56 @@ def test_one_row_needs_only_its_own_stages():
     assert not [name for name in names if name.startswith(("pretrain", "resnet50"))]
 
 
-def test_row_command_is_taken_by_the_tool_and_plans_that_row():
+def test_row_command_is_taken_by_the_tool_and_plans_that_row(monkeypatch, capsys):
     for job in (MINI_JOB, PAPER_JOB):
         for row in ROWS:
             command = row_command(job, row).split()
             assert command[0] == "tools/reproduce"
-            done = subprocess.run(
-                [sys.executable, ROOT / "tools/run_experiment", *command[1:], "--plan"],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            assert "_".join(row) in done.stdout
+            monkeypatch.setattr(sys, "argv", ["run_experiment", *command[1:], "--plan"])
+            runpy.run_path(str(ROOT / "tools" / "run_experiment"), run_name="__main__")
+            assert "_".join(row) in capsys.readouterr().out
+
+
+def test_seeds_share_the_pictures_and_nothing_else():
+    jobs = MINI_JOB.with_seeds(3)
+    assert [(job.root, job.seed) for job in jobs] == [
+        ("runs/mini", 0), ("runs/mini-seed1", 1), ("runs/mini-seed2", 2)]  # fmt: skip
+    assert [job.seed for job in Job(MINI, "runs/mini", seed=3).with_seeds(2)] == [3, 4]
+    first, later = plan(jobs[0]), jobs[1].own(plan(jobs[1]))
+    assert {stage.name for stage in first} - {stage.name for stage in later} == {"fetch"}
+    made = {path for stage in first for path in stage.outputs}
+    for stage in later:
+        assert not made & set(stage.outputs)
+        assert all(path.startswith(("runs/mini-seed1/", "data/open/")) for path in stage.inputs)
+        assert "--seed" not in stage.command or stage.command[stage.command.index("--seed") + 1] == "1"
+
+
+def test_the_row_command_of_another_seed_names_its_folder():
+    command = row_command(MINI_JOB.with_seeds(2)[1], ROWS[0])
+    assert command.endswith("--row alexnet/independent/scratch --seed 1 --out runs/mini-seed1")
+    assert "--out" not in row_command(MINI_JOB, ROWS[0])
+
+
+def test_one_report_stands_on_the_tables_of_all_seeds():
+    jobs = MINI_JOB.with_seeds(2)
+    stages = [stage for job in jobs for stage in plan(job)]
+    report = report_stages(jobs, stages)[-1]
+    assert report.command == ("tools/report", "runs/mini", "runs/mini-seed1")
+    for job in jobs:
+        assert {f"{job.mindpics}/table3.csv", f"{job.root}/run.json"} <= set(report.inputs)
+    assert report.outputs == ("runs/mini/report/index.html",)
+
+
+def test_the_tool_plans_all_seeds_and_wants_at_least_one():
+    def tool(*args):
+        command = [sys.executable, ROOT / "tools/run_experiment", "--plan", *args]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    planned = tool("--seeds", "2").stdout
+    assert planned.count("tools/fetch_open_pictures") == planned.count("tools/make_pins") == 1
+    assert planned.count("tools/make_table3") == 2 and "tools/report runs/mini runs/mini-seed1" in planned
+    refused = tool("--seeds", "0")
+    assert refused.returncode == 2 and "--seeds: found 0; wanted 1 or more" in refused.stderr
 
 
 def test_the_plan_prints_sizes_and_says_what_stands_in():

@@ -1,5 +1,6 @@
 """The report: its numbers are the CSVs', nothing in it leaves the machine, and values are escaped."""
 
+import base64
 import csv
 import json
 import re
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindpics.comparisons import right_answers
 from mindpics.report import write_report
 from mindpics.report_facts import readable
 from mindpics.table3 import row, write_table
@@ -178,6 +180,126 @@ def test_what_cannot_be_reported_is_said(run, tmp_path):
     (run / "run.json").write_text("{")
     with pytest.raises(ValueError, match="run.json: not JSON"):
         write_report(run)
+
+
+def two_heads(folder, seed, split="image"):
+    """A run with all-in-one and independent of one net, 40 test pictures, and CF with and without refinement."""
+    run, rng, rows = make_run(folder), np.random.default_rng(seed), []
+    for heads in ("all-in-one", "independent"):
+        path = run / "mindpics" / f"alexnet_{heads}_scratch" / "scores.npz"
+        path.parent.mkdir(exist_ok=True)
+        high = rng.uniform(0.05, 0.95, (40, 5))
+        scores = np.stack([1 - high, high], axis=-1).astype(np.float32)
+        np.savez(path, ids=np.array([f"p{i}" for i in range(40)]), labels=np.arange(40) % 10, scores=scores)
+        rows.append(row("alexnet", heads, "scratch", path, "make"))
+    write_table(run / "mindpics" / "table3.csv", rows)
+    (run / "run.json").write_text(json.dumps({"data": "stand-in: emoji", "seed": seed, "versions": {"numpy": "2"}}))
+    asked = {"split": split, "group_by": "['author', 'copies']"}
+    (run / "mindpics" / "summary.json").write_text(json.dumps({"arguments": asked, "train": 160, "test": 40}))
+    pins = run / "pinterest_id"
+    (pins / "figures").mkdir(parents=True)
+    (pins / "run.json").write_text(json.dumps({"parts": {"train": 60, "validation": 20, "test": 20}}))
+    (pins / "table2.csv").write_text(
+        "model,accuracy,f1_macro,recall_at_10,low95,high95,n,published_accuracy,published_f1,command\n"
+        f"CF,{40 + seed},35,80,30,50,20,37.34,36.16,make\nCF+Ref,50,50,87,45,55,20,38.3,37.46,make\n"
+    )
+    (pins / "mcnemar.csv").write_text("first,second,only_first_right,only_second_right,p_value\nCF,CF+Ref,1,3,0.6\n")
+    (pins / "table3.csv").write_text("performance,rank,user,w,f,u,m,p\nlowest,1,Ann [ann@home.org],3,0.1,13,4,0.05\n")
+    Image.new("RGB", (8, 8)).save(pins / "figures" / "figure4.png")
+    (pins / "figures" / "figure4.csv").write_text("user,CF\nAnn [ann@home.org],0.5\n")
+    return run
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    """(runs, page, its text) of three runs that differ in the seed alone."""
+    folders = [tmp_path_factory.mktemp("seed") for _ in range(3)]
+    runs = [two_heads(folder, seed).rename(folder / f"mini-seed{seed}") for seed, folder in enumerate(folders)]
+    page, text, _ = page_of(runs[0], others=runs[1:], pictures=runs[0] / "none")
+    return runs, page, text
+
+
+def rows_by_name(table):
+    return {line[0]: dict(zip(table[0], line, strict=True)) for line in table[1:]}
+
+
+def test_several_seeds_stand_side_by_side_with_mean_and_spread(seeds):
+    runs, page, text = seeds
+    shown = rows_by_name(page.table("row", "paper", "mini-seed0", "mini-seed1", "mini-seed2", "mean"))
+    row_ = shown["alexnet all-in-one scratch"]
+    values = [float(row_[f"mini-seed{seed}"]) for seed in range(3)]
+    for value, run in zip(values, runs, strict=True):
+        with open(run / "mindpics" / "table3.csv", newline="") as stream:
+            assert value == float(next(csv.DictReader(stream))["avg"])
+    assert row_["mean"] == f"{np.mean(values):.2f}" and row_["sd"] == f"{np.std(values, ddof=1):.2f}"
+    assert row_["least to most"] == f"{min(values):.2f} to {max(values):.2f}"
+    assert page.table("what", "mini-seed0")[1:] == [["seed", "0", "1", "2"]]
+    assert "3 runs that differ in the seed alone" in text and "are of mini-seed0." in text
+    written = read(runs[0] / "report" / "seeds.csv")
+    assert [line["mean"] for line in written if line["row"] == "alexnet all-in-one scratch"] == [row_["mean"]]
+    assert {line["data"] for line in written} == {"stand-in"}
+
+
+def test_paired_tests_are_the_scores_and_the_csv(seeds):
+    runs, page, _ = seeds
+    shown, written = page.table("run", "comparison")[1:], read(runs[0] / "report" / "paired.csv")
+    assert len(shown) == len(written) == 6
+    for seed, run in enumerate(runs):
+        ours, theirs = (right_answers(run / "mindpics" / f"alexnet_{heads}_scratch" / "scores.npz")[1]
+                        for heads in ("all-in-one", "independent"))  # fmt: skip
+        only = [str(int((ours & ~theirs).sum())), str(int((theirs & ~ours).sum()))]
+        assert shown[2 * seed][2:5] == [*only, "40"]
+        assert [written[2 * seed][key] for key in ("only_first_right", "only_second_right", "n")] == [*only, "40"]
+        assert shown[2 * seed + 1][1:6] == ["CF+Ref against CF", "3", "1", "20", "+10.0"]
+
+
+def test_over_seeds_and_sampling_error(seeds):
+    runs, page, _ = seeds
+    over = rows_by_name(page.table("comparison", "paper, points", "mean difference"))["CF+Ref against CF"]
+    assert [over[key] for key in ("paper, points", "mean difference", "sd", "seeds")] == ["+0.96", "+9.00", "1.00", "3"]
+    half = 4.302653 * (1 / 3 + 20 / 80) ** 0.5  # 20 test pins, 80 that train
+    assert over["95% interval"] == f"{9 - half:+.2f} to {9 + half:+.2f}"
+    errors = rows_by_name(page.table("comparison", "paper's difference"))
+    net = errors["alexnet scratch: all-in-one against independent"]
+    assert (net["paper's n"], net["standard error, unpaired"]) == ("24,200", "0.44")
+    assert errors["CF+Ref against CF"]["discordant here, %"] == "20.0"
+    assert read(runs[0] / "report" / "paired_over_seeds.csv")[1]["mean"] == "9.0"
+
+
+def test_runs_that_differ_in_more_than_the_seed_get_no_mean(tmp_path):
+    first, second = two_heads(tmp_path / "a", 0), two_heads(tmp_path / "b", 1, "group")
+    other = second.rename(tmp_path / "group")
+    path, _ = write_report(first, [other], out=tmp_path / "page" / "index.html", pictures=tmp_path / "none")
+    assert path == tmp_path / "page" / "index.html" and not (first / "report").exists()
+    page = Page(path.read_text(encoding="utf-8"))
+    side = page.table("row", "paper", "run", "group")
+    assert side[0][-1] == "second less first" and "mean" not in side[0]
+    assert float(side[1][-1]) == pytest.approx(float(side[1][3]) - float(side[1][2]))
+    assert ["split", "by image", "by group: author, copies"] in page.table("what", "run", "group")
+    assert "paired_over_seeds.csv" not in path.read_text(encoding="utf-8")
+
+
+def test_addresses_in_names_are_not_shown(seeds):
+    _, page, text = seeds
+    assert page.table("F1", "rank", "user")[1][2] == "Ann [ann@…]"
+    csvs = [base64.b64decode(link.split(",")[1]).decode() for link in page.links if link.startswith("data:text/csv")]
+    assert any("Ann [ann@…],0.5" in content for content in csvs)
+    assert not any("home.org" in content for content in [*csvs, text])
+
+
+def test_models_scored_on_other_pictures_are_not_compared(tmp_path):
+    run = two_heads(tmp_path, 0)
+    path = run / "mindpics" / "alexnet_independent_scratch" / "scores.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **arrays | {"ids": arrays["ids"][::-1]})
+    with pytest.raises(ValueError, match="not the same pictures; score them again"):
+        write_report(run, pictures=tmp_path / "none")
+
+
+def read(path):
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def test_settings_read_as_words():
