@@ -59,7 +59,11 @@ def run_each(function, items, workers=None, timeout=20):
 
 
 def prepare_child():
-    """Fail an allocation rather than swallow the machine; leave Ctrl-C to the parent."""
+    """Fail an allocation rather than swallow the machine; leave Ctrl-C to the parent; keep decoders' remarks out.
+
+    libtiff and libpng write to stderr what the parent gets as a reason, or what is no matter.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
