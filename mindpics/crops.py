@@ -12,10 +12,11 @@ JPEG_QUALITY = 95  # OpenCV's default, which convert_imageset --encode_type jpg 
 MAX_PIXELS = 50_000_000  # a larger picture is more likely a decompression bomb than a photograph
 BAND = 1 << 22  # pixels converted at a time: memory beyond the decoded picture itself
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit could not be raised by a user; `decode` has its own
+ORIENTATION = 0x0112  # of EXIF; 1 is upright
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")  # none of them calls another program
 
 
-def decode(data, max_pixels=MAX_PIXELS):
+def decode(data, max_pixels=MAX_PIXELS, reduced_to=None):
     """Decode an encoded picture.
 
     JPEG of any colour space (CMYK included), turned as its EXIF says; PNG with
@@ -27,6 +28,12 @@ def decode(data, max_pixels=MAX_PIXELS):
     data : bytes
     max_pixels : int
         Width times height that is still decoded; the header is read first.
+    reduced_to : int, optional
+        Side that the picture will be warped to. A JPEG of four times that side
+        or more is decoded at 1/2, 1/4 or 1/8, still at least twice that side:
+        several times faster. After the warp a photograph differs from the one
+        decoded whole by about one level of 255 in the mean, along edges by 20
+        and more, mostly since it is smoother.
 
     Returns
     -------
@@ -51,6 +58,10 @@ def decode(data, max_pixels=MAX_PIXELS):
         if width * height > max_pixels:
             raise ValueError(f"{width}x{height} is {width * height} pixels; at most {max_pixels} are decoded")
         try:
+            if _is_plain_jpeg(picture, data):
+                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _reading(picture.size, reduced_to))
+                if pixels is not None:
+                    return pixels
             ImageOps.exif_transpose(picture, in_place=True)
             return _to_bgr(picture)
         except Exception as error:
@@ -90,6 +101,23 @@ def pack(pixels, encoding=None):
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
 
 
+def _is_plain_jpeg(picture, data):
+    """Say whether OpenCV decodes a picture as Pillow does, only faster: a JPEG that is whole and upright.
+
+    OpenCV shows grey where the end is missing; Pillow says so.
+    """
+    upright = picture.format == "JPEG" and picture.mode in ("RGB", "L") and picture.getexif().get(ORIENTATION, 1) == 1
+    return upright and data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")  # its end comes after its last scan's start
+
+
+def _reading(size, reduced_to):
+    reductions = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+    for by, flag in reductions.items():
+        if reduced_to and min(size) >= 2 * by * reduced_to:
+            return flag
+    return cv2.IMREAD_COLOR
+
+
 def _to_bgr(picture):
     """Return uint8 [H, W, 3] of a picture, converted band by band: four copies of 50 megapixels would be a gigabyte."""
     width, height = picture.size
@@ -99,7 +127,7 @@ def _to_bgr(picture):
     rows = max(1, BAND // width)
     for top in range(0, height, rows):
         band = picture.crop((0, top, width, min(height, top + rows)))
-        out[top : top + rows] = np.asarray(_to_rgb(band))[:, :, ::-1]
+        cv2.cvtColor(np.asarray(_to_rgb(band)), cv2.COLOR_RGB2BGR, dst=out[top : top + rows])
     return out
 
 

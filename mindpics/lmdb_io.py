@@ -1,9 +1,8 @@
 """Labelled pictures -> a keyed, shuffled LMDB of Datum, and back; the mean image."""
 
 import functools
+import hashlib
 import json
-import shutil
-from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -17,11 +16,12 @@ from mindpics.blob_files import read_mean as read_mean  # the one that goes with
 from mindpics.csv_rows import read_table
 from mindpics.datum import parse_datum, to_pixels, wrap
 from mindpics.json_lines import shown
+from mindpics.lmdb_check import check_lmdb
+from mindpics.lmdb_writer import LmdbWriter
 from mindpics.parallel import run_each
 from mindpics.pictures import read_packed
 from mindpics.posts import check_id, picture_path
 
-BATCH = 1000  # records a transaction, as convert_imageset
 COLUMNS = ("id", "image", "label", "split")
 
 
@@ -75,12 +75,14 @@ def write_lmdb(
     workers=None,
     max_pixels=crops.MAX_PIXELS,
     force=False,
+    reduced=False,
+    run=None,
 ):
     """Decode, warp and store pictures in a seeded order under the keys ``%08d_<id>``.
 
     The LMDB appears under its name when it is complete: a killed run leaves
-    ``OUT.partial``, which the next one replaces. Pictures that cannot be read
-    are listed with their reason in ``OUT.rejected.jsonl``.
+    ``OUT.partial``, with which the same call goes on. Pictures that cannot be
+    read are listed with their reason in ``OUT.rejected.jsonl``.
 
     Parameters
     ----------
@@ -90,8 +92,15 @@ def write_lmdb(
         Side of the stored pictures.
     encoding : {None, "png", "jpg"}
         See `mindpics.datum.to_datum`.
+    workers : int, optional
+        Processes that decode; default one a core. Any number gives the same bytes.
     force : bool
         Replace an LMDB of that name.
+    reduced : bool
+        See `mindpics.crops.decode`: faster, and not the pixels of convert_imageset.
+    run : callable, optional
+        In place of `mindpics.parallel.run_each`: of a function and a list of
+        paths; yields ``(path, result, reason)`` of each, in order.
 
     Returns
     -------
@@ -106,25 +115,35 @@ def write_lmdb(
     out = Path(out)
     if out.exists() and not force:
         raise ValueError(f"{out} exists; choose another name or --force")
-    order = np.random.default_rng(seed).permutation(len(rows))
-    rows = [rows[i] for i in order]
-    work = functools.partial(read_packed, size=size, encoding=encoding, max_pixels=max_pixels)
-    outcomes = run_each(work, (path for _, path, _ in rows), workers)
-    rejected = []
-    with _new_lmdb(out, len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as put:
-        written = 0
-        progress = tqdm(outcomes, total=len(rows), desc=out.name, unit="picture")
-        for (post_id, _, label), (path, data, reason) in zip(rows, progress, strict=True):
-            if reason is None:
-                datum = wrap(data, (size, size), label, encoding)
-                put(f"{written:08d}_{post_id}".encode(), datum.SerializeToString())
-                written += 1
-            else:
-                rejected.append({"id": post_id, "image": str(path), "reason": reason})
-        if not written:
-            raise ValueError(f"none of {len(rows)} pictures can be read; the first: {rejected[0]}")
-        _write_rejected(out, rejected)
-    return written, len(rejected)
+    rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+    work = functools.partial(
+        read_packed, size=size, encoding=encoding, max_pixels=max_pixels, reduced_to=size if reduced else None
+    )
+    run = run or functools.partial(run_each, workers=workers)
+    with LmdbWriter(out, _key(rows, work), len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as writer:
+        rows = rows[writer.done :]
+        outcomes = run(work, [path for _, path, _ in rows])
+        with tqdm(total=writer.done + len(rows), initial=writer.done, desc=out.name, unit="picture") as bar:
+            for (post_id, _, label), (path, data, reason) in zip(rows, outcomes, strict=True):
+                if reason is None:
+                    writer.put(post_id, wrap(data, (size, size), label, encoding).SerializeToString())
+                else:
+                    writer.reject({"id": post_id, "image": str(path), "reason": reason})
+                bar.update()
+        if not writer.written:
+            raise ValueError(f"none of {writer.done} pictures can be read; the first: {writer.rejected[0]}")
+        _write_rejected(out, writer.rejected)
+        writer.finish()
+    return writer.written, len(writer.rejected)
+
+
+def _key(rows, work):
+    """Return the hash of what decides an LMDB: the rows, the pictures as they are, and what is made of them."""
+    key = hashlib.sha256(json.dumps(work.keywords).encode())
+    for post_id, path, label in rows:
+        stat = path.stat() if path.is_file() else None
+        key.update(json.dumps([post_id, str(path), label, stat and (stat.st_size, stat.st_mtime_ns)]).encode())
+    return key.hexdigest()
 
 
 def read_lmdb(path):
@@ -135,8 +154,7 @@ def read_lmdb(path):
     ValueError
         There is no LMDB, none that opens, or a record that is no Datum, named by its key.
     """
-    if not (Path(path) / "data.mdb").is_file():
-        raise ValueError(f"{path}: no LMDB there (no data.mdb); tools/create_lmdb makes one")
+    check_lmdb(path)
     try:
         with lmdb.open(str(path), readonly=True, lock=False, readahead=True) as env, env.begin() as transaction:
             for key, value in transaction.cursor():
@@ -153,7 +171,8 @@ def first_datum(path):
 
 
 def count_lmdb(path):
-    """Return how many records an LMDB holds."""
+    """Return how many records an LMDB holds; ValueError as in `read_lmdb`."""
+    check_lmdb(path)
     with lmdb.open(str(path), readonly=True, lock=False) as environment:
         return environment.stat()["entries"]
 
@@ -197,35 +216,6 @@ def _record(path, key, value):
         return key.decode(), parse_datum(value)
     except ValueError as error:  # of either
         raise ValueError(f"{path}, key {key.decode(errors='replace')!r}: {error}") from None
-
-
-@contextmanager
-def _new_lmdb(out, map_size):
-    """Give ``put(key, value)``; keys must come in order. The folder is renamed to `out` at the end."""
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    environment = lmdb.open(str(partial), map_size=map_size, sync=False, max_readers=1)
-    waiting = []
-
-    def flush():
-        with environment.begin(write=True) as transaction:
-            for key, value in waiting:
-                transaction.put(key, value, append=True)
-        waiting.clear()
-
-    def put(key, value):
-        waiting.append((key, value))
-        if len(waiting) == BATCH:
-            flush()
-
-    with environment:
-        yield put
-        flush()
-        environment.sync(True)
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)
 
 
 def _write_rejected(out, rejected):

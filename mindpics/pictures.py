@@ -10,12 +10,11 @@ from mindpics.near_copies import fingerprint
 from mindpics.parallel import run_each
 from mindpics.posts import picture_path
 
-
 MAX_BYTES = 256 << 20  # a larger file holds no picture of `crops.MAX_PIXELS`
 
 
-def read_picture(path, max_pixels=crops.MAX_PIXELS):
-    """Return the pixels of a file: uint8 [H, W, 3], BGR. ValueError says why it cannot be read."""
+def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None):
+    """Return the pixels of a file (see `crops.decode`): uint8 [H, W, 3], BGR. ValueError says why it cannot be read."""
     try:
         if not path.exists():  # a link to nowhere has no other sign
             raise ValueError("no such file")
@@ -26,12 +25,12 @@ def read_picture(path, max_pixels=crops.MAX_PIXELS):
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from None
-    return crops.decode(data, max_pixels)
+    return crops.decode(data, max_pixels, reduced_to)
 
 
-def read_packed(path, size, encoding, max_pixels):
+def read_packed(path, size, encoding, max_pixels, reduced_to=None):
     """Return a file's picture warped to ``size x size``, as the bytes a Datum holds."""
-    return crops.pack(crops.warp(read_picture(path, max_pixels), size), encoding)
+    return crops.pack(crops.warp(read_picture(path, max_pixels, reduced_to), size), encoding)
 
 
 def read_fingerprint(path, max_pixels=crops.MAX_PIXELS):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 
 from mindpics import crops
 
@@ -54,6 +55,38 @@ def test_exif_turn():
     pixels = crops.decode(saved(picture, "JPEG", exif=exif, quality=100))
     assert pixels.shape == (20, 10, 3)
     assert pixels[2, 5, 1] < 30 and pixels[17, 5, 1] > 225  # red above, white below
+
+
+def photograph(side=1080):
+    """A square photograph that scikit-image brings, as JPEG."""
+    return saved(Image.fromarray(data.astronaut()).resize((side, side), Image.Resampling.BICUBIC), "JPEG", quality=90)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_plain_jpeg_is_decoded_to_what_pillow_makes_of_it(mode):
+    picture = Image.fromarray(data.astronaut()).convert(mode)
+    for options in ({}, {"progressive": True}, {"subsampling": 0}):
+        jpeg = saved(picture, "JPEG", quality=85, **options)
+        wanted = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))[:, :, ::-1]
+        assert np.array_equal(crops.decode(jpeg), wanted)
+
+
+def test_a_jpeg_without_its_end_is_not_filled_with_grey():
+    jpeg = photograph()
+    assert b"\xff\xd9" not in jpeg[:-2]
+    with pytest.raises(ValueError, match="truncated"):
+        crops.decode(jpeg[:-200])
+    assert crops.decode(jpeg + b"\0" * 100).shape == (1080, 1080, 3)
+
+
+@pytest.mark.parametrize(("side", "kept"), [(1023, 1023), (1024, 512), (1080, 540), (2048, 512), (4096, 512)])
+def test_reduced_decoding_keeps_twice_the_side(side, kept):
+    assert crops.decode(photograph(side), reduced_to=256).shape == (kept, kept, 3)
+
+
+def test_reduced_decoding_differs_by_a_level_of_a_photograph():
+    whole, reduced = (crops.warp(crops.decode(photograph(), reduced_to=to)).astype(int) for to in (None, 256))
+    assert 0 < np.abs(whole - reduced).mean() < 1.5
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
