@@ -1,5 +1,6 @@
 """Read .npy and .npz of anyone: no pickle is loaded, and a broken file is a ValueError with its name."""
 
+import tokenize
 import zipfile
 import zlib
 
@@ -7,7 +8,8 @@ import numpy as np
 
 # what numpy and zipfile raise on files that are not what they say
 _BROKEN = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, NotImplementedError,
-           OverflowError, RuntimeError, UnicodeError, AttributeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+           OverflowError, RuntimeError, UnicodeError, AttributeError, tokenize.TokenError,
+           zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 def load_npy(path, mmap=False):

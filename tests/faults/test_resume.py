@@ -21,7 +21,8 @@ layer {{ name: "data" type: "Data" top: "data" top: "label" include {{ phase: TR
 layer {{ name: "data" type: "Data" top: "data" top: "label" include {{ phase: TEST }}
   data_param {{ source: "{root}/test_lmdb" batch_size: 9 backend: LMDB }}
   transform_param {{ crop_size: 32 mean_file: "{root}/mean.binaryproto" }} }}
-layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param {{ pool: AVE kernel_size: 4 stride: 4 }} }}
+layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool"
+  pooling_param {{ pool: AVE kernel_size: 4 stride: 4 }} }}
 layer {{ name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
   inner_product_param {{ num_output: 24 weight_filler {{ type: "gaussian" std: 0.001 }} }} }}
 layer {{ name: "relu" type: "ReLU" bottom: "fc" top: "fc" }}
@@ -94,9 +95,9 @@ def test_the_same_pictures_are_seen(job, tmp_path):
         resumed = fresh(net)
         resumed.forward()  # what was read before does not matter
         resumed.skip_batches(skip)
-        for (labels, data), (our_labels, our_data) in zip(undisturbed[skip:], batches(resumed, 130 - skip), strict=True):
-            np.testing.assert_array_equal(labels, our_labels)
-            np.testing.assert_array_equal(data, our_data)
+        for wanted, found in zip(undisturbed[skip:], batches(resumed, 130 - skip), strict=True):
+            for one, other in zip(wanted, found, strict=True):
+                np.testing.assert_array_equal(one, other)
     assert not np.array_equal(undisturbed[57][1], undisturbed[0][1])
 
 
