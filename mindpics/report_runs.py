@@ -65,8 +65,8 @@ class Comparing:
 
     def side_by_side(self, rows):
         """Paper and each run; over repeats the mean and its spread, of two other runs their difference."""
-        columns = [("row", "text"), ("paper", "number"), *((name, "number") for name in self.names)]
-        table = [[row.name, *map(_percent, (row.published, *row.values))] for row in rows]
+        columns = [("row", "text"), ("paper", "number"), *((name, "number") for name in self.names), ("n", "number")]
+        table = [[row.name, *map(_percent, (row.published, *row.values)), row.tested] for row in rows]
         if self.repeats:
             columns += [(name, "number") for name in ("mean", "sd", "least to most", "mean less paper")]
             for line, row in zip(table, rows, strict=True):
@@ -101,7 +101,8 @@ class Comparing:
                 rows.append([name, each.name, of.only_first, of.only_second, of.n, f"{100 * of.difference:+.1f}",
                              f"{100 * low:+.1f} to {100 * high:+.1f}", f"{of.p_value:.2g}"])  # fmt: skip
         return Table("McNemar's exact test. Each picture counts alike, so a difference here is not quite that of Table "
-                     "3, which is a mean over traits. Interval: Agresti and Min 2005.", columns, rows)  # fmt: skip
+                     "3, which is a mean over traits. p is of one comparison alone. Interval: Agresti and Min 2005.",
+                     columns, rows)  # fmt: skip
 
     def _over_seeds(self):
         columns = (("comparison", "text"), ("paper, points", "number"), ("mean difference", "number"), ("sd", "number"),

@@ -37,13 +37,14 @@ def _about_repeats(comparing):
             best = max(rows, key=lambda row: row.mean)
             span = f"{min(best.measured):.1f} to {max(best.measured):.1f}"
             said.append(
-                f"Best of {table}, on average: {best.name}, right on {best.mean:.1f}% of the {what} (standard "
-                f"deviation over {len(best.measured)} seeds {best.sd:.1f}, {span})."
+                f"Best of {table}, on average: {best.name}, right on {best.mean:.1f}% of {best.tested} {what} "
+                f"(standard deviation over {len(best.measured)} seeds {best.sd:.1f}, {span})."
             )
+    paper = {each.name: each.paper[0] - each.paper[1] for found in comparing.compared.values() for each in found}
     for name, of in comparing.over_seeds.items():
         said.append(
-            f"{name}: {of.mean:+.2f} points on average over {of.seeds} seeds, 95% interval {of.low:+.2f} to "
-            f"{of.high:+.2f}{'' if of.low <= 0 <= of.high else ', which leaves out 0'}."
+            f"{name}: {of.mean:+.2f} points on average over {of.seeds} seeds (paper {paper[name]:+.2f}), 95% "
+            f"interval {of.low:+.2f} to {of.high:+.2f}{'' if of.low <= 0 <= of.high else ', which leaves out 0'}."
         )
     return said
 

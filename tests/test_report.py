@@ -225,12 +225,13 @@ def rows_by_name(table):
 
 def test_several_seeds_stand_side_by_side_with_mean_and_spread(seeds):
     runs, page, text = seeds
-    shown = rows_by_name(page.table("row", "paper", "mini-seed0", "mini-seed1", "mini-seed2", "mean"))
+    shown = rows_by_name(page.table("row", "paper", "mini-seed0", "mini-seed1", "mini-seed2", "n", "mean"))
     row_ = shown["alexnet all-in-one scratch"]
     values = [float(row_[f"mini-seed{seed}"]) for seed in range(3)]
     for value, run in zip(values, runs, strict=True):
         with open(run / "mindpics" / "table3.csv", newline="") as stream:
             assert value == float(next(csv.DictReader(stream))["avg"])
+    assert row_["n"] == "40"
     assert row_["mean"] == f"{np.mean(values):.2f}" and row_["sd"] == f"{np.std(values, ddof=1):.2f}"
     assert row_["least to most"] == f"{min(values):.2f} to {max(values):.2f}"
     assert page.table("what", "mini-seed0")[1:] == [["seed", "0", "1", "2"]]

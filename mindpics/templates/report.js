@@ -1,7 +1,7 @@
 "use strict";
 function valueOf(row, column) {
   const text = row.cells[column].textContent.trim();
-  const number = parseFloat(text.replace(/,/g, ""));
+  const number = parseFloat(text.replace(/[,±]/g, ""));
   return row.cells[column].classList.contains("number") && !Number.isNaN(number) ? number : text;
 }
 function compare(a, b) {
