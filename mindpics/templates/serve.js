@@ -74,6 +74,11 @@ function preview(label, file) {
 for (const label of document.querySelectorAll(".drop")) {
   const input = label.querySelector("input");
   input.addEventListener("change", () => preview(label, input.files[0]));
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return; // Space opens the chooser; Enter would send the form
+    event.preventDefault();
+    input.click();
+  });
   for (const kind of ["dragenter", "dragover"]) {
     label.addEventListener(kind, (event) => {
       event.preventDefault();
