@@ -4,10 +4,12 @@ A stage is done when its stamp holds the key of its command and inputs and its o
 there. A run that was killed starts again where it stopped.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,8 @@ from mindpics.atomic import atomic_write
 from mindpics.file_fingerprints import fingerprint
 from mindpics.stages import StageError, ways_left
 from mindpics.time_left import time_left
+
+PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 def run_in_turn(runs, drawing, parallel, done):
@@ -136,6 +140,7 @@ class Runner:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 env=os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+                preexec_fn=_die_with_parent,
             )  # fmt: skip
         self.running[stage.name] = (stage, process, key, time.time())
         self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
@@ -204,6 +209,11 @@ class Runner:
 
     def _log(self, stage):
         return self.root / "logs" / f"{stage.name}.log"
+
+
+def _die_with_parent():
+    """Let no stage outlive a killed runner: the next one would find it at work in its folder."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _read_json(path):

@@ -1,4 +1,4 @@
-"""The two sizes at which the main job runs: the paper's, and one for two cores.
+"""The sizes at which the main job runs: the paper's, one for two cores, and one for tests.
 
 The mini nets are the same functions with other numbers.
 """
@@ -117,4 +117,18 @@ MINI = Setting(
     # With VALID the five heads of a scratch net pull five times as hard as one, and it does not settle.
     normalization="BATCH_SIZE",
 )
-SETTINGS = {setting.name: setting for setting in (PAPER, MINI)}
+
+# The same path in a minute, to be killed on the way; its nets learn nothing. 67 is AlexNet's smallest crop.
+TINY = replace(
+    MINI,
+    name="tiny",
+    size=72,
+    per_pole=8,
+    crop={"alexnet": 67, "resnet50": 67},
+    width={"alexnet": 0.0625, "resnet50": 0.0625},
+    batch=dict.fromkeys(MINI.batch, 7),
+    test_batch=6,
+    schedules={key: Schedule(5, 4, schedule.base_lr / 10) for key, schedule in MINI.schedules.items()},
+    seconds=dict.fromkeys(MINI.seconds, 2),
+)
+SETTINGS = {setting.name: setting for setting in (PAPER, MINI, TINY)}
