@@ -1,0 +1,71 @@
+"""Dask gives what the serial path gives, also when a worker is killed on the way."""
+
+import os
+import signal
+import time
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+
+from mindpics import cluster, parallel
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster.connect("local", workers=2, gpus=1) as client:
+        yield client
+
+
+@pytest.fixture
+def rows(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), rng.integers(0, 255, (50, 40, 3), np.uint8))
+    (tmp_path / "7.png").write_bytes(b"no picture")
+    return [(f"p{i}", tmp_path / f"{i}.png", i % 10) for i in range(40)]
+
+
+def slow(item):
+    time.sleep(0.05)
+    if item == 13:
+        os._exit(3)
+    if item == 17:
+        raise ValueError("not this one")
+    return str(item).encode()
+
+
+def test_a_cluster_of_its_own_listens_on_this_machine_only(client):
+    assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+    assert client.dashboard_link.startswith("http://127.0.0.1:")
+    assert all(address.startswith("tcp://127.0.0.1:") for address in client.scheduler_info()["workers"])
+
+
+def test_outcomes_are_those_of_the_serial_run(client, tmp_path):
+    wanted = list(parallel.run_each(slow, range(8, 20), workers=2))
+    assert list(cluster.run_each(client, tmp_path / "shards", slow, range(8, 20), shard=5)) == wanted
+    assert {reason for _, _, reason in wanted} == {None, "not this one", "crashed its process (exit code 3)"}
+    assert not (tmp_path / "shards").exists()
+
+
+def test_a_killed_worker_costs_time_only(client, tmp_path):
+    pids = client.run(os.getpid)
+    outcomes = cluster.run_each(client, tmp_path / "shards", slow, range(100, 160), shard=20)
+    found = [next(outcomes)]  # the first shard is done, the second and third are on the way
+    os.kill(next(iter(pids.values())), signal.SIGKILL)
+    found += outcomes
+    assert [(item, result) for item, result, _ in found] == [(i, str(i).encode()) for i in range(100, 160)]
+    client.wait_for_workers(2, timeout=30)
+    assert set(client.run(os.getpid).values()) != set(pids.values())
+
+
+def test_an_lmdb_of_the_cluster_is_that_of_one_process(client, tmp_path, rows):
+    from mindpics import lmdb_io  # not above: each child would import Caffe to find `slow`
+
+    run = partial(cluster.run_each, client, tmp_path / "shards", shard=9)
+    assert lmdb_io.write_lmdb(rows, tmp_path / "theirs", size=32, run=run) == (39, 1)
+    assert lmdb_io.write_lmdb(rows, tmp_path / "ours", size=32, workers=1) == (39, 1)
+    for name in ("{}/data.mdb", "{}.rejected.jsonl"):
+        ours, theirs = ((tmp_path / name.format(who)).read_bytes() for who in ("ours", "theirs"))
+        assert ours == theirs
