@@ -1,6 +1,6 @@
 """The main job at the tiny scale, on pictures drawn here: the same stages, tools and files, in a minute.
 
-    python small_job.py [ROW ...]     in a folder that `make_crawl` has filled
+    python small_job.py [--no-pins] [ROW ...]     in a folder that `make_crawl` has filled
 
 Fine-tuned nets start from weights that `make_crawl` made; the Pinterest part ends with its classifiers' scores.
 """
@@ -68,16 +68,16 @@ def _weights(net, folder):
     caffe.Net(str(folder / f"{net}.prototxt"), caffe.TEST).save(str(folder / f"{net}.caffemodel"))
 
 
-def stages(rows):
+def stages(rows, pins=True):
     weights = {net: f"weights/{net}.caffemodel" for net in ("alexnet", "resnet50")}
     job = Job(TINY, "run", posts="crawl/posts.jsonl", weights=weights)
-    return plan(job, rows) + pinterest_plan(job.root)[:3]
+    return plan(job, rows) + (pinterest_plan(job.root)[:3] if pins else [])
 
 
 def main():
-    rows = [tuple(row.split("/")) for row in sys.argv[1:]] or ROWS
+    rows = [tuple(row.split("/")) for row in sys.argv[1:] if row != "--no-pins"] or ROWS
     try:
-        Runner(stages(rows), "run", 2).run()
+        Runner(stages(rows, "--no-pins" not in sys.argv), "run", 2).run()
     except StageError as error:
         sys.exit(f"small_job: {error}")
 
