@@ -6,8 +6,9 @@ read go to NAME.rejected.jsonl. The work is done in shards, so a killed run goes
 
 import hashlib
 import json
+import os
 import shutil
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from mindpics import crops
 from mindpics.atomic import atomic_write
 from mindpics.csv_rows import read_table
-from mindpics.feature_net import ten_crops
+from mindpics.feature_net import FeatureNet, ten_crops
 from mindpics.infer import centre_crop
 from mindpics.json_lines import read_objects, shown
 from mindpics.parallel import run_each
@@ -56,7 +57,7 @@ def read_items(path, root=None):
 
 
 def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, workers=None, key="",
-                     max_pixels=crops.MAX_PIXELS):  # fmt: skip
+                     max_pixels=crops.MAX_PIXELS, run_tasks=None):  # fmt: skip
     """Write the features of `items` to OUT.npy and OUT.ids.txt.
 
     Parameters
@@ -76,6 +77,9 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
         What else the features depend on (the weights' hash); shards of another key are not taken over.
     max_pixels : int
         Larger pictures are rejected.
+    run_tasks : callable, optional
+        Has the shards written elsewhere (`mindpics.cluster.run_tasks`): of a function and a list of
+        argument tuples; yields the results as they come.
 
     Returns
     -------
@@ -94,24 +98,39 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
         return finished
     shards = Path(f"{out}.shards")
     _take_over(shards, key)
-    starts = range(0, len(items), SHARD)
-    with tqdm(total=len(items), desc=net.blob, unit="picture", disable=None) as bar:
-        for start in starts:
-            part = items[start : start + SHARD]
-            if _shard(shards, start).is_file():
-                bar.update(len(part))
-            else:
-                _write_shard(_shard(shards, start), net, part, mean, oversample, batch, workers, max_pixels, bar)
-    return _join(shards, out, [_shard(shards, start) for start in starts], key)
+    parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
+    absent = [(path, part) for path, part in parts.items() if not path.is_file()]
+    write = partial(_write_shard, mean=mean, oversample=oversample, batch=batch, max_pixels=max_pixels)
+    left = sum(len(part) for _, part in absent)
+    with tqdm(total=len(items), initial=len(items) - left, desc=net.blob, unit="picture", disable=None) as bar:
+        if run_tasks:
+            for count in run_tasks(partial(_write_elsewhere, net.arguments, write), absent):
+                bar.update(count)
+        else:
+            for path, part in absent:
+                write(net, path, part, workers=workers, update=bar.update)
+    return _join(shards, out, list(parts), key)
 
 
-def _write_shard(path, net, items, mean, oversample, batch, workers, max_pixels, bar):
+@cache
+def _net(arguments):
+    """The net that this process has loaded; a worker of a cluster writes many shards with it."""
+    return FeatureNet(*arguments)
+
+
+def _write_elsewhere(arguments, write, path, items):
+    """Write a shard in a worker of a cluster, which has a process of its own for the pictures."""
+    write(_net(arguments), path, items, workers=1, update=lambda count: None)
+    return len(items)
+
+
+def _write_shard(net, path, items, mean, oversample, batch, max_pixels, workers, update):
     pictures, ids, rejected = _read(items, mean.shape[-1], workers, max_pixels)
-    bar.update(len(rejected))
+    update(len(rejected))
     features = []
     for start in range(0, len(ids), batch):
         features.append(_features(net, pictures[start : start + batch], mean, oversample))
-        bar.update(len(features[-1]))
+        update(len(features[-1]))
     with atomic_write(path, "wb") as stream:
         rows = np.concatenate(features) if features else np.empty((0, 0), np.float32)
         pairs = np.array(rejected, dtype=str).reshape(-1, 2)
@@ -146,6 +165,8 @@ def _join(shards, out, paths, key):
         raise ValueError(f"{out}: none of {len(rejected)} pictures could be read; the first: {rejected[:1]}")
     width = max(part["features"].shape[1] for part in parts)
     array = np.lib.format.open_memmap(shards / "all.npy", "w+", np.float32, (len(ids), width))
+    with open(shards / "all.npy", "r+b") as stream:  # a write into a map that the disk has no room for ends the process
+        os.posix_fallocate(stream.fileno(), 0, os.path.getsize(stream.name))
     row = 0
     for part in parts:
         rows = part["features"]

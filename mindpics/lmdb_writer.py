@@ -89,9 +89,13 @@ class LmdbWriter:
             self.journal.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.journal.flush()
         os.fsync(self.journal.fileno())
-        with self.environment.begin(write=True) as transaction:
-            for key, value in self.records:
-                transaction.put(key, value, append=True)
+        try:
+            with self.environment.begin(write=True) as transaction:
+                for key, value in self.records:
+                    transaction.put(key, value, append=True)
+        except lmdb.Error as error:  # a full disk
+            free = shutil.disk_usage(self.partial).free
+            raise OSError(f"{self.partial}: {error} ({free} bytes free on its disk)") from None
         self.records.clear()
         self.notes.clear()
 

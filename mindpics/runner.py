@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from mindpics.file_fingerprints import fingerprint
 from mindpics.stages import StageError, ways_left
 from mindpics.time_left import time_left
 
+FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
 PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
@@ -90,6 +92,9 @@ class Runner:
                     self._start_ready()
                     self._collect()
                     self._show()
+            except OSError as error:
+                self._interrupt()
+                raise StageError(f"{self.root}: {error}{self._full()}") from None
             except BaseException:
                 self._interrupt()
                 raise
@@ -156,7 +161,7 @@ class Runner:
                 why = f"exit status {process.returncode}" if process.returncode else f"it made no {absent[0]}"
                 tail = "\n".join(_last_lines(self._log(stage), 20))
                 raise StageError(
-                    f"stage {stage.name} failed ({why}). Its command:\n  {' '.join(stage.command)}\n"
+                    f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {' '.join(stage.command)}\n"
                     f"The end of {self._log(stage)}:\n{tail}"
                 )
             seconds = time.time() - begun
@@ -166,6 +171,11 @@ class Runner:
             if stage.name not in self.resumed:
                 self.seen.append((stage, seconds))
             self._say(f"{stage.name}: done in {seconds:.0f} s")
+
+    def _full(self):
+        """Say so when the disk is full: the stage's log may have had no room for it."""
+        free = shutil.disk_usage(self.root).free
+        return f"; the disk of {self.root} is full ({free} bytes free)" if free < FULL else ""
 
     def _interrupt(self):
         """Ctrl-C reaches the stages as well; each gets time to take its snapshot."""

@@ -36,10 +36,17 @@ class Snapshots:
         return str(self.aside / "net")
 
     def check_room(self, wanted):
-        """Raise OSError unless there are `wanted` bytes free: Caffe aborts where a disk is full."""
-        free = shutil.disk_usage(self.folder).free
-        if free < wanted:
-            raise OSError(f"{self.folder}: no room for a snapshot: {free} bytes free, about {wanted} wanted")
+        """Raise OSError unless `wanted` bytes can be had: Caffe aborts where a disk, or a quota, is full."""
+        trial = self.aside / "room"
+        try:
+            with open(trial, "wb") as stream:
+                os.posix_fallocate(stream.fileno(), 0, wanted)
+        except OSError as error:
+            free = shutil.disk_usage(self.folder).free
+            raise OSError(f"{self.folder}: no room for a snapshot: {error.strerror}; about {wanted} bytes are wanted, "
+                          f"{free} are free") from None  # fmt: skip
+        finally:
+            trial.unlink(missing_ok=True)
 
     def accept(self, iteration, shapes, random_state):
         """Check what Caffe has written aside, and give it its name; return the caffemodel's path.

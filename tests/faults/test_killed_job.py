@@ -106,10 +106,10 @@ def check(alone, interrupted):
     assert [name for name in {**alone, **interrupted} if alone.get(name) != interrupted.get(name)] == []
 
 
-def test_one_row_killed_three_times(tmp_path):
+def test_one_row_killed_three_times(tmp_path, left_alone_row):
     interrupted, hit = killed(tmp_path / "killed", ROW, 3, longest=8)
     assert hit, "no kill came in time"
-    check(left_alone(tmp_path / "alone", ROW), interrupted)
+    check(left_alone_row, interrupted)
 
 
 @pytest.mark.long
