@@ -1,0 +1,104 @@
+"""What others give this project to run: locked by hash, checked before it runs, under known licences; and no pickle."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = ROOT / "tools/requirements.lock"
+
+# Permissive, or weak copyleft that reaches no further than the library (MPL, LGPL); anything else is looked at first.
+ALLOWED = re.compile(
+    r"(3-clause |2-clause )?BSD( License|-[23]-Clause)?|MIT( License|-CMU)?|Apache([ -]Software License|-2\.0)|PSF-2\.0"
+    r"|Python Software Foundation License|MPL-2\.0|Mozilla Public License.*|0BSD|Zlib|CC0-1\.0|ISC.*|OLDAP-2\.8|HPND"
+    r"|Unlicense|.*\(LGPL\)|LGPL.*",
+    re.IGNORECASE,
+)
+READ = {"resvg_py": "MIT", "skops": "MIT"}  # their metadata name none; read in their LICENSE files
+
+
+def locked():
+    """Return {name: lines of its entry} of the lock file."""
+    entries = re.split(r"\n(?=\S)", LOCK.read_text(encoding="utf-8").strip())
+    return {re.match(r"[\w.-]+", entry).group().lower().replace("_", "-"): entry for entry in entries if entry[0] != "#"}
+
+
+def test_every_dependency_is_locked_by_version_and_hash():
+    for name, entry in locked().items():
+        assert re.match(r"[\w.-]+==\S+", entry), name
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), name
+    assert "--require-hashes" in (ROOT / "tools/setup").read_text()
+
+
+def test_licences_are_known_ones():
+    done = subprocess.run([Path(sys.executable).with_name("pip-licenses"), "--format=json", "--with-system"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    found = {row["Name"].lower().replace("_", "-"): (row["Name"], row["License"]) for row in json.loads(done.stdout)}
+    assert len(set(locked()) & set(found)) > 30
+    for name in set(locked()) & set(found):
+        own_name, licence = found[name]
+        for part in re.split(r" AND | OR |; ", READ.get(own_name, licence)):
+            assert ALLOWED.fullmatch(part) or part == "License", f"{own_name}: {licence}"
+
+
+@pytest.mark.parametrize("licence", ["AGPL-3.0", "GNU Affero General Public License v3", "SSPL-1.0", "GPL-3.0-only",
+                                     "GNU General Public License v3 (GPLv3)", "UNKNOWN", "BUSL-1.1"])  # fmt: skip
+def test_other_licences_are_not(licence):
+    assert not ALLOWED.fullmatch(licence)
+
+
+@pytest.fixture
+def other_sdist(tmp_path):
+    """A source distribution under the pinned name, whose setup.py would leave a mark."""
+    folder = tmp_path / "links"
+    folder.mkdir()
+    script = f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom setuptools import setup\nsetup()\n".encode()
+    with tarfile.open(folder / "brocolli-caffe-9.0.2.tar.gz", "w:gz") as tar:
+        for name, data in (("setup.py", script), ("PKG-INFO", b"Name: brocolli-caffe\nVersion: 9.0.2\n")):
+            member = tarfile.TarInfo(f"brocolli-caffe-9.0.2/{name}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return folder
+
+
+def test_nothing_of_an_sdist_of_another_hash_runs(tmp_path, other_sdist):
+    cache = tmp_path / "cache"
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/caffe/build", "--cache", cache], capture_output=True, text=True, check=False,
+        env=os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(other_sdist)},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not list(cache.glob("caffe/*/source"))
+
+
+def test_the_file_that_is_unpacked_is_looked_at_again(tmp_path, other_sdist, monkeypatch):
+    loader = SourceFileLoader("build_caffe", str(ROOT / "tools/caffe/build"))
+    build = module_from_spec(spec_from_loader("build_caffe", loader))
+    loader.exec_module(build)
+    monkeypatch.setattr(build, "run", lambda *args: None)  # pip has found nothing wrong
+    with pytest.raises(SystemExit, match=r"brocolli-caffe-9.0.2.tar.gz has the SHA-256 \w+; c6410cc60bdd6db685d4"):
+        build.fetch(other_sdist, tmp_path / "log")
+
+
+def test_no_pickle_is_loaded_anywhere():
+    """Not by name, and each np.load says so; pebble's own pipes carry what this process has made."""
+    bad = re.compile(r"\b(import (pickle|joblib|dill|cloudpickle|shelve|marshal)|torch\.load|read_pickle|(?<!_)eval\(|exec\()")
+    for path in [*ROOT.glob("mindpics/*.py"), *ROOT.glob("pinterest_id/*.py"), *ROOT.glob("tools/*")]:
+        if not path.is_file() or path.suffix in (".lock", ".in"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not bad.search(text), path
+        for call in re.findall(r"np\.load\(.*", text):
+            assert "allow_pickle=False" in call, f"{path}: {call}"
+        assert "allow_pickle=True" not in text, path
