@@ -1,8 +1,8 @@
 """Lint: which layers of a net a caffemodel reaches, and which start at nothing."""
 
-from mindpics import preflight, weights
+from mindpics import weights
 from mindpics.lint_data import stand_in_size
-from mindpics.lint_layers import LEARNED
+from mindpics.lint_layers import LEARNED, check_reach
 from mindpics.net_shapes import net_shapes, without_data
 from mindpics.phases import TRAIN, is_deploy, takes_part
 
@@ -67,9 +67,9 @@ def _starts_at_zero(layer):
 def _shapes(net):
     """Return blob shapes by layer name, from Caffe itself; None when that cannot be asked."""
     sizes = {}
+    if any(check_reach(net)):
+        return None  # it would be built to ask it
     for index, layer in enumerate(net.message.layer):
-        if layer.type == "Python" and layer.python_param.module != preflight.OUR_LAYERS:
-            return None
         if layer.type == "Data" and takes_part(layer, TRAIN):
             sizes[index] = stand_in_size(layer)
     if None in sizes.values():

@@ -71,7 +71,7 @@ def killed(folder, arguments, kills, longest, seed=0):
 
 
 def contents(run):
-    """Return {name: digest} of what a run has made, by content: selection, LMDBs, mean, nets, curves, scores, features."""
+    """Return {name: digest} of what a run has made: selection, LMDBs, mean, nets, curves, scores, features."""
     found = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))

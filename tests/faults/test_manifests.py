@@ -1,4 +1,4 @@
-"""Manifests and tables of strangers, by hypothesis: rows or a ValueError with the right line; no path outside the root."""
+"""Manifests and tables of strangers, by hypothesis: rows, or a ValueError with the line; no path outside the root."""
 
 import csv
 import json
@@ -141,7 +141,8 @@ def test_lists_of_pictures(root, given):
         assert picture.resolve().is_relative_to(root.resolve())
 
 
-CELLS = st.one_of(PATHS.filter(lambda p: "\ud800" not in p), st.sampled_from(["train", "test", "7", "-1", "x", "1" * 30]),
+CELLS = st.one_of(PATHS.filter(lambda path: "\ud800" not in path),
+                  st.sampled_from(["train", "test", "7", "-1", "x", "1" * 30]),
                   st.text(st.characters(exclude_categories=["Cs"]), max_size=12))  # fmt: skip
 
 
