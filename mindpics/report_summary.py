@@ -53,7 +53,7 @@ def _about_table3(run, of):
     best = max(run.table3, key=lambda row: row["avg"])
     on = " of the stand-in" if run.stand_in() else ""
     said = [
-        f"Of Table 3's six rows {len(run.table3)} are here. The best{of}, {best['net']} {best['heads']} "
+        f"{len(run.table3)} of Table 3's six rows are here. The best{of}, {best['net']} {best['heads']} "
         f"{best['init']}, is right on {best['avg']:.1f}% of {best['n']:.0f} test pictures{on}, mean over traits "
         f"(95% interval {best['low95']:.1f} to {best['high95']:.1f}); always guessing the larger pole gives "
         f"{best['larger_pole_avg']:.1f}%. The paper's best is ResNet-50 all-in-one with 71.9%."

@@ -10,11 +10,13 @@ from mindpics.traits import TRAITS
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its columns as (heading, kind), kind "text", "number" or "code", and its rows of values."""
+    """A table: its columns as (heading, kind), kind "text", "number" or "code", its rows of values, and a command
+    that made them all, where one did."""
 
     caption: str
     columns: tuple
     rows: list
+    command: str = ""
 
 
 def table3(run):
@@ -62,7 +64,9 @@ def table2(run):
                      f"{row['low95']:.2f} to {row['high95']:.2f}", f1, f"{row['f1_macro']:.2f}",
                      f"{row['recall_at_10']:.2f}", f"{row['n']:.0f}", seed, row["command"]])  # fmt: skip
     caption = "Accuracy, macro F1 and recall at 10 in %. Rows without a paper's figure are not in the paper."
-    return Table(caption, columns, rows)
+    if len({row[-1] for row in rows}) > 1:
+        return Table(caption, columns, rows)
+    return Table(caption, columns[:-1], [row[:-1] for row in rows], rows[0][-1])
 
 
 def words(figures):

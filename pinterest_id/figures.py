@@ -18,7 +18,8 @@ from pinterest_id.word_tables import read_csv, write_csv
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
-SHOWN = {"text only": BLUE, "images only": ORANGE, "linear 0.3": GREEN, "CF": VERMILION, "CF+Ref": BLACK}
+SHOWN = {"text only": (BLUE, "--"), "images only": (ORANGE, ":"), "linear 0.3": (GREEN, "-."),
+         "CF": (VERMILION, (0, (6, 1))), "CF+Ref": (BLACK, "-")}  # fmt: skip
 BINS = 10
 
 
@@ -68,9 +69,9 @@ def draw_f1(folder):
     """Figure 4: F1 of each user under each model; users in the order of CF+Ref."""
     rows = sorted(read_csv(folder / "figure4.csv"), key=lambda row: -float(row["CF+Ref"]))
     figure, axes = _axes("Users, by F1 of CF+Ref", "F1")
-    for name, colour in SHOWN.items():
-        width = 2.2 if name == "CF+Ref" else 1
-        axes.plot([float(row[name]) for row in rows], color=colour, label=name, linewidth=width)
+    for name, (colour, style) in SHOWN.items():
+        width = 2.2 if name == "CF+Ref" else 1.3
+        axes.plot([float(row[name]) for row in rows], color=colour, linestyle=style, label=name, linewidth=width)
     axes.set_ylim(0, 1)
     axes.legend(frameon=False)
     _save(figure, folder / "figure4")
@@ -96,6 +97,7 @@ def draw_pairs(folder):
     axes.barh(names, there, color=BLUE, label="first's given to second")
     axes.barh(names, [int(row["pins_of_b_given_to_a"]) for row in rows], left=there, color=ORANGE,
               label="second's given to first")  # fmt: skip
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     _save(figure, folder / "confused_pairs")
 
