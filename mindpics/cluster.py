@@ -10,13 +10,14 @@ import shutil
 import uuid
 from collections import deque
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import dask
 import lmdb
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, as_completed
 
 from mindpics import parallel
 
@@ -27,67 +28,104 @@ HOST = "127.0.0.1"
 
 
 @contextmanager
-def connect(address, workers=None, gpus=0):
-    """Give a `distributed.Client`, and print where its dashboard is.
+def connect(address, workers=None, gpu=False):
+    """Give a `Cluster`, and print where its dashboard is.
 
     Parameters
     ----------
     address : str
         Of a scheduler, or "local": a cluster on this machine that ends with the block.
     workers : int, optional
-        Processes of a local cluster; default one a core.
-    gpus : int
-        Of a local cluster: that many of its workers can take a task that needs {"GPU": 1}.
+        Processes of a local cluster; default one a core, or one on a GPU.
+    gpu : bool
+        Each worker of a local cluster can take a task that needs {"GPU": 1}; those of your own
+        cluster can when they were started with ``dask worker --resources GPU=1``.
     """
     # a worker reads pictures in children of its own, which a daemon may not have
     with dask.config.set({"distributed.worker.daemon": False}):
         if address != LOCAL:
             with Client(address) as client:
                 print(f"dashboard: {client.dashboard_link}", flush=True)
-                yield client
+                yield Cluster(client)
             return
         with LocalCluster(
-            workers or os.cpu_count(), threads_per_worker=1, host=HOST, dashboard_address=f"{HOST}:0",
-            resources={"GPU": 1} if gpus else None,
+            workers or (1 if gpu else os.cpu_count()), threads_per_worker=1, host=HOST, dashboard_address=f"{HOST}:0",
+            resources={"GPU": 1} if gpu else None,
         ) as cluster, Client(cluster) as client:  # fmt: skip
             print(f"dashboard: {client.dashboard_link}", flush=True)
-            yield client
+            yield Cluster(client)
 
 
-def run_each(client, folder, function, items, shard=SHARD):
-    """Yield ``(item, result, reason)`` of every item, in order, as `mindpics.parallel.run_each` does.
+@dataclass(frozen=True)
+class Cluster:
+    """What the rest of the package asks of a cluster."""
 
-    Parameters
-    ----------
-    client : distributed.Client
-    folder : str or Path
-        For the shards, which workers write and this process reads and removes.
-    function : callable
-        Of one item, to bytes.
-    items : list
-    """
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    own = Path(folder) / uuid.uuid4().hex  # its tasks may still write there
-    starts = range(0, len(items), shard)
-    work = partial(_write_shard, function)
-    tasks = ((items[start : start + shard], own / f"{start:09d}") for start in starts)
-    waiting = deque()
+    client: Client
 
-    def submit(count):
-        for part, path in islice(tasks, count):
-            waiting.append((part, path, client.submit(work, part, path, pure=False)))
+    def run_each(self, folder, function, items, shard=SHARD):
+        """Yield ``(item, result, reason)`` of every item, in order, as `mindpics.parallel.run_each` does.
 
-    try:
-        submit(AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
-        while waiting:
-            part, path, future = waiting.popleft()
-            future.result()
-            yield from _read_shard(path, part)
-            shutil.rmtree(path)
-            submit(1)
-    finally:
-        client.cancel([future for _, _, future in waiting])
-        shutil.rmtree(folder, ignore_errors=True)
+        Parameters
+        ----------
+        folder : str or Path
+            For the shards, which workers write and this process reads and removes.
+        function : callable
+            Of one item, to bytes.
+        items : list
+        """
+        folder = Path(folder).resolve()
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        own = folder / uuid.uuid4().hex  # its tasks may still write there
+        starts = range(0, len(items), shard)
+        work = partial(_write_shard, function)
+        tasks = ((items[start : start + shard], own / f"{start:09d}") for start in starts)
+        waiting = deque()
+
+        def submit(count):
+            for part, path in islice(tasks, count):
+                waiting.append((part, path, self.client.submit(work, part, path, pure=False)))
+
+        try:
+            submit(AHEAD * max(1, len(self.client.scheduler_info(n_workers=-1)["workers"])))
+            while waiting:
+                part, path, future = waiting.popleft()
+                future.result()
+                yield from _read_shard(path, part)
+                shutil.rmtree(path)
+                submit(1)
+        finally:
+            self.client.cancel([future for _, _, future in waiting])
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def run_tasks(self, gpu, function, tasks):
+        """Yield what ``function(*task)`` returns for each task, as they end.
+
+        Parameters
+        ----------
+        gpu : int or None
+            CUDA device that a worker gives the task: one whose resources name a GPU. None: CPU.
+        function : callable
+        tasks : list of tuple
+        """
+        resources = None if gpu is None else {"GPU": 1}
+        shared = self.client.submit(_itself, function, pure=False)  # it may hold a mean image, which is sent once
+        futures = [self.client.submit(_on_device, gpu, shared, task, pure=False, resources=resources) for task in tasks]
+        try:
+            for _, result in as_completed(futures, with_results=True):
+                yield result
+        finally:
+            self.client.cancel(futures)
+
+
+def _itself(value):
+    return value
+
+
+def _on_device(gpu, function, task):
+    from mindpics.device import set_device  # imports Caffe, which a client may lack
+
+    set_device(gpu)  # of this thread: Caffe's device is each thread's own
+    return function(*task)
 
 
 def _write_shard(function, items, path):

@@ -96,7 +96,7 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
     finished = _finished(out, key)
     if finished:
         return finished
-    shards = Path(f"{out}.shards")
+    shards = Path(f"{out}.shards").resolve()
     _take_over(shards, key)
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]

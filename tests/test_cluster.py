@@ -13,9 +13,14 @@ from mindpics import cluster, parallel
 
 
 @pytest.fixture(scope="module")
-def client():
-    with cluster.connect("local", workers=2, gpus=1) as client:
-        yield client
+def dask():
+    with cluster.connect("local", workers=2, gpu=True) as dask:
+        yield dask
+
+
+@pytest.fixture
+def client(dask):
+    return dask.client
 
 
 @pytest.fixture
@@ -42,16 +47,16 @@ def test_a_cluster_of_its_own_listens_on_this_machine_only(client):
     assert all(address.startswith("tcp://127.0.0.1:") for address in client.scheduler_info()["workers"])
 
 
-def test_outcomes_are_those_of_the_serial_run(client, tmp_path):
+def test_outcomes_are_those_of_the_serial_run(dask, tmp_path):
     wanted = list(parallel.run_each(slow, range(8, 20), workers=2))
-    assert list(cluster.run_each(client, tmp_path / "shards", slow, range(8, 20), shard=5)) == wanted
+    assert list(dask.run_each(tmp_path / "shards", slow, range(8, 20), shard=5)) == wanted
     assert {reason for _, _, reason in wanted} == {None, "not this one", "crashed its process (exit code 3)"}
     assert not (tmp_path / "shards").exists()
 
 
-def test_a_killed_worker_costs_time_only(client, tmp_path):
+def test_a_killed_worker_costs_time_only(dask, client, tmp_path):
     pids = client.run(os.getpid)
-    outcomes = cluster.run_each(client, tmp_path / "shards", slow, range(100, 160), shard=20)
+    outcomes = dask.run_each(tmp_path / "shards", slow, range(100, 160), shard=20)
     found = [next(outcomes)]  # the first shard is done, the second and third are on the way
     os.kill(next(iter(pids.values())), signal.SIGKILL)
     found += outcomes
@@ -60,10 +65,10 @@ def test_a_killed_worker_costs_time_only(client, tmp_path):
     assert set(client.run(os.getpid).values()) != set(pids.values())
 
 
-def test_an_lmdb_of_the_cluster_is_that_of_one_process(client, tmp_path, rows):
+def test_an_lmdb_of_the_cluster_is_that_of_one_process(dask, tmp_path, rows):
     from mindpics import lmdb_io  # not above: each child would import Caffe to find `slow`
 
-    run = partial(cluster.run_each, client, tmp_path / "shards", shard=9)
+    run = partial(dask.run_each, tmp_path / "shards", shard=9)
     assert lmdb_io.write_lmdb(rows, tmp_path / "theirs", size=32, run=run) == (39, 1)
     assert lmdb_io.write_lmdb(rows, tmp_path / "ours", size=32, workers=1) == (39, 1)
     for name in ("{}/data.mdb", "{}.rejected.jsonl"):

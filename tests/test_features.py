@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import caffe
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from mindpics import features
 from mindpics.feature_net import FeatureNet, load_mean, ten_crops
@@ -187,3 +189,19 @@ def test_the_committed_deploy_net_is_the_generated_one():
     assert committed == features_deploy("alexnet")
     net = caffe.Net(str(ROOT / "prototxt" / "decaf_fc7" / "deploy.prototxt"), caffe.TEST)
     assert net.blobs["fc7"].data.shape == (1, 4096) and list(net.outputs) == ["fc7"]
+
+
+def test_a_cluster_writes_the_same_bytes_by_shards(net_files, pictures, tmp_path, monkeypatch):
+    from mindpics import cluster
+
+    monkeypatch.setattr(features, "SHARD", 2)
+    net = FeatureNet(*net_files)
+    items = read_items(pictures)
+    with threadpool_limits(1):  # as the workers of a cluster have; another number gives other last digits
+        assert extract_features(net, items, tmp_path / "here", MEAN) == (6, 1)
+    with cluster.connect("local", workers=2) as dask:
+        run_tasks = partial(dask.run_tasks, None)
+        assert extract_features(net, items, tmp_path / "there", MEAN, run_tasks=run_tasks) == (6, 1)
+    for ending in (".npy", ".ids.txt", ".rejected.jsonl"):
+        here, there = ((tmp_path / f"{name}{ending}").read_bytes() for name in ("here", "there"))
+        assert here == there

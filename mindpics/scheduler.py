@@ -1,0 +1,22 @@
+"""The --scheduler switch of the tools; Dask, an extra, is imported only where it is given."""
+
+from contextlib import nullcontext
+
+
+def add_argument(parser):
+    """Add --scheduler ADDRESS to a tool."""
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="work on a Dask cluster of yours, like tcp://10.0.0.1:8786; 'local' starts one here",
+    )  # fmt: skip
+
+
+def connect(address, workers=None, gpu=None):
+    """Return a context that gives None without an address, else a `mindpics.cluster.Cluster`."""
+    if not address:
+        return nullcontext()
+    try:
+        from mindpics import cluster
+    except ImportError as error:
+        raise ValueError(f"--scheduler needs Dask ({error}); pip install dask distributed") from None
+    return cluster.connect(address, workers, gpu=gpu is not None)
