@@ -1,38 +1,40 @@
 """Run a function in a forked child first: what aborts or crashes there is an error here, with its last words."""
 
-import multiprocessing
+import json
 import os
 import re
+import select
 import signal
 import tempfile
-from concurrent.futures import TimeoutError
 
-from pebble import ProcessExpired
-from pebble.concurrent import process
-
-TIMEOUT = 3600  # seconds; a child that hangs is worse than one that is slow
+TIMEOUT = 600  # seconds; a child that hangs is worse than one that is slow
 
 
 def apart(function, *args, timeout=TIMEOUT):
-    """Return ``function(*args)`` of a forked child.
+    """Return ``function(*args)`` of a forked child: a new process would take a second to import Caffe.
 
-    Its result must pickle. It must not use a GPU, whose state no fork shares.
+    What it returns goes through JSON. It must not use a GPU, whose state no fork shares. Unlike
+    multiprocessing's, the child may be that of a worker of a pool or a cluster.
 
     Raises
     ------
     ValueError
-        As the function does; or with the last words of a child that aborted, crashed or hung.
+        With the message of what the function raised; or with the last words of a child that aborted,
+        crashed or hung.
     """
-    with tempfile.TemporaryFile() as said:
-        fork = multiprocessing.get_context("fork")  # a new process would take a second to import Caffe
-        future = process(context=fork, timeout=timeout)(_run)(said.fileno(), function, args)
-        try:
-            return future.result()
-        except ProcessExpired as crash:
-            said.seek(0)
-            raise ValueError(last_words(said.read().decode(errors="replace"), crash.exitcode)) from None
-        except TimeoutError:
-            raise ValueError(f"took more than {timeout:g} s") from None
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if not child:
+            _answer(answer, said, function, args)
+        status = _wait(child, timeout)
+        answer.seek(0)
+        if status == 0:
+            found = json.load(answer)
+            if "error" in found:
+                raise ValueError(found["error"])
+            return found["result"]
+        said.seek(0)
+        raise ValueError(last_words(said.read().decode(errors="replace"), os.waitstatus_to_exitcode(status)))
 
 
 def last_words(stderr, exitcode=1):
@@ -45,6 +47,34 @@ def last_words(stderr, exitcode=1):
     return (stderr.strip().splitlines() or [f"the reader ended with status {exitcode}"])[-1]
 
 
-def _run(stderr, function, args):
-    os.dup2(stderr, 2)
-    return function(*args)
+def _answer(answer, said, function, args):
+    """Run the function in the child, and end it: nothing of the parent's is to be cleaned up twice."""
+    try:
+        os.dup2(said.fileno(), 2)
+        try:
+            found = {"result": function(*args)}
+        except Exception as error:  # whatever it is, it is the parent's to hear
+            found = {"error": str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"}
+        answer.write(json.dumps(found).encode())
+        answer.flush()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _wait(child, timeout):
+    """Return the child's wait status; end it if it takes too long, or if this process is interrupted."""
+    descriptor = os.pidfd_open(child)
+    ended = False
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        ended = bool(poll.poll(1000 * timeout))
+    finally:
+        os.close(descriptor)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+    if not ended:
+        raise ValueError(f"took more than {timeout:g} s")
+    return status

@@ -35,7 +35,7 @@ def check_records(path):
     ValueError
         Names the record by its key; or there is none.
     """
-    return _once(_read, *_state(path))
+    return tuple(map(tuple, _once(_read, *_state(path))))
 
 
 def _state(path):

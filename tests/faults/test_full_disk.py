@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from small_job import make_crawl
-from test_killed_job import ROW, SCRIPT, check, contents, left_alone
+from test_killed_job import BOTH, ROW, SCRIPT, check, contents, left_alone
 
 TRAIN_NET = Path(__file__).resolve().parents[2] / "tools/train_net"
 
@@ -75,14 +75,14 @@ def test_full_while_an_lmdb_and_a_snapshot_are_written(tmp_path, disk, left_alon
 
 @pytest.mark.long
 def test_full_at_every_stage(tmp_path, disk):
-    """Forty per cent more room each time, until the whole job fits."""
+    """Forty per cent more room each time, until both nets and the pins fit."""
     assert disk is not None, "run me as root: a tmpfs is mounted"
-    alone = left_alone(tmp_path / "alone", [])
+    alone = left_alone(tmp_path / "alone", BOTH)
     sizes, size = [], 80
     while size < 1 << 20:
         sizes.append(size)
         size = size * 14 // 10
-    failed = grow(tmp_path / "full", disk, [], sizes, alone)
+    failed = grow(tmp_path / "full", disk, BOTH, sizes, alone)
     print(f"{failed} runs on a full disk")
     assert failed > 10
 
