@@ -64,7 +64,7 @@ def table2(run):
                      f"{row['low95']:.2f} to {row['high95']:.2f}", f1, f"{row['f1_macro']:.2f}",
                      f"{row['recall_at_10']:.2f}", f"{row['n']:.0f}", seed, row["command"]])  # fmt: skip
     caption = "Accuracy, macro F1 and recall at 10 in %. Rows without a paper's figure are not in the paper."
-    if len({row[-1] for row in rows}) > 1:
+    if len({row[-1] for row in rows}) != 1:
         return Table(caption, columns, rows)
     return Table(caption, columns[:-1], [row[:-1] for row in rows], rows[0][-1])
 
