@@ -163,7 +163,7 @@ def read_message(path, message):
     """
     try:
         return text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not a {type(message).__name__} prototxt: {error}") from None
 
 

@@ -14,6 +14,9 @@ _TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}<>\[\
 _CLOSING = {"{": "}", "<": ">"}
 
 
+TOO_DEEP = "messages within messages, hundreds deep; a net or a solver is wanted"
+
+
 @dataclass
 class Block:
     """Where a message stands, and where its fields do."""
@@ -65,7 +68,10 @@ def read_prototxt(path):
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return None, [Finding("error", "unreadable", f"cannot be read as text: {error}", str(path))]
-    lines = scan(text)
+    try:
+        lines = scan(text)
+    except RecursionError:
+        return None, [Finding("error", "syntax", TOO_DEEP, str(path))]
     message = kind_of(lines)()
     findings = list(_unknown_fields(lines, message.DESCRIPTOR, str(path)))
     try:
@@ -73,6 +79,8 @@ def read_prototxt(path):
     except text_format.ParseError as error:
         said = re.sub(r"^\d+:\d+ : ", "", str(error))
         return None, [*findings, Finding("error", "syntax", said, str(path), error.GetLine())]
+    except RecursionError:
+        return None, [*findings, Finding("error", "syntax", TOO_DEEP, str(path))]
     if not lines.fields:
         findings.append(Finding("error", "syntax", "an empty file; a net or a solver is wanted", str(path)))
     return Prototxt(message, str(path), lines), findings

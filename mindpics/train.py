@@ -19,10 +19,10 @@ from mindpics.caffe_log import TestPasses, caffe_log, log_line
 from mindpics.device import set_device
 from mindpics.folder_lock import locked
 from mindpics.interrupt import interruptible
-from mindpics.models import read_message
 from mindpics.progress import status, training_bar
 from mindpics.resume import restore_position
 from mindpics.run_folder import RunFolder, sha256
+from mindpics.solver_files import read_solver, take_weights
 from mindpics.solvers import learning_rate
 from mindpics.watch import StuckHeads, check_losses
 
@@ -107,8 +107,8 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
 def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, allow_python_layers, overwrite,
            tensorboard, progress):  # fmt: skip
     tensorboard = events.wanted(tensorboard)
-    message, net = _read_solver(solver, iterations, seed)
-    weights = weights or _weights_of(message)
+    message, net = read_solver(solver, iterations, seed)
+    weights = weights or take_weights(message)
     lint.refuse_errors(message, net, allow_python_layers)
     set_device(gpu)
     if gpu is None:
@@ -260,38 +260,3 @@ class _Run:
     def say(self, text):
         if self.terminal is not None:
             print(text, file=self.terminal)
-
-
-def _weights_of(message):
-    """Return the caffemodel that a solver names itself, and take it out: Caffe would abort on a broken one."""
-    named = [path.strip() for paths in message.weights for path in paths.split(",")]
-    if len(named) > 1:
-        raise ValueError(f"found weights {', '.join(named)}; one caffemodel is wanted")
-    message.ClearField("weights")
-    return named[0] if named else None
-
-
-def _read_solver(solver, iterations, seed):
-    """Return (SolverParameter, NetParameter) with the caller's changes in."""
-    message = caffe_pb2.SolverParameter()
-    if isinstance(solver, caffe_pb2.SolverParameter):
-        message.CopyFrom(solver)
-    else:
-        read_message(solver, message)
-    if not message.net:
-        raise ValueError(f"{solver}: a solver with net: \"...train_val.prototxt\" is wanted")
-    if not Path(message.net).is_file():
-        raise ValueError(f"{solver}: its net {message.net} is not there (paths are relative to {Path.cwd()})")
-    more = [name for name in ("net_param", "train_net", "train_net_param") if message.HasField(name)]
-    more += [name for name in ("test_net", "test_net_param") if getattr(message, name)]
-    if more:
-        raise ValueError(f"{solver}: found net and {', '.join(more)}; one net for both phases is wanted")
-    if message.snapshot_format != message.BINARYPROTO:
-        raise ValueError(f"{solver}: snapshot_format HDF5; BINARYPROTO is wanted, which is checked and gone on from")
-    net = read_message(message.net, caffe_pb2.NetParameter())
-    if iterations is not None:
-        message.max_iter = iterations
-    if seed is not None:
-        message.random_seed = seed
-    message.display = message.display or 20
-    return message, net

@@ -138,6 +138,15 @@ def test_a_damaged_prototxt_gives_findings(tmp_path, length):
         assert found is not None or findings
 
 
+@pytest.mark.parametrize("depth", [100, 10_000, 1_000_000])
+def test_a_prototxt_that_is_nested_deep_is_refused(tmp_path, depth):
+    path = tmp_path / "net.prototxt"
+    path.write_text("layer { " * depth + "}" * depth)
+    for read in (open_net.open_net, lambda path: read_message(path, caffe_pb2.NetParameter())):
+        with pytest.raises(ValueError, match="net.prototxt"):
+            read(path)
+
+
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_damaged_net_does_not_end_the_process(tmp_path, length):
     """What still parses is built by Caffe itself, in a child."""
