@@ -3,13 +3,13 @@
 An all-in-one row is one net; an independent row is five, one a trait.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
 
 from mindpics.atomic import atomic_write
+from mindpics.csv_rows import read_table
 from mindpics.nets import Data, classification_train_val, deploy, train_val
 from mindpics.published import published
 from mindpics.solvers import solver
@@ -69,9 +69,11 @@ def paper_counts():
 def counts_of(mindpics_csv):
     """Count the pictures of a mindpics.csv: ``{"train": {"O": n, ...}, "test": {...}}``."""
     counts = {"train": dict.fromkeys(TRAITS, 0), "test": dict.fromkeys(TRAITS, 0)}
-    with open(mindpics_csv, encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            counts[row["split"]][row["trait"]] += 1
+    for where, row in read_table(mindpics_csv, ("split", "trait")):
+        if row["split"] not in counts or row["trait"] not in TRAITS:
+            found = f"split {row['split']!r}, trait {row['trait']!r}"
+            raise ValueError(f"{where}: {found}; train or test, and one of {' '.join(TRAITS)}, are wanted")
+        counts[row["split"]][row["trait"]] += 1
     return counts
 
 
@@ -169,8 +171,9 @@ def read_message(path, message):
 
 def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None):
     """Write train_val.prototxt and solver.prototxt of a plain classifier of a categories csv."""
-    with open(categories_csv, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = [row for _, row in read_table(categories_csv, ("split", "label"))]
+    if not rows or not all(row["label"].isdecimal() for row in rows):
+        raise ValueError(f"{categories_csv}: wanted rows whose label is a whole number from 0")
     splits = [row["split"] for row in rows]
     data = Data(
         train=f"{data_root}/train_lmdb",

@@ -8,6 +8,7 @@ import csv
 import numpy as np
 
 from mindpics.atomic import atomic_write
+from mindpics.csv_rows import read_table
 
 PARTS = ("train", "validation", "test")
 PAPER_COUNTS = (400, 100, 100)
@@ -67,9 +68,13 @@ def write_split(path, pins, parts):
 
 
 def read_split(path):
-    """Return {id: part} of split.csv."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        return {row["id"]: row["split"] for row in csv.DictReader(stream)}
+    """Return {id: part} of split.csv; ValueError when it is none."""
+    parts = {}
+    for where, row in read_table(path, ("id", "split")):
+        if row["split"] not in PARTS or row["id"] in parts:
+            raise ValueError(f"{where}: id {row['id']!r}, split {row['split']!r}; ids that differ, and one of {PARTS}")
+        parts[row["id"]] = row["split"]
+    return parts
 
 
 def _check_sizes(sizes):

@@ -20,13 +20,14 @@ from mindpics.arrays import load_npy
 from mindpics.features import read_items
 from mindpics.lmdb_check import check_records
 from mindpics.lmdb_io import read_lmdb, read_mean
-from mindpics.models import read_message, write_message
+from mindpics.models import counts_of, read_message, write_message
 from mindpics.nets import Data, deploy, train_val
 from mindpics.prototxt import read_prototxt
 from mindpics.snapshots import Snapshots
 from pinterest_id import models, score_files
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.records import read_pins
+from pinterest_id.splits import read_split
 
 RNG = np.random.default_rng(0)
 COUNT = {"short": 300, "long": 10_000}
@@ -104,6 +105,8 @@ READERS = {
                         lambda path: FeatureFile(path.parent / "f.npy")),
     "npy": ("f.npy", features, load_npy),
     "pins": ("pins.jsonl", lambda _: PINS, read_pins),
+    "split": ("split.csv", lambda _: b"id,user,split\na,u,train\nb,u,test\n", read_split),
+    "mindpics.csv": ("mindpics.csv", lambda _: b"id,split,trait\na,train,O\nb,test,C\n", counts_of),
     "list of pictures": ("list.csv", lambda _: b"id,image\na,a.jpg\nb,b.jpg\n", read_items),
 }  # fmt: skip
 
