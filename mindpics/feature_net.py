@@ -30,7 +30,8 @@ class FeatureNet:
     """
 
     def __init__(self, deploy, weights_path, blob="fc7", before_relu=False, allow_python_layers=False):
-        self.arguments = Path(deploy).resolve(), Path(weights_path).resolve(), blob, before_relu, allow_python_layers  # to load it again elsewhere
+        files = Path(deploy).resolve(), Path(weights_path).resolve()
+        self.arguments = (*files, blob, before_relu, allow_python_layers)  # to load it again elsewhere
         self.net, fit = open_trained_net(deploy, weights_path, allow_python_layers)
         self.blob, self.input = blob, self._input(deploy)
         self.last_layer = self._last_layer(deploy, before_relu)

@@ -40,9 +40,11 @@ def write_posts(path, count, seed=0):
 def _choose(rng, words, count, lengths, share):
     """Return lists of words, a share of them with one of Table 1 among them."""
     weights = 1 / np.arange(1, len(words) + 1)
-    weights /= weights.sum()
-    lists = [rng.choice(words, n, p=weights).tolist() for n in rng.integers(*lengths, count)]
+    sizes = rng.integers(*lengths, count)
+    drawn = iter(rng.choice(words, sizes.sum(), p=weights / weights.sum()).tolist())
+    lists = [[next(drawn) for _ in range(size)] for size in sizes]
+    carried = iter(rng.choice(list(SLOTS), count).tolist())
     for some in lists:
         if some and rng.random() < share:
-            some[rng.integers(len(some))] = str(rng.choice(list(SLOTS)))
+            some[rng.integers(len(some))] = next(carried)
     return lists

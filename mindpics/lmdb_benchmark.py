@@ -12,6 +12,7 @@ from mindpics import timing
 WANTED = 3  # times convert_imageset, on two cores
 SIZE = 256
 THEIRS, OURS, REDUCED = "convert_imageset", "ours", "ours, reduced"
+PARTS = (8, 4, 2)  # of the pictures, of which ours makes LMDBs as well
 COMPARED = 200  # pictures whose pixels are compared
 
 
@@ -42,7 +43,7 @@ def run(folder, pictures=2000, repeats=3, memory_pictures=20_000, seed=0):
     }
     side_by_side = timing.alternate(contestants, repeats)
     apart = {name: _apart(folder, name) for name in (OURS, REDUCED)}
-    sizes = [pictures // n for n in (8, 4, 2)]
+    sizes = [pictures // part for part in PARTS]
     smaller = {
         name: timing.alternate({str(n): (_ours, (folder, paths[:n], name == REDUCED)) for n in sizes}, repeats)
         for name in (OURS, REDUCED)

@@ -1,8 +1,8 @@
 """Ours beside its peers: alternating runs, their medians and spread, and what the machine allows.
 
-Every run has a process of its own, from its start to its end, as a user waits
-for it; memory and processor time are those of the process and all its
-children (memory each page once, however many share it).
+Every run has a process of its own. Its time begins when Python has started and
+imported what calls it; memory and processor time are those of the process and
+all its children (memory: each page once, however many share it).
 """
 
 import multiprocessing
@@ -70,27 +70,26 @@ def measure(function, *args):
     """Return the `Run` of a function in a fresh process; RuntimeError when it fails."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    begun = time.perf_counter()
     process = context.Process(target=_call, args=(sender, function, args))
     process.start()
     sender.close()
     peak, cpu = 0, {}
     while not receiver.poll(EVERY):
         peak = max(peak, _look(process.pid, cpu))
-    seconds = time.perf_counter() - begun
-    _look(process.pid, cpu)
     try:
-        result = receiver.recv()
+        seconds, cpu_before, cpu[process.pid], result = receiver.recv()
     except EOFError:
         raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None
     finally:
         process.join()
-    return Run(seconds, sum(cpu.values()), peak / 1e6, result)
+    return Run(seconds, sum(cpu.values()) - cpu_before, peak / 1e6, result)
 
 
 def _call(sender, function, args):
     try:
-        sender.send(function(*args))
+        cpu_before, begun = time.process_time(), time.perf_counter()
+        result = function(*args)
+        sender.send((time.perf_counter() - begun, cpu_before, time.process_time(), result))
     except Exception:
         traceback.print_exc()
     sender.close()
