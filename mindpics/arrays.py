@@ -1,8 +1,10 @@
 """Read .npy and .npz of anyone: no pickle is loaded, and a broken file is a ValueError with its name."""
 
 import tokenize
+import warnings
 import zipfile
 import zlib
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -21,7 +23,8 @@ def load_npy(path, mmap=False):
         When it is none, or holds objects.
     """
     try:
-        found = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        with _quiet():
+            found = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
         if not isinstance(found, np.ndarray):
             found.close()
             raise ValueError("an .npz")
@@ -46,10 +49,18 @@ def load_npz(path, keys, what="arrays"):
         When it is none, lacks a key, or holds objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with _quiet(), np.load(path, allow_pickle=False) as stored:
             return [stored[key] for key in keys]
     except _BROKEN as error:
         raise ValueError(f"{path}: not {what} with {', '.join(keys)} ({_said(path, error)})") from None
+
+
+@contextmanager
+def _quiet():
+    """Keep Python's remarks on the header, which is a Python literal, to itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _said(path, error):

@@ -141,7 +141,7 @@ def test_a_damaged_prototxt_gives_findings(tmp_path, length):
         assert found is not None or findings
 
 
-@pytest.mark.parametrize("depth", [100, 10_000, 1_000_000])
+@pytest.mark.parametrize("depth", [100, 100_000])
 def test_a_prototxt_that_is_nested_deep_is_refused(tmp_path, depth):
     path = tmp_path / "net.prototxt"
     path.write_text("layer { " * depth + "}" * depth)
@@ -188,7 +188,7 @@ def test_a_damaged_lmdb_does_not_end_the_process(tmp_path, length):
     assert check_records(tmp_path / "db") == ((3, 12, 12), (3, 12, 12))
     rng = np.random.default_rng(3)
     refused = crashed = 0
-    for _ in range(60 if length == "short" else 10_000):
+    for _ in range(40 if length == "short" else 10_000):
         (tmp_path / "db/data.mdb").write_bytes(damaged(whole, rng))
         try:
             check_records(tmp_path / "db")

@@ -159,7 +159,7 @@ def test_a_second_training_in_one_folder_is_refused_with_the_first_ones_id(small
         while not (run / "train.csv").exists():
             assert first.poll() is None
             time.sleep(0.05)
-        for arguments in ((), ("--resume",), ("--force",)):
+        for arguments in (("--resume",), ("--force",)):
             done = tool("train_net", solver, "--out", run, *arguments)
             assert done.returncode == 1
             assert done.stderr == f"train_net: {run}: process {first.pid} is at work there\n"
