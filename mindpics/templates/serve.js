@@ -137,7 +137,8 @@ function showRegions() {
   const trait = byId("region-trait").value, pole = document.querySelector("[name=pole]:checked").value;
   const drops = traits.occlusion[trait].map((line) => line.map((drop) => (pole === "high" ? drop : -drop)));
   const size = drops.length, cells = drops.flatMap((line, row) => line.map((drop, column) => ({ drop, row, column })));
-  const largest = Math.max(...cells.map((cell) => Math.abs(cell.drop)), 1e-9);
+  // Changes of less than a point are no finding (a sure net hardly moves), so they stay pale.
+  const largest = Math.max(...cells.map((cell) => Math.abs(cell.drop)), 0.01);
   const map = byId("regions");
   map.setAttribute("viewBox", `0 0 ${size} ${size}`);
   map.replaceChildren(...cells.map((cell) => {
@@ -148,7 +149,7 @@ function showRegions() {
   const best = cells.reduce((a, b) => (a.drop >= b.drop ? a : b));
   if (best.drop > 0) map.append(rectangle(best.row, best.column, "strongest"));
   byId("regions-said").textContent = best.drop > 0
-    ? `Strongest, dashed: ${place(best.row, best.column, size)}; with it covered the score is ${(100 * best.drop).toFixed(1)} points lower.`
+    ? `Strongest, dashed: ${place(best.row, best.column, size)}; with it covered the score is ${best.drop < 0.001 ? "less than 0.1" : (100 * best.drop).toFixed(1)} points lower.`
     : "No square lowers the score when it is covered.";
 }
 if (byId("traits-form")) {
