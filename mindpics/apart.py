@@ -1,5 +1,6 @@
 """Run a function in a forked child first: what aborts or crashes there is an error here, with its last words."""
 
+import faulthandler
 import json
 import os
 import re
@@ -50,6 +51,7 @@ def last_words(stderr, exitcode=1):
 def _answer(answer, said, function, args):
     """Run the function in the child, and end it: nothing of the parent's is to be cleaned up twice."""
     try:
+        faulthandler.disable()  # its dump would go to the parent's terminal
         os.dup2(said.fileno(), 2)
         try:
             found = {"result": function(*args)}
