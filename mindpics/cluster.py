@@ -20,6 +20,7 @@ import lmdb
 from distributed import Client, LocalCluster, as_completed
 
 from mindpics import parallel
+from mindpics.commands import ClusterCommand
 
 SHARD = 1024  # items a task: long beside its start, short beside what a killed worker loses
 AHEAD = 2  # shards a worker may be ahead of who reads them
@@ -86,7 +87,7 @@ class Cluster:
                 waiting.append((part, path, self.client.submit(work, part, path, pure=False)))
 
         try:
-            submit(AHEAD * max(1, len(self.client.scheduler_info(n_workers=-1)["workers"])))
+            submit(AHEAD * self.n_workers)
             while waiting:
                 part, path, future = waiting.popleft()
                 future.result()
@@ -115,6 +116,15 @@ class Cluster:
                 yield result
         finally:
             self.client.cancel(futures)
+
+    @property
+    def n_workers(self):
+        """How many workers there are now; one at least."""
+        return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+
+    def start(self, command, log, threads, resumable=False):
+        """Start a command on a worker; see `mindpics.commands.ClusterCommand`."""
+        return ClusterCommand(self.client, command, log, threads, resumable)
 
 
 def _itself(value):

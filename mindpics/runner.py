@@ -4,13 +4,11 @@ A stage is done when its stamp holds the key of its command and inputs and its o
 there. A run that was killed starts again where it stopped.
 """
 
-import ctypes
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,15 +17,15 @@ from pathlib import Path
 
 from mindpics import __version__
 from mindpics.atomic import atomic_write
+from mindpics.commands import start_here
 from mindpics.file_fingerprints import fingerprint
 from mindpics.stages import StageError, ways_left
 from mindpics.time_left import time_left
 
 FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
-PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
-def run_in_turn(runs, drawing, parallel, done):
+def run_in_turn(runs, drawing, parallel, done, start=start_here):
     """Run one job after another, then what is drawn of all: the first has its tables before the second begins.
 
     Parameters
@@ -39,17 +37,19 @@ def run_in_turn(runs, drawing, parallel, done):
         Stages at a time.
     done : callable
         Called with each job when its stages have ended.
+    start : callable
+        Starts a command: `mindpics.commands.start_here`, or on a cluster.
     """
     seen = []
     for place, (job, stages) in enumerate(runs):
         if len(runs) > 1:
             print(f"seed {job.seed}, run {place + 1} of {len(runs)}: {job.root}", flush=True)
         later = [stage for _, others in runs[place + 1 :] for stage in others]
-        runner = Runner(stages, job.root, parallel, [*later, *drawing], seen)
+        runner = Runner(stages, job.root, parallel, [*later, *drawing], seen, start)
         runner.run()
         seen = runner.seen
         done(job)
-    Runner(drawing, runs[0][0].root, parallel, seen=seen).run()
+    Runner(drawing, runs[0][0].root, parallel, seen=seen, start=start).run()
 
 
 def default_jobs(gpu):
@@ -62,14 +62,15 @@ class Runner:
 
     Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``. For the time
     left, `later` are stages of runners that come after this one, and `seen` are (stage, seconds)
-    of those before it.
+    of those before it. `start` starts a command: see `mindpics.commands`.
     """
 
-    def __init__(self, stages, root, jobs=1, later=(), seen=()):
+    def __init__(self, stages, root, jobs=1, later=(), seen=(), start=start_here):
         self.stages = stages
         self.root = Path(root)
         self.jobs = jobs
         self.later = later
+        self.start = start
         self.running = {}
         self.done = set()
         self.seen = list(seen)  # and those of this one that ran from their beginning
@@ -140,13 +141,8 @@ class Runner:
         log = self._log(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, *stage.command, *(["--resume"] if resume else [])]
-        threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
-                preexec_fn=_die_with_parent,
-            )  # fmt: skip
+        log.write_bytes(b"")
+        process = self.start(command, log, max(1, (os.cpu_count() or 1) // self.jobs), stage.resumable and not resume)
         self.running[stage.name] = (stage, process, key, time.time())
         self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
 
@@ -219,11 +215,6 @@ class Runner:
 
     def _log(self, stage):
         return self.root / "logs" / f"{stage.name}.log"
-
-
-def _die_with_parent():
-    """Let no stage outlive a killed runner: the next one would find it at work in its folder."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _read_json(path):

@@ -1,6 +1,8 @@
 """The --scheduler switch of the tools; Dask, an extra, is imported only where it is given."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+
+from mindpics.commands import start_here
 
 
 def add_argument(parser):
@@ -20,3 +22,10 @@ def connect(address, workers=None, gpu=None):
     except ImportError as error:
         raise ValueError(f"--scheduler needs Dask ({error}); pip install dask distributed") from None
     return cluster.connect(address, workers, gpu=gpu is not None)
+
+
+@contextmanager
+def place(address, jobs, default_jobs, gpu=None):
+    """Give how many stages run at a time, and what starts their commands: here, or on a cluster."""
+    with connect(address, jobs, gpu) as cluster:
+        yield (jobs or cluster.n_workers, cluster.start) if cluster else (jobs or default_jobs, start_here)

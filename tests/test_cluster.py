@@ -4,12 +4,16 @@ import os
 import signal
 import time
 from functools import partial
+from pathlib import Path
+from threading import Thread
 
 import cv2
 import numpy as np
 import pytest
 
 from mindpics import cluster, parallel
+from mindpics.runner import Runner
+from mindpics.stages import Stage, StageError
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +78,46 @@ def test_an_lmdb_of_the_cluster_is_that_of_one_process(dask, tmp_path, rows):
     for name in ("{}/data.mdb", "{}.rejected.jsonl"):
         ours, theirs = ((tmp_path / name.format(who)).read_bytes() for who in ("ours", "theirs"))
         assert ours == theirs
+
+
+STAGE = """
+import pathlib, sys, time
+name, *given = sys.argv[1:]
+if name == "long" and "--resume" not in given:
+    pathlib.Path("long.pid").write_text(str(__import__("os").getpid()))
+    time.sleep(60)
+pathlib.Path(name).write_text(" ".join([name, *given]))
+"""
+
+
+def test_stages_run_on_the_cluster_and_a_killed_worker_s_goes_on_elsewhere(dask, client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool").write_text(STAGE)
+    stages = [
+        Stage("gpu", ("tool", "first", "--gpu", "0"), (), ("first",)),
+        Stage("long", ("tool", "long"), (), ("long",), resumable=True),
+        Stage("last", ("tool", "last"), ("first", "long"), ("last",)),
+    ]
+    runner = Thread(target=Runner(stages, tmp_path / "run", jobs=2, start=dask.start).run)
+    runner.start()
+    deadline = time.time() + 30
+    while not (tmp_path / "long.pid").is_file() and time.time() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    stage = int((tmp_path / "long.pid").read_text())
+    worker = int(Path(f"/proc/{stage}/stat").read_text().rpartition(")")[2].split()[1])
+    assert worker in client.run(os.getpid).values()
+    os.kill(worker, signal.SIGKILL)
+    runner.join(60)
+    assert [(tmp_path / name).read_text() for name in ("first", "long", "last")] == [
+        "first --gpu 0", "long --resume", "last",
+    ]
+    left = Path(f"/proc/{stage}/stat")  # nobody may have asked for the exit status of the one that died with its worker
+    assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_failed_stage_on_the_cluster_shows_its_log(dask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool").write_text("raise SystemExit('no such pictures')")
+    with pytest.raises(StageError, match="(?s)exit status 1.*no such pictures"):
+        Runner([Stage("bad", ("tool",), (), ("out",))], tmp_path / "run", start=dask.start).run()

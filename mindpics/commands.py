@@ -1,0 +1,91 @@
+"""A stage's command as a process of this machine, or as a task of a Dask cluster: both with the face of a Popen."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1  # sys/prctl.h
+LOOK = 0.3  # seconds between looks at a process or a task
+
+
+def start_here(command, log, threads, resumable=False):
+    """Start a command whose output goes to `log`; return its Popen. It dies with this process."""
+    with open(log, "ab") as output:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
+            preexec_fn=_die_with_parent,
+        )  # fmt: skip
+
+
+def _die_with_parent():
+    """Let no stage outlive a killed runner: the next one would find it at work in its folder."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class ClusterCommand:
+    """A command on a worker that sees this folder under the same path.
+
+    When the worker dies Dask gives the command to another, with ``--resume`` if it is resumable.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    command : list of str
+        With --gpu it goes to a worker whose resources name a GPU.
+    log : Path
+    threads : int
+    resumable : bool
+    """
+
+    def __init__(self, client, command, log, threads, resumable=False):
+        self.stop = Path(f"{log}.{uuid.uuid4().hex}.stop").resolve()
+        self.future = client.submit(
+            _run, command, os.getcwd(), Path(log).resolve(), threads, resumable, self.stop,
+            pure=False, resources={"GPU": 1} if "--gpu" in command else None,
+        )  # fmt: skip
+        self.returncode = None
+
+    def poll(self):
+        """Return the exit status, None while the command waits or runs."""
+        if self.returncode is None and self.future.done():
+            self.returncode = self.future.result()
+            for mark in (self.stop, _begun(self.stop)):
+                mark.unlink(missing_ok=True)
+        return self.returncode
+
+    def wait(self, timeout):
+        until = time.time() + timeout
+        while self.poll() is None:
+            if time.time() > until:
+                raise subprocess.TimeoutExpired("a command on the cluster", timeout)
+            time.sleep(LOOK)
+
+    def terminate(self):
+        """Have the worker end the command, as Ctrl-C would."""
+        self.stop.touch()
+
+    def kill(self):
+        self.future.cancel()
+
+
+def _run(command, folder, log, threads, resumable, stop):
+    """Run a command on a worker; return its exit status."""
+    os.chdir(folder)
+    again = _begun(stop).exists()  # a worker before this one died over it
+    _begun(stop).touch()
+    process = start_here(command + (["--resume"] if again and resumable else []), log, threads)
+    while process.poll() is None:
+        if stop.exists():
+            process.terminate()
+            return process.wait()
+        time.sleep(LOOK)
+    return process.returncode
+
+
+def _begun(stop):
+    return stop.with_suffix(".begun")
