@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager, nullcontext
 
+from joblib import parallel_config
+
 from mindpics.commands import start_here
 
 
@@ -29,3 +31,10 @@ def place(address, jobs, default_jobs, gpu=None):
     """Give how many stages run at a time, and what starts their commands: here, or on a cluster."""
     with connect(address, jobs, gpu) as cluster:
         yield (jobs or cluster.n_workers, cluster.start) if cluster else (jobs or default_jobs, start_here)
+
+
+@contextmanager
+def joblib_on(address, workers=None):
+    """Have joblib run its tasks on a cluster inside the block; without an address, as ever."""
+    with connect(address, workers) as cluster, parallel_config("dask", n_jobs=-1) if cluster else nullcontext():
+        yield

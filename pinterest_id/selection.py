@@ -7,9 +7,11 @@ from the last one's weights and is saved, so that a killed run goes on at the ne
 import csv
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from mindpics.atomic import atomic_write
@@ -67,9 +69,8 @@ def choose_and_refit(data, folder, kind="joint", C_grid=C_GRID, tol=1e-3, key=""
     final : LinearModel
     """
     folder, fits = Path(folder), _Fits(kind, tol, key, progress)
-    steps, best, model = [], None, None
-    for C in tqdm(C_grid, desc=folder.name, unit="fit", disable=not progress):
-        model = fits.fit(C, data.train, data.users, folder / f"C{C:g}", start=model)
+    steps, best = [], None
+    for C, model in zip(C_grid, fits.grid(C_grid, data, folder), strict=True):
         logs = model.log_proba(data.validation)
         right = float(100 * np.mean(model.classes[logs.argmax(axis=1)] == data.validation_users))
         steps.append(Step(C, right, model.about["seconds"]))
@@ -88,6 +89,21 @@ class _Fits:
 
     def __init__(self, kind, tol, key, progress):
         self.kind, self.tol, self.key, self.progress = kind, tol, key, progress
+
+    def grid(self, C_grid, data, folder):
+        """Yield the model of each C: the joint solver's start from the one before, scikit-learn's side by side.
+
+        How many, and where, joblib's own `parallel_config` says; one after another without.
+        """
+        tasks = [(C, data.train, data.users, (folder / f"C{C:g}").resolve()) for C in C_grid]
+        bar = partial(tqdm, total=len(tasks), desc=folder.name, unit="fit", disable=not self.progress)
+        if self.kind != "joint":
+            yield from bar(Parallel(return_as="generator")(delayed(self.fit)(*task, start=None) for task in tasks))
+            return
+        model = None
+        for task in bar(tasks):
+            model = self.fit(*task, start=model)
+            yield model
 
     def fit(self, C, X, users, path, start):
         about = {"C": C, "solver": self.kind, "tol": self.tol, "key": self.key}

@@ -10,10 +10,13 @@ from threading import Thread
 import cv2
 import numpy as np
 import pytest
+from joblib import parallel_config
 
 from mindpics import cluster, parallel
 from mindpics.runner import Runner
 from mindpics.stages import Stage, StageError
+from pinterest_id.models import load_model
+from pinterest_id.selection import Data, choose_and_refit
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +124,18 @@ def test_a_failed_stage_on_the_cluster_shows_its_log(dask, tmp_path, monkeypatch
     (tmp_path / "tool").write_text("raise SystemExit('no such pictures')")
     with pytest.raises(StageError, match="(?s)exit status 1.*no such pictures"):
         Runner([Stage("bad", ("tool",), (), ("out",))], tmp_path / "run", start=dask.start).run()
+
+
+def test_the_grid_of_C_gives_the_same_models_on_the_cluster(dask, tmp_path):
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(n_class=3, return_X_y=True)
+    names = y.astype(str)
+    data = Data(X[:300], X[300:400], lambda: (X[:400], X[400:]), names[:300], names[300:400])
+    here = choose_and_refit(data, tmp_path / "here", "liblinear")
+    with parallel_config("dask", n_jobs=-1):
+        there = choose_and_refit(data, tmp_path / "there", "liblinear")
+    assert [np.array_equal(*pair) for pair in zip(here[:2], there[:2], strict=True)] == [True, True]
+    for model in ("C0.1", "C1", "C10", "C100", "final"):
+        weights = [load_model(tmp_path / where / model) for where in ("here", "there")]
+        assert np.array_equal(weights[0].coef, weights[1].coef)
