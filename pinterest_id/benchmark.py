@@ -6,8 +6,6 @@ tells the time of all; the share is part of the result.
 """
 
 import json
-import multiprocessing
-import resource
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from tqdm import tqdm
 
 from mindpics.atomic import atomic_write
+from mindpics.machine import in_child, sgemm_gflops
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.experiment import Experiment, Options
 from pinterest_id.generated import generate_pins
@@ -89,38 +88,6 @@ def _line(name, values):
     wanted = f"   wanted: under {WANTED[name]}" if name in WANTED else ""
     spread = f"({min(values):.1f} to {max(values):.1f}, {len(values)} runs)"
     return f"{name:<20}{np.median(values):>10.1f}   {spread}{wanted}"
-
-
-def in_child(function, *args):
-    """Call a function in a fresh process; return its result and the process's peak memory in GB."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, function, args))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    except EOFError:
-        raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None
-    finally:
-        process.join()
-
-
-def _child(sender, function, args):
-    result = function(*args)
-    sender.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6))  # given in kB
-    sender.close()
-
-
-def sgemm_gflops(n=2048, repeats=5):
-    """Return the machine's speed at float32 matrix products, the best of some."""
-    A = np.random.default_rng(0).random((n, n), dtype=np.float32)
-    seconds = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        A @ A
-        seconds.append(time.perf_counter() - begun)
-    return 2 * n**3 / min(seconds) / 1e9
 
 
 def _split_sizes(pins_per_user):

@@ -1,0 +1,71 @@
+"""What this machine can do at most, measured: the yardsticks beside a benchmark's figures."""
+
+import multiprocessing
+import os
+import platform
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+
+def describe():
+    """Return the processor's name, the cores that this process may use, and the memory in GB."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return {"processor": names[0] if names else platform.machine(), "cores": cores(), "memory_gb": round(memory, 1)}
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+def sgemm_gflops(n=2048, repeats=5):
+    """Return the machine's speed at float32 matrix products in GFLOP/s, the best of some."""
+    A = np.random.default_rng(0).random((n, n), dtype=np.float32)
+    return 2 * n**3 / min(_seconds(lambda: A @ A) for _ in range(repeats)) / 1e9
+
+
+def memory_gb_s(megabytes=256, repeats=5):
+    """Return how fast all cores together copy large arrays: GB read plus GB written a second, the best of some."""
+    pieces = [np.ones(megabytes * 250_000 // cores(), np.float32) for _ in range(cores())]
+    copies = [np.empty_like(piece) for piece in pieces]
+    moved = 2 * sum(piece.nbytes for piece in pieces) / 1e9
+    with ThreadPoolExecutor(cores()) as pool:  # numpy copies without the interpreter's lock
+        return moved / min(_seconds(lambda: list(pool.map(np.copyto, copies, pieces))) for _ in range(repeats))
+
+
+def _seconds(function):
+    begun = time.perf_counter()
+    function()
+    return time.perf_counter() - begun
+
+
+def in_child(function, *args):
+    """Call a function in a fresh process; return its result and the process's peak memory in GB.
+
+    Raises
+    ------
+    RuntimeError
+        If it ended without a result; its reason is on the standard error.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, function, args))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None
+    finally:
+        process.join()
+
+
+def _child(sender, function, args):
+    result = function(*args)
+    sender.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6))  # given in kB
+    sender.close()

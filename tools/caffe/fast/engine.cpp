@@ -1,0 +1,118 @@
+#include "engine.hpp"
+
+#include <cstdlib>
+
+#include "caffe/util/math_functions.hpp"
+
+#ifdef MINDPICS_FAST
+#include <omp.h>
+#include <pthread.h>
+
+#include "kernels.hpp"
+#endif
+
+namespace caffe {
+
+#ifdef MINDPICS_FAST
+namespace {
+
+bool machine_is_able() {
+  static const bool able = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return able;
+}
+
+// The engine that the layer's own message names, if it has one: 0 is DEFAULT.
+int engine_of(const LayerParameter& param) {
+  if (param.type() == "Convolution") return param.convolution_param().engine();
+  if (param.type() == "Pooling") return param.pooling_param().engine();
+  if (param.type() == "LRN") return param.lrn_param().engine();
+  if (param.type() == "ReLU") return param.relu_param().engine();
+  return 0;
+}
+
+}  // namespace
+
+bool WantsFastLayer(const LayerParameter& param) {
+  const char* variable = getenv("MINDPICS_ENGINE");
+  const std::string engine = variable && *variable ? variable : "fast";
+  CHECK(engine == "fast" || engine == "caffe")
+      << "MINDPICS_ENGINE is \"" << engine << "\"; wanted: fast or caffe";
+  return engine == "fast" && engine_of(param) == 0 && machine_is_able() && Caffe::mode() == Caffe::CPU;
+}
+
+namespace fast {
+
+namespace {
+
+// GNU's threads do not survive a fork, and a child that counts on them waits for ever. They end before one; both
+// sides start new ones when they need them.
+void before_fork() { omp_pause_resource_all(omp_pause_soft); }
+
+int wanted_threads() {
+  const char* variable = getenv("OPENBLAS_NUM_THREADS");
+  const int number = variable ? atoi(variable) : 0;
+  return getenv("OMP_NUM_THREADS") || number < 1 ? omp_get_max_threads() : number;
+}
+
+struct AtLoad {
+  AtLoad() {
+    SyncedMemory::to_blocked = to_blocked;
+    SyncedMemory::to_plain = to_plain;
+    pthread_atfork(before_fork, NULL, NULL);
+  }
+} at_load;
+
+struct Scratch {
+  float* values[USES];
+  size_t sizes[USES];
+  ~Scratch() {
+    for (int i = 0; i < USES; ++i) free(values[i]);
+  }
+};
+
+}  // namespace
+
+void use_threads(double values) {
+  // Some 40 microseconds' work: less is not worth waiting for other threads, which on a busy machine may take long.
+  const double worth = 1 << 17;
+  static thread_local const int wanted = wanted_threads();
+  static thread_local int current = 0;
+  // All or one: GNU's OpenMP would end threads, and start them again, to change from three to two.
+  const int threads = values < worth ? 1 : wanted;
+  if (threads != current) omp_set_num_threads(threads);
+  current = threads;
+}
+
+float* scratch(Use use, size_t bytes) {
+  static thread_local Scratch scratch = {};
+  if (scratch.sizes[use] < bytes) {
+    free(scratch.values[use]);
+    void* memory = NULL;
+    CHECK_EQ(posix_memalign(&memory, 64, bytes), 0) << "no memory for " << bytes << " bytes of scratch";
+    scratch.values[use] = static_cast<float*>(memory);
+    scratch.sizes[use] = bytes;
+  }
+  return scratch.values[use];
+}
+
+const float* read(const Blob<float>& blob, Part part, bool blocked) {
+  if (!blocked) return read_plain(blob, part);
+  SyncedMemory& memory = memory_of(blob, part);
+  if (!is_blocked(blob, part)) memory.block(blob.count(), pixels_of(blob));
+  return memory.blocked_data();
+}
+
+float* write(Blob<float>* blob, Part part, bool blocked) {
+  if (!blocked) return write_plain(blob, part);
+  return memory_of(*blob, part).mutable_blocked_data(blob->count(), pixels_of(*blob));
+}
+
+}  // namespace fast
+
+#else
+
+bool WantsFastLayer(const LayerParameter& param) { return false; }
+
+#endif
+
+}  // namespace caffe
