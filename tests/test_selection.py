@@ -161,7 +161,7 @@ def test_the_tool_counts_everything_and_lists_the_broken(tmp_path):
     assert "62 with a word = 0 over the cap + 2 unreadable + 60 selected (48 train, 12 test)" in shown
     assert "near copies: 2 pictures in 1 groups" in shown
     rejected = (tmp_path / "out/rejected.jsonl").read_text()
-    assert '"pgone"' in rejected and "No such file" in rejected and '"pbroken"' in rejected
+    assert '"pgone"' in rejected and "no such file" in rejected and '"pbroken"' in rejected
     with open(tmp_path / "out/mindpics.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == selection_summary.COLUMNS and len(rows) == 60
