@@ -1,16 +1,13 @@
 """Shared: a small set of generated pictures in LMDBs, and a small all-in-one net that learns it."""
 
-import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from striped_pictures import CROP, SIZE, write_lmdb
 
 from mindpics.models import write_message
 from mindpics.nets import Data, deploy, train_val
 from mindpics.solvers import Schedule, solver
-
-SIZE, CROP = 36, 32
-
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the long versions as well (about an hour)")
@@ -25,26 +22,6 @@ def pytest_collection_modifyitems(config, items):
         left_out = [item for item in items if "long" in item.keywords]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if "long" not in item.keywords]
-
-
-def picture(label, rng):
-    """A 36x36 BGR picture: a trait's own colour, and stripes that run one way for low, the other for high."""
-    trait, pole = divmod(label, 2)
-    grid = np.arange(SIZE) // 4 % 2
-    stripes = np.broadcast_to(grid[:, None] if pole else grid[None, :], (SIZE, SIZE))
-    colour = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]][trait])
-    noisy = stripes[None] * colour[:, None, None] * 0.6 + rng.normal(60, 20, (3, SIZE, SIZE))
-    return noisy.clip(0, 255).astype(np.uint8)
-
-
-def write_lmdb(path, n, seed):
-    rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.arange(n) % 10)
-    with lmdb.open(str(path), map_size=1 << 28) as env, env.begin(write=True) as transaction:
-        for index, label in enumerate(labels):
-            datum = caffe_pb2.Datum(channels=3, height=SIZE, width=SIZE, label=int(label))
-            datum.data = picture(int(label), rng).tobytes()
-            transaction.put(f"{index:08d}_p{index}".encode(), datum.SerializeToString())
 
 
 @pytest.fixture(scope="session")

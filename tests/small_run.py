@@ -9,8 +9,8 @@ import json
 import caffe
 import lmdb
 import numpy as np
-from conftest import picture
 from PIL import Image
+from striped_pictures import picture
 
 from mindpics.feature_net import FeatureNet
 from mindpics.infer import centre_crop, save_scores, score_lmdb

@@ -7,7 +7,7 @@ from pathlib import Path
 import caffe
 import numpy as np
 import pytest
-from conftest import CROP, SIZE
+from striped_pictures import CROP, SIZE
 
 from mindpics.datum import to_pixels
 from mindpics.infer import centre_crop, score_lmdb
