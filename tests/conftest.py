@@ -9,6 +9,7 @@ from mindpics.models import write_message
 from mindpics.nets import Data, deploy, train_val
 from mindpics.solvers import Schedule, solver
 
+
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the long versions as well (about an hour)")
 
