@@ -108,7 +108,7 @@ def opencv_forward(folder, body, batch, repeats):
     import cv2
 
     net = cv2.dnn.readNetFromCaffe(str(folder / f"{body}.prototxt"), str(folder / f"{body}.caffemodel"))
-    x = pictures((batch, *_picture_shape(folder, body)))
+    x = pictures((batch, *picture_shape(folder, body)))
 
     def forward():
         net.setInput(x)
@@ -123,7 +123,7 @@ def torch_forward(folder, body, batch, repeats):
     import torch
 
     net = _torch_net(folder, body).eval()
-    x = torch.tensor(pictures((batch, *_picture_shape(folder, body))))
+    x = torch.tensor(pictures((batch, *picture_shape(folder, body))))
     with torch.inference_mode():
         seconds, top = timed(lambda: net(x), repeats)
     return seconds, top[0].numpy().ravel()
@@ -145,7 +145,7 @@ def torch_step(folder, body, batch, repeats):
     import torch
 
     features = _torch_net(folder, body)
-    x = torch.tensor(pictures((batch, *_picture_shape(folder, body))))
+    x = torch.tensor(pictures((batch, *picture_shape(folder, body))))
     labels = torch.arange(batch) % CLASSES
     width = features.eval()(x[:1]).flatten(1).shape[1]
     net = torch.nn.Sequential(features.train(), torch.nn.Flatten(), torch.nn.Linear(width, CLASSES))
@@ -177,7 +177,7 @@ def _solver(folder, body, engine):
     return str(path)
 
 
-def _picture_shape(folder, body):
+def picture_shape(folder, body):
     """Read it from the prototxt's text: OpenCV and Caffe's messages do not share a process."""
     text = Path(folder / f"{body}.prototxt").read_text(encoding="utf-8")
     return tuple(int(side) for side in re.findall(r"dim: (\d+)", text)[1:4])

@@ -4,6 +4,7 @@ Knows the layers of AlexNet and ResNet-50. PyTorch is no requirement of this pac
 calls this has it.
 """
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -58,7 +59,7 @@ class Sum(nn.Module):
 
 
 def _tensor(blob):
-    return torch.tensor(blob.data).reshape(tuple(blob.shape.dim))
+    return torch.from_numpy(np.fromiter(blob.data, np.float32, len(blob.data))).reshape(tuple(blob.shape.dim))
 
 
 def _convolution(layer):

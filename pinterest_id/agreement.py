@@ -1,6 +1,7 @@
 """How close the joint solver comes to liblinear: coefficients, predictions, probabilities, at each C."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -89,3 +90,14 @@ def format_rows(rows):
             f"{row.probability_error:>12.1e}{mark}"
         )
     return "\n".join([*lines, "wanted: coefficients 1e-3 relative, 0.995 same predictions, probabilities 1e-3"])
+
+
+def add_suite(suites):
+    suite = suites.add_parser("agreement", help="coefficients and probabilities beside liblinear's")
+    suite.add_argument("--pins", type=Path, help="pins.jsonl, beside digits and a generated text")
+    suite.add_argument("--features", help="NAME of their NAME.npy")
+    suite.set_defaults(run=_run_suite, format=lambda rows: format_rows(Agreement(**row) for row in rows))
+
+
+def _run_suite(args):
+    return [asdict(row) for row in run(args.pins, args.features)]

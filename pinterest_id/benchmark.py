@@ -66,6 +66,22 @@ def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repe
     return result
 
 
+def add_suite(suites):
+    suite = suites.add_parser("pinterest", help="grid and refit, refinement, memory; peer: one-vs-rest liblinear")
+    suite.add_argument("--users", type=int, default=117)
+    suite.add_argument("--pins-per-user", type=int, default=600)
+    suite.add_argument("--features", type=int, default=4096)
+    suite.add_argument("--classes", type=int, default=2, help="that the peer solves; 0 leaves it out")
+    suite.add_argument("--repeats", type=int, default=1, help="runs of the whole experiment")
+    suite.set_defaults(run=_run_suite, format=format_result)
+
+
+def _run_suite(args):
+    return run(
+        args.folder / "pinterest", args.users, args.pins_per_user, args.features, args.classes, args.repeats, args.seed
+    )
+
+
 def format_result(result):
     """Return the result as lines: each figure beside what is wanted."""
     data, sgemm = result["generated"], result["sgemm_gflops"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mindpics import caffe_benchmark, data_layer_benchmark, machine
+from mindpics import caffe_benchmark, data_layer_benchmark, features_benchmark, machine
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,14 @@ def test_data_layer_is_timed_raw_and_encoded(tmp_path):
         assert ours > 0 and found["times_stock"][kind] == pytest.approx(ours / stock)
     assert (tmp_path / "data_layer_cost.png").is_file() and len(found["costs"]) == 4
     assert "wanted: at least 3" in data_layer_benchmark.format_result(found)
+
+
+def test_features_are_timed_from_pictures_to_file(tmp_path):
+    found = features_benchmark.run(tmp_path, pictures=16, repeats=1, width=0.125)
+    assert set(found["side_by_side"]) == {"ours", "stock Caffe", "OpenCV DNN"}
+    assert found["apart"]["ours"] < 1e-4 and found["apart"]["OpenCV DNN"] < 0.2  # which warps with other weights
+    assert (tmp_path / "features_cost.png").is_file() and found["costs"][0]["sizes"] == [2, 4, 8, 16]
+    assert "fc7 of 16 JPEGs" in features_benchmark.format_result(found)
 
 
 def test_machine_is_measured():
