@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import caffe
 import numpy as np
@@ -105,9 +106,9 @@ def test_init_log_sets_the_level():
 def test_timer():
     timer = caffe.Timer()
     timer.start()
-    sum(range(100_000))
+    time.sleep(0.02)  # Caffe counts whole milliseconds
     timer.stop()
-    assert 0 < timer.ms < 10_000
+    assert 19 <= timer.ms < 10_000
     assert caffe.has_nccl() is False
 
 
