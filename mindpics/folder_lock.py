@@ -9,13 +9,17 @@ from pathlib import Path
 NAME = ".lock"
 
 
+class InUse(ValueError):
+    """Another process is at work in the folder."""
+
+
 @contextmanager
 def locked(folder):
     """Hold the lock of a folder, which is made if need be.
 
     Raises
     ------
-    ValueError
+    InUse
         When another process holds it; the message has its id.
     """
     folder = Path(folder)
@@ -25,7 +29,7 @@ def locked(folder):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise ValueError(f"{folder}: process {lock.read().strip()} is at work there") from None
+            raise InUse(f"{folder}: process {lock.read().strip()} is at work there") from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()

@@ -4,7 +4,6 @@ A stage is done when its stamp holds the key of its command and inputs and its o
 there. A run that was killed starts again where it stopped.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,13 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 from mindpics import __version__
 from mindpics.atomic import atomic_write
 from mindpics.commands import start_here
 from mindpics.file_fingerprints import fingerprint
+from mindpics.folder_lock import InUse, locked
 from mindpics.stages import StageError, ways_left
 from mindpics.time_left import time_left
 
@@ -87,20 +86,26 @@ class Runner:
         StageError
             When one fails; those beside it are interrupted, and keep what they have.
         """
-        with _locked(self.root):
-            try:
-                while len(self.done) < len(self.stages):
-                    self._start_ready()
-                    self._collect()
-                    self._show()
-            except OSError as error:
-                self._interrupt()
-                raise StageError(f"{self.root}: {error}{self._full()}") from None
-            except BaseException:
-                self._interrupt()
-                raise
-            finally:
-                self._line("")
+        try:
+            with locked(self.root):
+                self._run()
+        except InUse as error:
+            raise StageError(str(error)) from None
+
+    def _run(self):
+        try:
+            while len(self.done) < len(self.stages):
+                self._start_ready()
+                self._collect()
+                self._show()
+        except OSError as error:
+            self._interrupt()
+            raise StageError(f"{self.root}: {error}{self._full()}") from None
+        except BaseException:
+            self._interrupt()
+            raise
+        finally:
+            self._line("")
 
     def key(self, stage):
         """Return the hash of what decides a stage's outputs."""
@@ -236,19 +241,3 @@ def _clock(seconds):
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
-@contextmanager
-def _locked(root):
-    """Refuse a second run into the same folder: the lock goes with the process, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".lock", "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise StageError(f"{root}: process {lock.read().strip()} is at work there") from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield

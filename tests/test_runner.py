@@ -110,8 +110,8 @@ def test_a_stage_that_was_killed_on_the_same_inputs_is_resumed(tmp_path):
 
 def test_a_second_run_into_the_same_folder_is_refused_with_the_firsts_pid(tmp_path):
     code = (
-        "import os, sys, time; from mindpics.runner import _locked; from pathlib import Path\n"
-        f"with _locked(Path({str(tmp_path)!r})): print(os.getpid(), flush=True); sys.stdin.read()"
+        "import os, sys, time; from mindpics.folder_lock import locked\n"
+        f"with locked({str(tmp_path)!r}): print(os.getpid(), flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
