@@ -29,10 +29,11 @@ def check_weights(net, path):
         yield net.finding("note", "weights", text)
         return
     try:
-        fit, stored = weights.compare(shapes, path), weights.stored_shapes(path)
+        stored = weights.stored_shapes(path)
     except (ValueError, OSError) as error:
         yield net.finding("error", "weights", str(error))
         return
+    fit = weights.compare(shapes, stored)
     yield net.finding("note", "weights", f"{path}: {weights.describe(path)}; {fit}")
     for clash in fit.clashes:
         yield net.finding("error", "weights-clash", f"{path}: {clash}")

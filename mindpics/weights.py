@@ -39,7 +39,11 @@ def fit(net, path):
     ValueError
         Where Caffe would abort: a layer of the same name with blobs of another shape.
     """
-    result = compare(shapes_of(net), path)
+    return _fit(net, path, stored_shapes(path))
+
+
+def _fit(net, path, stored):
+    result = compare(shapes_of(net), stored)
     if result.clashes:
         raise ValueError(f"{path}: {result.clashes[0]}")
     if not result.taken:
@@ -64,7 +68,7 @@ def copy(path, *nets):
     for name, blobs in stored.items():
         if not all(np.isfinite(blob).all() for blob in blobs):
             raise ValueError(f"{path}: layer {name} has weights that are not finite")
-    result = fit(nets[0], path)
+    result = _fit(nets[0], path, _shapes(stored))
     for net in nets:
         for name, blobs in net.params.items():
             for blob, values in zip(blobs, stored.get(name, ()), strict=False):
@@ -77,9 +81,8 @@ def shapes_of(net):
     return {name: [tuple(blob.data.shape) for blob in blobs] for name, blobs in net.params.items()}
 
 
-def compare(wanted, path):
-    """Return the Fit of a caffemodel to blob shapes by layer name; layers that clash are in `clashes`, in words."""
-    stored = stored_shapes(path)
+def compare(wanted, stored):
+    """Return the Fit of a caffemodel's shapes to a net's, by layer name; layers that clash are in words."""
     result = Fit(not_in_net=[name for name in stored if name not in wanted])
     for name, shapes in wanted.items():
         if name not in stored:
@@ -93,7 +96,11 @@ def compare(wanted, path):
 
 def stored_shapes(path):
     """Return {layer name: [shape, ...]} of a caffemodel's layers with blobs."""
-    return {name: [blob.shape for blob in blobs] for name, blobs in read_weights(path).items()}
+    return _shapes(read_weights(path))
+
+
+def _shapes(stored):
+    return {name: [blob.shape for blob in blobs] for name, blobs in stored.items()}
 
 
 def same_shapes(wanted, found):
