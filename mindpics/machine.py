@@ -13,10 +13,14 @@ import numpy as np
 
 def describe():
     """Return the processor's name, the cores that this process may use, and the memory in GB."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return {"processor": processor(), "cores": cores(), "memory_gb": round(memory, 1)}
+
+
+def processor():
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return {"processor": names[0] if names else platform.machine(), "cores": cores(), "memory_gb": round(memory, 1)}
+    return names[0] if names else platform.machine()
 
 
 def cores():
@@ -26,7 +30,7 @@ def cores():
 def sgemm_gflops(n=2048, repeats=5):
     """Return the machine's speed at float32 matrix products in GFLOP/s, the best of some."""
     A = np.random.default_rng(0).random((n, n), dtype=np.float32)
-    return 2 * n**3 / min(_seconds(lambda: A @ A) for _ in range(repeats)) / 1e9
+    return 2 * n**3 / min(seconds_of(lambda: A @ A) for _ in range(repeats)) / 1e9
 
 
 def memory_gb_s(megabytes=256, repeats=5):
@@ -35,10 +39,11 @@ def memory_gb_s(megabytes=256, repeats=5):
     copies = [np.empty_like(piece) for piece in pieces]
     moved = 2 * sum(piece.nbytes for piece in pieces) / 1e9
     with ThreadPoolExecutor(cores()) as pool:  # numpy copies without the interpreter's lock
-        return moved / min(_seconds(lambda: list(pool.map(np.copyto, copies, pieces))) for _ in range(repeats))
+        return moved / min(seconds_of(lambda: list(pool.map(np.copyto, copies, pieces))) for _ in range(repeats))
 
 
-def _seconds(function):
+def seconds_of(function):
+    """Return the seconds that a call takes on the wall's clock."""
     begun = time.perf_counter()
     function()
     return time.perf_counter() - begun

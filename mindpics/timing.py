@@ -7,7 +7,6 @@ all its children (memory: each page once, however many share it).
 
 import multiprocessing
 import os
-import platform
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import psutil
 from tqdm import tqdm
 
 from mindpics import charts
+from mindpics.machine import processor, seconds_of
 
 EVERY = 0.05  # seconds between looks at a running process
 SPACE = 1 << 30  # bytes copied, written and read for the machine's limits
@@ -116,22 +116,16 @@ def _look(pid, cpu):
 def machine(folder):
     """Return what the machine is and what it allows: cores, copies in memory, writing and reading in `folder`."""
     return {
-        "processor": _processor(), "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2),
+        "processor": processor(), "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2),
         "copy_gb_s": _copy(), **_disk(Path(folder)),
     }  # fmt: skip
-
-
-def _processor():
-    with open("/proc/cpuinfo", encoding="utf-8") as stream:
-        names = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _copy():
     """Bytes read and written a second by one core."""
     source = np.ones(SPACE // 4, np.uint8)
     target = np.empty_like(source)
-    seconds = [_timed(lambda: np.copyto(target, source)) for _ in range(5)]
+    seconds = [seconds_of(lambda: np.copyto(target, source)) for _ in range(5)]
     return 2 * len(source) / min(seconds) / 1e9
 
 
@@ -139,10 +133,10 @@ def _disk(folder):
     folder.mkdir(parents=True, exist_ok=True)
     path, block = folder / "disk.tmp", np.random.default_rng(0).bytes(16 << 20)
     try:
-        written = _timed(lambda: _write(path, block))
+        written = seconds_of(lambda: _write(path, block))
         with open(path, "rb") as stream:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            read = _timed(lambda: [None for _ in iter(lambda: stream.read(len(block)), b"")])
+            read = seconds_of(lambda: [None for _ in iter(lambda: stream.read(len(block)), b"")])
     finally:
         path.unlink(missing_ok=True)
     return {"disk_write_gb_s": SPACE / written / 1e9, "disk_read_gb_s": SPACE / read / 1e9}
@@ -154,12 +148,6 @@ def _write(path, block):
             stream.write(block)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _timed(function):
-    begun = time.perf_counter()
-    function()
-    return time.perf_counter() - begun
 
 
 @dataclass(frozen=True)
