@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mindpics.job import OPEN, pretrained, row_command
 from mindpics.models import ROWS, models_of, paper_counts
+from mindpics.run_files import PAPERS_BEST
 from mindpics.settings import PAPER
 from mindpics.stages import Stage, stages_for
 from mindpics.traits import TRAITS
@@ -39,7 +40,7 @@ def report_stages(jobs, stages):
     """
     tables = [path for stage in stages for path in stage.outputs if path.endswith(("table3.csv", "table2.csv"))]
     job, roots = jobs[0], [each.root for each in jobs]
-    name = "resnet50_all-in-one_finetune"  # the paper's best net, which its figures 3 to 9 show
+    name = PAPERS_BEST
     folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
     selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"

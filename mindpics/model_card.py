@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mindpics.blob_files import read_mean
 from mindpics.metrics import evaluate, load_scores
 from mindpics.models import counts_of, read_message
+from mindpics.pages import template
 from mindpics.posts import read_posts
 from mindpics.published import table3_row
 from mindpics.traits import TRAIT_NAMES
@@ -46,11 +46,7 @@ def render_card(row, net, digests, *, url, license=None):
     crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
     stand_in, pictures = row.run.stand_in(), _pictures(row, model)
     versions = facts.get("versions", {})
-    environment = Environment(
-        loader=PackageLoader("mindpics"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    return environment.get_template("model_card.md").render(
+    return template("model_card.md", keep_trailing_newline=True).render(
         title=_title(model) + (" (stand-in data)" if stand_in else ""),
         name=model.name,
         url=url,

@@ -12,10 +12,9 @@ from mindpics.maps import read_features
 from mindpics.nearest import Nearest
 from mindpics.occlusion import GRID, occlusion_map
 from mindpics.posts import picture_path
-from mindpics.run_files import POOL
+from mindpics.run_files import PAPERS_BEST, POOL
 from mindpics.traits import POLES, TRAIT_NAMES, TRAITS
 
-PAPERS_BEST = "resnet50_all-in-one_finetune"
 SHOWN = 8  # nearest MindPics
 
 

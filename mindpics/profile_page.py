@@ -4,10 +4,10 @@ import base64
 import json
 
 import cv2
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mindpics.atomic import atomic_write
 from mindpics.metrics import RESAMPLES
+from mindpics.pages import template
 from mindpics.pictures import read_picture
 from mindpics.profile import COVERS, IS_NOT, profile
 from mindpics.run_folder import environment, sha256
@@ -77,11 +77,7 @@ def render(facts, paths):
     """Return the page; `paths` is id -> picture file."""
     says = [one for trait in facts["traits"].values() for pole in ("high", "low") for one in trait[f"says_{pole}"]]
     thumbnails = {one["id"]: thumbnail(paths[one["id"]]) for one in says}
-    environment = Environment(
-        loader=PackageLoader("mindpics"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("profile.html").render(**facts, thumbnails=thumbnails)
+    return template("profile.html").render(**facts, thumbnails=thumbnails)
 
 
 def thumbnail(path):

@@ -3,16 +3,15 @@
 import base64
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from mindpics import report_facts as facts
 from mindpics import report_tables as tables
 from mindpics.addresses import hide_addresses
 from mindpics.atomic import atomic_write
+from mindpics.pages import template
 from mindpics.report_runs import Comparing
 from mindpics.report_summary import about_errors, summary
-from mindpics.run_figures import PAPERS_BEST, Drawn, RunFigures
-from mindpics.run_files import RunFiles
+from mindpics.run_figures import Drawn, RunFigures
+from mindpics.run_files import PAPERS_BEST, RunFiles
 
 KINDS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 PINTEREST_FIGURES = {
@@ -73,12 +72,8 @@ def _render(comparing, folder, figures, left_out, words):
     sections = {}
     for figure in figures:
         sections.setdefault(figure.section, []).append(_embedded(figure, folder / "figures"))
-    environment = Environment(
-        loader=PackageLoader("mindpics"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     several = len(runs) > 1
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         title=f"{', '.join(names)}: MindPics and Pinterest user identification",
         figures_of=names[0] if several else "",
         stand_ins=list(dict.fromkeys(filter(None, (each.stand_in() for each in runs)))),

@@ -8,7 +8,6 @@ from mindpics.metrics import load_scores
 from mindpics.training_curves import draw_training, read_run
 from mindpics.traits import TRAIT_NAMES, TRAITS
 
-PAPERS_BEST = "resnet50_all-in-one_finetune"  # figures 3 to 10 are of this model (section 4.1)
 NUMBERS = {trait: 4 + place for place, trait in enumerate(TRAITS)}  # figure of each trait's pictures
 
 

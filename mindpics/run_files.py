@@ -9,6 +9,7 @@ from mindpics.table3 import read_table
 
 STAND_IN = "stand-in"  # how run.json begins what is no paper data
 POOL = "pool5"  # the last pooling layer of both nets
+PAPERS_BEST = "resnet50_all-in-one_finetune"  # figures 3 to 10 are of this model (section 4.1)
 
 
 class RunFiles:
