@@ -138,22 +138,6 @@ struct ScaledCopy {
   template <int lanes> void at(size_t i) const { fast::at<lanes>(y, i) = factor * fast::at<lanes>(x, i); }
 };
 
-struct SgdHistory {
-  float rate, momentum, decay;
-  const float* data;
-  float *diff, *history;
-  template <int lanes> void at(size_t i) const {
-    const typename Lanes<lanes>::Pixel slope = fast::at<lanes>(diff, i) + decay * fast::at<lanes>(data, i);
-    fast::at<lanes>(diff, i) = fast::at<lanes>(history, i) = momentum * fast::at<lanes>(history, i) + rate * slope;
-  }
-};
-
-struct Subtract {
-  const float* diff;
-  float* data;
-  template <int lanes> void at(size_t i) const { fast::at<lanes>(data, i) -= fast::at<lanes>(diff, i); }
-};
-
 }  // namespace
 
 void relu_forward(size_t count, const float* x, float slope, float* y) {
@@ -171,13 +155,6 @@ void weighted_sum(size_t count, int inputs, const float* const* x, const float* 
 void scaled_copy(size_t count, float factor, const float* x, float* y) {
   each_value(count, ScaledCopy{factor, x, y});
 }
-
-void sgd_history(size_t count, float rate, float momentum, float decay, const float* data, float* diff,
-                 float* history) {
-  each_value(count, SgdHistory{rate, momentum, decay, data, diff, history});
-}
-
-void subtract(size_t count, const float* diff, float* data) { each_value(count, Subtract{diff, data}); }
 
 void add_to_rows(size_t rows, size_t width, const float* bias, float* values) {
 #pragma omp parallel for schedule(static)

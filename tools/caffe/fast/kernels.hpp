@@ -73,13 +73,6 @@ void crop_bytes(const Crop& crop, const uint8_t* bytes, const float* mean, const
 void add_to_rows(size_t rows, size_t width, const float* bias, float* values);
 void add_sum_of_rows(size_t rows, size_t width, const float* values, float* sum);
 
-// One step of stochastic gradient descent's history: history = momentum * history + rate * (diff + decay * data),
-// and diff = history.
-void sgd_history(size_t count, float rate, float momentum, float decay, const float* data, float* diff,
-                 float* history);
-// data -= diff
-void subtract(size_t count, const float* diff, float* data);
-
 }  // namespace fast
 }  // namespace caffe
 
