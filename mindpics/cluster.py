@@ -21,6 +21,7 @@ from distributed import Client, LocalCluster, as_completed
 
 from mindpics import parallel
 from mindpics.commands import ClusterCommand
+from mindpics.pictures import AT_ONCE
 
 SHARD = 1024  # items a task: long beside its start, short beside what a killed worker loses
 AHEAD = 2  # shards a worker may be ahead of who reads them
@@ -145,7 +146,7 @@ def _write_shard(function, items, path):
     # sparse: an LMDB takes what is written, not what it may take
     with lmdb.open(str(temporary), map_size=1 << 40, max_readers=1, sync=False) as environment:
         with environment.begin(write=True) as records:
-            for i, (_, result, reason) in enumerate(parallel.run_each(function, items, workers=1)):
+            for i, (_, result, reason) in enumerate(parallel.run_each(function, items, workers=1, at_once=AT_ONCE)):
                 value = b"+" + result if reason is None else b"-" + reason.encode()
                 records.put(f"{i:09d}".encode(), value, append=True)
         environment.sync(True)

@@ -21,7 +21,7 @@ from mindpics.feature_net import FeatureNet, ten_crops
 from mindpics.infer import centre_crop
 from mindpics.json_lines import read_objects, shown
 from mindpics.parallel import run_each
-from mindpics.pictures import read_packed
+from mindpics.pictures import AT_ONCE, read_packed
 from mindpics.posts import check_id, picture_path
 
 BATCH = 32
@@ -141,7 +141,7 @@ def _read(items, size, workers, max_pixels):
     """Return uint8 [N, 3, size, size], their ids, and (id, reason) of what cannot be read."""
     read = partial(read_packed, size=size, encoding=None, max_pixels=max_pixels)
     pictures, ids, rejected = [], [], []
-    results = run_each(read, [file for _, file in items], workers)
+    results = run_each(read, [file for _, file in items], workers, at_once=AT_ONCE)
     for (id_, _), (_, data, reason) in zip(items, results, strict=True):
         if reason:
             rejected.append((id_, reason))

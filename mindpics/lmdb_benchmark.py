@@ -13,6 +13,13 @@ WANTED = 3  # times convert_imageset, on two cores
 SIZE = 256
 THEIRS, OURS, REDUCED = "convert_imageset", "ours", "ours, reduced"
 PARTS = (8, 4, 2)  # of the pictures, of which ours makes LMDBs as well
+# A process from its start, as theirs is.
+SCRIPT = f"""
+import sys
+from mindpics.lmdb_io import read_rows, write_lmdb
+table, root, out, reduced = sys.argv[1:]
+write_lmdb(read_rows(table, "train", root), out, {SIZE}, reduced=bool(reduced), force=True)
+"""
 COMPARED = 200  # pictures whose pixels are compared
 
 
@@ -107,10 +114,12 @@ def _theirs(command, folder, paths):
 
 
 def _ours(folder, paths, reduced):
-    from mindpics.lmdb_io import write_lmdb  # Caffe is imported in the process that is measured
-
-    rows = [(f"{i:06d}", path, i % 10) for i, path in enumerate(paths)]
-    write_lmdb(rows, folder / _name(REDUCED if reduced else OURS), SIZE, reduced=reduced, force=True)
+    table = folder / "rows.csv"
+    rows = [f"{i:06d},{path.name},{i % 10},train" for i, path in enumerate(paths)]
+    table.write_text("\n".join(["id,image,label,split", *rows, ""]), encoding="utf-8")
+    out = folder / _name(REDUCED if reduced else OURS)
+    command = [sys.executable, "-c", SCRIPT, table, paths[0].parent, out, "reduced" if reduced else ""]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _apart(folder, name):

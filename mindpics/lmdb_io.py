@@ -19,7 +19,7 @@ from mindpics.json_lines import shown
 from mindpics.lmdb_check import check_lmdb
 from mindpics.lmdb_writer import LmdbWriter
 from mindpics.parallel import run_each
-from mindpics.pictures import read_packed
+from mindpics.pictures import AT_ONCE, read_packed
 from mindpics.posts import check_id, picture_path
 
 COLUMNS = ("id", "image", "label", "split")
@@ -119,7 +119,7 @@ def write_lmdb(
     work = functools.partial(
         read_packed, size=size, encoding=encoding, max_pixels=max_pixels, reduced_to=size if reduced else None
     )
-    run = run or functools.partial(run_each, workers=workers)
+    run = run or functools.partial(run_each, workers=workers, at_once=AT_ONCE)
     with LmdbWriter(out, _key(rows, work), len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as writer:
         rows = rows[writer.done :]
         outcomes = run(work, [path for _, path, _ in rows])

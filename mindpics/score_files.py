@@ -8,7 +8,7 @@ from tqdm import tqdm
 from mindpics import crops
 from mindpics.infer import BATCH
 from mindpics.parallel import run_each
-from mindpics.pictures import read_packed
+from mindpics.pictures import AT_ONCE, read_packed
 
 
 def score_files(nets, items, batch=BATCH, workers=None):
@@ -36,7 +36,7 @@ def score_files(nets, items, batch=BATCH, workers=None):
     size = nets.mean.shape[-1]
     read = partial(read_packed, size=size, encoding=None, max_pixels=crops.MAX_PIXELS)
     ids, scores, rejected, waiting = [], [], [], []
-    results = run_each(read, [path for _, path in items], workers)
+    results = run_each(read, [path for _, path in items], workers, at_once=AT_ONCE)
     bar = tqdm(zip(items, results, strict=True), total=len(items), desc="pictures", unit="picture", disable=None)
     for (id_, _), (_, data, reason) in bar:
         if reason:

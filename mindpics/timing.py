@@ -2,7 +2,8 @@
 
 Every run has a process of its own. Its time begins when Python has started and
 imported what calls it; memory and processor time are those of the process and
-all its children (memory: each page once, however many share it).
+all its children. Memory is what they hold themselves, each page once however
+many share it: pages of a file that is mapped may be dropped at any time.
 """
 
 import multiprocessing
@@ -105,12 +106,17 @@ def _look(pid, cpu):
         return 0
     for one in family:
         try:
-            held += one.memory_full_info().pss
+            held += _own_bytes(one.pid)
             times = one.cpu_times()
             cpu[one.pid] = times.user + times.system
-        except psutil.Error:  # it has just ended
+        except (psutil.Error, OSError):  # it has just ended
             continue
     return held
+
+
+def _own_bytes(pid):
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
 
 
 def machine(folder):

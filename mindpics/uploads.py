@@ -31,7 +31,7 @@ class Decoder:
         for _ in range(2):
             pool = self._whole_pool()
             future = pool.schedule(_decode, args=[data, size, self.max_pixels], timeout=SECONDS)
-            pixels, reason = outcome(future, SECONDS)
+            pixels, reason = outcome(future.result, SECONDS)
             if pool.active:
                 break  # else the child died while it waited, and not of this picture
         if reason:

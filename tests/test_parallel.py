@@ -25,10 +25,11 @@ def work(item):
     return item * 2
 
 
-def test_results_keep_their_order_and_each_failure_its_reason():
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_results_keep_their_order_and_each_failure_its_reason(at_once):
     items = [1, "hang", 2, "crash", 3, "exit", "greedy", "wrong", "odd", 4]
     started = time.time()
-    outcomes = list(parallel.run_each(work, items, workers=2, timeout=2))
+    outcomes = list(parallel.run_each(work, items, workers=2, timeout=2, at_once=at_once))
     assert time.time() - started < 30
     assert [item for item, _, _ in outcomes] == items
     assert [result for _, result, reason in outcomes if reason is None] == [2, 4, 6, 8]
