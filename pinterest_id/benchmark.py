@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from tqdm import tqdm
 
+from mindpics import timing
 from mindpics.atomic import atomic_write
 from mindpics.machine import in_child, sgemm_gflops
 from pinterest_id.classifiers import C_GRID
@@ -26,9 +27,10 @@ from pinterest_id.text import PinTfidf
 
 WANTED = {"times_faster": 10, "peak_gb": 8, "refine_s": 60, "experiment_s": 1800}
 MODALITIES = ("text", "image")
+PARTS = (8, 4, 2)  # of a user's pins, on which ours is run as well
 
 
-def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repeats=1, seed=0):
+def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repeats=1, curve=True, seed=0):
     """Generate, run ours and the peer, each in a process of its own; return a JSON-able dict.
 
     Parameters
@@ -41,13 +43,13 @@ def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repe
         Classes that liblinear solves; its time is that of all by proportion.
     repeats : int
         Runs of the whole experiment; the spread of its time comes of them.
+    curve : bool
+        Whether to time smaller experiments as well, and draw the cost against the number of pins.
     seed : int
     """
     folder = Path(folder)
-    in_child(_generate, folder, n_users, pins_per_user, n_features, seed)
-    sizes = _split_sizes(pins_per_user)
-    ours = [in_child(_ours, folder, folder / f"run{k}", sizes, seed) for k in range(repeats)]
-    facts = ours[0][0]
+    ours = _runs(folder, n_users, pins_per_user, n_features, repeats, seed)
+    facts, sizes = ours[0][0], _split_sizes(pins_per_user)
     result = {
         "generated": {"pins": n_users * pins_per_user, "users": n_users, "features": n_features, **facts["data"]},
         "sgemm_gflops": in_child(sgemm_gflops)[0],
@@ -58,12 +60,34 @@ def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repe
         **{key: facts[key] for key in ("fit_s", "fit_cpu_s", "fit_gflop", "accuracy", "stages_s")},
     }
     result["image_share_of_sgemm"] = facts["fit_gflop"]["image"] / facts["fit_s"]["image"] / result["sgemm_gflops"]
+    if curve:
+        smaller = {pins_per_user // part: _runs(folder / f"part{part}", n_users, pins_per_user // part, n_features, 1,
+                                                seed) for part in PARTS}  # fmt: skip
+        result["costs"] = _costs(folder, n_users, smaller | {pins_per_user: ours})
     if classes:
         result["liblinear"] = in_child(_liblinear, folder, folder / "run0", sizes, classes, seed)[0]
         result["times_faster"] = result["liblinear"]["all_classes_s"] / float(np.median(result["grid_and_refit_s"]))
         # What other programs do on the machine stretches wall time; processor time far less.
         result["times_less_cpu"] = result["liblinear"]["all_classes_cpu_s"] / sum(facts["fit_cpu_s"].values())
     return result
+
+
+def _runs(folder, n_users, pins_per_user, n_features, repeats, seed):
+    in_child(_generate, folder, n_users, pins_per_user, n_features, seed)
+    sizes = _split_sizes(pins_per_user)
+    return [in_child(_ours, folder, folder / f"run{k}", sizes, seed) for k in range(repeats)]
+
+
+def _costs(folder, n_users, runs):
+    """Draw the stages' medians against the number of pins; `runs`: pins of a user -> what `_runs` returned."""
+    stages = {"whole experiment": lambda fact: fact["experiment_s"],
+              "grid and refit": lambda fact: sum(fact["fit_s"].values()),
+              "refinement": lambda fact: fact["refine_s"]}  # fmt: skip
+    costs = [timing.cost(name, [n_users * n for n in runs],
+                         [float(np.median([seconds(fact) for fact, _ in of])) for of in runs.values()])
+             for name, seconds in stages.items()]  # fmt: skip
+    timing.plot_costs(folder / "pinterest_cost", costs, "pins")
+    return costs
 
 
 def add_suite(suites):
@@ -73,13 +97,13 @@ def add_suite(suites):
     suite.add_argument("--features", type=int, default=4096)
     suite.add_argument("--classes", type=int, default=2, help="that the peer solves; 0 leaves it out")
     suite.add_argument("--repeats", type=int, default=1, help="runs of the whole experiment")
+    suite.add_argument("--no-curve", action="store_true", help="leave out the cost against the number of pins")
     suite.set_defaults(run=_run_suite, format=format_result)
 
 
 def _run_suite(args):
-    return run(
-        args.folder / "pinterest", args.users, args.pins_per_user, args.features, args.classes, args.repeats, args.seed
-    )
+    return run(args.folder / "pinterest", args.users, args.pins_per_user, args.features, args.classes, args.repeats,
+               not args.no_curve, args.seed)  # fmt: skip
 
 
 def format_result(result):
@@ -96,6 +120,7 @@ def format_result(result):
         )
         lines.append(f"{'times_faster':<20}{result['times_faster']:>10.1f}   wanted: at least {WANTED['times_faster']}")
         lines.append(f"{'times_less_cpu':<20}{result['times_less_cpu']:>10.1f}   processor time of all cores")
+    lines += timing.format_costs(result.get("costs", []))
     rows = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in result["accuracy"].items()]
     return "\n".join([*lines, "accuracy in % on generated pins (on the paper's): " + ", ".join(rows)])
 

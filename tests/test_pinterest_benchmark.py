@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_it_times_ours_and_the_peer_in_one_run(tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "benchmark", "--folder", tmp_path, "--json", tmp_path / "result.json",
-         "pinterest", "--users", "6", "--pins-per-user", "30", "--features", "40", "--classes", "3"],
+         "pinterest", "--users", "6", "--pins-per-user", "48", "--features", "40", "--classes", "3"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     result = json.loads((tmp_path / "result.json").read_text())
@@ -27,6 +27,9 @@ def test_it_times_ours_and_the_peer_in_one_run(tmp_path):
     assert result["times_faster"] == peer["all_classes_s"] / np.median(result["grid_and_refit_s"])
     assert 0.05 < result["peak_gb"][0] < 2 and result["sgemm_gflops"] > 1
     assert sum(result["fit_s"].values()) < result["experiment_s"][0]
+    assert {cost["name"] for cost in result["costs"]} == {"whole experiment", "grid and refit", "refinement"}
+    assert result["costs"][0]["sizes"] == [36, 72, 144, 288]
+    assert (tmp_path / "pinterest" / "pinterest_cost.svg").is_file()
     for words in ("wanted: under 8", "wanted: at least 10", "by proportion from 3/6 of the classes"):
         assert words in done.stdout
 
