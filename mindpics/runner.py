@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from mindpics import __version__
@@ -24,31 +25,38 @@ from mindpics.time_left import time_left
 FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
 
 
-def run_in_turn(runs, drawing, parallel, done, start=start_here):
-    """Run one job after another, then what is drawn of all: the first has its tables before the second begins.
+def run_together(runners, jobs):
+    """Run several runners beside each other, up to `jobs` stages at a time.
 
-    Parameters
-    ----------
-    runs : list of (mindpics.job.Job, list of Stage)
-    drawing : list of Stage
-        Run in the first job's folder.
-    parallel : int
-        Stages at a time.
-    done : callable
-        Called with each job when its stages have ended.
-    start : callable
-        Starts a command: `mindpics.commands.start_here`, or on a cluster.
+    Raises
+    ------
+    StageError
+        When a stage fails; those beside it are interrupted, and keep what they have.
     """
-    seen = []
-    for place, (job, stages) in enumerate(runs):
-        if len(runs) > 1:
-            print(f"seed {job.seed}, run {place + 1} of {len(runs)}: {job.root}", flush=True)
-        later = [stage for _, others in runs[place + 1 :] for stage in others]
-        runner = Runner(stages, job.root, parallel, [*later, *drawing], seen, start)
-        runner.run()
-        seen = runner.seen
-        done(job)
-    Runner(drawing, runs[0][0].root, parallel, seen=seen, start=start).run()
+    with ExitStack() as locks:
+        try:
+            for runner in runners:
+                locks.enter_context(locked(runner.root))
+        except InUse as error:
+            raise StageError(str(error)) from None
+        _step_all(runners, jobs)
+
+
+def _step_all(runners, jobs):
+    try:
+        for runner in runners:
+            runner.beside = [one for one in runners if one is not runner]
+        while not all(runner.is_complete for runner in runners):
+            for runner in runners:
+                runner.step(jobs - sum(len(one.running) for one in runners))
+            time.sleep(0.2)
+    except BaseException:
+        for runner in runners:
+            runner.interrupt()
+        raise
+    finally:
+        for runner in runners:
+            runner.clear_line()
 
 
 def default_jobs(gpu):
@@ -70,42 +78,35 @@ class Runner:
         self.jobs = jobs
         self.later = later
         self.start = start
+        self.beside = []  # runners whose stages take turns with this one's
         self.running = {}
         self.done = set()
         self.seen = list(seen)  # and those of this one that ran from their beginning
         self.resumed = set()
         self.keys = {}
         self.way_left = ways_left(stages)
-        self.started = time.time()
+        self.started = self.shown = time.time()
 
     def run(self):
-        """Run all stages.
+        """Run all stages; see `run_together`."""
+        run_together([self], self.jobs)
 
-        Raises
-        ------
-        StageError
-            When one fails; those beside it are interrupted, and keep what they have.
-        """
-        try:
-            with locked(self.root):
-                self._run()
-        except InUse as error:
-            raise StageError(str(error)) from None
+    @property
+    def is_complete(self):
+        return not self.waiting()
 
-    def _run(self):
+    def waiting(self):
+        """Return the stages that are not done yet; some may be running."""
+        return [stage for stage in self.stages if stage.name not in self.done]
+
+    def step(self, room):
+        """Start up to `room` stages, see which have ended, and say so."""
         try:
-            while len(self.done) < len(self.stages):
-                self._start_ready()
-                self._collect()
-                self._show()
+            self._start_ready(room)
+            self._collect()
+            self._show()
         except OSError as error:
-            self._interrupt()
             raise StageError(f"{self.root}: {error}{self._full()}") from None
-        except BaseException:
-            self._interrupt()
-            raise
-        finally:
-            self._line("")
 
     def key(self, stage):
         """Return the hash of what decides a stage's outputs."""
@@ -119,7 +120,7 @@ class Runner:
         stamp = _read_json(self._stamp(stage, "done"))
         return stamp.get("key") == key and all(Path(path).exists() for path in stage.outputs)
 
-    def _start_ready(self):
+    def _start_ready(self, room):
         waiting = [s for s in self.stages if s.name not in self.done and s.name not in self.running]
         waiting.sort(key=lambda stage: -self.way_left[stage.name])
         missing = {path for s in self.stages if s.name not in self.done for path in s.outputs}
@@ -133,8 +134,9 @@ class Runner:
                 self.done.add(stage.name)
                 self._say(f"{stage.name}: unchanged, skipped")
                 return
-            if len(self.running) < self.jobs:
+            if room > 0:
                 self._start(stage, key)
+                room -= 1
 
     def _start(self, stage, key):
         begun = self._stamp(stage, "begun")
@@ -152,7 +154,6 @@ class Runner:
         self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
 
     def _collect(self):
-        time.sleep(0.2)
         for stage, process, key, begun in list(self.running.values()):
             if process.poll() is None:
                 continue
@@ -178,7 +179,7 @@ class Runner:
         free = shutil.disk_usage(self.root).free
         return f"; the disk of {self.root} is full ({free} bytes free)" if free < FULL else ""
 
-    def _interrupt(self):
+    def interrupt(self):
         """Ctrl-C reaches the stages as well; each gets time to take its snapshot."""
         for _, process, _, _ in self.running.values():
             process.terminate()
@@ -192,7 +193,7 @@ class Runner:
         """One status line: on a terminal it redraws itself, in a file it comes every 20 seconds."""
         live = sys.stdout.isatty()
         now = time.time()
-        if now - getattr(self, "shown", 0) < (1 if live else 20) or not self.running:
+        if now - self.shown < (1 if live else 20) or not self.running:
             return
         self.shown = now
         parts = [f"[{len(self.done)}/{len(self.stages)}, {_clock(now - self.started)}, about {self._left(now)} left]"]
@@ -202,12 +203,16 @@ class Runner:
 
     def _left(self, now):
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
-        waiting = [stage for stage in self.stages if stage.name not in self.done]
-        return _clock(time_left(waiting, elapsed, self.seen, self.jobs, self.later))
+        later = [stage for other in self.beside for stage in other.waiting()]
+        return _clock(time_left(self.waiting(), elapsed, self.seen, self.jobs, [*later, *self.later]))
 
     def _say(self, text):
-        self._line("")
+        self.clear_line()
         print(f"{_clock(time.time() - self.started)}  {text}", flush=True)
+
+    def clear_line(self):
+        """Leave the terminal without a status line."""
+        self._line("")
 
     def _line(self, text):
         if sys.stdout.isatty():

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mindpics.runner import Runner, default_jobs, run_in_turn
+from mindpics.commands import start_here
+from mindpics.runner import Runner, default_jobs
 from mindpics.stages import Stage, StageError
+from mindpics.turns import run_jobs
 
 
 @pytest.fixture
@@ -143,10 +145,33 @@ def test_seeds_run_one_after_another_and_what_is_drawn_of_all_comes_last(tmp_pat
     made = [path for _, stages in runs for stage in stages for path in stage.outputs]
     drawing = [Stage("draw", (str(tool), str(tmp_path), str(tmp_path / "page"), *made), tuple(made),
                      (str(tmp_path / "page"),))]  # fmt: skip
-    run_in_turn(runs, drawing, 1, done=lambda job: done.append((job.seed, ran(tmp_path))))
+    run_jobs(runs, drawing, 1, done=lambda job: done.append((job.seed, ran(tmp_path))))
     assert done == [(3, ["made3"]), (4, ["made4"])] and ran(tmp_path) == ["page"]
     assert f"seed 4, run 2 of 2: {tmp_path / 'run4'}" in capsys.readouterr().out
     assert (tmp_path / "run3" / ".stages" / "draw.done.json").is_file()
+
+
+def test_on_a_cluster_the_seeds_after_the_first_run_beside_each_other(tmp_path, tool):
+    def start(*given):
+        return start_here(*given)
+
+    meets = tmp_path / "meets.py"
+    meets.write_text(textwrap.dedent("""
+        import pathlib, sys, time
+        first, mine, other = map(pathlib.Path, sys.argv[1:])
+        mine.write_text(first.read_text())
+        until = time.time() + 30
+        while not other.exists():
+            assert time.time() < until, f"{other} did not run beside me"
+            time.sleep(0.02)
+    """))
+    runs = [seed_run(tmp_path, tool, seed) for seed in (0, 1, 2)]
+    first, *others = (str(tmp_path / f"run{seed}" / f"made{seed}") for seed in (0, 1, 2))
+    for (_, stages), mine, other in zip(runs[1:], others, reversed(others), strict=True):
+        stages[:] = [Stage("meet", (str(meets), first, mine, other), (first,), (mine,))]
+    done = []
+    run_jobs(runs, [], 2, done=lambda job: done.append(job.seed), start=start)
+    assert done == [0, 1, 2]
 
 
 def test_a_seed_that_fails_leaves_those_before_it_done(tmp_path, tool):
@@ -154,10 +179,10 @@ def test_a_seed_that_fails_leaves_those_before_it_done(tmp_path, tool):
     given = str(tmp_path / "given")
     runs[1] = (runs[1][0], [Stage("only", (*runs[1][1][0].command, given), (given,), runs[1][1][0].outputs)])
     with pytest.raises(StageError, match="given: is not there"):
-        run_in_turn(runs, [], 1, done=lambda job: None)
+        run_jobs(runs, [], 1, done=lambda job: None)
     assert ran(tmp_path) == ["made0"]
     (tmp_path / "given").write_text("")
-    run_in_turn(runs, [], 1, done=lambda job: None)
+    run_jobs(runs, [], 1, done=lambda job: None)
     assert ran(tmp_path) == ["made1"]
 
 
