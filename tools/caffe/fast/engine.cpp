@@ -16,6 +16,7 @@ namespace caffe {
 #ifdef MINDPICS_FAST
 namespace {
 
+// On a GPU as well: its Data layer's pictures go the same way.
 bool machine_is_able() {
   static const bool able = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   return able;
@@ -37,7 +38,9 @@ bool WantsFastLayer(const LayerParameter& param) {
   const std::string engine = variable && *variable ? variable : "fast";
   CHECK(engine == "fast" || engine == "caffe")
       << "MINDPICS_ENGINE is \"" << engine << "\"; wanted: fast or caffe";
-  return engine == "fast" && engine_of(param) == 0 && machine_is_able() && Caffe::mode() == Caffe::CPU;
+  // CUDNN asks on a GPU for what is the default there.
+  const bool is_left = engine_of(param) == 0 || (engine_of(param) == 2 && Caffe::mode() == Caffe::GPU);
+  return engine == "fast" && is_left && machine_is_able();
 }
 
 namespace fast {

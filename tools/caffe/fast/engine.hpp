@@ -58,12 +58,13 @@ shared_ptr<Layer<float> > create(const LayerParameter& param) {
 }
 
 struct Registerer {
-  Registerer(const std::string& type, LayerRegistry<float>::Creator creator) {
-    LayerRegistry<float>::FastRegistry()[type] = creator;
+  Registerer(Caffe::Brew mode, const std::string& type, LayerRegistry<float>::Creator creator) {
+    LayerRegistry<float>::FastRegistry(mode)[type] = creator;
   }
 };
 
-#define REGISTER_FAST_LAYER(type) static Registerer g_fast_##type(#type, create<Fast##type##Layer>)
+#define REGISTER_FAST_LAYER(type) static Registerer g_fast_##type(Caffe::CPU, #type, create<Fast##type##Layer>)
+#define REGISTER_GPU_LAYER(type) static Registerer g_gpu_##type(Caffe::GPU, #type, create<Gpu##type##Layer>)
 
 }  // namespace fast
 }  // namespace caffe
