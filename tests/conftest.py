@@ -12,17 +12,19 @@ from mindpics.solvers import Schedule, solver
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the long versions as well (about an hour)")
+    parser.addoption("--cuda", action="store_true", help="Caffe's build for GPUs as well; no GPU needed (half an hour)")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: left out without --long")
+    config.addinivalue_line("markers", "cuda: left out without --cuda")
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--long"):
-        left_out = [item for item in items if "long" in item.keywords]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if "long" not in item.keywords]
+    for switch in ("long", "cuda"):
+        if not config.getoption(f"--{switch}"):
+            config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(switch)])
+            items[:] = [item for item in items if not item.get_closest_marker(switch)]
 
 
 @pytest.fixture(scope="session")
