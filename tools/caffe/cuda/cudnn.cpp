@@ -27,10 +27,6 @@ Context& context() {
   return current;
 }
 
-const char* describe_math() {
-  return WantsTF32() ? "TF32 where the GPU has it (MINDPICS_TF32=1)" : "true float32 (MINDPICS_TF32=1 for TF32)";
-}
-
 }  // namespace
 
 cudnnHandle_t cudnn_handle() { return context().handle; }
@@ -49,11 +45,7 @@ void* cudnn_workspace(size_t bytes) {
   return current.workspace;
 }
 
-cudnnMathType_t cudnn_math() {
-  static const bool said = (LOG(INFO) << "cuDNN " << cudnnGetVersion() << ": " << describe_math(), true);
-  (void)said;
-  return WantsTF32() ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
-}
+cudnnMathType_t cudnn_math() { return WantsTF32() ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH; }
 
 }  // namespace fast
 }  // namespace caffe

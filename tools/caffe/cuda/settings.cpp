@@ -23,7 +23,12 @@ bool is_on(const char* name) {
 }  // namespace
 
 bool WantsTF32() {
-  static const bool wanted = is_on("MINDPICS_TF32");
+  static const bool wanted = [] {
+    const bool on = is_on("MINDPICS_TF32");
+    LOG(INFO) << "Products on the GPU: "
+              << (on ? "TF32 where it has that (MINDPICS_TF32=1)" : "true float32 (MINDPICS_TF32=1: TF32)");
+    return on;
+  }();
   return wanted;
 }
 

@@ -7,6 +7,7 @@
 namespace caffe {
 
 // MINDPICS_TF32=1: products of tensor cores, their factors rounded to 10 bits, in cuBLAS and cuDNN. Else true float32.
+// The log says which, once.
 bool WantsTF32();
 
 namespace fast {

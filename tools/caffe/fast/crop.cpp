@@ -32,6 +32,8 @@ void crop_bytes(const Crop& c, const uint8_t* bytes, const float* mean, const fl
       const float value = values ? values[channel] : 0;
       if (c.interleaved && c.channels == 3) {
         crop_row<3>(c.crop_width, bytes + pixel * 3 + channel, mean_row, value, c.scale, c.mirror, to);
+      } else if (c.interleaved && c.channels == 4) {
+        crop_row<4>(c.crop_width, bytes + pixel * 4 + channel, mean_row, value, c.scale, c.mirror, to);
       } else {  // one channel lies the same in both orders
         crop_row<1>(c.crop_width, bytes + plain, mean_row, value, c.scale, c.mirror, to);
       }
