@@ -23,6 +23,7 @@ def databases(tmp_path_factory):
     for encoded in (False, True):
         write_lmdb(folder / f"{encoded}", pictures, np.arange(37) % 5, encoded)
     write_lmdb(folder / "grey", [one[:1] for one in pictures], np.arange(37) % 5)
+    write_lmdb(folder / "alpha", [np.concatenate([one, one[:1]]) for one in pictures], np.arange(37) % 5, encoded=True)
     return folder
 
 
@@ -43,12 +44,12 @@ TRANSFORMS = {
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("source", ["False", "True", "grey"], ids=["raw", "encoded", "grey"])
+@pytest.mark.parametrize("source", ["False", "True", "grey", "alpha"], ids=["raw", "encoded", "grey", "alpha"])
 @pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST], ids=["train", "test"])
 def test_it_feeds_what_stock_feeds(tmp_path, monkeypatch, databases, transform, source, phase):
     """Nine batches of 8 go round 37 pictures twice: each value, label and place is the same, to the bit."""
     fields = dict(TRANSFORMS[transform])
-    if source == "grey":
+    if source in ("grey", "alpha"):
         fields = {"crop_size": 24, "mirror": True, "mean_value": [9]}
     if "mean_file" in fields:
         fields["mean_file"] = str(databases / fields["mean_file"])
