@@ -10,11 +10,15 @@ namespace fast {
 
 namespace {
 
-// Never given back: at a thread's end, which may be the process's, CUDA may be gone.
 struct Context {
-  cudnnHandle_t handle;
-  void* workspace;
-  size_t size;
+  cudnnHandle_t handle = NULL;
+  void* workspace = NULL;
+  size_t size = 0;
+  // Unchecked: the thread's end may be the process's, and the device gone.
+  ~Context() {
+    if (handle) cudnnDestroy(handle);
+    cudaFree(workspace);
+  }
 };
 
 // A thread's own, since two solvers in one process work at the same time.
