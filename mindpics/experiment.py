@@ -93,7 +93,7 @@ def _data_stages(job):
         Stage(
             "nets",
             ("tools/make_nets", "--scale", setting.name, "--csv", selected, "--data", folder, "--out", nets,
-             "--seed", str(job.seed)),
+             "--seed", str(job.seed), *(["--loss", setting.loss] if setting.loss != "python" else [])),
             (selected,), (f"{nets}/prototxt", f"{nets}/solvers"), note="18 nets and solvers",
         )  # fmt: skip
     )
@@ -114,7 +114,7 @@ def _lmdb_stages(job, selected, pictures):
                      *(["--trait", trait] if trait else []), "--size", str(setting.size),
                      "--seed", str(job.seed), "--workers", workers, "--out", f"{job.mindpics}/{split}{of_trait}_lmdb"),
                     (selected,), (f"{job.mindpics}/{split}{of_trait}_lmdb",), cost=3 + n / 400,
-                    note=f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting is PAPER else ""),
+                    note=f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting.name == PAPER.name else ""),
                 )  # fmt: skip
             )
     return stages
@@ -122,7 +122,7 @@ def _lmdb_stages(job, selected, pictures):
 
 def _pictures(setting):
     """Return how many pictures a split has, at most."""
-    if setting is PAPER:
+    if setting.name == PAPER.name:
         return {split: sum(of.values()) for split, of in paper_counts().items()}
     whole = setting.per_pole * 2 * len(TRAITS)
     return {"train": whole * 8 // 10, "test": whole * 2 // 10}
@@ -219,7 +219,7 @@ def _sizes(setting, model):
     """Return batch, crop, width and length of a training; the paper's iterations are known beforehand."""
     epochs, batch = setting.schedules[model.net, model.heads, model.init].epochs, setting.batch[model.net, model.heads]
     length = f"{epochs:g} epochs"
-    if setting is PAPER:
+    if setting.name == PAPER.name:
         length += f" ({math.ceil(epochs * PAPER_TRAIN * model.share / batch):,} iterations)"
     return f"batch {batch}, crop {setting.crop[model.net]}, width {setting.width[model.net]:g}, {length}"
 

@@ -4,6 +4,7 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mindpics.head_losses import LOSSES
 from mindpics.settings import SETTINGS, Setting
 
 OPEN = "data/open"
@@ -63,6 +64,8 @@ def add_arguments(parser):
     parser.add_argument("--seeds", type=_count, default=1, metavar="N",
                         help="run N seeds from --seed on, the later ones into OUT-seedS")  # fmt: skip
     parser.add_argument("--split", choices=("image", "group"), default="image", help="the paper's, or by group")
+    parser.add_argument("--loss", choices=LOSSES, default="python",
+                        help="of the nets: our Python layers, or Caffe's own alone (default: %(default)s)")  # fmt: skip
     parser.add_argument("--out", help="folder of the run (default runs/SCALE)")
 
 
@@ -76,7 +79,7 @@ def jobs_of(args):
     """Return the `Job` of each seed that parsed arguments ask for."""
     weights = {"alexnet": args.weights_alexnet, "resnet50": args.weights_resnet50}
     first = Job(
-        setting=SETTINGS[args.scale], root=args.out or f"runs/{args.scale}", posts=args.posts,
+        setting=replace(SETTINGS[args.scale], loss=args.loss), root=args.out or f"runs/{args.scale}", posts=args.posts,
         weights={net: path for net, path in weights.items() if path}, gpu=args.gpu, seed=args.seed, split=args.split,
     )  # fmt: skip
     return first.with_seeds(args.seeds)
@@ -90,6 +93,7 @@ def row_command(job, row):
     given += [f"--gpu {job.gpu}"] if job.gpu is not None else []
     given += [f"--seed {job.seed}"] if job.seed else []
     given += [f"--split {job.split}"] if job.split != "image" else []
+    given += [f"--loss {job.setting.loss}"] if job.setting.loss != "python" else []
     given += [f"--out {job.root}"] if job.root != f"runs/{job.setting.name}" else []
     return " ".join(["tools/reproduce", *given])
 

@@ -8,8 +8,8 @@ import json
 
 import caffe
 
-from mindpics.trait_loss import NORMALIZATIONS, trait_accuracy, trait_loss
-from mindpics.traits import N_LABELS, TRAITS
+from mindpics.trait_loss import NORMALIZATIONS, check_labels, trait_accuracy, trait_loss
+from mindpics.traits import TRAITS
 
 
 def parse_param_str(param_str, **defaults):
@@ -60,13 +60,7 @@ class _HeadLayer(caffe.Layer):
 
     def batch(self, bottom):
         """Return scores [N,2] and labels [N] of the batch, checked."""
-        labels = bottom[1].data.reshape(-1)
-        if labels.size and not (labels.min() >= 0 and labels.max() < N_LABELS):
-            raise ValueError(
-                f"labels must be 2 * trait + pole (0..{N_LABELS - 1}), "
-                f"got {labels.min():g}..{labels.max():g}: was this LMDB made for another net?"
-            )
-        return bottom[0].data.reshape(-1, 2), labels
+        return bottom[0].data.reshape(-1, 2), check_labels(bottom[1].data.reshape(-1))
 
     def backward(self, top, propagate_down, bottom):
         """Nothing to propagate; the loss overrides this."""

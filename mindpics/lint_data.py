@@ -4,11 +4,12 @@ from itertools import islice
 from pathlib import Path
 
 from mindpics import preflight
+from mindpics.head_losses import is_native_head, native_trait
 from mindpics.layers import parse_param_str
 from mindpics.lint_layers import HEAD_LAYERS
 from mindpics.lmdb_io import count_lmdb, first_datum, read_lmdb, read_mean
 from mindpics.phases import TEST, TRAIN, NetPhase, phases_of
-from mindpics.traits import N_LABELS
+from mindpics.traits import N_LABELS, TRAITS
 
 LABELS = 500  # an LMDB is shuffled, so its first records speak for it
 
@@ -117,6 +118,8 @@ def _wants(view, index, reader):
             return N_LABELS, parse_param_str(reader.python_param.param_str, **defaults)["trait"]
         except ValueError:  # said by lint_layers
             return N_LABELS, None
+    if native_trait(reader):
+        return N_LABELS, TRAITS.index(native_trait(reader))
     if reader.type in ("SoftmaxWithLoss", "Accuracy") and reader.bottom:
         maker = view.maker(reader.bottom[0], index)
         if maker is not None and maker.type == "InnerProduct":
@@ -126,7 +129,8 @@ def _wants(view, index, reader):
 
 def _heads(view):
     for index, layer in view.layers:
-        if layer.type == "Python" and layer.python_param.layer in HEAD_LAYERS and layer.bottom:
+        ours = layer.type == "Python" and layer.python_param.layer in HEAD_LAYERS and layer.bottom
+        if ours or is_native_head(layer):
             maker = view.maker(layer.bottom[0], index)
             outputs = maker.inner_product_param.num_output if maker is not None else 2
             if maker is not None and maker.type == "InnerProduct" and outputs != 2:

@@ -105,7 +105,8 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
         crop=setting.crop[model.net],
     )
     return (
-        train_val(model.net, data, model.traits, model.init, normalization=setting.normalization, **size),
+        train_val(model.net, data, model.traits, model.init, normalization=setting.normalization,
+                  loss=setting.loss, **size),
         deploy(model.net, model.traits, crop=data.crop, **size),
         solver(
             net_path,

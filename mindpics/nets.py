@@ -8,6 +8,7 @@ from caffe import params as P
 
 from mindpics import alexnet, resnet50
 from mindpics.blocks import constant, gaussian
+from mindpics.head_losses import LOSSES
 from mindpics.traits import TRAITS
 
 BODIES = {alexnet.NAME: alexnet, resnet50.NAME: resnet50}
@@ -39,7 +40,7 @@ class Data:
     crop: int
 
 
-def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID", **size):
+def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID", loss="python", **size):
     """Return the training and testing net of one or of five trait heads.
 
     Parameters
@@ -52,6 +53,8 @@ def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID
         Heads learn ten times faster when the body comes with weights (section 4).
     normalization : {"VALID", "BATCH_SIZE"}
         Of equation 5, see `mindpics.trait_loss`.
+    loss : {"python", "native"}
+        Layers of the heads' losses and accuracies, see `mindpics.head_losses`.
     **size
         width, gain, fraction: see the bodies' ``add_body``.
 
@@ -63,17 +66,7 @@ def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID
     n, top = _data_and_body(body, data, size)
     for trait in traits:
         score = n[f"score_{trait}"] = _head(top, 2, NEW_LAYER_LR[init])
-        n[f"loss_{trait}"] = L.Python(
-            score, n.label,
-            module="mindpics.layers", layer="TraitLoss",
-            param_str=f'{{"trait": "{trait}", "normalization": "{normalization}"}}',
-            loss_weight=1,  # Caffe takes a Python layer for no loss without it
-        )  # fmt: skip
-        n[f"accuracy_{trait}"] = L.Python(
-            score, n.label,
-            module="mindpics.layers", layer="TraitAccuracy",
-            param_str=f'{{"trait": "{trait}"}}', include={"phase": caffe.TEST},
-        )  # fmt: skip
+        LOSSES[loss](n, trait, score, normalization)
     return _finish(n, data, f"MindPics {body} {heads_name(traits)} {init}")
 
 

@@ -36,6 +36,8 @@ class Setting:
     fraction : float or None
         BatchNorm's ``moving_average_fraction``.
     normalization : {"VALID", "BATCH_SIZE"}
+    loss : {"python", "native"}
+        Of `mindpics.head_losses`.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Setting:
     gain: float = 1.0
     fraction: float | None = None
     normalization: str = "VALID"
+    loss: str = "python"
 
     def body_size(self, net):
         """Return the keywords of a body's ``add_body`` that are not the crop."""

@@ -7,6 +7,8 @@ gradient ("ignored classifier", section 3.2.2).
 
 import numpy as np
 
+from mindpics.traits import N_LABELS
+
 NORMALIZATIONS = ("VALID", "BATCH_SIZE")
 # Caffe clips probabilities here (softmax_loss_layer.cpp); -log of it is the 87.33
 # that marks a diverged net.
@@ -17,6 +19,16 @@ def softmax(scores):
     """Return the probabilities of equation 3 for scores [N,2], computed without overflow."""
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def check_labels(labels):
+    """Return labels [N] as whole numbers; ValueError when one is no ``2 * trait + pole``."""
+    if labels.size and not (labels.min() >= 0 and labels.max() < N_LABELS):
+        raise ValueError(
+            f"labels must be 2 * trait + pole (0..{N_LABELS - 1}), "
+            f"got {labels.min():g}..{labels.max():g}: was this LMDB made for another net?"
+        )
+    return labels.astype(int)
 
 
 def own_poles(labels, trait):

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from mindpics.trait_loss import own_poles, trait_loss
-from mindpics.traits import TRAITS
+from mindpics.trait_loss import FLT_MIN, check_labels, softmax
+from mindpics.traits import N_LABELS, TRAITS
 
 # -log(FLT_MIN): Softmax gave the true class a zero, and Caffe clipped it.
 CLIPPED_LOSS = 87.33
@@ -54,13 +54,15 @@ class StuckHeads:
 
     def update(self, iteration, blobs):
         """Take the blobs of one iteration (``score_O`` .. and ``label``); raise DivergedError when stuck."""
-        labels = np.array(blobs["label"].data).reshape(-1)
+        labels = check_labels(blobs["label"].data.reshape(-1))
+        rows, traits, poles = np.arange(len(labels)), labels // 2, labels % 2
         heads = [index for index, trait in enumerate(TRAITS) if f"score_{trait}" in blobs]
+        scores = np.zeros((len(TRAITS), len(labels), 2))
         for head in heads:
-            own, poles = own_poles(labels, head)
-            scores = blobs[f"score_{TRAITS[head]}"].data.reshape(-1, 2)
-            self.loss[head] += trait_loss(scores, labels, head, "BATCH_SIZE")[0] * len(labels)
-            self.poles[head] += np.bincount(poles[own], minlength=2)
+            scores[head] = blobs[f"score_{TRAITS[head]}"].data.reshape(-1, 2)
+        true = softmax(scores[traits, rows])[rows, poles]  # by the head of each picture's trait
+        self.loss += np.bincount(traits, -np.log(np.maximum(true, FLT_MIN)), minlength=len(TRAITS))
+        self.poles += np.bincount(labels, minlength=N_LABELS).reshape(-1, 2)
         self.iterations += 1
         if self.iterations == max(1, self.patience // WINDOWS):
             self._judge(iteration, heads)

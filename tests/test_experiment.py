@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from mindpics.experiment import plan, report_stages
@@ -12,6 +13,7 @@ from mindpics.settings import MINI, PAPER
 
 ROOT = Path(__file__).resolve().parent.parent
 MINI_JOB = Job(MINI, "runs/mini")
+NATIVE_JOB = Job(replace(MINI, loss="native"), "runs/native")
 PAPER_JOB = Job(
     PAPER, "runs/paper", posts="MY/posts.jsonl", gpu=0,
     weights={"alexnet": "bvlc_alexnet.caffemodel", "resnet50": "ResNet-50-model.caffemodel"},
@@ -47,6 +49,12 @@ def test_paper_scale_needs_no_stand_in():
     assert describe(PAPER_JOB) == "Data: MY/posts.jsonl."
 
 
+def test_native_losses_reach_the_nets_stage():
+    commands = {job.root: next(stage.command for stage in plan(job) if stage.name == "nets")
+                for job in (MINI_JOB, NATIVE_JOB)}  # fmt: skip
+    assert commands["runs/native"][-2:] == ("--loss", "native") and "--loss" not in commands["runs/mini"]
+
+
 def test_one_row_needs_only_its_own_stages():
     names = {stage.name for stage in plan(MINI_JOB, [("alexnet", "all-in-one", "scratch")])}
     assert {"alexnet_all-in-one_scratch", "table3"} <= names
@@ -54,7 +62,7 @@ def test_one_row_needs_only_its_own_stages():
 
 
 def test_row_command_is_taken_by_the_tool_and_plans_that_row(monkeypatch, capsys):
-    for job in (MINI_JOB, PAPER_JOB):
+    for job in (MINI_JOB, NATIVE_JOB, PAPER_JOB):
         for row in ROWS:
             command = row_command(job, row).split()
             assert command[0] == "tools/reproduce"
