@@ -4,6 +4,7 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mindpics import device
 from mindpics.head_losses import LOSSES
 from mindpics.settings import SETTINGS, Setting
 
@@ -59,7 +60,7 @@ def add_arguments(parser):
     parser.add_argument("--posts", help="your crawl's posts.jsonl (default: open pictures, a stand-in)")
     parser.add_argument("--weights-alexnet", help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
     parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
-    parser.add_argument("--gpu", type=int, help="CUDA device; CPU without it")
+    device.add_argument(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=_count, default=1, metavar="N",
                         help="run N seeds from --seed on, the later ones into OUT-seedS")  # fmt: skip

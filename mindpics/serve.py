@@ -27,7 +27,7 @@ ASSETS = {"serve.css": "text/css", "serve.js": "text/javascript"}
 
 
 def create_app(traits=None, users=None, *, about=None, max_megabytes=MAX_MEGABYTES, max_pixels=MAX_PIXELS,
-               waiting=WAITING):  # fmt: skip
+               waiting=WAITING, prepare=None):  # fmt: skip
     """Return the Flask app.
 
     Parameters
@@ -43,11 +43,13 @@ def create_app(traits=None, users=None, *, about=None, max_megabytes=MAX_MEGABYT
     max_pixels : int
     waiting : int
         Requests at work or waiting; one more gets 503.
+    prepare : callable, optional
+        Called once in the thread that runs the nets.
     """
     app = Flask("mindpics", static_folder=None)
     guard(app, int(max_megabytes * 1e6))
     parts = {"traits": traits, "users": users}
-    desk = Desk(parts, Decoder(max_pixels), waiting)
+    desk = Desk(parts, Decoder(max_pixels), waiting, prepare)
     app.extensions["desk"] = desk
     _add_page(app, {**(about or {}), "has": {name: part is not None for name, part in parts.items()},
                     "max_megabytes": max_megabytes, "max_letters": MAX_LETTERS})  # fmt: skip
@@ -71,9 +73,9 @@ def _add_page(app, about):
 class Desk:
     """Takes requests, one worker at their answers."""
 
-    def __init__(self, parts, decoder, waiting):
+    def __init__(self, parts, decoder, waiting, prepare):
         self.parts, self.decoder, self.queue = parts, decoder, Queue(waiting)
-        self.worker = ThreadPoolExecutor(1, thread_name_prefix="caffe")  # a net serves one caller at a time
+        self.worker = ThreadPoolExecutor(1, "caffe", initializer=prepare)  # a net serves one caller at a time
         self.files = {name: part.paths() for name, part in parts.items() if part is not None}
         self.small = lru_cache(512)(lambda name, index: small_png(self.files[name][index]))
 
