@@ -118,14 +118,13 @@ def opencv_forward(folder, body, batch, repeats):
     return seconds, top[0].ravel()
 
 
-def torch_forward(folder, body, batch, repeats):
+def torch_forward(folder, body, batch, repeats, device="cpu"):
     """As `caffe_forward`, by PyTorch."""
-    import torch
-
-    net = _torch_net(folder, body).eval()
-    x = torch.tensor(pictures((batch, *picture_shape(folder, body))))
+    torch = _torch()
+    net = _torch_net(folder, body).eval().to(device)
+    x = torch.tensor(pictures((batch, *picture_shape(folder, body))), device=device)
     with torch.inference_mode():
-        seconds, top = timed(lambda: net(x), repeats)
+        seconds, top = timed(lambda: net(x).cpu(), repeats)
     return seconds, top[0].numpy().ravel()
 
 
@@ -140,23 +139,33 @@ def caffe_step(engine, folder, body, batch, repeats):
     return timed(lambda: solver.step(1), repeats)
 
 
-def torch_step(folder, body, batch, repeats):
+def torch_step(folder, body, batch, repeats, device="cpu"):
     """As `caffe_step`, by PyTorch."""
-    import torch
-
-    features = _torch_net(folder, body)
-    x = torch.tensor(pictures((batch, *picture_shape(folder, body))))
-    labels = torch.arange(batch) % CLASSES
+    torch = _torch()
+    features = _torch_net(folder, body).to(device)
+    x = torch.tensor(pictures((batch, *picture_shape(folder, body))), device=device)
+    labels = torch.arange(batch, device=device) % CLASSES
     width = features.eval()(x[:1]).flatten(1).shape[1]
-    net = torch.nn.Sequential(features.train(), torch.nn.Flatten(), torch.nn.Linear(width, CLASSES))
+    net = torch.nn.Sequential(features.train(), torch.nn.Flatten(), torch.nn.Linear(width, CLASSES)).to(device)
     solver = torch.optim.SGD(net.parameters(), SOLVER["base_lr"], SOLVER["momentum"], 0, SOLVER["weight_decay"])
 
     def step():
         solver.zero_grad()
-        torch.nn.functional.cross_entropy(net(x), labels).backward()
+        loss = torch.nn.functional.cross_entropy(net(x), labels)
+        loss.item()  # Caffe, too, waits for the loss before it goes back
+        loss.backward()
         solver.step()
 
     return timed(step, repeats)
+
+
+def _torch():
+    """Return PyTorch in true float32; on a GPU it picks the fastest of cuDNN's algorithms."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    return torch
 
 
 def _caffe(engine):

@@ -1,0 +1,212 @@
+"""Does one engine compute what another does? Outputs and gradients of nets, convolutions, curves of losses.
+
+The nets are AlexNet's body and the first blocks of ResNet-50's: in a random net of all fifty layers, batch
+normalisation makes 2% of the gradients out of rounding alone, in which no fault could be told. Dropout is left out
+of them: a GPU draws its masks from another generator. Fillers, picture order, crops and mirrors are drawn on the CPU
+by either engine, so one seed gives both the same net and the same pictures.
+
+How far apart may two nets be? Adding in another order rounds otherwise, and where ReLU cuts, a little makes much.
+So the reference tells how far its own outputs and gradients move when its pictures are changed by NUDGE, and the
+other engine may be ALLOWED times as far away.
+"""
+
+from pathlib import Path
+
+import caffe
+import numpy as np
+from caffe import layers as L
+from caffe import params as P
+from caffe.proto import caffe_pb2
+
+from mindpics import alexnet
+from mindpics.blocks import bottleneck, constant, conv_bn_scale, gaussian
+from mindpics.generated_lmdb import MEAN, write_generated
+from mindpics.head_losses import add_native
+from mindpics.models import write_message
+from mindpics.net_runs import pictures
+from mindpics.traits import N_LABELS, TRAITS
+
+SEED = 1
+NUDGE = {"float32": 1e-6, "TF32": 1e-3}  # relative; TF32 rounds factors to 10 bits
+ALLOWED = 10
+CONVOLUTION = {"float32": 1e-4, "TF32": 1e-2}  # most that a single convolution may be apart, relative to its norm
+CURVE = {"float32": (1e-3, 0.1), "TF32": (2e-2, 0.15)}  # of the first ten losses, of the curve (`curves_apart`)
+CURVE_SIDE, CURVE_CROP = 112, 99
+WINDOW = 20  # iterations over which a curve is averaged: single batches say little
+# (channels, outputs, groups, kernel, stride, pad, side): conv1, conv2 and conv4 of AlexNet, and odd ones.
+CONVOLUTIONS = (
+    (3, 96, 1, 11, 4, 0, 227), (96, 256, 2, 5, 1, 2, 27), (384, 384, 2, 3, 1, 1, 13), (12, 6, 3, 3, 2, 1, 15),
+    (8, 8, 8, 3, 1, 1, 9), (6, 4, 2, 1, 2, 0, 7),
+)  # fmt: skip
+
+
+def without_dropout(net):
+    """Return a NetParameter without its Dropout layers, which work in place."""
+    kept = [layer for layer in net.layer if layer.type != "Dropout"]
+    del net.layer[:]
+    net.layer.extend(kept)
+    return net
+
+
+def fill(net):
+    """Set ``data`` to noise and ``label`` to all labels in turn."""
+    net.blobs["data"].data[...] = pictures(net.blobs["data"].data.shape)
+    net.blobs["label"].data[...] = np.arange(net.blobs["label"].data.size) % N_LABELS
+
+
+def _resnet_like(n, width):
+    """Add ResNet-50's first stage and one block of its second: a projection, a shortcut, a stride."""
+    def channels(published):
+        return 4 * max(1, round(published * width / 4))
+
+    top = conv_bn_scale(n, "conv1", "_conv1", n.data, channels(64), kernel_size=7, pad=3, stride=2, bias=True,
+                        relu="conv1_relu", fraction=0.95)  # fmt: skip
+    top = n.pool1 = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
+    for name, published, stride, project in (("2a", 256, 1, True), ("2b", 256, 1, False), ("3a", 512, 2, True)):
+        top = bottleneck(n, name, top, channels(published), stride=stride, project=project, fraction=0.95)
+    n.pool3 = L.Pooling(top, pool=P.Pooling.AVE, global_pooling=True)
+    return n.pool3
+
+
+BODIES = {"AlexNet": lambda n, width: alexnet.add_body(n, width=width, gain=3.0), "ResNet-like": _resnet_like}
+
+
+def _heads(n, top):
+    for trait in TRAITS:
+        score = n[f"score_{trait}"] = L.InnerProduct(top, num_output=2, weight_filler=gaussian(0.01),
+                                                     bias_filler=constant(0))  # fmt: skip
+        add_native(n, trait, score, "BATCH_SIZE")
+
+
+def write_whole(folder, body, batch, crop, width):
+    """Write the all-in-one net of a body; `whole` passes through it."""
+    n = caffe.NetSpec()
+    n.data, n.label = L.Input(shape={"dim": [batch, 3, crop, crop]}), L.Input(shape={"dim": [batch]})
+    _heads(n, BODIES[body](n, width))
+    write_message(without_dropout(n.to_proto()), folder / f"whole_{body}.prototxt")
+
+
+def whole(engine, folder, body):
+    """Compare a forward and backward pass with the reference's, which the first call of all leaves in the folder.
+
+    Returns
+    -------
+    dict
+        ``{"outputs": {name: apart}, "gradients": {layer: apart}}``; of the first call, ``{kind: such a dict}``
+        for each kind of NUDGE: how far the reference moves.
+    """
+    engine.start()
+    caffe.set_random_seed(SEED)
+    net = caffe.Net(str(folder / f"whole_{body}.prototxt"), caffe.TRAIN)
+    fill(net)
+    found = _pass(net)
+    reference = Path(folder) / f"whole_{body}.npz"
+    if reference.exists():
+        with np.load(reference) as arrays:
+            return _sorted(apart(found, arrays))
+    np.savez(reference, **found)
+    noise = np.random.default_rng(SEED).choice((-1, 1), net.blobs["data"].data.shape)
+    moved = {}
+    for kind, nudge in NUDGE.items():
+        fill(net)
+        net.blobs["data"].data[...] *= 1 + nudge * noise
+        moved[kind] = _sorted(apart(_pass(net), found))
+    return moved
+
+
+def _pass(net):
+    net.clear_param_diffs()
+    net.forward()
+    net.backward()
+    found = {f"outputs {trait}": net.blobs[f"score_{trait}"].data.copy() for trait in TRAITS}
+    for name, blobs in net.params.items():  # weights and bias together: a bias before a BatchNorm has no gradient
+        diffs = np.concatenate([blob.diff.ravel() for blob in blobs])
+        if diffs.any():
+            found[f"gradients {name}"] = diffs
+    return found
+
+
+def _sorted(values):
+    of = {"outputs": {}, "gradients": {}}
+    for name, value in values.items():
+        kind, _, name = name.partition(" ")
+        of[kind][name] = value
+    return of
+
+
+def apart(found, reference):
+    """Return {name: norm of the difference over the norm of the reference}; inf where an array is missing."""
+    return {name: float(np.linalg.norm(found[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
+            if name in found else float("inf") for name in reference}  # fmt: skip
+
+
+def convolutions(engine, folder):
+    """Return {name: array} of single convolutions: tops, gradients to bottom and to weights."""
+    engine.start()
+    found = {}
+    for number, shape in enumerate(CONVOLUTIONS):
+        caffe.set_random_seed(SEED)
+        net = caffe.Net(_write_convolution(folder, f"{engine.name}_{number}", shape), caffe.TRAIN)
+        rng = np.random.default_rng(number)
+        net.blobs["data"].data[...] = rng.normal(size=net.blobs["data"].data.shape)
+        name = "{0}x{6}x{6} to {1}, groups {2}, kernel {3}, stride {4}, pad {5}".format(*shape)
+        top = found[name] = net.forward()["conv"].copy()
+        net.backward(conv=rng.normal(size=top.shape).astype(np.float32))
+        found[f"{name}, bottom"] = net.blobs["data"].diff.copy()
+        found[f"{name}, weights"] = np.concatenate([blob.diff.ravel() for blob in net.params["conv"]])
+    return found
+
+
+def _write_convolution(folder, name, shape):
+    channels, count, group, kernel, stride, pad, side = shape
+    n = caffe.NetSpec()
+    n.data = L.Input(shape={"dim": [4, channels, side, side]})
+    n.conv = L.Convolution(n.data, num_output=count, group=group, kernel_size=kernel, stride=stride, pad=pad,
+                           weight_filler={"type": "msra"}, bias_filler={"type": "gaussian"})  # fmt: skip
+    message = n.to_proto()
+    message.force_backward = True
+    path = folder / f"convolution_{name}.prototxt"
+    write_message(message, path)
+    return str(path)
+
+
+def write_curve(folder, body, count, batch, width):
+    """Write LMDB, net and solver of a short training; `curve` runs it."""
+    if not (folder / "curve_lmdb").exists():
+        write_generated(folder / "curve_lmdb", count, CURVE_SIDE)
+    n = caffe.NetSpec()
+    n.data, n.label = L.Data(
+        ntop=2, source=str(folder / "curve_lmdb"), batch_size=batch, backend=P.Data.LMDB,
+        transform_param={"mirror": True, "crop_size": CURVE_CROP, "mean_file": str(folder / MEAN)},
+    )  # fmt: skip
+    _heads(n, BODIES[body](n, width))
+    write_message(without_dropout(n.to_proto()), folder / f"curve_{body}.prototxt")
+    solver = caffe_pb2.SolverParameter(
+        train_net=str(folder / f"curve_{body}.prototxt"), base_lr=0.01, lr_policy="fixed", momentum=0.9,
+        weight_decay=5e-4, random_seed=SEED, max_iter=1, snapshot_after_train=False,
+    )  # fmt: skip
+    write_message(solver, folder / f"curve_{body}_solver.prototxt")
+
+
+def curve(engine, folder, body, iterations):
+    """Return the sum of the five heads' losses of each iteration."""
+    engine.start()
+    solver = caffe.SGDSolver(str(folder / f"curve_{body}_solver.prototxt"))
+    losses = []
+    for _ in range(iterations):
+        solver.step(1)
+        losses.append(sum(float(solver.net.blobs[f"loss_{trait}"].data) for trait in TRAITS))
+    return losses
+
+
+def smoothed(losses):
+    """Return the means over WINDOW iterations, or over all where there are fewer."""
+    window = min(WINDOW, len(losses))
+    return np.convolve(losses, np.full(window, 1 / window), mode="valid")
+
+
+def curves_apart(found, reference):
+    """Return how far two curves are apart: the first ten losses relatively, and the means as a share of the first."""
+    found, reference = np.array(found), np.array(reference)
+    first = np.abs(found - reference)[:10] / reference[:10]
+    return float(first.max()), float(np.abs(smoothed(found) - smoothed(reference)).max() / reference[0])
