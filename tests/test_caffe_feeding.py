@@ -73,3 +73,20 @@ print(hashlib.sha256(b"".join(net.forward()["data"].tobytes() for _ in range(6))
     outputs = {subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60,
                               env=os.environ | {"OMP_NUM_THREADS": threads}).stdout for threads in "13"}
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("engine", ["caffe", "fast"])
+def test_solvers_of_one_net_take_turns_with_the_records(tmp_path, monkeypatch, engine):
+    """Of 3, the second has every third record of 7 from the second on; a test net has all. (On GPUs, --gpu=0,1.)"""
+    write_lmdb(tmp_path / "lmdb", [np.zeros((3, 8, 8), np.uint8)] * 7, range(7))
+    text = data_layer(tmp_path / "lmdb", batch_size=7)
+    try:
+        caffe.set_solver_count(3)
+        caffe.set_solver_rank(1)
+        train = feed(tmp_path, monkeypatch, engine, text, caffe.TRAIN, batches=2)
+        test = feed(tmp_path, monkeypatch, engine, text, caffe.TEST, batches=1)
+    finally:
+        caffe.set_solver_count(1)
+        caffe.set_solver_rank(0)
+    assert [batch["label"].astype(int).tolist() for batch in train] == [[1, 4, 0, 3, 6, 2, 5]] * 2
+    assert test[0]["label"].tolist() == list(range(7))
