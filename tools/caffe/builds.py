@@ -31,7 +31,7 @@ def why_no_gpu():
     except OSError:
         return "NVIDIA's driver is not installed (there is no libcuda.so.1)"
     found = subprocess.run([sys.executable, "-I", __file__], capture_output=True, text=True, check=False)
-    return found.stderr.strip() or None if found.returncode else None
+    return found.stderr.strip() or f"the look for a GPU ended with {found.returncode}" if found.returncode else None
 
 
 def why_not_loading():
