@@ -7,7 +7,7 @@ by either engine, so one seed gives both the same net and the same pictures.
 
 How far apart may two nets be? Adding in another order rounds otherwise, and where ReLU cuts, a little makes much.
 So the reference tells how far its own outputs and gradients move when its pictures are changed by NUDGE, and the
-other engine may be ALLOWED times as far away.
+other engine may be ALLOWED times as far away, or LEAST, which one convolution by another algorithm may be.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ from mindpics.traits import N_LABELS, TRAITS
 SEED = 1
 NUDGE = {"float32": 1e-6, "TF32": 1e-3}  # relative; TF32 rounds factors to 10 bits
 ALLOWED = 10
-CONVOLUTION = {"float32": 1e-4, "TF32": 1e-2}  # most that a single convolution may be apart, relative to its norm
+LEAST = {"float32": 1e-4, "TF32": 1e-2}
 CURVE = {"float32": (1e-3, 0.1), "TF32": (2e-2, 0.15)}  # of the first ten losses, of the curve (`curves_apart`)
 CURVE_SIDE, CURVE_CROP = 112, 99
 WINDOW = 20  # iterations over which a curve is averaged: single batches say little
@@ -140,6 +140,11 @@ def apart(found, reference):
             if name in found else float("inf") for name in reference}  # fmt: skip
 
 
+def at_most(moved, part, kind):
+    """Return how far an engine may be from the reference, which `whole` found to move so far, in a part."""
+    return max(LEAST[kind], ALLOWED * max(moved[kind][part].values()))
+
+
 def convolutions(engine, folder):
     """Return {name: array} of single convolutions: tops, gradients to bottom and to weights."""
     engine.start()
@@ -182,7 +187,7 @@ def write_curve(folder, body, count, batch, width):
     _heads(n, BODIES[body](n, width))
     write_message(without_dropout(n.to_proto()), folder / f"curve_{body}.prototxt")
     solver = caffe_pb2.SolverParameter(
-        train_net=str(folder / f"curve_{body}.prototxt"), base_lr=0.01, lr_policy="fixed", momentum=0.9,
+        train_net=str(folder / f"curve_{body}.prototxt"), base_lr=0.001, lr_policy="fixed", momentum=0.9,
         weight_decay=5e-4, random_seed=SEED, max_iter=1, snapshot_after_train=False,
     )  # fmt: skip
     write_message(solver, folder / f"curve_{body}_solver.prototxt")

@@ -136,7 +136,7 @@ def _agreement(parts, folder, sizes, reference, compared):
             found = parts(f"{body}, {engine.name}", agreement.whole, engine, folder / "agreement", body)
             if moved and found:
                 rows += [_row(f"{body}: {part}", engine, max(found.result[part].values()),
-                              1e-6 + agreement.ALLOWED * max(moved.result[_kind(engine)][part].values()))
+                              agreement.at_most(moved.result, part, _kind(engine)))
                          for part in ("outputs", "gradients")]  # fmt: skip
     known = parts(f"convolutions, {reference.name}", agreement.convolutions, reference, folder / "agreement")
     for engine in compared:
@@ -144,7 +144,7 @@ def _agreement(parts, folder, sizes, reference, compared):
         if known and found:
             worst = max(agreement.apart(found.result, known.result).values())
             rows.append(_row(f"{len(agreement.CONVOLUTIONS)} convolutions, in groups and not", engine, worst,
-                             agreement.CONVOLUTION[_kind(engine)]))  # fmt: skip
+                             agreement.LEAST[_kind(engine)]))  # fmt: skip
     for body in agreement.BODIES:
         rows += _curves(parts, folder / "curve", sizes, body, reference, compared)
     return rows

@@ -1,7 +1,7 @@
 """What `mindpics.gpu_check` found, as lines to read."""
 
 from mindpics import gpu_speed as speed
-from mindpics.gpu_agreement import ALLOWED
+from mindpics.gpu_agreement import ALLOWED, LEAST, NUDGE
 
 
 def format_result(found):
@@ -26,8 +26,9 @@ def _comparisons(found):
     for row in found["comparisons"]:
         verdict = "ok" if row["ok"] else "TOO FAR APART"
         lines.append(f"  {row['what']:<48}{row['engine']:<18}{row['apart']:>9.1e} {row['at_most']:>9.1e}  {verdict}")
-    return [*lines, f"  Whole nets: {ALLOWED} times as far as {found['reference']} itself moves when its pictures are "
-            "changed by 1e-6 (TF32: 1e-3). No dropout: a GPU draws other masks."]  # fmt: skip
+    return [*lines, f"  Outputs and gradients: {LEAST['float32']:g} (TF32: {LEAST['TF32']:g}) of their norm, or "
+            f"{ALLOWED} times as far as {found['reference']} itself moves when its pictures are changed by "
+            f"{NUDGE['float32']:g} ({NUDGE['TF32']:g}). No dropout: a GPU draws other masks."]  # fmt: skip
 
 
 def _speed(found):
