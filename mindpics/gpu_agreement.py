@@ -102,7 +102,7 @@ def whole(engine, folder, body):
     found = _pass(net)
     reference = Path(folder) / f"whole_{body}.npz"
     if reference.exists():
-        with np.load(reference) as arrays:
+        with np.load(reference, allow_pickle=False) as arrays:
             return _sorted(apart(found, arrays))
     np.savez(reference, **found)
     noise = np.random.default_rng(SEED).choice((-1, 1), net.blobs["data"].data.shape)

@@ -24,7 +24,7 @@ SAME_NET = 1e-3  # most that PyTorch's features may differ from ours, relative t
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of all parts; those of scale 1 are the issue, the others only run through the same code."""
+    """The sizes of all parts; figures are wanted of scale 1, the others run through the same code."""
 
     scale: float
 

@@ -19,9 +19,9 @@ enable_language(CUDA)
 set(CMAKE_UNITY_BUILD ON)
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 12)
 
-# No part of BVLC Caffe, declared for the GPU and not or only half defined there; and Caffe's own use of cuDNN, which
-# cuda/cudnn* replaces.
-set(LEFT_OUT "/((hardsigmoid|hardswish|maxunpool|pixelshuffle|proposal|relu6|upsample)_layer\\.|layers/cudnn_)")
+# No part of BVLC Caffe, declared for the GPU and not or only half defined there; what no layer calls and whose macros
+# reach the files compiled with it; and Caffe's own use of cuDNN, which cuda/cudnn* replaces.
+set(LEFT_OUT "/((hardsigmoid|hardswish|maxunpool|pixelshuffle|proposal|relu6|upsample)_layer\\.|hungarian|layers/cudnn_)")
 list(FILTER SOURCES EXCLUDE REGEX ${LEFT_OUT})
 file(GLOB KERNELS ${CAFFE_SOURCE}/src/caffe/layers/*.cu ${CAFFE_SOURCE}/src/caffe/solvers/*.cu)
 list(FILTER KERNELS EXCLUDE REGEX ${LEFT_OUT})
