@@ -54,9 +54,11 @@ class StuckHeads:
 
     def update(self, iteration, blobs):
         """Take the blobs of one iteration (``score_O`` .. and ``label``); raise DivergedError when stuck."""
+        heads = [index for index, trait in enumerate(TRAITS) if f"score_{trait}" in blobs]
+        if not heads:  # another net, whose labels are its own
+            return
         labels = check_labels(blobs["label"].data.reshape(-1))
         rows, traits, poles = np.arange(len(labels)), labels // 2, labels % 2
-        heads = [index for index, trait in enumerate(TRAITS) if f"score_{trait}" in blobs]
         scores = np.zeros((len(TRAITS), len(labels), 2))
         for head in heads:
             scores[head] = blobs[f"score_{TRAITS[head]}"].data.reshape(-1, 2)
