@@ -59,7 +59,8 @@ def _check_folder(folder, pictures):
     if (folder / "run.json").is_file():
         yield from check_run(folder)
         yield from check_job(folder)
-    if (folder / "table3.csv").is_file():
+    # beside a table2.csv it is the Table 3 of the other paper
+    if (folder / "table3.csv").is_file() and not (folder / "table2.csv").is_file():
         yield from check_table3(folder / "table3.csv")
     if (folder / "scores.npz").is_file() and (folder / "figures.json").is_file():
         yield from check_scores(folder / "scores.npz")
