@@ -1,4 +1,4 @@
-"""Does one engine compute what another does? Outputs and gradients of nets, convolutions, curves of losses.
+"""Does one engine compute what another does? Outputs and gradients of nets and of single layers, curves of losses.
 
 The nets are AlexNet's body and the first blocks of ResNet-50's: in a random net of all fifty layers, batch
 normalisation makes 2% of the gradients out of rounding alone, in which no fault could be told. Dropout is left out
@@ -7,7 +7,7 @@ by either engine, so one seed gives both the same net and the same pictures.
 
 How far apart may two nets be? Adding in another order rounds otherwise, and where ReLU cuts, a little makes much.
 So the reference tells how far its own outputs and gradients move when its pictures are changed by NUDGE, and the
-other engine may be ALLOWED times as far away, or LEAST, which one convolution by another algorithm may be.
+other engine may be ALLOWED times as far away, or LEAST, which is also what a single layer may be.
 """
 
 from pathlib import Path
@@ -33,11 +33,6 @@ LEAST = {"float32": 1e-4, "TF32": 1e-2}
 CURVE = {"float32": (1e-3, 0.05), "TF32": (2e-2, 0.15)}  # of the first ten losses, of the curve (`curves_apart`)
 CURVE_SIDE, CURVE_CROP = 112, 99
 WINDOW = 20  # iterations over which a curve is averaged: single batches say little
-# (channels, outputs, groups, kernel, stride, pad, side): conv2, conv4 and conv3 of AlexNet, and odd ones.
-CONVOLUTIONS = (
-    (96, 256, 2, 5, 1, 2, 27), (384, 384, 2, 3, 1, 1, 13), (256, 384, 1, 3, 1, 1, 13), (12, 6, 3, 3, 2, 1, 15),
-    (8, 8, 8, 3, 1, 1, 9), (6, 4, 2, 1, 2, 0, 7),
-)  # fmt: skip
 
 
 def without_dropout(net):
@@ -145,34 +140,49 @@ def at_most(moved, part, kind):
     return max(LEAST[kind], ALLOWED * max(moved[kind][part].values()))
 
 
-def convolutions(engine, folder):
-    """Return {name: array} of single convolutions: tops, gradients to bottom and to weights."""
+def _convolution(x, num_output, kernel, *, stride=1, pad=0, group=1):
+    return L.Convolution(x, num_output=num_output, kernel_size=kernel, stride=stride, pad=pad, group=group,
+                         weight_filler={"type": "msra"}, bias_filler={"type": "gaussian"})  # fmt: skip
+
+
+# name -> (shape of the bottom, function of the bottom that gives the layer)
+LAYERS = {
+    "conv2 of AlexNet, 2 groups": ((4, 96, 27, 27), lambda x: _convolution(x, 256, 5, pad=2, group=2)),
+    "conv3 of AlexNet": ((4, 256, 13, 13), lambda x: _convolution(x, 384, 3, pad=1)),
+    "conv4 of AlexNet, 2 groups": ((4, 384, 13, 13), lambda x: _convolution(x, 384, 3, pad=1, group=2)),
+    "convolution, 3 groups, stride 2": ((4, 12, 15, 15), lambda x: _convolution(x, 6, 3, stride=2, pad=1, group=3)),
+    "convolution, a group a channel": ((4, 8, 9, 9), lambda x: _convolution(x, 8, 3, pad=1, group=8)),
+    "convolution 1x1, stride 2": ((4, 64, 7, 7), lambda x: _convolution(x, 32, 1, stride=2)),
+    "InnerProduct": ((4, 16, 6, 6), lambda x: L.InnerProduct(x, num_output=20, weight_filler={"type": "xavier"})),
+    "LRN": ((4, 16, 13, 13), lambda x: L.LRN(x, local_size=5, alpha=1, beta=0.75)),
+    "Pooling MAX": ((4, 16, 13, 13), lambda x: L.Pooling(x, pool=P.Pooling.MAX, kernel_size=3, stride=2)),
+    "Pooling AVE": ((4, 16, 14, 14), lambda x: L.Pooling(x, pool=P.Pooling.AVE, kernel_size=3, stride=2, pad=1)),
+    "BatchNorm": ((4, 16, 13, 13), lambda x: L.BatchNorm(x)),
+    "Scale": ((4, 16, 13, 13), lambda x: L.Scale(x, filler=gaussian(1), bias_term=True)),
+}  # fmt: skip
+
+
+def single_layers(engine, folder):
+    """Return {name: array} of single layers: top, and gradients to bottom and to weights."""
     engine.start()
     found = {}
-    for number, shape in enumerate(CONVOLUTIONS):
+    for number, (name, (shape, layer)) in enumerate(LAYERS.items()):
+        n = caffe.NetSpec()
+        n.data = L.Input(shape={"dim": list(shape)})
+        n.top = layer(n.data)
+        message = n.to_proto()
+        message.force_backward = True
+        write_message(message, folder / f"layer_{number}.prototxt")
         caffe.set_random_seed(SEED)
-        net = caffe.Net(_write_convolution(folder, f"{engine.name}_{number}", shape), caffe.TRAIN)
+        net = caffe.Net(str(folder / f"layer_{number}.prototxt"), caffe.TRAIN)
         rng = np.random.default_rng(number)
-        net.blobs["data"].data[...] = rng.normal(size=net.blobs["data"].data.shape)
-        name = "{0}x{6}x{6} to {1}, groups {2}, kernel {3}, stride {4}, pad {5}".format(*shape)
-        top = found[name] = net.forward()["conv"].copy()
-        net.backward(conv=rng.normal(size=top.shape).astype(np.float32))
-        found[f"{name}, bottom"] = net.blobs["data"].diff.copy()
-        found[f"{name}, weights"] = np.concatenate([blob.diff.ravel() for blob in net.params["conv"]])
+        net.blobs["data"].data[...] = rng.normal(size=shape)
+        top = found[f"{name}: top"] = net.forward()["top"].copy()
+        net.backward(top=rng.normal(size=top.shape).astype(np.float32))
+        found[f"{name}: bottom's gradient"] = net.blobs["data"].diff.copy()
+        for i, blob in enumerate(net.params.get("top", ())):
+            found[f"{name}: gradient of blob {i}"] = blob.diff.copy()
     return found
-
-
-def _write_convolution(folder, name, shape):
-    channels, count, group, kernel, stride, pad, side = shape
-    n = caffe.NetSpec()
-    n.data = L.Input(shape={"dim": [4, channels, side, side]})
-    n.conv = L.Convolution(n.data, num_output=count, group=group, kernel_size=kernel, stride=stride, pad=pad,
-                           weight_filler={"type": "msra"}, bias_filler={"type": "gaussian"})  # fmt: skip
-    message = n.to_proto()
-    message.force_backward = True
-    path = folder / f"convolution_{name}.prototxt"
-    write_message(message, path)
-    return str(path)
 
 
 def write_curve(folder, body, count, batch, width):

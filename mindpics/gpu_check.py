@@ -138,12 +138,13 @@ def _agreement(parts, folder, sizes, reference, compared):
                 rows += [_row(f"{body}: {part}", engine, max(found.result[part].values()),
                               agreement.at_most(moved.result, part, _kind(engine)))
                          for part in ("outputs", "gradients")]  # fmt: skip
-    known = parts(f"convolutions, {reference.name}", agreement.convolutions, reference, folder / "agreement")
+    known = parts(f"layers, {reference.name}", agreement.single_layers, reference, folder / "agreement")
     for engine in compared:
-        found = parts(f"convolutions, {engine.name}", agreement.convolutions, engine, folder / "agreement")
+        found = parts(f"layers, {engine.name}", agreement.single_layers, engine, folder / "agreement")
         if known and found:
-            worst = max(agreement.apart(found.result, known.result).values())
-            rows.append(_row(f"{len(agreement.CONVOLUTIONS)} convolutions, in groups and not", engine, worst,
+            of = agreement.apart(found.result, known.result)
+            worst = max(of, key=of.get)
+            rows.append(_row(f"{len(agreement.LAYERS)} layers; worst {worst}", engine, of[worst],
                              agreement.LEAST[_kind(engine)]))  # fmt: skip
     for body in agreement.BODIES:
         rows += _curves(parts, folder / "curve", sizes, body, reference, compared)

@@ -25,7 +25,7 @@ def _comparisons(found):
     lines = ["", f"Against {found['reference']}; {'apart':>9} {'at most':>9}"]
     for row in found["comparisons"]:
         verdict = "ok" if row["ok"] else "TOO FAR APART"
-        lines.append(f"  {row['what']:<48}{row['engine']:<18}{row['apart']:>9.1e} {row['at_most']:>9.1e}  {verdict}")
+        lines.append(f"  {row['what']:<62}{row['engine']:<18}{row['apart']:>9.1e} {row['at_most']:>9.1e}  {verdict}")
     return [*lines, f"  Outputs and gradients: {LEAST['float32']:g} (TF32: {LEAST['TF32']:g}) of their norm, or "
             f"{ALLOWED} times as far as {found['reference']} itself moves when its pictures are changed by "
             f"{NUDGE['float32']:g} ({NUDGE['TF32']:g}). No dropout: a GPU draws other masks."]  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from caffe import layers
 from caffe.proto import caffe_pb2
 
 from mindpics import gpu_agreement, gpu_check, gpu_speed
@@ -67,7 +68,7 @@ def test_our_layers_agree_with_stock_s(rehearsal):
     whats = {row["what"] for row in found["comparisons"]}
     assert {f"{body}: {part}" for body in gpu_agreement.BODIES
             for part in ("outputs", "gradients", "first 10 losses")} < whats  # fmt: skip
-    assert any("convolutions" in what for what in whats)
+    assert any(what.startswith("12 layers; worst") for what in whats)
     assert all(row["ok"] and row["at_most"] < 1 for row in found["comparisons"] if "losses" not in row["what"])
     assert all(row["apart"] > 0 for row in found["comparisons"] if "outputs" in row["what"])  # not one and the same
 
@@ -110,22 +111,34 @@ def test_differences_are_seen():
     assert first == 0 and later == pytest.approx(1 / 3.5)
 
 
-def test_a_wrong_layer_is_too_far_apart(tmp_path, monkeypatch):
-    """LRN's exponent 1 in place of .75: some thousandths of the outputs, and more than rounding makes."""
+def test_a_wrong_net_is_too_far_apart(tmp_path, monkeypatch):
     monkeypatch.setenv("MINDPICS_ENGINE", "fast")
-    reference, other = engines(None)
+    reference, (ours,) = engines(None)
     gpu_agreement.write_whole(tmp_path, "AlexNet", 2, 67, 1 / 16)
     moved = gpu_agreement.whole(reference, tmp_path, "AlexNet")
-    same = gpu_agreement.whole(other[0], tmp_path, "AlexNet")
+    same = gpu_agreement.whole(ours, tmp_path, "AlexNet")
     net = read_message(tmp_path / "whole_AlexNet.prototxt", caffe_pb2.NetParameter())
-    for layer in net.layer:
-        if layer.type == "LRN":
-            layer.lrn_param.beta = 1
+    next(layer for layer in net.layer if layer.name == "pool2").pooling_param.pool = caffe_pb2.PoolingParameter.AVE
     write_message(net, tmp_path / "whole_AlexNet.prototxt")
-    wrong = gpu_agreement.whole(other[0], tmp_path, "AlexNet")
+    wrong = gpu_agreement.whole(ours, tmp_path, "AlexNet")
     for part in ("outputs", "gradients"):
         most = gpu_agreement.at_most(moved, part, "float32")
         assert max(same[part].values()) <= most < max(wrong[part].values())
+
+
+def test_a_wrong_layer_is_too_far_apart(tmp_path, monkeypatch):
+    """An exponent one thousandth off is seen in a layer that does something."""
+    monkeypatch.setenv("MINDPICS_ENGINE", "fast")
+    known = gpu_agreement.single_layers(engines(None)[0], tmp_path)
+    assert max(np.abs(array).max() for array in known.values()) > 1
+    shape, _ = gpu_agreement.LAYERS["LRN"]
+    monkeypatch.setitem(gpu_agreement.LAYERS, "LRN",
+                        (shape, lambda x: layers.LRN(x, local_size=5, alpha=1, beta=0.751)))  # fmt: skip
+    of = gpu_agreement.apart(gpu_agreement.single_layers(engines(None)[0], tmp_path), known)
+    assert {name for name, value in of.items() if value > gpu_agreement.LEAST["float32"]} == {
+        "LRN: top", "LRN: bottom's gradient"
+    }  # fmt: skip
+    assert {value for name, value in of.items() if not name.startswith("LRN")} == {0}
 
 
 def test_a_part_that_ends_early_costs_its_own_figures_only():
