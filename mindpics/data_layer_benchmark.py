@@ -14,7 +14,7 @@ from mindpics.net_runs import timed
 SIZE, CROP, BATCH = 256, 227, 128  # section 4
 WANTED = 3  # times stock, with raw pictures
 ENGINES = {"ours": "fast", "stock Caffe": "caffe"}
-KINDS = {"raw": None, "JPEG": ".jpg"}
+KINDS = {"raw": None, "JPEG": "jpg"}
 # Of a raw picture: its bytes are read and copied twice (record, Datum), the crop is written, read, written.
 MOVED_MB = (5 * 3 * SIZE * SIZE + 3 * 4 * 3 * CROP * CROP) / 1e6
 
@@ -33,8 +33,8 @@ def run(folder, pictures=4096, rounds=5, repeats=3, seed=0):
     seed : int
     """
     folder = Path(folder)
-    for kind, ending in KINDS.items():
-        in_child(_write, folder / f"{kind}_lmdb", pictures, ending, seed)
+    for kind, encoding in KINDS.items():
+        in_child(_write, folder / f"{kind}_lmdb", pictures, encoding, seed)
     counts = [max(BATCH, pictures // part) for part in (8, 4, 2, 1)]
     panels = {kind: {name: {n: [] for n in counts} for name in ENGINES} for kind in KINDS}
     bandwidth = []
@@ -77,10 +77,11 @@ def _run_suite(args):
     return run(args.folder / "data_layer", args.pictures, args.rounds, args.repeats, args.seed)
 
 
-def _write(path, pictures, ending, seed):
+def _write(path, pictures, encoding, seed):
     import cv2
     import lmdb
-    from caffe.proto import caffe_pb2
+
+    from mindpics.datum import to_datum
 
     rng = np.random.default_rng(seed)
     shutil.rmtree(path, ignore_errors=True)
@@ -90,9 +91,7 @@ def _write(path, pictures, ending, seed):
             # Coarse blocks: noise pixel by pixel would be no picture to a JPEG decoder.
             coarse = rng.integers(0, 256, (SIZE // 8, SIZE // 8, 3), dtype=np.uint8)
             picture = cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-            datum = caffe_pb2.Datum(channels=3, height=SIZE, width=SIZE, label=number % 10, encoded=bool(ending))
-            datum.data = cv2.imencode(ending, picture)[1].tobytes() if ending else picture.transpose(2, 0, 1).tobytes()
-            transaction.put(b"%08d" % number, datum.SerializeToString())
+            transaction.put(b"%08d" % number, to_datum(picture, number % 10, encoding).SerializeToString())
 
 
 def _feed(engine, database, counts, repeats):

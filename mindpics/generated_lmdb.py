@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import lmdb
 import numpy as np
-from caffe.proto import caffe_pb2
 
+from mindpics.datum import to_datum
 from mindpics.lmdb_io import write_mean
 from mindpics.traits import N_LABELS
 
@@ -34,11 +34,6 @@ def write_generated(path, count, side, *, encoded=False, seed=0):
     map_size = count * (4 * side * side + 4096) + (1 << 24)
     with lmdb.open(str(path), map_size=map_size) as env, env.begin(write=True) as transaction:
         for number, label in enumerate(rng.permutation(np.arange(count) % N_LABELS)):
-            transaction.put(b"%08d" % number, _datum(picture(label, side, rng), int(label), encoded))
+            datum = to_datum(picture(label, side, rng), int(label), "jpg" if encoded else None)
+            transaction.put(b"%08d" % number, datum.SerializeToString())
     write_mean(path.parent / MEAN, np.full((3, side, side), GREY, np.float32))
-
-
-def _datum(pixels, label, encoded):
-    datum = caffe_pb2.Datum(channels=3, height=pixels.shape[0], width=pixels.shape[1], label=label, encoded=encoded)
-    datum.data = cv2.imencode(".jpg", pixels)[1].tobytes() if encoded else pixels.transpose(2, 0, 1).tobytes()
-    return datum.SerializeToString()

@@ -118,8 +118,8 @@ def _wants(view, index, reader):
             return N_LABELS, parse_param_str(reader.python_param.param_str, **defaults)["trait"]
         except ValueError:  # said by lint_layers
             return N_LABELS, None
-    if native_trait(reader):
-        return N_LABELS, TRAITS.index(native_trait(reader))
+    if trait := native_trait(reader):
+        return N_LABELS, TRAITS.index(trait)
     if reader.type in ("SoftmaxWithLoss", "Accuracy") and reader.bottom:
         maker = view.maker(reader.bottom[0], index)
         if maker is not None and maker.type == "InnerProduct":
