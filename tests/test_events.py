@@ -72,6 +72,7 @@ def test_a_killed_and_resumed_run_has_each_iteration_once(small_job, tmp_path):
     solver, run = small_job[0], tmp_path / "run"
     message = text_format.Parse(solver.read_text(), caffe_pb2.SolverParameter())
     message.snapshot, message.test_interval, message.base_lr = 20, 15, 0.001
+    message.max_iter = 100_000  # it is killed before its end, however late that is
     solver.write_text(text_format.MessageToString(message))
     process = subprocess.Popen([sys.executable, TRAIN_NET, solver, "--out", run], stderr=subprocess.DEVNULL)
     while len(read_csv(run / "train.csv") if (run / "train.csv").exists() else ()) < 50:
@@ -79,7 +80,8 @@ def test_a_killed_and_resumed_run_has_each_iteration_once(small_job, tmp_path):
         time.sleep(0.02)
     process.kill()
     process.wait()
-    solve(solver, run, iterations=90, resume=True, tensorboard=True, progress=False)
+    end = len(read_csv(run / "train.csv")) + 40
+    solve(solver, run, iterations=end, resume=True, tensorboard=True, progress=False)
     assert_equal_to_csvs(run)
     files = sorted(run.glob("events.*"))
     assert len(files) == 2

@@ -21,6 +21,7 @@ from mindpics.train import solve
 from mindpics.watch import DivergedError, StuckHeads, check_losses
 
 TRAIN_NET = Path(__file__).resolve().parent.parent / "tools" / "train_net"
+ENDLESS = 100_000  # iterations of a training that is to be interrupted: none ends before it is looked at
 
 
 def changed_solver(path, **fields):
@@ -101,7 +102,7 @@ def test_same_seed_same_weights(small_job, tmp_path):
 
 def test_killed_run_goes_on_from_its_newest_whole_snapshot(small_job, tmp_path):
     solver, _ = small_job
-    changed_solver(solver, snapshot=10, max_iter=60)
+    changed_solver(solver, snapshot=10, max_iter=ENDLESS, base_lr=0.001)
     run = tmp_path / "run"
     process = subprocess.Popen([sys.executable, TRAIN_NET, solver, "--out", run], stderr=subprocess.DEVNULL)
     while not (run / "snapshots" / "net_iter_20.solverstate").exists():
@@ -112,17 +113,19 @@ def test_killed_run_goes_on_from_its_newest_whole_snapshot(small_job, tmp_path):
     newest = max(int(p.stem.rsplit("_", 1)[1]) for p in (run / "snapshots").glob("*.solverstate"))
     half = run / "snapshots" / f"net_iter_{newest + 10}.solverstate"
     half.write_bytes((run / "snapshots" / f"net_iter_{newest}.solverstate").read_bytes()[:100])
-    history = solve(solver, run, resume=True, progress=False)
-    assert history.iteration == 60
+    end = newest + 30
+    history = solve(solver, run, iterations=end, resume=True, progress=False)
+    assert history.iteration == end
     assert json.loads((run / "run.json").read_text())["resumed_from"].endswith(f"net_iter_{newest}.solverstate")
     iterations = [row["iteration"] for row in history.train]
     # the row of the iteration that took the snapshot may be the one thing that was not yet written
-    assert set(range(60)) - set(iterations) <= {newest - 1}
+    assert set(range(end)) - set(iterations) <= {newest - 1}
     assert iterations == sorted(set(iterations))
 
 
 def test_ctrl_c_takes_a_snapshot_and_says_how_to_go_on(small_job, tmp_path):
     solver, _ = small_job
+    changed_solver(solver, max_iter=ENDLESS, base_lr=0.001)
     run = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, TRAIN_NET, solver, "--out", run], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
