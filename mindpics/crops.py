@@ -107,7 +107,8 @@ def _is_plain_jpeg(picture, data):
     OpenCV shows grey where the end is missing; Pillow says so.
     """
     upright = picture.format == "JPEG" and picture.mode in ("RGB", "L") and picture.getexif().get(ORIENTATION, 1) == 1
-    return upright and data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")  # its end comes after its last scan's start
+    end = data.rfind(b"\xff\xd9")
+    return upright and end >= 0 and data.find(b"\xff\xda", end) < 0  # no scan starts after its end
 
 
 def _reading(size, reduced_to):
