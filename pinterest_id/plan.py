@@ -1,7 +1,7 @@
-"""The Pinterest experiment at mini scale, as stages of the main job.
+"""The Pinterest experiment, as stages of the main job.
 
 Creators of Open Clip Art stand in for Pinterest's users. Their pictures are described by fc7 of
-the mini AlexNet that learned emoji artwork: no picture and no author of theirs is in it.
+the AlexNet that learned emoji artwork: no picture and no author of theirs is in it.
 """
 
 from mindpics.stages import Stage
@@ -16,13 +16,15 @@ SPLIT = ("0.6667", "0.1667", "0.1666")  # the paper's 400 : 100 : 100
 NET = "alexnet_all-in-one_scratch"
 
 
-def plan(root, seed=0, gpu=None):
+def plan(root, scale="mini", seed=0, gpu=None):
     """Return the stages from posts to table2.csv.
 
     Parameters
     ----------
     root : str
         Folder of the run, like runs/mini, whose MindPics part has trained NET.
+    scale : str
+        Of NET, which fine-tuning goes on from: a name of `mindpics.settings.SETTINGS`.
     seed : int
         Of the split into train, validation and test, and of fine-tuning.
     gpu : int, optional
@@ -55,7 +57,7 @@ def plan(root, seed=0, gpu=None):
     fine_tune = Stage(
         "finetune_fc7",
         ("tools/finetune_fc7", "--pins", PINS, "--split", f"{folder}/split.csv", "--weights", weights,
-         "--seed", str(seed), "--out", tuned, *on_gpu),
+         "--scale", scale, "--seed", str(seed), "--out", tuned, *on_gpu),
         (PINS, f"{folder}/split.csv", weights), (f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"), cost=80,
         note="fc7 that has seen the users' training pictures: not in the paper",
     )  # fmt: skip

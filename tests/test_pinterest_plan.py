@@ -31,11 +31,17 @@ def test_fc7_comes_from_a_net_that_has_seen_none_of_these_pictures():
     assert not [path for path in training.inputs if "pretrain" in path or "clipart" in path]
 
 
-def test_the_main_job_has_it_and_a_single_row_has_not():
-    def printed(*args):
-        command = [sys.executable, ROOT / "tools" / "run_experiment", "--plan", *args]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def printed(*args):
+    command = [sys.executable, ROOT / "tools" / "run_experiment", "--plan", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
+
+def test_fine_tuning_is_of_the_width_of_the_net_it_goes_on_from():
+    line = next(line for line in printed("--scale", "tiny").splitlines() if "tools/finetune_fc7" in line)
+    assert "--scale tiny" in line
+
+
+def test_the_main_job_has_it_and_a_single_row_has_not():
     assert "tools/run_identification" in printed()
     assert "tools/run_identification" not in printed("--row", "alexnet/all-in-one/scratch")
 
