@@ -1,5 +1,4 @@
 // Convolution of pictures by oneDNN.
-#include <memory>
 #include <vector>
 
 #include "caffe/layers/conv_layer.hpp"
@@ -73,11 +72,11 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     vector<int> shape;
     bool possible;
     Desc source, weights, bias, destination;                 // plain
-    Desc source_blocks, destination_blocks, source_any, weights_any, destination_any;
+    Desc source_blocks, destination_blocks, weights_any;
     memory::dims strides, dilation, padding;
     dnnl::convolution_forward::primitive_desc forward;
-    std::unique_ptr<dnnl::convolution_backward_data::primitive_desc> backward_data;
-    std::unique_ptr<dnnl::convolution_backward_weights::primitive_desc> backward_weights;
+    dnnl::convolution_backward_data::primitive_desc backward_data;
+    dnnl::convolution_backward_weights::primitive_desc backward_weights;
   };
 
   static memory::dims dims_of(const vector<int>& shape) { return memory::dims(shape.begin(), shape.end()); }
@@ -92,7 +91,7 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     plan_ = Plan();
     plan_.shape = bottom[0]->shape();
     plan_.possible = channel_axis_ == 1 && num_spatial_axes_ == 2 && bottom[0]->count() && !force_nd_im2col_
-        && (describe_pictures(*bottom[0], *top[0]), describe_forward());
+        && (describe_pictures(*bottom[0], *top[0]), describe_passes());
     return plan_.possible;
   }
 
@@ -106,6 +105,8 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     plan_.destination = described(dims_of(top.shape()), Tag::nchw);
     plan_.weights = described(weights, group_ > 1 ? Tag::goihw : Tag::oihw);
     plan_.weights_any = described(weights, Tag::any);
+    plan_.source_blocks = blocks_of(plan_.source.dims());
+    plan_.destination_blocks = blocks_of(plan_.destination.dims());
     plan_.bias = described({num_output_}, Tag::x);
     for (int i = 0; i < 2; ++i) {
       plan_.strides.push_back(stride_.cpu_data()[i]);
@@ -114,38 +115,48 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     }
   }
 
-  // Blocks of channels if oneDNN has more than plain loops for that, then plain pictures.
-  bool describe_forward() {
+  // Blocks of channels if oneDNN has more than plain loops for that, then plain pictures: pass by pass, as few channels
+  // in a group are blocks for some only.
+  template <class Description, class Describe>
+  bool find(Description* found, const Describe& describe_as) const {
     for (bool blocked : {true, false}) {
-      plan_.source_blocks = blocks_of(dims_of(plan_.shape));
-      plan_.destination_blocks = blocks_of(plan_.destination.dims());
-      plan_.source_any = blocked ? plan_.source_blocks : plan_.source;
-      plan_.destination_any = blocked ? plan_.destination_blocks : plan_.destination;
       try {
-        plan_.forward = describe<dnnl::convolution_forward>(
-            dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, plan_.source_any,
-            plan_.weights_any, plan_.bias, plan_.destination_any, plan_.strides, plan_.dilation, plan_.padding,
-            plan_.padding);
+        *found = blocked ? describe_as(plan_.source_blocks, plan_.destination_blocks)
+                         : describe_as(plan_.source, plan_.destination);
       } catch (const dnnl::error&) {
         continue;
       }
-      if (!is_reference(plan_.forward)) return true;
+      if (!is_reference(*found)) return true;
     }
     return false;
   }
 
-  void describe_backward_data() {
-    plan_.backward_data.reset(new dnnl::convolution_backward_data::primitive_desc(
-        describe_backward<dnnl::convolution_backward_data>(
-            plan_.forward, dnnl::algorithm::convolution_direct, plan_.source_any, plan_.weights_any,
-            plan_.destination_any, plan_.strides, plan_.dilation, plan_.padding, plan_.padding)));
+  bool describe_passes() {
+    return describe_forward() && (!need_backward_ || (describe_backward_data() && describe_backward_weights()));
   }
 
-  void describe_backward_weights() {
-    plan_.backward_weights.reset(new dnnl::convolution_backward_weights::primitive_desc(
-        describe_backward<dnnl::convolution_backward_weights>(
-            plan_.forward, dnnl::algorithm::convolution_direct, plan_.source_any, plan_.weights_any, plan_.bias,
-            plan_.destination_any, plan_.strides, plan_.dilation, plan_.padding, plan_.padding)));
+  bool describe_forward() {
+    return find(&plan_.forward, [this](const Desc& x, const Desc& y) {
+      return describe<dnnl::convolution_forward>(
+          dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, x, plan_.weights_any, plan_.bias, y,
+          plan_.strides, plan_.dilation, plan_.padding, plan_.padding);
+    });
+  }
+
+  bool describe_backward_data() {
+    return find(&plan_.backward_data, [this](const Desc& x, const Desc& y) {
+      return describe_backward<dnnl::convolution_backward_data>(
+          plan_.forward, dnnl::algorithm::convolution_direct, x, plan_.weights_any, y, plan_.strides, plan_.dilation,
+          plan_.padding, plan_.padding);
+    });
+  }
+
+  bool describe_backward_weights() {
+    return find(&plan_.backward_weights, [this](const Desc& x, const Desc& y) {
+      return describe_backward<dnnl::convolution_backward_weights>(
+          plan_.forward, dnnl::algorithm::convolution_direct, x, plan_.weights_any, plan_.bias, y, plan_.strides,
+          plan_.dilation, plan_.padding, plan_.padding);
+    });
   }
 
   double work(const Blob<float>& top) const {
@@ -200,8 +211,7 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
   }
 
   void to_bottom(const Blob<float>& top, Blob<float>* bottom) {
-    if (!plan_.backward_data) describe_backward_data();
-    const auto& pd = *plan_.backward_data;
+    const auto& pd = plan_.backward_data;
     memory w = weights(pd.weights_desc());
     memory dy = destination(pd.diff_dst_desc()).input(top, DIFF);
     const Operand result = source(pd.diff_src_desc());
@@ -213,8 +223,7 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
 
   // Gradients of the parameters add up: over bottoms, over a solver's iter_size, over layers that share.
   void to_parameters(const Blob<float>& bottom, const Blob<float>& top) {
-    if (!plan_.backward_weights) describe_backward_weights();
-    const auto& pd = *plan_.backward_weights;
+    const auto& pd = plan_.backward_weights;
     memory x = source(pd.src_desc()).input(bottom, DATA);
     memory dy = destination(pd.diff_dst_desc()).input(top, DIFF);
     const Desc found = pd.diff_weights_desc();
