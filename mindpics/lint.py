@@ -9,7 +9,7 @@ from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
-from mindpics import lint_blobs, lint_data, lint_layers, lint_solver, lint_weights
+from mindpics import lint_backward, lint_blobs, lint_data, lint_layers, lint_solver, lint_weights
 from mindpics.findings import Finding, errors, unique
 from mindpics.phases import NetPhase, phases_of
 from mindpics.prototxt import Prototxt, read_prototxt
@@ -88,6 +88,7 @@ def _lint_net(net, solver, weights, data, allow_python_layers):
         view = NetPhase(net, phase)
         yield from lint_layers.check_phase(view)
         yield from lint_blobs.check_blobs(view)
+        yield from lint_backward.check_backward(view)
     yield from lint_data.check_data(net, solver, required=data)
     if solver is not None:
         yield from lint_solver.check_with_net(solver, net, weights)

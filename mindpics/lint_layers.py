@@ -6,7 +6,7 @@ import caffe
 
 from mindpics import layers as own_layers
 from mindpics import preflight
-from mindpics.phases import DATA_TYPES, TEST, TRAIN, NetPhase
+from mindpics.phases import DATA_TYPES, TEST, TRAIN, NetPhase, is_loss
 from mindpics.prototxt import nearest
 
 LEARNED = {"Convolution": "convolution_param", "Deconvolution": "convolution_param",
@@ -24,7 +24,7 @@ def check_all_layers(net, allow_python_layers=False):
     if not allow_python_layers:
         yield from check_reach(net)
     view = NetPhase(net, TRAIN)
-    checks = (_type, _rules, _multipliers, _shape_fields, _fillers, _loss_weights, _two_bottoms)
+    checks = (_type, _rules, _multipliers, _propagate_down, _shape_fields, _fillers, _loss_weights, _two_bottoms)
     for index, layer in enumerate(net.message.layer):
         for check in checks:
             for severity, name, text, *where in check(layer):
@@ -78,12 +78,8 @@ def check_phase(view):
         if layer.type in DATA_TYPES and view.phase == TEST and layer.transform_param.mirror:
             text = "test pictures are mirrored at random; the result changes from pass to pass"
             yield view.finding("warning", "test-augmented", index, text, "transform_param", "mirror")
-    if view.phase == TRAIN and not any(_is_loss(layer) for _, layer in view.layers):
+    if view.phase == TRAIN and not any(is_loss(layer) for _, layer in view.layers):
         yield view.prototxt.finding("error", "no-loss", "no layer of phase TRAIN has a loss: nothing would be learned")
-
-
-def _is_loss(layer):
-    return any(layer.loss_weight) or (layer.type.endswith("Loss") and not layer.loss_weight)
 
 
 def _type(layer):
@@ -112,6 +108,12 @@ def _multipliers(layer):
     if len(layer.param) > blobs:
         text = f"{len(layer.param)} param {{ }} for {blobs} blobs of weights"
         yield "error", "too-many-params", text, ("param", blobs)
+
+
+def _propagate_down(layer):
+    if layer.propagate_down and len(layer.propagate_down) != len(layer.bottom):
+        text = f"{len(layer.propagate_down)} propagate_down for {len(layer.bottom)} bottoms"
+        yield "error", "propagate-down", text, "propagate_down"
 
 
 def _shape_fields(layer):

@@ -59,6 +59,11 @@ def _matches(rule, phase):
     return not rule.stage and rule.min_level <= 0 and not (rule.HasField("max_level") and rule.max_level < 0)
 
 
+def is_loss(layer):
+    """Tell whether a layer adds to what is minimised."""
+    return any(layer.loss_weight) or (layer.type.endswith("Loss") and not layer.loss_weight)
+
+
 def is_deploy(net):
     """Tell whether a net is fed from outside: Input layers, no data layers."""
     fed = net.input or any(layer.type == "Input" for layer in net.layer)
