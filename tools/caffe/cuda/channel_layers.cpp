@@ -13,8 +13,6 @@ namespace fast {
 
 typedef vector<Blob<float>*> Blobs;
 
-inline Channels channels_of(const Blob<float>& blob) { return {blob.shape(0), blob.shape(1), blob.count(2)}; }
-
 class GpuBatchNormLayer : public BatchNormLayer<float> {
  public:
   explicit GpuBatchNormLayer(const LayerParameter& param) : BatchNormLayer<float>(param) {}

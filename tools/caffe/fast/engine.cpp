@@ -13,6 +13,11 @@
 
 namespace caffe {
 
+bool AsksForDefault(const LayerParameter& param, int engine) {
+  LOG_IF(INFO, engine == 2) << "Layer " << param.name() << ": engine: CUDNN is taken for the default here";
+  return engine != 1;
+}
+
 #ifdef MINDPICS_FAST
 namespace {
 
@@ -22,7 +27,7 @@ bool machine_is_able() {
   return able;
 }
 
-// The engine that the layer's own message names, if it has one: 0 is DEFAULT.
+// The engine that the layer's own message names, if it has one: 0 is DEFAULT, 1 CAFFE, 2 CUDNN.
 int engine_of(const LayerParameter& param) {
   if (param.type() == "Convolution") return param.convolution_param().engine();
   if (param.type() == "Pooling") return param.pooling_param().engine();
@@ -38,9 +43,9 @@ bool WantsFastLayer(const LayerParameter& param) {
   const std::string engine = variable && *variable ? variable : "fast";
   CHECK(engine == "fast" || engine == "caffe")
       << "MINDPICS_ENGINE is \"" << engine << "\"; wanted: fast or caffe";
-  // CUDNN asks on a GPU for what is the default there.
-  const bool is_left = engine_of(param) == 0 || (engine_of(param) == 2 && Caffe::mode() == Caffe::GPU);
-  return engine == "fast" && is_left && machine_is_able();
+  if (engine == "caffe" || !machine_is_able()) return false;
+  // On a GPU the registry's layer of such an engine is cuDNN's.
+  return Caffe::mode() == Caffe::GPU ? engine_of(param) != 1 : AsksForDefault(param, engine_of(param));
 }
 
 namespace fast {

@@ -6,6 +6,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer_factory.hpp"
+#include "kernels.hpp"
 
 namespace caffe {
 namespace fast {
@@ -18,6 +19,8 @@ inline SyncedMemory& memory_of(const Blob<float>& blob, Part part) {
 
 // Pixels of a plane; 0 where blocks of channels have no meaning.
 inline int pixels_of(const Blob<float>& blob) { return blob.num_axes() == 4 ? blob.count(2) : 0; }
+
+inline Channels channels_of(const Blob<float>& blob) { return {blob.shape(0), blob.shape(1), blob.count(2)}; }
 
 inline bool is_blocked(const Blob<float>& blob, Part part) {
   const int pixels = memory_of(blob, part).blocked_pixels();
