@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import caffe
 import numpy as np
@@ -87,6 +88,46 @@ def test_convolution_equals_stock(both, seed):
     inputs, size, fields = convolution(rng)
     middle = f'layer {{ name: "conv" type: "Convolution" bottom: "a" top: "b" convolution_param {{ {fields} }} }}'
     assert_equal(*both(between(middle, inputs, (2, 3, *size))))
+
+
+# For which oneDNN has blocks of channels in some of the three passes only, and plain loops in the others.
+NARROW = {
+    "picture": (3, 16, "kernel_size: 11 stride: 4"),
+    "groups of 3": (6, 16, "kernel_size: 5 pad: 2 group: 2"),
+    "groups to 3": (16, 6, "kernel_size: 3 pad: 1 group: 2"),
+    "groups of 1": (8, 16, "kernel_size: 3 group: 8"),
+    "to 3": (8, 3, "kernel_size: 3 stride: 2"),
+}
+
+
+def narrow(inputs, outputs, fields):
+    return INPUT.format(2, inputs, 27, 23) + (
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "out" convolution_param { '
+        f"num_output: {outputs} {fields} weight_filler {{ type: 'msra' }} }} }}"
+    )
+
+
+@pytest.mark.parametrize("shape", NARROW)
+def test_convolution_of_few_channels_equals_stock(both, shape):
+    assert_equal(*both(narrow(*NARROW[shape])))
+
+
+def test_no_pass_of_a_convolution_runs_plain_loops(tmp_path):
+    """They take 100 times as long and more. oneDNN says itself what it ran."""
+    for number, shape in enumerate(NARROW.values()):
+        (tmp_path / f"{number}.prototxt").write_text(narrow(*shape))
+    done = python(tmp_path, f"""
+import caffe
+for number in range({len(NARROW)}):
+    net = caffe.Net(path.replace("net", str(number)), caffe.TEST)
+    assert net.layers[1].engine == "fast"
+    net.forward()
+    net.backward()
+""", ONEDNN_VERBOSE="1")
+    assert done.returncode == 0, done.stderr
+    ran = [line.split(",") for line in done.stdout.splitlines() if ",exec,cpu,convolution," in line]
+    assert Counter(line[5].split("_", 1)[0] for line in ran) == {"forward": len(NARROW), "backward": 2 * len(NARROW)}
+    assert not [line for line in ran if "ref" in line[4]]
 
 
 @pytest.mark.parametrize("shape", ["dim: 2 dim: 3 dim: 12", "dim: 2 dim: 3 dim: 4 dim: 5 dim: 6"])
@@ -284,6 +325,30 @@ def python(tmp_path, script, **environment):
     clean = {name: value for name, value in os.environ.items() if "THREADS" not in name}
     return subprocess.run([sys.executable, "-c", f"path = {str(tmp_path / 'net.prototxt')!r}\n{script}"],
                           capture_output=True, text=True, timeout=60, env=clean | environment)
+
+
+CUDNN = {"Convolution": "convolution_param { num_output: 2 kernel_size: 1 engine: CUDNN }",
+         "Pooling": "pooling_param { kernel_size: 2 engine: CUDNN }", "LRN": "lrn_param { engine: CUDNN }",
+         "ReLU": "relu_param { engine: CUDNN }", "Sigmoid": "sigmoid_param { engine: CUDNN }",
+         "TanH": "tanh_param { engine: CUDNN }", "Softmax": "softmax_param { engine: CUDNN }"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("engine", "fast"), [("fast", ["Convolution", "LRN", "Pooling", "ReLU", "Split"]), ("caffe", [])])
+def test_cudnn_on_a_cpu_is_taken_for_the_default(tmp_path, engine, fast):
+    (tmp_path / "cudnn.prototxt").write_text(INPUT.format(1, 3, 8, 8) + "".join(
+        f'layer {{ name: "{kind}" type: "{kind}" bottom: "data" top: "{kind}" {field} }}\n'
+        for kind, field in CUDNN.items()))
+    done = python(tmp_path, """
+import caffe
+net = caffe.Net(path.replace("net.", "cudnn."), caffe.TEST)
+net.forward()
+print(*sorted(layer.type for layer in net.layers if layer.engine == "fast"))
+""", MINDPICS_ENGINE=engine)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == fast
+    for kind in CUDNN:
+        assert done.stderr.count(f"Layer {kind}: engine: CUDNN is taken for the default") == 1
 
 
 def test_unknown_engine_is_named(tmp_path):
