@@ -80,7 +80,7 @@ def test_run_folder_holds_the_whole_run(small_job, tmp_path):
 def test_caffes_own_parse_log_reads_the_log(small_job, tmp_path):
     solve(small_job[0], tmp_path / "run", iterations=100, progress=False)
     parse_log = Path(caffe.__file__).parent / "extra" / "parse_log.py"
-    subprocess.run([sys.executable, parse_log, tmp_path / "run" / "caffe.log", tmp_path], check=True)
+    subprocess.run([sys.executable, "-W", "error", parse_log, tmp_path / "run" / "caffe.log", tmp_path], check=True)
     with open(tmp_path / "caffe.log.train", encoding="utf-8") as stream:
         train = list(csv.DictReader(stream))
     assert [float(row["NumIters"]) for row in train] == [0, 20, 40, 60, 80]
