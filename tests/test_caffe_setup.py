@@ -58,6 +58,14 @@ def test_wrong_python_is_named(checkout, python, line):
     assert line in done.stderr.splitlines()[-1]
 
 
+def test_python_once_chosen_is_kept(checkout):
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv/python").write_text(fake_python(checkout, "3.10.4") + "\n")
+    done = setup(checkout, PYTHON="")
+    assert done.returncode == 1
+    assert f"{checkout / 'python'} is Python 3.10.4; needed is" in done.stderr.splitlines()[-1]
+
+
 def test_own_caffe_is_used_and_named(checkout):
     """This environment's Caffe plays the user's own; with nothing locked the rest comes from it as well."""
     (checkout / "tools/requirements.lock").write_text("")
@@ -68,6 +76,7 @@ def test_own_caffe_is_used_and_named(checkout):
     folder = Path(caffe.__file__).parents[1]
     assert f"tools/setup: using your own Caffe in {folder}\n" in done.stderr
     assert done.returncode == 0, done.stderr
+    assert (checkout / ".venv/python").read_text() == f"{sys.executable}\n"
     script = "import caffe, mindpics; print(caffe.__file__, mindpics.__file__)"
     found = subprocess.run([checkout / ".venv/bin/python", "-c", script], capture_output=True, text=True, cwd="/")
     assert found.stdout.split() == [caffe.__file__, str(checkout / "mindpics/__init__.py")]
