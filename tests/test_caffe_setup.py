@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import caffe
@@ -40,10 +39,8 @@ def fake_python(folder, version):
 
 def test_second_run_does_nothing():
     setup(ROOT)  # up to date already, unless a file that it depends on was edited since
-    started = time.monotonic()
     done = setup(ROOT)
     assert (done.returncode, done.stderr) == (0, "tools/setup: nothing to do, .venv is up to date\n")
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -97,12 +94,11 @@ def test_help_and_unknown_argument():
 
 
 def test_cached_wheel_is_used_again():
-    """A second environment takes seconds: the wheel is found by the hash of all that made it."""
-    started = time.monotonic()
-    done = subprocess.run([sys.executable, ROOT / "tools/caffe/build"], check=True, capture_output=True, text=True)
+    """A second environment needs no compiler: the wheel is found by the hash of all that made it."""
+    done = subprocess.run([sys.executable, ROOT / "tools/caffe/build"], check=True, capture_output=True, text=True,
+                          env={**os.environ, "PATH": "/nowhere"})
     assert re.fullmatch(r".*/caffe-1\.0\.0\+mindpics\.[0-9a-f]{12}-cp3\d+-cp3\d+-linux_\w+\.whl\n", done.stdout)
     assert Path(done.stdout.strip()).is_file()
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda path: path.name)
