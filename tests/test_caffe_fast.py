@@ -344,7 +344,7 @@ import caffe
 net = caffe.Net(path.replace("net.", "cudnn."), caffe.TEST)
 net.forward()
 print(*sorted(layer.type for layer in net.layers if layer.engine == "fast"))
-""", MINDPICS_ENGINE=engine)
+""", MINDPICS_ENGINE=engine, GLOG_minloglevel="0")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == fast
     for kind in CUDNN:
