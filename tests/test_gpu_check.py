@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import psutil
@@ -40,8 +41,8 @@ def in_this_process(function, *args):
 def rehearsal(tmp_path_factory):
     """(what the tool printed, what it wrote): all parts, on the CPU."""
     path = tmp_path_factory.mktemp("gpu") / "found.json"
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
-        patch.setenv("MINDPICS_ENGINE", "fast")  # which engines change, and the end of the block sets back
+    # the tool and its engines set variables of the environment, which must not reach the tests that follow
+    with mock.patch.dict(os.environ), pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.setattr(gpu_check, "in_child", in_this_process)
         patch.setattr(sys, "argv", ["gpu_check", "--cpu", "--scale", ".02", "--json", str(path)])
         with pytest.raises(SystemExit) as ended:

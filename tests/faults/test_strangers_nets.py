@@ -153,7 +153,7 @@ def test_a_record_deep_in_an_lmdb_is_found_before_training(small_job, pictures, 
 def test_a_second_training_in_one_folder_is_refused_with_the_first_ones_id(small_job, tmp_path):
     solver, _ = small_job
     message = read_message(solver, caffe_pb2.SolverParameter())
-    message.max_iter, message.base_lr = 100_000, 0.001  # at work until it is killed
+    message.max_iter, message.base_lr = 5000, 0.001  # at work until it is killed
     write_message(message, solver)
     run = tmp_path / "run"
     first = subprocess.Popen([sys.executable, TOOLS / "train_net", solver, "--out", run],
