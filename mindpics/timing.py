@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
 from mindpics import charts
@@ -184,6 +185,10 @@ def plot_costs(path, costs, unit):
             one["sizes"], one["seconds"], color=style.colour, marker=style.marker, linestyle=style.dashes,
             label=f"{charts.literal(one['name'])}: size to the {one['exponent']:.2f}",
         )  # fmt: skip
+    for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):  # 2,000 rather than 2x10^3, on less than a decade as well
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:,g}")
+        axis.set_minor_formatter(NullFormatter())
     axes[0, 0].set_xlabel(unit)
     axes[0, 0].set_ylabel("seconds")
     axes[0, 0].legend(frameon=False)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -75,6 +76,14 @@ def test_run_folder_holds_the_whole_run(small_job, tmp_path):
         assert [int(row["iteration"]) for row in csv.DictReader(stream)] == [45, 60]
     solver = read_message(run / "solver.prototxt", caffe_pb2.SolverParameter())
     assert solver.net == str(run / "net.prototxt")
+
+
+def test_a_log_level_of_the_users_hides_nothing_of_a_run(small_job, tmp_path):
+    command = [sys.executable, TRAIN_NET, small_job[0], "--out", tmp_path / "run", "--iterations", "50"]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "GLOG_minloglevel": "2"})
+    assert "Iteration 40" in (tmp_path / "run" / "caffe.log").read_text()
+    with open(tmp_path / "run" / "test.csv", encoding="utf-8") as stream:
+        assert [int(row["iteration"]) for row in csv.DictReader(stream)] == [45, 50]
 
 
 def test_caffes_own_parse_log_reads_the_log(small_job, tmp_path):
