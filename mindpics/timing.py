@@ -187,7 +187,7 @@ def plot_costs(path, costs, unit):
         )  # fmt: skip
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):  # 2,000 rather than 2x10^3, on less than a decade as well
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter("{x:,g}")
+        axis.set_major_formatter("{x:,.10g}")
         axis.set_minor_formatter(NullFormatter())
     axes[0, 0].set_xlabel(unit)
     axes[0, 0].set_ylabel("seconds")
