@@ -37,7 +37,7 @@ class Sizes:
 
     @property
     def width(self):
-        return max(1 / 4, self.scale)  # oneDNN has no fast gradient for the few channels of narrower groups
+        return max(1 / 16, self.scale)
 
     @property
     def crop(self):
