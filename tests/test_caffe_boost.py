@@ -6,11 +6,10 @@ import os
 import subprocess
 import sys
 import tarfile
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
+from tool_module import load_tool
 
 CAFFE = Path(__file__).resolve().parents[1] / "tools/caffe"
 FORMS = {
@@ -26,13 +25,6 @@ PATCH = """--- a/libs/{0}
 """
 
 
-def load(name):
-    loader = SourceFileLoader(name, str(CAFFE / name))
-    module = module_from_spec(spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
-
-
 def write_tar(path, files):
     with tarfile.open(path, "w:gz") as tar:
         for name, text in files.items():
@@ -46,7 +38,7 @@ def mirror(tmp_path):
     """A mirror with the source of the Boost that is installed here."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    name, version = load("boost").installed_boost()
+    name, version = load_tool(CAFFE / "boost").installed_boost()
     upstream = version.rpartition("-")[0]
     write_tar(folder / f"{name}_{upstream}.orig.tar.gz", {
         "boost_1/libs/python/src/list.cpp": "before\n", "boost_1/libs/python/src/object/enum.cpp": "before\n",
@@ -108,7 +100,7 @@ def test_another_version_is_one_line(apt, mirror, tmp_path):
 
 
 def test_source_only_where_debian_has_no_library(apt, tmp_path, monkeypatch):
-    build = load("build")
+    build = load_tool(CAFFE / "build")
     monkeypatch.setattr(build, "find_library", {"boost_python311": "libboost_python311.so"}.get)
     monkeypatch.setattr(build, "PYTHON", "311")
     assert build.fetch_boost(tmp_path / "cache") == "-DBOOST_PYTHON_SOURCE:PATH="

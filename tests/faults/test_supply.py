@@ -7,11 +7,10 @@ import re
 import subprocess
 import sys
 import tarfile
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
+from tool_module import load_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "tools/requirements.lock"
@@ -83,9 +82,7 @@ def test_nothing_of_an_sdist_of_another_hash_runs(tmp_path, other_sdist):
 
 
 def test_the_file_that_is_unpacked_is_looked_at_again(tmp_path, other_sdist, monkeypatch):
-    loader = SourceFileLoader("build_caffe", str(ROOT / "tools/caffe/build"))
-    build = module_from_spec(spec_from_loader("build_caffe", loader))
-    loader.exec_module(build)
+    build = load_tool(ROOT / "tools/caffe/build")
     monkeypatch.setattr(build, "run", lambda *args: None)  # pip has found nothing wrong
     with pytest.raises(SystemExit, match=r"brocolli-caffe-9.0.2.tar.gz has the SHA-256 \w+; c6410cc60bdd6db685d4"):
         build.fetch(other_sdist, tmp_path / "log")
