@@ -30,7 +30,7 @@ setup(
     license="BSD-2-Clause",
     python_requires=">=3.11",
     packages=find_packages(include=["mindpics", "mindpics.*", "pinterest_id", "pinterest_id.*"]),
-    package_data={"mindpics": ["data/*", "templates/*"], "pinterest_id": ["data/*"]},
+    package_data={"mindpics": ["data/*"], "mindpics.report": ["templates/*"], "pinterest_id": ["data/*"]},
     data_files=prototxts(),
     install_requires=[
         "ImageHash",

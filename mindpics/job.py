@@ -4,9 +4,9 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mindpics import device
-from mindpics.head_losses import LOSSES
-from mindpics.settings import SETTINGS, Setting
+from mindpics.nets.head_losses import LOSSES
+from mindpics.nets.scales import SETTINGS, Setting
+from mindpics.training import device
 
 OPEN = "data/open"
 
@@ -17,7 +17,7 @@ class Job:
 
     Attributes
     ----------
-    setting : mindpics.settings.Setting
+    setting : mindpics.nets.scales.Setting
     root : str
         Folder of the run, like runs/mini.
     posts : str or None

@@ -1,14 +1,14 @@
 """The caffe.Layer classes that our prototxts name: ``module: "mindpics.layers"``.
 
 Each checks its shapes and parameters, allocates, and delegates to
-`mindpics.trait_loss`.
+`mindpics.nets.trait_loss`.
 """
 
 import json
 
 import caffe
 
-from mindpics.trait_loss import NORMALIZATIONS, check_labels, trait_accuracy, trait_loss
+from mindpics.nets.trait_loss import NORMALIZATIONS, check_labels, trait_accuracy, trait_loss
 from mindpics.traits import TRAITS
 
 

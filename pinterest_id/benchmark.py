@@ -14,15 +14,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from tqdm import tqdm
 
-from mindpics import timing
-from mindpics.atomic import atomic_write
-from mindpics.machine import in_child, sgemm_gflops
+from mindpics.benchmarks import timing
+from mindpics.benchmarks.machine import in_child, sgemm_gflops
+from mindpics.files.atomic import atomic_write
+from pinterest_id.choice_of_C import read_curve
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.experiment import Experiment, Options
 from pinterest_id.generated import generate_pins
 from pinterest_id.records import write_pins
-from pinterest_id.report import write_report
-from pinterest_id.selection import read_curve
+from pinterest_id.tables import write_report
 from pinterest_id.text import PinTfidf
 
 WANTED = {"times_faster": 10, "peak_gb": 8, "refine_s": 60, "experiment_s": 1800}

@@ -13,8 +13,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
+from pinterest_id.linear_models import log_probabilities
 from pinterest_id.logistic import Design, fit_one_vs_rest
-from pinterest_id.models import log_probabilities
 
 C_GRID = (0.1, 1.0, 10.0, 100.0)  # section 3.1
 KINDS = ("joint", "liblinear", "multinomial")

@@ -2,7 +2,7 @@
 
     pins.jsonl, features -> split.csv, rejected.jsonl, run.json
                          -> models/{text,image}/C*.npz, curve.csv, final.npz
-                         -> scores/*.npz -> table*.csv, figures (pinterest_id.report)
+                         -> scores/*.npz -> table*.csv, figures (pinterest_id.tables)
 
 What the same inputs and options gave before is not computed again.
 """
@@ -19,17 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mindpics.atomic import atomic_write
-from mindpics.file_fingerprints import fingerprint
+from mindpics.files.atomic import atomic_write
+from mindpics.files.fingerprints import fingerprint
 from pinterest_id.cascade import LAMBDAS, cascade, linear
+from pinterest_id.choice_of_C import Data, choose_and_refit
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
 from pinterest_id.projection import save_projection
 from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.refine import TOP, refine
-from pinterest_id.score_files import Scores, save_scores
-from pinterest_id.selection import Data, choose_and_refit
+from pinterest_id.scores import Scores, save_scores
 from pinterest_id.splits import PAPER_COUNTS, PARTS, split_users, write_split
 from pinterest_id.text import PinTfidf, word_statistics
 from pinterest_id.word_tables import write_dictionary, write_word_tables
@@ -81,7 +81,7 @@ class Experiment:
         self.seconds = {}
 
     def run(self):
-        """Run all stages up to the scores; `pinterest_id.report.write_report` makes tables of them.
+        """Run all stages up to the scores; `pinterest_id.tables.write_report` makes tables of them.
 
         Raises
         ------

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mindpics.arrays import load_npy
-from mindpics.json_lines import read_objects, shown
+from mindpics.files.arrays import load_npy
+from mindpics.files.json_files import read_objects, shown
 from pinterest_id.records import Rejection
 
 ROWS = 4096

@@ -10,8 +10,8 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mindpics.addresses import hide_addresses
-from mindpics.atomic import atomic_write
+from mindpics.files.atomic import atomic_write
+from mindpics.report.addresses import hide_addresses
 from pinterest_id.published import published
 from pinterest_id.word_tables import read_csv, write_csv
 

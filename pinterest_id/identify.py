@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from mindpics.posts import picture_path
+from mindpics.posts.posts import picture_path
 from pinterest_id.cascade import cascade
 from pinterest_id.feature_files import FeatureFile
-from pinterest_id.models import load_model
+from pinterest_id.linear_models import load_model
 from pinterest_id.records import read_pins
 from pinterest_id.refine import cosines, refine
 from pinterest_id.splits import read_split

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mindpics.csv_rows import read_table
-from mindpics.posts import picture_path, read_posts
+from mindpics.files.tables import read_table
+from mindpics.posts.posts import picture_path, read_posts
 from pinterest_id.records import KEYS, Pin, check_records
 
 NO_AUTHOR = ("", "unknown", "anonymous")

@@ -4,7 +4,7 @@ Creators of Open Clip Art stand in for Pinterest's users. Their pictures are des
 the AlexNet that learned emoji artwork: no picture and no author of theirs is in it.
 """
 
-from mindpics.stages import Stage
+from mindpics.jobs.stages import Stage
 
 POSTS = "data/open/clipart/posts.jsonl"
 PINS = "data/open/clipart/pins.jsonl"  # beside its pictures
@@ -24,7 +24,7 @@ def plan(root, scale="mini", seed=0, gpu=None):
     root : str
         Folder of the run, like runs/mini, whose MindPics part has trained NET.
     scale : str
-        Of NET, which fine-tuning goes on from: a name of `mindpics.settings.SETTINGS`.
+        Of NET, which fine-tuning goes on from: a name of `mindpics.nets.scales.SETTINGS`.
     seed : int
         Of the split into train, validation and test, and of fine-tuning.
     gpu : int, optional

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from mindpics.atomic import atomic_write
+from mindpics.files.atomic import atomic_write
 
 COMPONENTS = 10  # the paper gives the variance that ten explain
 

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindpics.atomic import atomic_write
-from mindpics.json_lines import read_objects, shown
-from mindpics.posts import check_id, picture_path
+from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import read_objects, shown
+from mindpics.posts.posts import check_id, picture_path
 
 KEYS = ("id", "user", "board", "image", "text")
 

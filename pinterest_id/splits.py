@@ -7,8 +7,8 @@ import csv
 
 import numpy as np
 
-from mindpics.atomic import atomic_write
-from mindpics.csv_rows import read_table
+from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import read_table
 
 PARTS = ("train", "validation", "test")
 PAPER_COUNTS = (400, 100, 100)

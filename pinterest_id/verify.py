@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mindpics.findings import Finding
+from mindpics.files.findings import Finding
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.published import published
 from pinterest_id.records import read_pins
-from pinterest_id.score_files import load_scores
+from pinterest_id.scores import load_scores
 from pinterest_id.splits import PAPER_COUNTS, PARTS, UNUSED
 from pinterest_id.text import word_statistics
 
@@ -31,7 +31,7 @@ def verify(folder, pictures=True):
     Returns
     -------
     list of Finding
-        See `mindpics.verify.verify`.
+        See `mindpics.results.verify.verify`.
     """
     findings = []
     for path, folders, files in os.walk(folder):

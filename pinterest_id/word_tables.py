@@ -2,7 +2,7 @@
 
 import csv
 
-from mindpics.atomic import atomic_write
+from mindpics.files.atomic import atomic_write
 from pinterest_id.text import top_words, user_word_statistics
 
 

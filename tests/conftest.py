@@ -5,9 +5,9 @@ import pytest
 from caffe.proto import caffe_pb2
 from striped_pictures import CROP, SIZE, write_lmdb
 
-from mindpics.models import write_message
-from mindpics.nets import Data, deploy, train_val
-from mindpics.solvers import Schedule, solver
+from mindpics.nets.rows import write_message
+from mindpics.nets.solvers import Schedule, solver
+from mindpics.nets.whole import Data, deploy, train_val
 
 
 def pytest_addoption(parser):

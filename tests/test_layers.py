@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mindpics.layers import parse_param_str
-from mindpics.trait_loss import trait_accuracy, trait_loss
+from mindpics.nets.trait_loss import trait_accuracy, trait_loss
 from mindpics.traits import TRAITS
 
 N = 12

@@ -27,8 +27,8 @@ def names(tmp_path_factory):
 def test_both_packages_and_their_data(names):
     assert {"mindpics/layers.py", "pinterest_id/cascade.py"} <= set(names)
     assert {"mindpics/data/published.json", "pinterest_id/data/published.json"} <= set(names)
-    modules = {f"{path.parent.name}/{path.name}" for package in ("mindpics", "pinterest_id")
-               for path in (ROOT / package).glob("*.py")}  # fmt: skip
+    modules = {str(path.relative_to(ROOT)) for package in ("mindpics", "pinterest_id")
+               for path in (ROOT / package).rglob("*.py")}  # fmt: skip
     assert modules <= set(names)
 
 

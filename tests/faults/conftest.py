@@ -1,7 +1,7 @@
 """Shared: one row of the tiny job, left alone, for those that are killed or run out of disk to be held against."""
 
 import pytest
-from test_killed_job import ROW, left_alone
+from killed_jobs import ROW, left_alone
 
 
 @pytest.fixture(scope="session")

@@ -14,17 +14,20 @@ import pytest
 from caffe.proto import caffe_pb2
 from damage import damaged
 
-from mindpics import blob_files, metrics, open_net
-from mindpics.apart import apart
-from mindpics.arrays import load_npy
-from mindpics.features import read_items
-from mindpics.lmdb_check import check_records
-from mindpics.lmdb_io import read_lmdb, read_mean
-from mindpics.models import counts_of, read_message, write_message
-from mindpics.nets import Data, deploy, train_val
-from mindpics.prototxt import read_prototxt
-from mindpics.snapshots import Snapshots
-from pinterest_id import models, score_files
+from mindpics.caffe_files import blobs as blob_files
+from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
+from mindpics.caffe_files.prototxt import read_prototxt
+from mindpics.caffe_files.snapshots import Snapshots
+from mindpics.files.arrays import load_npy
+from mindpics.inference import open_net
+from mindpics.inference.features import read_items
+from mindpics.jobs.fork_first import apart
+from mindpics.nets.rows import counts_of, read_message, write_message
+from mindpics.nets.whole import Data, deploy, train_val
+from mindpics.results import metrics
+from pinterest_id import linear_models as models
+from pinterest_id import scores as score_files
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.records import read_pins
 from pinterest_id.splits import read_split

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from killed_jobs import BOTH, ROW, SCRIPT, check, contents, left_alone
 from small_job import make_crawl
-from test_killed_job import BOTH, ROW, SCRIPT, check, contents, left_alone
 
 TRAIN_NET = Path(__file__).resolve().parents[2] / "tools/train_net"
 

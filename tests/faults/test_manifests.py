@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mindpics.csv_rows import read_table
-from mindpics.features import read_items
-from mindpics.json_lines import MAX_LINE, read_objects
-from mindpics.lmdb_io import read_rows
-from mindpics.posts import REQUIRED, picture_path, read_posts
+from mindpics.caffe_files.lmdbs import read_rows
+from mindpics.files.json_files import MAX_LINE, read_objects
+from mindpics.files.tables import read_table
+from mindpics.inference.features import read_items
+from mindpics.posts.posts import REQUIRED, picture_path, read_posts
 from pinterest_id.layouts import read_pins_csv, read_pins_folder
 from pinterest_id.records import KEYS, read_pins
 

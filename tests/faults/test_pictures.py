@@ -13,9 +13,9 @@ import pytest
 from bad_pictures import KINDS, NOISE, saved
 from PIL import Image
 
-from mindpics import crops
-from mindpics.lmdb_io import read_lmdb, read_rows, write_lmdb
-from mindpics.pictures import read_picture
+from mindpics.caffe_files.lmdbs import read_lmdb, read_rows, write_lmdb
+from mindpics.posts import crops
+from mindpics.posts.picture_files import read_picture
 
 NAMES = ("plain.png", "with space.png", "käse.png", unicodedata.normalize("NFD", "käse-d.png"), "日本語.png", "🦊.png",
          "new\nline.png", "-rf.png", "quote'\".png", "#hash%20.png", "..png", "a" * 240 + ".png",
@@ -82,7 +82,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     path = tmp_path / "secret.png"
     path.write_bytes(saved(NOISE, "PNG"))
     path.chmod(0)
-    script = "import os, sys, pathlib\nfrom mindpics.pictures import read_picture\n" \
+    script = "import os, sys, pathlib\nfrom mindpics.posts.picture_files import read_picture\n" \
              "os.getuid() or os.setuid(65534)\nread_picture(pathlib.Path(sys.argv[1]))"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
     assert "ValueError: Permission denied" in done.stderr
@@ -104,7 +104,7 @@ def test_the_largest_pictures_take_less_than_a_gigabyte(tmp_path, kind):
     path = tmp_path / "large"
     picture.save(path, "JPEG" if kind in ("CMYK", "turned") else "PNG", compress_level=1, **options)
     script = (
-        "import pathlib, resource, sys\nfrom mindpics.pictures import read_picture\n"
+        "import pathlib, resource, sys\nfrom mindpics.posts.picture_files import read_picture\n"
         "print(read_picture(pathlib.Path(sys.argv[1])).shape, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)

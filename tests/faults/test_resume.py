@@ -8,10 +8,10 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from mindpics.blob_files import read_weights
-from mindpics.models import read_message, write_message
-from mindpics.resume import batches_read
-from mindpics.train import solve
+from mindpics.caffe_files.blobs import read_weights
+from mindpics.nets.rows import read_message, write_message
+from mindpics.training.resume import batches_read
+from mindpics.training.train import solve
 
 # 7 pictures a batch of the 400: the LMDB's end falls inside a batch
 NET = """

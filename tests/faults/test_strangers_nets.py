@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from mindpics.blob_files import read_weights
-from mindpics.feature_net import FeatureNet
-from mindpics.folder_lock import locked
-from mindpics.lmdb_check import check_records
-from mindpics.models import read_message, write_message
-from mindpics.runner import Runner
-from mindpics.snapshots import Snapshots
-from mindpics.stages import Stage, StageError
-from mindpics.train import solve
+from mindpics.caffe_files.blobs import read_weights
+from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.caffe_files.snapshots import Snapshots
+from mindpics.files.lock import locked
+from mindpics.inference.feature_net import FeatureNet
+from mindpics.jobs.runner import Runner
+from mindpics.jobs.stages import Stage, StageError
+from mindpics.nets.rows import read_message, write_message
+from mindpics.training.train import solve
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 EVIL = 'import pathlib\npathlib.Path({mark!r}).touch()\nimport caffe\nclass L(caffe.Layer):\n    pass\n'
@@ -175,7 +175,7 @@ def test_a_second_training_in_one_folder_is_refused_with_the_first_ones_id(small
 
 def test_a_second_job_in_one_folder_is_refused_with_the_first_ones_id(tmp_path):
     stage = Stage("sleep", ("-c", "import time; time.sleep(60)"), (), (str(tmp_path / "out"),))
-    script = ("from mindpics.runner import Runner; from mindpics.stages import Stage; "
+    script = ("from mindpics.jobs.runner import Runner; from mindpics.jobs.stages import Stage; "
               f"Runner([{stage!r}], {str(tmp_path / 'run')!r}).run()")  # fmt: skip
     first = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     try:

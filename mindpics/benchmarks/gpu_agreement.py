@@ -1,0 +1,227 @@
+"""Does one engine compute what another does? Outputs and gradients of nets and of single layers, curves of losses.
+
+The nets are AlexNet's body and the first blocks of ResNet-50's: in a random net of all fifty layers, batch
+normalisation makes 2% of the gradients out of rounding alone, in which no fault could be told. Dropout is left out
+of them: a GPU draws its masks from another generator. Fillers, picture order, crops and mirrors are drawn on the CPU
+by either engine, so one seed gives both the same net and the same pictures.
+
+How far apart may two nets be? Adding in another order rounds otherwise, and where ReLU cuts, a little makes much.
+So the reference tells how far its own outputs and gradients move when its pictures are changed by NUDGE, and the
+other engine may be ALLOWED times as far away, or LEAST, which is also what a single layer may be.
+"""
+
+from pathlib import Path
+
+import caffe
+import numpy as np
+from caffe import layers as L
+from caffe import params as P
+from caffe.proto import caffe_pb2
+
+from mindpics.benchmarks.net_runs import pictures
+from mindpics.datasets.generated_lmdb import MEAN, write_generated
+from mindpics.nets import alexnet
+from mindpics.nets.blocks import bottleneck, constant, conv_bn_scale, gaussian
+from mindpics.nets.head_losses import add_native
+from mindpics.nets.rows import write_message
+from mindpics.traits import N_LABELS, TRAITS
+
+SEED = 1
+NUDGE = {"float32": 1e-6, "TF32": 1e-3}  # relative; TF32 rounds factors to 10 bits
+ALLOWED = 10
+LEAST = {"float32": 1e-4, "TF32": 1e-2}
+CURVE = {"float32": (1e-3, 0.05), "TF32": (2e-2, 0.15)}  # of the first ten losses, of the curve (`curves_apart`)
+CURVE_SIDE, CURVE_CROP = 112, 99
+WINDOW = 20  # iterations over which a curve is averaged: single batches say little
+
+
+def without_dropout(net):
+    """Return a NetParameter without its Dropout layers, which work in place."""
+    kept = [layer for layer in net.layer if layer.type != "Dropout"]
+    del net.layer[:]
+    net.layer.extend(kept)
+    return net
+
+
+def fill(net):
+    """Set ``data`` to noise and ``label`` to all labels in turn."""
+    net.blobs["data"].data[...] = pictures(net.blobs["data"].data.shape)
+    net.blobs["label"].data[...] = np.arange(net.blobs["label"].data.size) % N_LABELS
+
+
+def _resnet_like(n, width):
+    """Add ResNet-50's first stage and one block of its second: a projection, a shortcut, a stride."""
+    def channels(published):
+        return 4 * max(1, round(published * width / 4))
+
+    top = conv_bn_scale(n, "conv1", "_conv1", n.data, channels(64), kernel_size=7, pad=3, stride=2, bias=True,
+                        relu="conv1_relu", fraction=0.95)  # fmt: skip
+    top = n.pool1 = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
+    for name, published, stride, project in (("2a", 256, 1, True), ("2b", 256, 1, False), ("3a", 512, 2, True)):
+        top = bottleneck(n, name, top, channels(published), stride=stride, project=project, fraction=0.95)
+    n.pool3 = L.Pooling(top, pool=P.Pooling.AVE, global_pooling=True)
+    return n.pool3
+
+
+BODIES = {"AlexNet": lambda n, width: alexnet.add_body(n, width=width, gain=3.0), "ResNet-like": _resnet_like}
+
+
+def _heads(n, top):
+    for trait in TRAITS:
+        score = n[f"score_{trait}"] = L.InnerProduct(top, num_output=2, weight_filler=gaussian(0.01),
+                                                     bias_filler=constant(0))  # fmt: skip
+        add_native(n, trait, score, "BATCH_SIZE")
+
+
+def write_whole(folder, body, batch, crop, width):
+    """Write the all-in-one net of a body; `whole` passes through it."""
+    n = caffe.NetSpec()
+    n.data, n.label = L.Input(shape={"dim": [batch, 3, crop, crop]}), L.Input(shape={"dim": [batch]})
+    _heads(n, BODIES[body](n, width))
+    write_message(without_dropout(n.to_proto()), folder / f"whole_{body}.prototxt")
+
+
+def whole(engine, folder, body):
+    """Compare a forward and backward pass with the reference's, which the first call of all leaves in the folder.
+
+    Returns
+    -------
+    dict
+        ``{"outputs": {name: apart}, "gradients": {layer: apart}}``; of the first call, ``{kind: such a dict}``
+        for each kind of NUDGE: how far the reference moves.
+    """
+    engine.start()
+    caffe.set_random_seed(SEED)
+    net = caffe.Net(str(folder / f"whole_{body}.prototxt"), caffe.TRAIN)
+    fill(net)
+    found = _pass(net)
+    reference = Path(folder) / f"whole_{body}.npz"
+    if reference.exists():
+        with np.load(reference, allow_pickle=False) as arrays:
+            return _sorted(apart(found, arrays))
+    np.savez(reference, **found)
+    noise = np.random.default_rng(SEED).choice((-1, 1), net.blobs["data"].data.shape)
+    moved = {}
+    for kind, nudge in NUDGE.items():
+        fill(net)
+        net.blobs["data"].data[...] *= 1 + nudge * noise
+        moved[kind] = _sorted(apart(_pass(net), found))
+    return moved
+
+
+def _pass(net):
+    net.clear_param_diffs()
+    net.forward()
+    net.backward()
+    found = {f"outputs {trait}": net.blobs[f"score_{trait}"].data.copy() for trait in TRAITS}
+    for name, blobs in net.params.items():  # weights and bias together: a bias before a BatchNorm has no gradient
+        diffs = np.concatenate([blob.diff.ravel() for blob in blobs])
+        if diffs.any():
+            found[f"gradients {name}"] = diffs
+    return found
+
+
+def _sorted(values):
+    of = {"outputs": {}, "gradients": {}}
+    for name, value in values.items():
+        kind, _, name = name.partition(" ")
+        of[kind][name] = value
+    return of
+
+
+def apart(found, reference):
+    """Return {name: norm of the difference over the norm of the reference}; inf where an array is missing."""
+    return {name: float(np.linalg.norm(found[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
+            if name in found else float("inf") for name in reference}  # fmt: skip
+
+
+def at_most(moved, part, kind):
+    """Return how far an engine may be from the reference, which `whole` found to move so far, in a part."""
+    return max(LEAST[kind], ALLOWED * max(moved[kind][part].values()))
+
+
+def _convolution(x, num_output, kernel, *, stride=1, pad=0, group=1):
+    return L.Convolution(x, num_output=num_output, kernel_size=kernel, stride=stride, pad=pad, group=group,
+                         weight_filler={"type": "msra"}, bias_filler={"type": "gaussian"})  # fmt: skip
+
+
+# name -> (shape of the bottom, function of the bottom that gives the layer)
+LAYERS = {
+    "conv2 of AlexNet, 2 groups": ((4, 96, 27, 27), lambda x: _convolution(x, 256, 5, pad=2, group=2)),
+    "conv3 of AlexNet": ((4, 256, 13, 13), lambda x: _convolution(x, 384, 3, pad=1)),
+    "conv4 of AlexNet, 2 groups": ((4, 384, 13, 13), lambda x: _convolution(x, 384, 3, pad=1, group=2)),
+    "convolution, 3 groups, stride 2": ((4, 12, 15, 15), lambda x: _convolution(x, 6, 3, stride=2, pad=1, group=3)),
+    "convolution, a group a channel": ((4, 8, 9, 9), lambda x: _convolution(x, 8, 3, pad=1, group=8)),
+    "convolution 1x1, stride 2": ((4, 64, 7, 7), lambda x: _convolution(x, 32, 1, stride=2)),
+    "InnerProduct": ((4, 16, 6, 6), lambda x: L.InnerProduct(x, num_output=20, weight_filler={"type": "xavier"})),
+    "LRN": ((4, 16, 13, 13), lambda x: L.LRN(x, local_size=5, alpha=1, beta=0.75)),
+    "Pooling MAX": ((4, 16, 13, 13), lambda x: L.Pooling(x, pool=P.Pooling.MAX, kernel_size=3, stride=2)),
+    "Pooling AVE": ((4, 16, 14, 14), lambda x: L.Pooling(x, pool=P.Pooling.AVE, kernel_size=3, stride=2, pad=1)),
+    "BatchNorm": ((4, 16, 13, 13), lambda x: L.BatchNorm(x)),
+    "Scale": ((4, 16, 13, 13), lambda x: L.Scale(x, filler=gaussian(1), bias_term=True)),
+}  # fmt: skip
+
+
+def single_layers(engine, folder):
+    """Return {name: array} of single layers: top, and gradients to bottom and to weights."""
+    engine.start()
+    found = {}
+    for number, (name, (shape, layer)) in enumerate(LAYERS.items()):
+        n = caffe.NetSpec()
+        n.data = L.Input(shape={"dim": list(shape)})
+        n.top = layer(n.data)
+        message = n.to_proto()
+        message.force_backward = True
+        write_message(message, folder / f"layer_{number}.prototxt")
+        caffe.set_random_seed(SEED)
+        net = caffe.Net(str(folder / f"layer_{number}.prototxt"), caffe.TRAIN)
+        rng = np.random.default_rng(number)
+        net.blobs["data"].data[...] = rng.normal(size=shape)
+        top = found[f"{name}: top"] = net.forward()["top"].copy()
+        net.backward(top=rng.normal(size=top.shape).astype(np.float32))
+        found[f"{name}: bottom's gradient"] = net.blobs["data"].diff.copy()
+        for i, blob in enumerate(net.params.get("top", ())):
+            found[f"{name}: gradient of blob {i}"] = blob.diff.copy()
+    return found
+
+
+def write_curve(folder, body, count, batch, width):
+    """Write LMDB, net and solver of a short training; `curve` runs it."""
+    if not (folder / "curve_lmdb").exists():
+        write_generated(folder / "curve_lmdb", count, CURVE_SIDE)
+    n = caffe.NetSpec()
+    n.data, n.label = L.Data(
+        ntop=2, source=str(folder / "curve_lmdb"), batch_size=batch, backend=P.Data.LMDB,
+        transform_param={"mirror": True, "crop_size": CURVE_CROP, "mean_file": str(folder / MEAN)},
+    )  # fmt: skip
+    _heads(n, BODIES[body](n, width))
+    write_message(without_dropout(n.to_proto()), folder / f"curve_{body}.prototxt")
+    solver = caffe_pb2.SolverParameter(
+        train_net=str(folder / f"curve_{body}.prototxt"), base_lr=0.001, lr_policy="fixed", momentum=0.9,
+        weight_decay=5e-4, random_seed=SEED, max_iter=1, snapshot_after_train=False,
+    )  # fmt: skip
+    write_message(solver, folder / f"curve_{body}_solver.prototxt")
+
+
+def curve(engine, folder, body, iterations):
+    """Return the sum of the five heads' losses of each iteration."""
+    engine.start()
+    solver = caffe.SGDSolver(str(folder / f"curve_{body}_solver.prototxt"))
+    losses = []
+    for _ in range(iterations):
+        solver.step(1)
+        losses.append(sum(float(solver.net.blobs[f"loss_{trait}"].data) for trait in TRAITS))
+    return losses
+
+
+def smoothed(losses):
+    """Return the means over WINDOW iterations, or over all where there are fewer."""
+    window = min(WINDOW, len(losses))
+    return np.convolve(losses, np.full(window, 1 / window), mode="valid")
+
+
+def curves_apart(found, reference):
+    """Return how far two curves are apart: the first ten losses relatively, and the means as a share of the first."""
+    found, reference = np.array(found), np.array(reference)
+    first = np.abs(found - reference)[:10] / reference[:10]
+    return float(first.max()), float(np.abs(smoothed(found) - smoothed(reference)).max() / reference[0])

@@ -1,0 +1,77 @@
+"""What `mindpics.benchmarks.gpu_check` found, as lines to read."""
+
+from mindpics.benchmarks import gpu_speed as speed
+from mindpics.benchmarks.gpu_agreement import ALLOWED, LEAST, NUDGE
+
+
+def format_result(found):
+    """Return the result as text; on the CPU its first line says so."""
+    lines = [_title(found), *_comparisons(found), *_speed(found), *_training(found), *_memory(found), *_wanted(found)]
+    lines += [f"FAILED {failure}" for failure in found["failures"]]
+    return "\n".join([*lines, f"{found['seconds']} s in all"])
+
+
+def _title(found):
+    machine = "{processor}, {cores} cores, {memory_gb} GB".format(**found["machine"])
+    if found["gpu"] is None:
+        return f"A REHEARSAL ON THE CPU at scale {found['scale']:g}; no GPU was used. {machine}"
+    device = found["device"]
+    name = "{name}, {memory_gb} GB, driver {driver}".format(**device) if device else f"GPU {found['gpu']}"
+    at = "" if found["scale"] == 1 else f" At scale {found['scale']:g}: no figures to quote."
+    return f"{name}; {machine}.{at}"
+
+
+def _comparisons(found):
+    lines = ["", f"Against {found['reference']}; {'apart':>9} {'at most':>9}"]
+    for row in found["comparisons"]:
+        verdict = "ok" if row["ok"] else "TOO FAR APART"
+        lines.append(f"  {row['what']:<62}{row['engine']:<18}{row['apart']:>9.1e} {row['at_most']:>9.1e}  {verdict}")
+    return [*lines, f"  Outputs and gradients: {LEAST['float32']:g} (TF32: {LEAST['TF32']:g}) of their norm, or "
+            f"{ALLOWED} times as far as {found['reference']} itself moves when its pictures are changed by "
+            f"{NUDGE['float32']:g} ({NUDGE['TF32']:g}). No dropout: a GPU draws other masks."]  # fmt: skip
+
+
+def _speed(found):
+    lines = []
+    for body, of in found["speed"].items():
+        title = f"{body}, {of['batch']} pictures"
+        lines += ["", f"{title:<32}{'forward ms':>10}{'step ms':>10}{'images/s':>10}{'GB':>7}"]
+        lines += [f"  {name:<30}{1e3 * run['forward_s']:>10.1f}{1e3 * run['step_s']:>10.1f}{run['images_s']:>10.0f}"
+                  f"{_number(run['peak_gb'], '.2f'):>7}" for name, run in of["runs"].items()]  # fmt: skip
+    return lines
+
+
+def _training(found):
+    training = found["training"]
+    lines = ["", f"AlexNet all-in-one, batch {training['batch']}, {training['engine']}; LMDBs in memory"
+             f"{'step ms':>10}{'images/s':>10}{'waiting':>9}{'busy':>7}"]  # fmt: skip
+    for source, of in training["of"].items():
+        lines.append(f"  {source:<57}{1e3 * of['step_s']:>10.1f}{of['images_s']:>10.0f}"
+                     f"{_number(of.get('waiting'), '.0%'):>9}{_number(of['busy'], '.0%'):>7}")  # fmt: skip
+    if {speed.PYTHON, speed.RESIDENT} <= set(training["of"]):
+        more = training["of"][speed.PYTHON]["step_s"] - training["of"][speed.RESIDENT]["step_s"]
+        lines.append(f"  Python losses in place of native ones: {1e3 * more:+.2f} ms a step, "
+                     f"{more / training['of'][speed.RESIDENT]['step_s']:+.1%}")  # fmt: skip
+    return lines
+
+
+def _memory(found):
+    where = "the process" if found["gpu"] is None else "the GPU, CUDA's own included"
+    peaks = [f"iter_size {size} {_number(peak, '.2f')} GB" for size, peak in found["smaller_batches"].items()]
+    return ["", f"Memory of ResNet-50's step on {where}: {', '.join(peaks) or 'not measured'}"]
+
+
+def _wanted(found):
+    if not found["wanted"]:
+        return ["", "Figures are wanted of a GPU at scale 1 only."]
+    lines = ["", f"{'Wanted':<62}{'wanted':>9}{'found':>9}"]
+    for row in found["wanted"]:
+        verdict = {None: "not measured", True: "reached", False: "not reached"}[row["reached"]]
+        if row.get("fits_iter_size", 1) not in (1, None):
+            verdict += f"; fits with iter_size {row['fits_iter_size']}"
+        lines.append(f"  {row['what']:<60}{row['wanted']:>9.4g}{_number(row['found'], '.4g'):>9}  {verdict}")
+    return lines
+
+
+def _number(value, form):
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,225 @@
+"""Ours beside its peers: alternating runs, their medians and spread, and what the machine allows.
+
+Every run has a process of its own. Its time begins when Python has started and
+imported what calls it; memory and processor time are those of the process and
+all its children. Memory is what they hold themselves, each page once however
+many share it: pages of a file that is mapped may be dropped at any time.
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+from matplotlib.ticker import LogLocator, NullFormatter
+from tqdm import tqdm
+
+from mindpics.benchmarks.machine import processor, seconds_of
+from mindpics.report import charts
+
+EVERY = 0.25  # seconds between looks at a running process: a look takes it 10 ms of a core
+SPACE = 1 << 30  # bytes copied, written and read for the machine's limits
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: seconds of the wall's clock and of processors, peak memory, what the function returned."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    result: object
+
+
+def alternate(contestants, repeats):
+    """Run each contestant in turn, `repeats` times.
+
+    Parameters
+    ----------
+    contestants : dict
+        name -> (function, arguments); they must pickle.
+
+    Returns
+    -------
+    dict
+        name -> summary, a dict: seconds (of each run), median_s, cpu_s (median), peak_mb (largest), result.
+    """
+    runs = {name: [] for name in contestants}
+    with tqdm(total=repeats * len(contestants), unit="run") as bar:
+        for _ in range(repeats):
+            for name, (function, args) in contestants.items():
+                bar.set_description(name)
+                runs[name].append(measure(function, *args))
+                bar.update()
+    return {name: _summary(of) for name, of in runs.items()}
+
+
+def _summary(runs):
+    return {
+        "seconds": [round(run.seconds, 3) for run in runs],
+        "median_s": float(np.median([run.seconds for run in runs])),
+        "cpu_s": float(np.median([run.cpu_seconds for run in runs])),
+        "peak_mb": max(run.peak_mb for run in runs),
+        "result": runs[-1].result,
+    }
+
+
+def measure(function, *args):
+    """Return the `Run` of a function in a fresh process; RuntimeError when it fails."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_call, args=(sender, function, args))
+    process.start()
+    sender.close()
+    peak, cpu = 0, {}
+    while not receiver.poll(EVERY):
+        peak = max(peak, _look(process.pid, cpu))
+    try:
+        seconds, cpu_before, cpu[process.pid], result = receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None
+    finally:
+        process.join()
+    return Run(seconds, sum(cpu.values()) - cpu_before, peak / 1e6, result)
+
+
+def _call(sender, function, args):
+    # The children of what is timed would import the benchmark's own program first, for seconds.
+    vars(sys.modules["__main__"]).pop("__file__", None)
+    try:
+        cpu_before, begun = time.process_time(), time.perf_counter()
+        result = function(*args)
+        sender.send((time.perf_counter() - begun, cpu_before, time.process_time(), result))
+    except Exception:
+        traceback.print_exc()
+    sender.close()
+
+
+def _look(pid, cpu):
+    """Return the bytes a process and its children hold now, and note their processor time in `cpu`."""
+    held = 0
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for one in family:
+        try:
+            held += _own_bytes(one.pid)
+            times = one.cpu_times()
+            cpu[one.pid] = times.user + times.system
+        except (psutil.Error, OSError):  # it has just ended
+            continue
+    return held
+
+
+def _own_bytes(pid):
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
+
+
+def machine(folder):
+    """Return what the machine is and what it allows: cores, copies in memory, writing and reading in `folder`."""
+    return {
+        "processor": processor(), "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2),
+        "copy_gb_s": _copy(), **_disk(Path(folder)),
+    }  # fmt: skip
+
+
+def _copy():
+    """Bytes read and written a second by one core."""
+    source = np.ones(SPACE // 4, np.uint8)
+    target = np.empty_like(source)
+    seconds = [seconds_of(lambda: np.copyto(target, source)) for _ in range(5)]
+    return 2 * len(source) / min(seconds) / 1e9
+
+
+def _disk(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    path, block = folder / "disk.tmp", np.random.default_rng(0).bytes(16 << 20)
+    try:
+        written = seconds_of(lambda: _write(path, block))
+        with open(path, "rb") as stream:
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            read = seconds_of(lambda: [None for _ in iter(lambda: stream.read(len(block)), b"")])
+    finally:
+        path.unlink(missing_ok=True)
+    return {"disk_write_gb_s": SPACE / written / 1e9, "disk_read_gb_s": SPACE / read / 1e9}
+
+
+def _write(path, block):
+    with open(path, "wb") as stream:
+        for _ in range(SPACE // len(block)):
+            stream.write(block)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by size, and the power of the size they grow with: the slope of a line through the logarithms."""
+
+    name: str
+    sizes: list
+    seconds: list
+    exponent: float
+
+
+def cost(name, sizes, seconds):
+    """Return the `Cost` of median seconds at sizes, as a dict."""
+    slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+    return asdict(Cost(name, list(map(int, sizes)), list(map(float, seconds)), float(slope)))
+
+
+def plot_costs(path, costs, unit):
+    """Draw costs (dicts of `cost`) to PATH.png, PATH.svg and PATH.csv, both axes logarithmic."""
+    figure, axes = charts.new_figure(6, 4.2)
+    for index, one in enumerate(costs):
+        style = charts.style_of(one["name"], index)
+        axes[0, 0].loglog(
+            one["sizes"], one["seconds"], color=style.colour, marker=style.marker, linestyle=style.dashes,
+            label=f"{charts.literal(one['name'])}: size to the {one['exponent']:.2f}",
+        )  # fmt: skip
+    for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):  # 2,000 rather than 2x10^3, on less than a decade as well
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:,.10g}")
+        axis.set_minor_formatter(NullFormatter())
+    axes[0, 0].set_xlabel(unit)
+    axes[0, 0].set_ylabel("seconds")
+    axes[0, 0].legend(frameon=False)
+    rows = [(one["name"], *pair) for one in costs for pair in zip(one["sizes"], one["seconds"], strict=True)]
+    charts.save(figure, path, ("what", unit, "seconds"), rows)
+
+
+def format_runs(summaries, ours):
+    """Return lines of a table: median, spread, how many times faster than `ours`, memory."""
+    lines = [f"{'':<30}{'median':>9} {'spread':>17} {'ours is':>9} {'CPU':>8} {'memory':>9}"]
+    for name, of in summaries.items():
+        spread = f"{min(of['seconds']):.1f} to {max(of['seconds']):.1f} s"
+        times = f"{of['median_s'] / summaries[ours]['median_s']:.2f} x" if name != ours else ""
+        lines.append(
+            f"{name:<30}{of['median_s']:>7.1f} s {spread:>17} {times:>9} {of['cpu_s']:>6.1f} s {of['peak_mb']:>6.0f} MB"
+        )
+    return lines
+
+
+def format_machine(facts):
+    """Return the machine's limits as a line."""
+    return (
+        f"{facts['processor']}, {facts['cores']} cores (load {facts['load_before']} before): "
+        f"copies {facts['copy_gb_s']:.1f} GB/s, "
+        f"disk {facts['disk_write_gb_s']:.2f} GB/s written, {facts['disk_read_gb_s']:.2f} read"
+    )
+
+
+def format_costs(costs):
+    """Return a line a cost: its exponent, and where it was measured."""
+    return [
+        f"cost of {one['name']}: size to the {one['exponent']:.2f}, over {', '.join(f'{n:,}' for n in one['sizes'])}"
+        for one in costs
+    ]

@@ -1,0 +1,70 @@
+"""Pixels <-> Caffe's Datum, raw or encoded."""
+
+import cv2
+import numpy as np
+from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
+
+from mindpics.posts.crops import pack
+
+
+def to_datum(pixels, label, encoding=None):
+    """Return the Datum of a picture.
+
+    Parameters
+    ----------
+    pixels : ndarray, uint8, [H, W, 3], BGR
+    label : int
+    encoding : {None, "png", "jpg"}
+        None stores raw bytes, channel first (3xHxW), as convert_imageset does;
+        the others an encoded picture that Caffe decodes as it reads.
+
+    Raises
+    ------
+    ValueError
+        `pixels` is not a colour picture of bytes.
+    """
+    return wrap(pack(pixels, encoding), pixels.shape[:2], label, encoding)
+
+
+def wrap(data, shape, label, encoding=None):
+    """Return the Datum of packed pixels (see `mindpics.posts.crops.pack`) of height and width `shape`."""
+    if encoding:
+        return caffe_pb2.Datum(data=data, label=label, encoded=True)
+    height, width = shape
+    return caffe_pb2.Datum(channels=3, height=height, width=width, data=data, label=label, encoded=False)
+
+
+def parse_datum(data):
+    """Return the Datum of a record's bytes; ValueError when they are none."""
+    try:
+        return caffe_pb2.Datum.FromString(data)
+    except DecodeError as error:
+        raise ValueError(f"no Datum: {error}") from None
+
+
+def to_pixels(datum):
+    """Return the picture of a Datum.
+
+    Returns
+    -------
+    ndarray, uint8, [H, W, 3], BGR
+
+    Raises
+    ------
+    ValueError
+        The bytes do not decode, are not channels x height x width, or are floats.
+    """
+    if datum.encoded:
+        data = np.frombuffer(datum.data, np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        if pixels is None:
+            raise ValueError(f"an encoded Datum of {len(datum.data)} bytes that does not decode")
+        return pixels
+    shape = (datum.channels, datum.height, datum.width)
+    if datum.float_data or len(datum.data) != np.prod(shape):
+        raise ValueError(
+            f"a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
+            f"wanted {'x'.join(map(str, shape))} = {np.prod(shape)} bytes"
+        )
+    return np.frombuffer(datum.data, np.uint8).reshape(shape).transpose(1, 2, 0)

@@ -1,0 +1,223 @@
+"""Labelled pictures -> a keyed, shuffled LMDB of Datum, and back; the mean image."""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+import lmdb
+import numpy as np
+from caffe.proto import caffe_pb2
+from tqdm import tqdm
+
+from mindpics.caffe_files.blobs import read_mean as read_mean  # the one that goes with write_mean
+from mindpics.caffe_files.datum import parse_datum, to_pixels, wrap
+from mindpics.caffe_files.lmdb_check import check_lmdb
+from mindpics.caffe_files.lmdb_writer import LmdbWriter
+from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import shown
+from mindpics.files.tables import read_table
+from mindpics.jobs.parallel import run_each
+from mindpics.posts import crops
+from mindpics.posts.picture_files import AT_ONCE, read_packed
+from mindpics.posts.posts import check_id, picture_path
+
+COLUMNS = ("id", "image", "label", "split")
+
+
+def read_rows(path, split, root=None, trait=None):
+    """Read the rows of one split of a CSV with the columns id, image, label, split.
+
+    Parameters
+    ----------
+    path : str or Path
+    split : str
+        "train" or "test".
+    root : str or Path, optional
+        Folder that `image` is relative to; default that of the CSV.
+    trait : str, optional
+        Only rows of this trait ("O".."N"): what an independent net learns from.
+
+    Returns
+    -------
+    list of (id, Path, label)
+
+    Raises
+    ------
+    ValueError
+        Names the file, the line, what was found and what was wanted.
+    """
+    root = Path(root or Path(path).parent).resolve()
+    rows, ids = [], set()
+    for where, row in read_table(path, COLUMNS):
+        if row["split"] not in ("train", "test"):
+            raise ValueError(f"{where}: split {shown(row['split'])}; wanted train or test")
+        if not row["label"].isdecimal() or len(row["label"]) > 9:  # a Datum's label is an int32
+            raise ValueError(f"{where}: label {shown(row['label'])}; wanted a whole number from 0, at most 9 digits")
+        check_id(row["id"], where)
+        if row["id"] in ids:
+            raise ValueError(f"{where}: id {row['id']!r} was there before")
+        ids.add(row["id"])
+        if row["split"] == split and trait in (None, row.get("trait")):
+            rows.append((row["id"], picture_path(root, row["image"], where), int(row["label"])))
+    if not rows:
+        of_trait = f" and trait {trait}" if trait else ""
+        raise ValueError(f"{path}: no row of split {split!r}{of_trait}; wanted at least one")
+    return rows
+
+
+def write_lmdb(
+    rows,
+    out,
+    size=crops.SIZE,
+    encoding=None,
+    seed=0,
+    workers=None,
+    max_pixels=crops.MAX_PIXELS,
+    force=False,
+    reduced=False,
+    run=None,
+):
+    """Decode, warp and store pictures in a seeded order under the keys ``%08d_<id>``.
+
+    The LMDB appears under its name when it is complete: a killed run leaves
+    ``OUT.partial``, with which the same call goes on. Pictures that cannot be
+    read are listed with their reason in ``OUT.rejected.jsonl``.
+
+    Parameters
+    ----------
+    rows : list of (id, Path, label)
+    out : str or Path
+    size : int
+        Side of the stored pictures.
+    encoding : {None, "png", "jpg"}
+        See `mindpics.caffe_files.datum.to_datum`.
+    workers : int, optional
+        Processes that decode; default one a core. Any number gives the same bytes.
+    force : bool
+        Replace an LMDB of that name.
+    reduced : bool
+        See `mindpics.posts.crops.decode`: faster, and not the pixels of convert_imageset.
+    run : callable, optional
+        In place of `mindpics.jobs.parallel.run_each`: of a function and a list of
+        paths; yields ``(path, result, reason)`` of each, in order.
+
+    Returns
+    -------
+    written, rejected : int
+        Together ``len(rows)``.
+
+    Raises
+    ------
+    ValueError
+        `out` exists, or none of the pictures can be read.
+    """
+    out = Path(out)
+    if out.exists() and not force:
+        raise ValueError(f"{out} exists; choose another name or --force")
+    rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+    work = functools.partial(
+        read_packed, size=size, encoding=encoding, max_pixels=max_pixels, reduced_to=size if reduced else None
+    )
+    run = run or functools.partial(run_each, workers=workers, at_once=AT_ONCE)
+    with LmdbWriter(out, _key(rows, work), len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as writer:
+        rows = rows[writer.done :]
+        outcomes = run(work, [path for _, path, _ in rows])
+        with tqdm(total=writer.done + len(rows), initial=writer.done, desc=out.name, unit="picture") as bar:
+            for (post_id, _, label), (path, data, reason) in zip(rows, outcomes, strict=True):
+                if reason is None:
+                    writer.put(post_id, wrap(data, (size, size), label, encoding).SerializeToString())
+                else:
+                    writer.reject({"id": post_id, "image": str(path), "reason": reason})
+                bar.update()
+        if not writer.written:
+            raise ValueError(f"none of {writer.done} pictures can be read; the first: {writer.rejected[0]}")
+        _write_rejected(out, writer.rejected)
+        writer.finish()
+    return writer.written, len(writer.rejected)
+
+
+def _key(rows, work):
+    """Return the hash of what decides an LMDB: the rows, the pictures as they are, and what is made of them."""
+    key = hashlib.sha256(json.dumps(work.keywords).encode())
+    for post_id, path, label in rows:
+        stat = path.stat() if path.is_file() else None
+        key.update(json.dumps([post_id, str(path), label, stat and (stat.st_size, stat.st_mtime_ns)]).encode())
+    return key.hexdigest()
+
+
+def read_lmdb(path):
+    """Yield ``(key, datum)`` of an LMDB in key order: str and caffe_pb2.Datum.
+
+    Raises
+    ------
+    ValueError
+        There is no LMDB, none that opens, or a record that is no Datum, named by its key.
+    """
+    check_lmdb(path)
+    try:
+        with lmdb.open(str(path), readonly=True, lock=False, readahead=True) as env, env.begin() as transaction:
+            for key, value in transaction.cursor():
+                yield _record(path, key, value)
+    except lmdb.Error as error:
+        raise ValueError(f"{path}: not a readable LMDB ({error})") from None
+
+
+def first_datum(path):
+    """Return the first Datum of an LMDB; ValueError when it is empty, or as in `read_lmdb`."""
+    for _, datum in read_lmdb(path):
+        return datum
+    raise ValueError(f"{path}: an empty LMDB")
+
+
+def count_lmdb(path):
+    """Return how many records an LMDB holds; ValueError as in `read_lmdb`."""
+    check_lmdb(path)
+    with lmdb.open(str(path), readonly=True, lock=False) as environment:
+        return environment.stat()["entries"]
+
+
+def mean_image(path):
+    """Return the mean picture of an LMDB, as Caffe's compute_image_mean does.
+
+    Sums are whole numbers here and float32 there: equal up to 65,000 pictures.
+
+    Returns
+    -------
+    ndarray, float32, [3, H, W], BGR
+
+    Raises
+    ------
+    ValueError
+        Pictures of several sizes, named by the first odd key.
+    """
+    total, count = None, 0
+    for key, datum in tqdm(read_lmdb(path), total=count_lmdb(path), desc="mean", unit="picture"):
+        pixels = to_pixels(datum)
+        if total is None:
+            total = np.zeros(pixels.shape, np.int64)
+        if pixels.shape != total.shape:
+            raise ValueError(f"{path}, key {key}: found {pixels.shape}; wanted {total.shape} as the first")
+        total += pixels
+        count += 1
+    return (total / count).astype(np.float32).transpose(2, 0, 1)
+
+
+def write_mean(path, mean):
+    """Write a mean [3, H, W] as a BlobProto of 1x3xHxW (binaryproto), the form Caffe's mean_file takes."""
+    channels, height, width = mean.shape
+    blob = caffe_pb2.BlobProto(num=1, channels=channels, height=height, width=width, data=mean.ravel().tolist())
+    with atomic_write(path, "wb") as stream:
+        stream.write(blob.SerializeToString())
+
+
+def _record(path, key, value):
+    try:
+        return key.decode(), parse_datum(value)
+    except ValueError as error:  # of either
+        raise ValueError(f"{path}, key {key.decode(errors='replace')!r}: {error}") from None
+
+
+def _write_rejected(out, rejected):
+    with atomic_write(out.with_name(out.name + ".rejected.jsonl")) as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rejected)

@@ -1,0 +1,130 @@
+"""Keep Caffe's own log, which glog writes to file descriptor 2, and read it back.
+
+A failed CHECK aborts the process, so the writing is left to a child: it outlives
+the abort and shows the fatal lines where a person looks.
+"""
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+# glog 0.6 puts the year before month and day; Caffe's parse_log.py knows the older form only.
+_YEAR = re.compile(rb"^([IWEF])20\d\d(\d{4} \d\d:)")
+_TEST = re.compile(r"\] Iteration (\d+), Testing net")
+_OUTPUT = re.compile(r"Test net output #\d+: (\S+) = (\S+)")
+
+
+@contextmanager
+def caffe_log(path):
+    """Send file descriptor 2 to the end of `path`; yield a text stream to the terminal.
+
+    The file reads as `caffe train`'s does, so that Caffe's ``parse_log.py`` takes it.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).touch()
+    _log_every_line()
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    tee = subprocess.Popen(
+        [sys.executable, "-m", "mindpics.caffe_files.log", os.fspath(path)], stdin=subprocess.PIPE, stderr=terminal
+    )
+    os.dup2(tee.stdin.fileno(), 2)
+    stream = os.fdopen(terminal, "w", encoding="utf-8", buffering=1)
+    try:
+        yield stream
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        tee.stdin.close()
+        tee.wait()
+        stream.close()
+
+
+@cache  # BVLC's init_log aborts when it is called again
+def _log_every_line():
+    """Overrule a GLOG_minloglevel of the user's: the file would have no losses, and `read_test_passes` no passes."""
+    import caffe
+
+    if os.environ.get("GLOG_minloglevel", "0") != "0":  # noqa: SIM112 (glog spells it so)
+        caffe.init_log(0, True)
+
+
+def log_line(text):
+    """Write a line of our own between Caffe's (``parse_log.py`` wants one with "Solving")."""
+    import caffe
+
+    if hasattr(caffe, "log"):
+        caffe.log(text)
+
+
+def read_test_passes(path, offset=0, whole=False):
+    """Return ([(iteration, {output: value})], new offset) of the complete test passes from `offset` on.
+
+    The values are Caffe's: averages over the batches of the pass. A pass is complete when
+    a training line follows it, or when the log is `whole`.
+    """
+    with open(path, "rb") as stream:
+        stream.seek(offset)
+        text = stream.read().decode("utf-8", "replace")
+    starts = list(_TEST.finditer(text))
+    passes = []
+    for start, following in itertools.pairwise([*starts, None]):
+        section = text[start.end() : following and following.start()]
+        outputs = {name: float(value) for name, value in _OUTPUT.findall(section)}
+        if following is None and not whole and not re.search(r"\] Iteration \d+ .*loss", section):
+            return passes, offset + len(text[: start.start()].encode())
+        passes.append((int(start.group(1)), outputs))
+    return passes, offset + len(text.encode())
+
+
+class TestPasses:
+    """The test passes of a log that is still being written.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One a pass, by iteration: iteration, and Caffe's averages over its batches.
+    """
+
+    def __init__(self, path, before=0):
+        """Take over the passes at iterations below `before`, which a run before this one left."""
+        self.path = path
+        self.offset = 0
+        self._rows = {}
+        self.update(whole=True)
+        self._rows = {iteration: row for iteration, row in self._rows.items() if iteration < before}
+
+    @property
+    def rows(self):
+        return [row for _, row in sorted(self._rows.items())]
+
+    def update(self, whole=False):
+        """Read on; return the rows of the passes that have come to their end since."""
+        passes, self.offset = read_test_passes(self.path, self.offset, whole)
+        found = [{"iteration": iteration} | outputs for iteration, outputs in passes]
+        self._rows |= {row["iteration"]: row for row in found}
+        return found
+
+
+def _tee(path):
+    """Copy standard input to `path`; show on the terminal what glog calls fatal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    fatal = False
+    with open(path, "ab", buffering=0) as log:
+        for line in sys.stdin.buffer:
+            line = _YEAR.sub(rb"\1\2", line)
+            log.write(line)
+            fatal = fatal or line.startswith((b"F", b"*** Check failure", b"[libprotobuf FATAL"))
+            if fatal:
+                sys.stderr.buffer.write(line)
+                sys.stderr.buffer.flush()
+
+
+if __name__ == "__main__":
+    _tee(sys.argv[1])

@@ -1,0 +1,149 @@
+"""Snapshots of a training: whole under their names, or not there.
+
+Caffe writes them into a folder aside. There they are read back and checked, brought to the disk, and
+renamed, the solverstate last: where one lies, its caffemodel and random state lie beside it.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.caffe_files.blobs import read_state, read_weights, renamed_state
+
+_STATE = re.compile(r"net_iter_(\d+)\.solverstate")
+KINDS = (".caffemodel", ".random", ".solverstate")  # in the order in which they are renamed
+
+
+class Snapshots:
+    """The snapshots of one run.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.aside = self.folder / "aside"
+
+    def prepare(self):
+        """Empty the folder aside; return Caffe's snapshot_prefix."""
+        shutil.rmtree(self.aside, ignore_errors=True)
+        self.aside.mkdir(parents=True)
+        return str(self.aside / "net")
+
+    def check_room(self, wanted):
+        """Raise OSError unless `wanted` bytes can be had: Caffe aborts where a disk, or a quota, is full."""
+        trial = self.aside / "room"
+        try:
+            with open(trial, "wb") as stream:
+                os.posix_fallocate(stream.fileno(), 0, wanted)
+        except OSError as error:
+            free = shutil.disk_usage(self.folder).free
+            raise OSError(f"{self.folder}: no room for a snapshot: {error.strerror}; about {wanted} bytes are wanted, "
+                          f"{free} are free") from None  # fmt: skip
+        finally:
+            trial.unlink(missing_ok=True)
+
+    def accept(self, iteration, shapes, random_state):
+        """Check what Caffe has written aside, and give it its name; return the caffemodel's path.
+
+        Parameters
+        ----------
+        iteration : int
+        shapes : dict
+            Layer name -> shapes of its blobs.
+        random_state : str or None
+            Of Caffe's generator.
+
+        Raises
+        ------
+        ValueError
+            When the snapshot is not whole or not finite; it is removed.
+        """
+        names = {kind: f"net_iter_{iteration}{kind}" for kind in KINDS}
+        model, random, state = (self.aside / names[kind] for kind in KINDS)
+        try:
+            check(state, model, iteration, shapes)
+            state.write_bytes(renamed_state(state, self.folder / model.name))
+            random.write_text(random_state or "", encoding="ascii")
+            (self.folder / state.name).unlink(missing_ok=True)  # one of the same iteration goes as it came, state first
+            for path in (model, random, state):
+                _to_disk(path)
+                path.replace(self.folder / path.name)
+            _to_disk(self.folder)
+        finally:
+            for path in (model, random, state):
+                path.unlink(missing_ok=True)
+        return self.folder / model.name
+
+    def newest(self, shapes=None):
+        """Return (solverstate, caffemodel, passed over) of the newest whole snapshot; (None, None, [...]).
+
+        `passed over` are newer ones that are not whole: "PATH: why".
+        """
+        found = []
+        for state in self.folder.glob("*.solverstate"):
+            if match := _STATE.fullmatch(state.name):
+                found.append((int(match.group(1)), state))
+        passed_over = []
+        for iteration, state in sorted(found, reverse=True):
+            model = state.with_suffix(".caffemodel")
+            try:
+                check(state, model, iteration, shapes)
+            except ValueError as error:
+                passed_over.append(str(error))
+                continue
+            if read_state(state).learned_net != str(model):  # the run was moved, or is seen from another folder
+                moved = self.folder / "moved.solverstate"
+                moved.write_bytes(renamed_state(state, model))
+                moved.replace(state)
+            return state, model, passed_over
+        return None, None, passed_over
+
+
+def check(state, model, iteration, shapes=None):
+    """Raise ValueError unless a snapshot is whole: both files parse, fit each other and the net, and are finite.
+
+    Parameters
+    ----------
+    state, model : Path
+    iteration : int
+        That the solverstate must hold.
+    shapes : dict, optional
+        Layer name -> shapes of its blobs, as the net has them.
+    """
+    stored, weights = read_state(state), read_weights(model)
+    if stored.iteration != iteration:
+        raise ValueError(f"{state}: iteration {stored.iteration}; {iteration} is wanted")
+    found = {name: [blob.shape for blob in blobs] for name, blobs in weights.items()}
+    if shapes is not None and found != shapes:
+        odd = next(name for name in {**shapes, **found} if shapes.get(name) != found.get(name))
+        raise ValueError(f"{model}: layer {odd} has blobs {found.get(odd)}, the net wants {shapes.get(odd)}")
+    blobs = sum(map(len, weights.values()))
+    if not stored.history or len(stored.history) > blobs and len(stored.history) % blobs:
+        raise ValueError(f"{state}: history of {len(stored.history)} arrays for {blobs} blobs of weights")
+    known = {blob.shape for blobs in weights.values() for blob in blobs}
+    for number, blob in enumerate(stored.history):
+        if blob.shape not in known:
+            raise ValueError(f"{state}: history {number} has the shape {blob.shape}, which no blob of the net has")
+    for path, arrays in ((model, [blob for blobs in weights.values() for blob in blobs]), (state, stored.history)):
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError(f"{path}: not finite")
+
+
+def random_state_of(state):
+    """Return the generator's state that was kept beside a solverstate, "" without one."""
+    path = Path(state).with_suffix(".random")
+    return path.read_text(encoding="ascii", errors="replace") if path.is_file() else ""
+
+
+def _to_disk(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

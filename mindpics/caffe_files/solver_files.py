@@ -1,0 +1,58 @@
+"""Read a solver and its net for a training of ours: one net, no weights that Caffe would read itself."""
+
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+
+from mindpics.nets.rows import read_message
+
+
+def read_solver(solver, iterations=None, seed=None):
+    """Return (SolverParameter, NetParameter) with the caller's changes in.
+
+    Parameters
+    ----------
+    solver : path or SolverParameter
+    iterations, seed : int, optional
+        Instead of the solver's max_iter and random_seed.
+
+    Raises
+    ------
+    ValueError
+        When it is no solver, has no net, or another besides: that would go unchecked.
+    """
+    message = caffe_pb2.SolverParameter()
+    if isinstance(solver, caffe_pb2.SolverParameter):
+        message.CopyFrom(solver)
+    else:
+        read_message(solver, message)
+    _check(solver, message)
+    net = read_message(message.net, caffe_pb2.NetParameter())
+    if iterations is not None:
+        message.max_iter = iterations
+    if seed is not None:
+        message.random_seed = seed
+    message.display = message.display or 20
+    return message, net
+
+
+def take_weights(message):
+    """Return the caffemodel that a solver names itself, and take it out: Caffe would abort on a broken one."""
+    named = [path.strip() for paths in message.weights for path in paths.split(",")]
+    if len(named) > 1:
+        raise ValueError(f"found weights {', '.join(named)}; one caffemodel is wanted")
+    message.ClearField("weights")
+    return named[0] if named else None
+
+
+def _check(solver, message):
+    if not message.net:
+        raise ValueError(f"{solver}: a solver with net: \"...train_val.prototxt\" is wanted")
+    if not Path(message.net).is_file():
+        raise ValueError(f"{solver}: its net {message.net} is not there (paths are relative to {Path.cwd()})")
+    more = [name for name in ("net_param", "train_net", "train_net_param") if message.HasField(name)]
+    more += [name for name in ("test_net", "test_net_param") if getattr(message, name)]
+    if more:
+        raise ValueError(f"{solver}: found net and {', '.join(more)}; one net for both phases is wanted")
+    if message.snapshot_format != message.BINARYPROTO:
+        raise ValueError(f"{solver}: snapshot_format HDF5; BINARYPROTO is wanted, which is checked and gone on from")

@@ -1,0 +1,103 @@
+"""Run a net up to one of its blobs, over centre crops or ten crops."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.caffe_files.blobs import read_mean
+from mindpics.files.arrays import load_npy
+from mindpics.inference.infer import centre_crop
+from mindpics.inference.open_net import open_trained_net
+
+
+class FeatureNet:
+    """A net in TEST phase that is run up to one of its blobs.
+
+    Parameters
+    ----------
+    deploy, weights_path : path
+        Every layer up to the blob must have its weights in the caffemodel.
+    blob : str
+    before_relu : bool
+        Take the blob before the in-place ReLU (and dropout) that overwrites it; DeCAF7 is after.
+    allow_python_layers : bool
+        See `mindpics.inference.open_net.open_net`.
+
+    Raises
+    ------
+    ValueError
+        When the net has no such blob (it lists those there are), or weights are missing or do not fit.
+    """
+
+    def __init__(self, deploy, weights_path, blob="fc7", before_relu=False, allow_python_layers=False):
+        files = Path(deploy).resolve(), Path(weights_path).resolve()
+        self.arguments = (*files, blob, before_relu, allow_python_layers)  # to load it again elsewhere
+        self.net, fit = open_trained_net(deploy, weights_path, allow_python_layers)
+        self.blob, self.input = blob, self._input(deploy)
+        self.last_layer = self._last_layer(deploy, before_relu)
+        self._check_weights(deploy, weights_path, fit)
+
+    @property
+    def crop(self):
+        """Side of the net's input in pixels."""
+        return self.net.blobs[self.input].data.shape[-1]
+
+    def run(self, pictures):
+        """Return the blob for float32 [N, 3, crop, crop] (BGR, mean subtracted): a copy, float32 [N, D]."""
+        data = self.net.blobs[self.input]
+        data.reshape(*pictures.shape)
+        data.data[...] = pictures
+        self.net.forward(end=self.last_layer)
+        return self.net.blobs[self.blob].data.reshape(len(pictures), -1).copy()
+
+    def _input(self, deploy):
+        if len(self.net.inputs) != 1:
+            raise ValueError(f"{deploy}: inputs {list(self.net.inputs)}; a deploy net with one input is wanted")
+        shape = tuple(self.net.blobs[self.net.inputs[0]].data.shape)
+        if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+            raise ValueError(f"{deploy}: input {shape}; [N, 3, crop, crop] is wanted")
+        return self.net.inputs[0]
+
+    def _last_layer(self, deploy, before_relu):
+        if self.blob not in self.net.blobs:
+            raise ValueError(f"{deploy}: no blob {self.blob!r}; there are {', '.join(self.net.blobs)}")
+        writers = [layer for layer, tops in self.net.top_names.items() if self.blob in tops]
+        if before_relu and len(writers) == 1:
+            raise ValueError(f"{deploy}: nothing overwrites {self.blob}, so it has no state before a ReLU")
+        return writers[0 if before_relu else -1]
+
+    def _check_weights(self, deploy, weights_path, fit):
+        names = list(self.net._layer_names)
+        needed = names[: names.index(self.last_layer) + 1]
+        absent = [name for name in fit.not_in_weights if name in needed]
+        if absent:
+            raise ValueError(f"{weights_path}: has no weights for {', '.join(absent)} of {deploy}")
+
+
+def load_mean(given, size):
+    """Return the mean [3, H, W] float32 of a .binaryproto or .npy path, or of three numbers (B, G, R).
+
+    Three numbers are spread over `size`; a mean image says itself how large the pictures are.
+    """
+    if len(given) == 3:
+        return np.broadcast_to(np.array(given, np.float32)[:, None, None], (3, size, size))
+    (path,) = given
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file; a mean is a binaryproto, a .npy, or three numbers")
+    mean = load_npy(path) if str(path).endswith(".npy") else read_mean(path)
+    if mean.ndim != 3 or mean.shape[0] != 3 or mean.shape[1] != mean.shape[2]:
+        raise ValueError(f"{path}: a mean of shape {mean.shape}; [3, size, size] is wanted")
+    return mean.astype(np.float32)
+
+
+def ten_crops(pictures, mean, crop):
+    """Return the four corners and the centre, each also mirrored: float32 [10, N, 3, crop, crop].
+
+    Parameters are those of `mindpics.inference.infer.centre_crop`.
+    """
+    height, width = pictures.shape[2:]
+    corners = [(top, left) for top in (0, height - crop) for left in (0, width - crop)]
+    centred = pictures.astype(np.float32) - mean
+    views = [centred[..., top : top + crop, left : left + crop] for top, left in corners]
+    views.append(centre_crop(pictures, mean, crop))
+    return np.stack([*views, *(view[..., ::-1] for view in views)])

@@ -1,0 +1,215 @@
+"""Activations of any blob of any net for a list of pictures: DeCAF7 is fc7 of an AlexNet (Pinterest, section 3).
+
+NAME.npy float32 [N, D] and NAME.ids.txt, line by line; pictures that cannot be
+read go to NAME.rejected.jsonl. The work is done in shards, so a killed run goes on.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import read_objects, shown
+from mindpics.files.tables import read_table
+from mindpics.inference.feature_net import FeatureNet, ten_crops
+from mindpics.inference.infer import centre_crop
+from mindpics.jobs.parallel import run_each
+from mindpics.posts import crops
+from mindpics.posts.picture_files import AT_ONCE, read_packed
+from mindpics.posts.posts import check_id, picture_path
+
+BATCH = 32
+SHARD = 1024  # pictures; what a killed run loses at most
+
+
+def read_items(path, root=None):
+    """Return ``[(id, path of the picture), ...]`` of a .jsonl (pins, posts) or .csv with id and image.
+
+    Parameters
+    ----------
+    path : path
+    root : path, optional
+        What image paths are relative to; the file's folder by default.
+
+    Raises
+    ------
+    ValueError
+        On a line without id or image, an id seen before, a path that leaves `root`.
+    """
+    path, root, items, seen = Path(path), Path(root or Path(path).parent), {}, set()
+    records = read_table(path, ("id", "image")) if path.suffix == ".csv" else read_objects(path)
+    for where, record in records:
+        if not {"id", "image"} <= set(record):
+            raise ValueError(f"{where}: found {shown(sorted(record))}; id and image are wanted")
+        check_id(record["id"], where)
+        if record["id"] in seen:
+            raise ValueError(f"{where}: id {record['id']!r} comes twice")
+        seen.add(record["id"])
+        if record["image"]:  # a pin without one has no features; who reads the pins counts it
+            items[record["id"]] = picture_path(root, record["image"], where)
+    return list(items.items())
+
+
+def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, workers=None, key="",
+                     max_pixels=crops.MAX_PIXELS, run_tasks=None):  # fmt: skip
+    """Write the features of `items` to OUT.npy and OUT.ids.txt.
+
+    Parameters
+    ----------
+    net : FeatureNet
+    items : list of (id, path)
+    out : path
+        NAME, without ending.
+    mean : float32 [3, size, size]
+        Subtracted from pictures that are warped to its size.
+    oversample : bool
+        Mean of ten crops in place of the centre crop.
+    batch : int
+    workers : int, optional
+        Processes that read pictures.
+    key : str
+        What else the features depend on (the weights' hash); shards of another key are not taken over.
+    max_pixels : int
+        Larger pictures are rejected.
+    run_tasks : callable, optional
+        Has the shards written elsewhere (`mindpics.jobs.cluster.run_tasks`): of a function and a list of
+        argument tuples; yields the results as they come.
+
+    Returns
+    -------
+    done, rejected : int
+
+    Raises
+    ------
+    ValueError
+        When the mean is smaller than the net's crop, or no picture can be read.
+    """
+    if mean.shape[-1] < net.crop:
+        raise ValueError(f"pictures of {mean.shape[-1]} pixels are smaller than the net's crop of {net.crop}")
+    key = _key(net, items, mean, oversample, f"{key} {max_pixels}" if max_pixels != crops.MAX_PIXELS else key)
+    finished = _finished(out, key)
+    if finished:
+        return finished
+    shards = Path(f"{out}.shards").resolve()
+    _take_over(shards, key)
+    parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
+    absent = [(path, part) for path, part in parts.items() if not path.is_file()]
+    write = partial(_write_shard, mean=mean, oversample=oversample, batch=batch, max_pixels=max_pixels)
+    left = sum(len(part) for _, part in absent)
+    with tqdm(total=len(items), initial=len(items) - left, desc=net.blob, unit="picture", disable=None) as bar:
+        if run_tasks:
+            for count in run_tasks(partial(_write_elsewhere, net.arguments, write), absent):
+                bar.update(count)
+        else:
+            for path, part in absent:
+                write(net, path, part, workers=workers, update=bar.update)
+    return _join(shards, out, list(parts), key)
+
+
+@cache
+def _net(arguments):
+    """The net that this process has loaded; a worker of a cluster writes many shards with it."""
+    return FeatureNet(*arguments)
+
+
+def _write_elsewhere(arguments, write, path, items):
+    """Write a shard in a worker of a cluster, which has a process of its own for the pictures."""
+    write(_net(arguments), path, items, workers=1, update=lambda count: None)
+    return len(items)
+
+
+def _write_shard(net, path, items, mean, oversample, batch, max_pixels, workers, update):
+    pictures, ids, rejected = _read(items, mean.shape[-1], workers, max_pixels)
+    update(len(rejected))
+    features = []
+    for start in range(0, len(ids), batch):
+        features.append(_features(net, pictures[start : start + batch], mean, oversample))
+        update(len(features[-1]))
+    with atomic_write(path, "wb") as stream:
+        rows = np.concatenate(features) if features else np.empty((0, 0), np.float32)
+        pairs = np.array(rejected, dtype=str).reshape(-1, 2)
+        np.savez(stream, ids=np.array(ids, dtype=str), features=rows, rejected=pairs)
+
+
+def _read(items, size, workers, max_pixels):
+    """Return uint8 [N, 3, size, size], their ids, and (id, reason) of what cannot be read."""
+    read = partial(read_packed, size=size, encoding=None, max_pixels=max_pixels)
+    pictures, ids, rejected = [], [], []
+    results = run_each(read, [file for _, file in items], workers, at_once=AT_ONCE)
+    for (id_, _), (_, data, reason) in zip(items, results, strict=True):
+        if reason:
+            rejected.append((id_, reason))
+        else:
+            ids.append(id_)
+            pictures.append(np.frombuffer(data, np.uint8).reshape(3, size, size))
+    return np.array(pictures), ids, rejected
+
+
+def _features(net, pictures, mean, oversample):
+    if not oversample:
+        return net.run(centre_crop(pictures, mean, net.crop))
+    return np.mean([net.run(view) for view in ten_crops(pictures, mean, net.crop)], axis=0)
+
+
+def _join(shards, out, paths, key):
+    parts = [np.load(path, allow_pickle=False) for path in paths]
+    ids = [str(id_) for part in parts for id_ in part["ids"]]
+    rejected = [tuple(map(str, pair)) for part in parts for pair in part["rejected"]]
+    if not ids:
+        raise ValueError(f"{out}: none of {len(rejected)} pictures could be read; the first: {rejected[:1]}")
+    width = max(part["features"].shape[1] for part in parts)
+    array = np.lib.format.open_memmap(shards / "all.npy", "w+", np.float32, (len(ids), width))
+    with open(shards / "all.npy", "r+b") as stream:  # a write into a map that the disk has no room for ends the process
+        os.posix_fallocate(stream.fileno(), 0, os.path.getsize(stream.name))
+    row = 0
+    for part in parts:
+        rows = part["features"]
+        array[row : row + len(rows)] = rows
+        row += len(rows)
+    array.flush()
+    _write_lines(f"{out}.ids.txt", ids)
+    _write_lines(f"{out}.rejected.jsonl", [json.dumps({"id": id_, "reason": why}) for id_, why in rejected])
+    (shards / "all.npy").replace(f"{out}.npy")
+    _write_lines(f"{out}.json", [json.dumps({"key": key, "done": len(ids), "rejected": len(rejected)})])
+    shutil.rmtree(shards)
+    return len(ids), len(rejected)
+
+
+def _write_lines(path, lines):
+    with atomic_write(path) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+
+
+def _key(net, items, mean, oversample, key):
+    pictures = [[id_, str(file), file.stat().st_mtime_ns if file.is_file() else None] for id_, file in items]
+    facts = [key, net.blob, net.last_layer, net.crop, oversample, pictures]
+    return hashlib.sha256(json.dumps(facts).encode() + mean.tobytes()).hexdigest()
+
+
+def _finished(out, key):
+    """Return (done, rejected) when OUT is already there, of the same key."""
+    stamp = Path(f"{out}.json")
+    if not (stamp.is_file() and Path(f"{out}.npy").is_file()):
+        return None
+    facts = json.loads(stamp.read_text(encoding="utf-8"))
+    return (facts["done"], facts["rejected"]) if facts["key"] == key else None
+
+
+def _take_over(shards, key):
+    """Keep the shards of a run with the same key; clear away those of another."""
+    stamp = shards / "key"
+    if stamp.is_file() and stamp.read_text() == key:
+        return
+    shutil.rmtree(shards, ignore_errors=True)
+    with atomic_write(stamp) as stream:
+        stream.write(key)
+
+
+def _shard(shards, start):
+    return shards / f"{start:09d}.npz"

@@ -1,0 +1,138 @@
+"""A trained net's scores for every picture of an LMDB, saved for `mindpics.results.metrics`."""
+
+import itertools
+
+import numpy as np
+from tqdm import tqdm
+
+from mindpics.caffe_files.datum import to_pixels
+from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
+from mindpics.files.atomic import atomic_write
+from mindpics.inference.open_net import open_trained_net
+from mindpics.traits import TRAITS
+
+BATCH = 32
+
+
+def load_net(deploy, weights, allow_python_layers=False):
+    """Return a caffe.Net in TEST phase, every layer of which takes weights from the caffemodel.
+
+    Raises
+    ------
+    ValueError
+        When a layer with weights is not in the file: scores of random weights help nobody.
+    """
+    net, fit = open_trained_net(deploy, weights, allow_python_layers)
+    if fit.not_in_weights:
+        raise ValueError(f"{weights}: has no weights for {', '.join(fit.not_in_weights)} of {deploy}")
+    return net
+
+
+def centre_crop(pictures, mean, crop):
+    """Subtract the mean image and cut the centre, as Caffe's data layer does in TEST.
+
+    Parameters
+    ----------
+    pictures : uint8 [N,3,H,W]
+        BGR.
+    mean : float32 [3,H,W]
+    crop : int
+
+    Returns
+    -------
+    float32 [N,3,crop,crop]
+    """
+    height, width = pictures.shape[2:]
+    top, left = (height - crop) // 2, (width - crop) // 2
+    window = np.s_[..., top : top + crop, left : left + crop]
+    return pictures[window].astype(np.float32) - mean[window]
+
+
+def forward(net, pictures, mean):
+    """Return ``{blob: copy of its data}`` of the net's outputs for uint8 pictures [N,3,H,W]."""
+    crop = net.blobs["data"].data.shape[-1]
+    net.blobs["data"].reshape(len(pictures), *net.blobs["data"].data.shape[1:])
+    net.blobs["data"].data[...] = centre_crop(pictures, mean, crop)
+    return {name: blob.copy() for name, blob in net.forward().items()}
+
+
+class TraitNets:
+    """One all-in-one net, or five independent ones, and the mean that they subtract.
+
+    Parameters
+    ----------
+    nets : list of (deploy, weights)
+        Their ``prob_O`` .. together must cover the five traits, each once.
+    mean_file : path
+    allow_python_layers : bool
+
+    Raises
+    ------
+    ValueError
+        When a trait is missing or given twice, or pictures of the mean's size are smaller than a net's crop.
+    """
+
+    def __init__(self, nets, mean_file, allow_python_layers=False):
+        self.nets = [load_net(deploy, weights, allow_python_layers) for deploy, weights in nets]
+        self.mean = read_mean(mean_file)
+        outputs = sorted(name for net in self.nets for name in net.outputs)
+        wanted = [f"prob_{trait}" for trait in TRAITS]
+        if outputs != sorted(wanted):
+            raise ValueError(f"the nets' outputs are {outputs}; each of {wanted} is wanted once")
+        for net in self.nets:
+            shape = tuple(net.blobs["data"].data.shape) if "data" in net.blobs else None
+            if shape is None or len(shape) != 4 or shape[1] != len(self.mean) or shape[2] != shape[3]:
+                raise ValueError(f"a net with the input data {shape}; [N, {len(self.mean)}, crop, crop] is wanted")
+            if shape[-1] > min(self.mean.shape[1:]):
+                raise ValueError(f"{mean_file}: a mean of {self.mean.shape} is smaller than the net's crop {shape[-1]}")
+
+    def scores(self, pictures):
+        """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR."""
+        outputs = {}
+        for net in self.nets:
+            outputs |= forward(net, pictures, self.mean)
+        return np.stack([outputs[f"prob_{trait}"].reshape(-1, 2) for trait in TRAITS], axis=1).astype(np.float32)
+
+
+def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
+    """Score every picture of an LMDB.
+
+    Parameters
+    ----------
+    nets, mean_file, allow_python_layers
+        See `TraitNets`.
+    lmdb : path
+
+    Returns
+    -------
+    ids : list of str [N]
+    labels : int64 [N]
+    scores : float32 [N,5,2]
+    """
+    loaded = TraitNets(nets, mean_file, allow_python_layers)
+    ids, labels, scores = [], [], []
+    records = iter(tqdm(read_lmdb(lmdb), desc="score", unit="picture", leave=False, disable=None))
+    while records_of_batch := list(itertools.islice(records, batch)):
+        pictures = np.stack([_picture(lmdb, key, datum, loaded.mean) for key, datum in records_of_batch])
+        scores.append(loaded.scores(pictures))
+        ids += [key.partition("_")[2] or key for key, _ in records_of_batch]
+        labels += [datum.label for _, datum in records_of_batch]
+    if not ids:
+        raise ValueError(f"{lmdb}: an empty LMDB")
+    return ids, np.array(labels), np.concatenate(scores)
+
+
+def _picture(lmdb, key, datum, mean):
+    try:
+        pixels = to_pixels(datum).transpose(2, 0, 1)
+    except ValueError as error:
+        raise ValueError(f"{lmdb}, key {key!r}: {error}") from None
+    if pixels.shape != mean.shape:
+        raise ValueError(f"{lmdb}, key {key!r}: a picture {pixels.shape}; the mean is {mean.shape}")
+    return pixels
+
+
+def save_scores(path, ids, labels, scores):
+    """Write scores.npz, whole or not at all."""
+    with atomic_write(path, "wb") as stream:
+        np.savez(stream, ids=np.array(ids), labels=labels, scores=scores)

@@ -1,0 +1,64 @@
+"""Open a deploy net and its weights, which may come from a stranger.
+
+Caffe aborts the process on a net or a file that it does not like, imports what a Python layer names, and
+writes where an HDF5Output layer says. So a net is read and built in a child first, and weights are read by us.
+"""
+
+from pathlib import Path
+
+import caffe
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files import weights as weight_files
+from mindpics.caffe_files.prototxt import read_prototxt
+from mindpics.files.findings import errors
+from mindpics.jobs.fork_first import apart
+from mindpics.lint.layers import check_reach
+
+
+def open_net(path, allow_python_layers=False):
+    """Return a caffe.Net in phase TEST, built only once it is known not to end the process.
+
+    Parameters
+    ----------
+    path : str or Path
+        A net prototxt.
+    allow_python_layers : bool
+        Let it import Python layers from outside ``mindpics.layers``, and write files.
+
+    Raises
+    ------
+    ValueError
+        When the file is no net, has unknown fields, reaches outside, or is refused by Caffe, whose words it has.
+    """
+    check_net(path, allow_python_layers)
+    try:
+        apart(_build, str(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: Caffe refuses this net: {error}") from None
+    return caffe.Net(str(path), caffe.TEST)
+
+
+def open_trained_net(path, weights, allow_python_layers=False):
+    """Return (caffe.Net, Fit): a net in phase TEST with the weights of a caffemodel copied by name."""
+    net = open_net(path, allow_python_layers)
+    return net, weight_files.copy(weights, net)
+
+
+def check_net(path, allow_python_layers=False):
+    """Raise ValueError unless a file is a net that Caffe can parse and that does not reach outside."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file; a net prototxt is wanted")
+    prototxt, findings = read_prototxt(path)
+    if prototxt is not None and not isinstance(prototxt.message, caffe_pb2.NetParameter):
+        raise ValueError(f"{path}: a solver; a net is wanted")
+    if prototxt is not None and not allow_python_layers:
+        findings = [*findings, *check_reach(prototxt)]
+    wrong = errors(findings)
+    if wrong:
+        raise ValueError("; ".join(map(str, wrong[:3])))
+
+
+def _build(path):
+    caffe.set_mode_cpu()
+    caffe.Net(path, caffe.TEST)

@@ -1,0 +1,172 @@
+"""What a trained all-in-one net says of one picture: five traits, like MindPics, and the regions that matter."""
+
+import base64
+import csv
+
+import cv2
+import numpy as np
+
+from mindpics.caffe_files.lmdbs import read_mean
+from mindpics.inference.infer import centre_crop, load_net
+from mindpics.inference.occlusion import GRID, occlusion_map
+from mindpics.posts.nearest import Nearest
+from mindpics.posts.posts import picture_path
+from mindpics.report.maps import read_features
+from mindpics.results.run_files import PAPERS_BEST, POOL
+from mindpics.traits import POLES, TRAIT_NAMES, TRAITS
+
+SHOWN = 8  # nearest MindPics
+
+
+class PictureTraits:
+    """A net in TEST phase, the mean it subtracts, and MindPics to compare with.
+
+    Parameters
+    ----------
+    net : caffe.Net
+        Outputs prob_O .. prob_N, and has a blob pool5. One caller at a time.
+    mean : float32 [3, size, size]
+    mindpics : list of dict
+        Rows of mindpics.csv, each with its "path".
+    features : float32 [N, D]
+        pool5 of them, in that order; none, and no nearest pictures are found.
+    grid : int
+        Of the occlusion map.
+    """
+
+    def __init__(self, net, mean, mindpics=(), features=None, grid=GRID):
+        lacking = {f"prob_{trait}" for trait in TRAITS} - set(net.outputs)
+        if lacking:
+            raise ValueError(f"the net has no output {', '.join(sorted(lacking))}; an all-in-one net is wanted")
+        self.net, self.mean, self.mindpics, self.grid = net, mean, list(mindpics), grid
+        self.nearest = Nearest(features) if self.mindpics else None
+
+    @property
+    def size(self):
+        """Side to which a picture is warped before it is cropped."""
+        return self.mean.shape[-1]
+
+    def answer(self, pixels):
+        """Return what the net says of a picture, as values that JSON takes.
+
+        Parameters
+        ----------
+        pixels : uint8 [size, size, 3], BGR
+
+        Returns
+        -------
+        dict
+            "traits": a dict a trait, its "high" the probability of the pole High (equation 3);
+            "nearest": MindPics by the cosine of pool5; "occlusion": {trait: [grid][grid]}, how much
+            "high" falls when that place is covered; "seen": the crop that the net saw, a PNG as data URI.
+        """
+        crop = self.net.blobs["data"].data.shape[-1]
+        channels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        picture = centre_crop(channels[None], self.mean, crop)
+        high, feature = self._run(picture)
+        drops = occlusion_map(lambda pictures: self._run(pictures)[0], picture[0], self.grid)
+        whole = centre_crop(channels[None], np.zeros_like(self.mean), crop)[0]
+        return {
+            "traits": [_trait(trait, float(value)) for trait, value in zip(TRAITS, high[0], strict=True)],
+            "nearest": self._nearest(feature[0]),
+            "occlusion": {trait: np.round(drop, 5).tolist() for trait, drop in zip(TRAITS, drops, strict=True)},
+            "seen": _png(whole.transpose(1, 2, 0)),
+        }
+
+    def paths(self):
+        """Return the picture files of the MindPics, in the order of "index"."""
+        return [row["path"] for row in self.mindpics]
+
+    def _run(self, pictures):
+        """Return P(High) [N, 5] and pool5 [N, D] of float32 [N, 3, crop, crop]."""
+        data = self.net.blobs["data"]
+        data.reshape(*pictures.shape)
+        data.data[...] = pictures
+        outputs = self.net.forward()
+        high = np.stack([outputs[f"prob_{trait}"].reshape(-1, 2)[:, 1] for trait in TRAITS], axis=1)
+        return high, self.net.blobs[POOL].data.reshape(len(pictures), -1).copy()
+
+    def _nearest(self, feature):
+        if self.nearest is None:
+            return []
+        found = zip(*self.nearest.find(feature, SHOWN), strict=True)
+        facts = ("trait", "pole", "word")
+        return [{"index": int(place), "cosine": round(float(cosine), 4)}
+                | {key: self.mindpics[place][key] for key in facts} for place, cosine in found]  # fmt: skip
+
+
+def open_traits(run, model=None):
+    """Return (PictureTraits, what is to be said of it) of a run of tools/reproduce.
+
+    Parameters
+    ----------
+    run : mindpics.results.run_files.RunFiles
+    model : str, optional
+        NET_all-in-one_INIT; by default the paper's best, or the best that is there.
+
+    Raises
+    ------
+    ValueError
+        When the run has no such net; it names the command that makes one.
+    """
+    name = _choose(run, model)
+    deploy, weights = net_files(run, name)
+    rows, features = _compared(run, name)
+    net = load_net(deploy, weights)
+    return PictureTraits(net, read_mean(run.mindpics / "mean.binaryproto"), rows, features), _about(run, name, rows)
+
+
+def net_files(run, name):
+    """Return the deploy prototxt and the caffemodel of a model of a run; ValueError when one is not there."""
+    files = (run.mindpics / "nets/prototxt" / name / "deploy.prototxt", _weights(run, name))
+    for path in (*files, run.mindpics / "mean.binaryproto"):
+        if not path.is_file():
+            row = name.replace("_", "/")
+            raise ValueError(f"{path}: no such file; made by: tools/reproduce --row {row} --out {run.root}")
+    return files
+
+
+def _weights(run, name):
+    return run.mindpics / name / name / "final.caffemodel"
+
+
+def _choose(run, model):
+    trained = [name for name in run.models() if "all-in-one" in name and _weights(run, name).is_file()]
+    there = {name: run.models()[name]["avg"] for name in trained}
+    if model and model not in there:
+        raise ValueError(f"{run.root}: no all-in-one net {model!r}; found {', '.join(there) or 'none'}")
+    if not there:
+        row = PAPERS_BEST.replace("_", "/")
+        raise ValueError(f"{run.root}: no all-in-one net; made by: tools/reproduce --row {row} --out {run.root}")
+    return model or (PAPERS_BEST if PAPERS_BEST in there else max(there, key=there.get))
+
+
+def _about(run, name, rows):
+    row = run.models()[name]
+    return (f"{name.replace('_', ' ')}, right on {row['avg']:.1f}% (95% interval {row['low95']:.1f} to "
+            f"{row['high95']:.1f}) of {row['n']:.0f} test pictures, mean over traits; "
+            f"{len(rows) or 'no'} MindPics to compare with")  # fmt: skip
+
+
+def _compared(run, name):
+    """Return the rows of mindpics.csv that have features and a picture, and those features."""
+    table = run.mindpics / "mindpics.csv"
+    if not (run.features(name).with_suffix(".npy").is_file() and table.is_file() and run.pictures):
+        return [], None
+    features, rows = read_features(run.features(name)), []
+    with open(table, encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["id"] in features:
+                row["path"] = picture_path(run.pictures, row["image"], f"{table}, {row['id']}")
+                rows.append(row)
+    return rows, np.array([features[row["id"]] for row in rows])
+
+
+def _trait(trait, high):
+    pole = POLES[int(high > 0.5)]
+    return {"trait": trait, "name": TRAIT_NAMES[trait], "high": round(high, 5), "pole": pole}
+
+
+def _png(pixels):
+    encoded = cv2.imencode(".png", np.ascontiguousarray(pixels.astype(np.uint8)))[1]
+    return f"data:image/png;base64,{base64.b64encode(encoded.tobytes()).decode()}"

@@ -1,0 +1,56 @@
+"""Scores of picture files, as those of an LMDB: warped to the mean's size, less the mean, centre crop."""
+
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from mindpics.inference.infer import BATCH
+from mindpics.jobs.parallel import run_each
+from mindpics.posts import crops
+from mindpics.posts.picture_files import AT_ONCE, read_packed
+
+
+def score_files(nets, items, batch=BATCH, workers=None):
+    """Score pictures as they are read.
+
+    Parameters
+    ----------
+    nets : mindpics.inference.infer.TraitNets
+    items : list of (id, path)
+    batch : int
+    workers : int, optional
+        Processes that read pictures.
+
+    Returns
+    -------
+    ids : list of str [N]
+    scores : float32 [N,5,2]
+    rejected : list of (id, reason)
+
+    Raises
+    ------
+    ValueError
+        When no picture can be read.
+    """
+    size = nets.mean.shape[-1]
+    read = partial(read_packed, size=size, encoding=None, max_pixels=crops.MAX_PIXELS)
+    ids, scores, rejected, waiting = [], [], [], []
+    results = run_each(read, [path for _, path in items], workers, at_once=AT_ONCE)
+    bar = tqdm(zip(items, results, strict=True), total=len(items), desc="pictures", unit="picture", disable=None)
+    for (id_, _), (_, data, reason) in bar:
+        if reason:
+            rejected.append((id_, reason))
+            continue
+        ids.append(id_)
+        waiting.append(np.frombuffer(data, np.uint8).reshape(3, size, size))
+        if len(waiting) == batch:
+            scores.append(nets.scores(np.stack(waiting)))
+            waiting.clear()
+    if waiting:
+        scores.append(nets.scores(np.stack(waiting)))
+    if not ids:
+        raise ValueError(
+            f"none of {len(rejected)} pictures could be read; the first: {rejected[0][0]}: {rejected[0][1]}"
+        )
+    return ids, np.concatenate(scores), rejected

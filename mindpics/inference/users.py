@@ -1,0 +1,51 @@
+"""fc7 of an uploaded picture for whoever ranks users by it; this package knows nothing of how."""
+
+import numpy as np
+
+from mindpics.inference.infer import centre_crop
+from mindpics.posts import crops
+from mindpics.posts.picture_files import read_packed
+
+ALIKE = 0.999  # cosine; other threads add in another order
+
+
+class Users:
+    """A feature net before an object that ranks.
+
+    Parameters
+    ----------
+    ranker
+        Has `rank(text, features or None)` -> dict, and `paths`, the pictures it compares with.
+    net : mindpics.inference.feature_net.FeatureNet
+        One caller at a time.
+    mean : float32 [3, size, size]
+    """
+
+    def __init__(self, ranker, net, mean):
+        self.ranker, self.net, self.mean = ranker, net, mean
+
+    @property
+    def size(self):
+        """Side to which a picture is warped before it is cropped."""
+        return self.mean.shape[-1]
+
+    def answer(self, text, pixels):
+        """Return what the ranker says of a text (may be empty) and uint8 [size, size, 3], BGR (may be None)."""
+        return self.ranker.rank(text, None if pixels is None else self._features(pixels.transpose(2, 0, 1)))
+
+    def paths(self):
+        """Return the picture files that the ranker compares with."""
+        return self.ranker.paths
+
+    def check_features(self, first):
+        """Raise ValueError unless the net gives the ranker's first picture the features it had in the run."""
+        pixels = np.frombuffer(read_packed(self.paths()[0], self.size, None, crops.MAX_PIXELS), np.uint8)
+        ours = self._features(pixels.reshape(3, self.size, self.size))
+        same = ours.shape == first.shape
+        cosine = float(ours @ first / max(np.linalg.norm(ours) * np.linalg.norm(first), 1e-12)) if same else 0
+        if cosine < ALIKE:
+            raise ValueError(f"the net's features of {self.paths()[0]} are not the run's (cosine {cosine:.3f}): "
+                             "it was trained again since; run tools/reproduce")  # fmt: skip
+
+    def _features(self, channels):
+        return self.net.run(centre_crop(channels[None], self.mean, self.net.crop))[0]

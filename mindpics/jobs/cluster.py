@@ -1,0 +1,161 @@
+"""Past one machine: Dask runs what the serial path runs, in shards, and gives the same bytes.
+
+A scheduler and its workers execute what a client sends them, so both must be
+yours: a cluster started here listens on 127.0.0.1 only. Workers see the
+pictures and the folder of the results under the same paths as the client.
+"""
+
+import os
+import shutil
+import uuid
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import dask
+import lmdb
+from distributed import Client, LocalCluster, as_completed
+
+from mindpics.jobs import parallel
+from mindpics.jobs.commands import ClusterCommand
+from mindpics.posts.picture_files import AT_ONCE
+
+SHARD = 1024  # items a task: long beside its start, short beside what a killed worker loses
+AHEAD = 2  # shards a worker may be ahead of who reads them
+LOCAL = "local"
+HOST = "127.0.0.1"
+
+
+@contextmanager
+def connect(address, workers=None, gpu=False):
+    """Give a `Cluster`, and print where its dashboard is.
+
+    Parameters
+    ----------
+    address : str
+        Of a scheduler, or "local": a cluster on this machine that ends with the block.
+    workers : int, optional
+        Processes of a local cluster; default one a core, or one on a GPU.
+    gpu : bool
+        Each worker of a local cluster can take a task that needs {"GPU": 1}; those of your own
+        cluster can when they were started with ``dask worker --resources GPU=1``.
+    """
+    # a worker reads pictures in children of its own, which a daemon may not have
+    with dask.config.set({"distributed.worker.daemon": False}):
+        if address != LOCAL:
+            with Client(address) as client:
+                print(f"dashboard: {client.dashboard_link}", flush=True)
+                yield Cluster(client)
+            return
+        with LocalCluster(
+            workers or (1 if gpu else os.cpu_count()), threads_per_worker=1, host=HOST, dashboard_address=f"{HOST}:0",
+            resources={"GPU": 1} if gpu else None,
+        ) as cluster, Client(cluster) as client:  # fmt: skip
+            print(f"dashboard: {client.dashboard_link}", flush=True)
+            yield Cluster(client)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the rest of the package asks of a cluster."""
+
+    client: Client
+
+    def run_each(self, folder, function, items, shard=SHARD):
+        """Yield ``(item, result, reason)`` of every item, in order, as `mindpics.jobs.parallel.run_each` does.
+
+        Parameters
+        ----------
+        folder : str or Path
+            For the shards, which workers write and this process reads and removes.
+        function : callable
+            Of one item, to bytes.
+        items : list
+        """
+        folder = Path(folder).resolve()
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        own = folder / uuid.uuid4().hex  # its tasks may still write there
+        starts = range(0, len(items), shard)
+        work = partial(_write_shard, function)
+        tasks = ((items[start : start + shard], own / f"{start:09d}") for start in starts)
+        waiting = deque()
+
+        def submit(count):
+            for part, path in islice(tasks, count):
+                waiting.append((part, path, self.client.submit(work, part, path, pure=False)))
+
+        try:
+            submit(AHEAD * self.n_workers)
+            while waiting:
+                part, path, future = waiting.popleft()
+                future.result()
+                yield from _read_shard(path, part)
+                shutil.rmtree(path)
+                submit(1)
+        finally:
+            self.client.cancel([future for _, _, future in waiting])
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def run_tasks(self, gpu, function, tasks):
+        """Yield what ``function(*task)`` returns for each task, as they end.
+
+        Parameters
+        ----------
+        gpu : int or None
+            CUDA device that a worker gives the task: one whose resources name a GPU. None: CPU.
+        function : callable
+        tasks : list of tuple
+        """
+        resources = None if gpu is None else {"GPU": 1}
+        shared = self.client.submit(_itself, function, pure=False)  # it may hold a mean image, which is sent once
+        futures = [self.client.submit(_on_device, gpu, shared, task, pure=False, resources=resources) for task in tasks]
+        try:
+            for _, result in as_completed(futures, with_results=True):
+                yield result
+        finally:
+            self.client.cancel(futures)
+
+    @property
+    def n_workers(self):
+        """How many workers there are now; one at least."""
+        return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+
+    def start(self, command, log, threads, resumable=False):
+        """Start a command on a worker; see `mindpics.jobs.commands.ClusterCommand`."""
+        return ClusterCommand(self.client, command, log, threads, resumable)
+
+
+def _itself(value):
+    return value
+
+
+def _on_device(gpu, function, task):
+    from mindpics.training.device import set_device  # imports Caffe, which a client may lack
+
+    set_device(gpu)  # of this thread: Caffe's device is each thread's own
+    return function(*task)
+
+
+def _write_shard(function, items, path):
+    """Write the outcome of each item to an LMDB at `path`, whole or not at all; runs on a worker."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.mkdir(parents=True)
+    # sparse: an LMDB takes what is written, not what it may take
+    with lmdb.open(str(temporary), map_size=1 << 40, max_readers=1, sync=False) as environment:
+        with environment.begin(write=True) as records:
+            for i, (_, result, reason) in enumerate(parallel.run_each(function, items, workers=1, at_once=AT_ONCE)):
+                value = b"+" + result if reason is None else b"-" + reason.encode()
+                records.put(f"{i:09d}".encode(), value, append=True)
+        environment.sync(True)
+    if not path.exists():  # else another worker, taken for dead, was the first
+        temporary.rename(path)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read_shard(path, items):
+    with lmdb.open(str(path), readonly=True, lock=False) as environment, environment.begin() as records:
+        for item, (_, value) in zip(items, records.cursor(), strict=True):
+            yield (item, value[1:], None) if value[:1] == b"+" else (item, None, value[1:].decode())

@@ -1,0 +1,248 @@
+"""Run a job made of stages that meet through files; skip those whose inputs have not changed.
+
+A stage is done when its stamp holds the key of its command and inputs and its outputs are
+there. A run that was killed starts again where it stopped.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from mindpics import __version__
+from mindpics.files.atomic import atomic_write
+from mindpics.files.fingerprints import fingerprint
+from mindpics.files.lock import InUse, locked
+from mindpics.jobs.commands import start_here
+from mindpics.jobs.stages import StageError, ways_left
+from mindpics.jobs.time_left import time_left
+
+FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
+
+
+def run_together(runners, jobs):
+    """Run several runners beside each other, up to `jobs` stages at a time.
+
+    Raises
+    ------
+    StageError
+        When a stage fails; those beside it are interrupted, and keep what they have.
+    """
+    with ExitStack() as locks:
+        try:
+            for runner in runners:
+                locks.enter_context(locked(runner.root))
+        except InUse as error:
+            raise StageError(str(error)) from None
+        _step_all(runners, jobs)
+
+
+def _step_all(runners, jobs):
+    try:
+        for runner in runners:
+            runner.beside = [one for one in runners if one is not runner]
+        while not all(runner.is_complete for runner in runners):
+            for runner in runners:
+                runner.step(jobs - sum(len(one.running) for one in runners))
+            time.sleep(0.2)
+    except BaseException:
+        for runner in runners:
+            runner.interrupt()
+        raise
+    finally:
+        for runner in runners:
+            runner.clear_line()
+
+
+def default_jobs(gpu):
+    """Return how many stages run at a time: one a core, or one on a GPU."""
+    return 1 if gpu is not None else os.cpu_count() or 1
+
+
+class Runner:
+    """Run stages under `root`, up to `jobs` at a time.
+
+    Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``. For the time
+    left, `later` are stages of runners that come after this one, and `seen` are (stage, seconds)
+    of those before it. `start` starts a command: see `mindpics.jobs.commands`.
+    """
+
+    def __init__(self, stages, root, jobs=1, later=(), seen=(), start=start_here):
+        self.stages = stages
+        self.root = Path(root)
+        self.jobs = jobs
+        self.later = later
+        self.start = start
+        self.beside = []  # runners whose stages take turns with this one's
+        self.running = {}
+        self.done = set()
+        self.seen = list(seen)  # and those of this one that ran from their beginning
+        self.resumed = set()
+        self.keys = {}
+        self.way_left = ways_left(stages)
+        self.started = self.shown = time.time()
+
+    def run(self):
+        """Run all stages; see `run_together`."""
+        run_together([self], self.jobs)
+
+    @property
+    def is_complete(self):
+        return not self.waiting()
+
+    def waiting(self):
+        """Return the stages that are not done yet; some may be running."""
+        return [stage for stage in self.stages if stage.name not in self.done]
+
+    def step(self, room):
+        """Start up to `room` stages, see which have ended, and say so."""
+        try:
+            self._start_ready(room)
+            self._collect()
+            self._show()
+        except OSError as error:
+            raise StageError(f"{self.root}: {error}{self._full()}") from None
+
+    def key(self, stage):
+        """Return the hash of what decides a stage's outputs."""
+        try:
+            facts = [__version__, *stage.command, *(fingerprint(path) for path in stage.inputs)]
+        except FileNotFoundError as error:
+            raise StageError(f"stage {stage.name}: {error}, and no stage makes it") from None
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def is_done(self, stage, key):
+        stamp = _read_json(self._stamp(stage, "done"))
+        return stamp.get("key") == key and all(Path(path).exists() for path in stage.outputs)
+
+    def _start_ready(self, room):
+        waiting = [s for s in self.stages if s.name not in self.done and s.name not in self.running]
+        waiting.sort(key=lambda stage: -self.way_left[stage.name])
+        missing = {path for s in self.stages if s.name not in self.done for path in s.outputs}
+        for stage in waiting:
+            if missing & set(stage.inputs):
+                continue
+            if stage.name not in self.keys:  # its inputs are made, so hashing them once will do
+                self.keys[stage.name] = self.key(stage)
+            key = self.keys[stage.name]
+            if self.is_done(stage, key):
+                self.done.add(stage.name)
+                self._say(f"{stage.name}: unchanged, skipped")
+                return
+            if room > 0:
+                self._start(stage, key)
+                room -= 1
+
+    def _start(self, stage, key):
+        begun = self._stamp(stage, "begun")
+        resume = stage.resumable and _read_json(begun).get("key") == key
+        self.resumed |= {stage.name} if resume else set()
+        self._stamp(stage, "done").unlink(missing_ok=True)
+        with atomic_write(begun) as stream:
+            json.dump({"key": key}, stream)
+        log = self._log(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, *stage.command, *(["--resume"] if resume else [])]
+        log.write_bytes(b"")
+        process = self.start(command, log, max(1, (os.cpu_count() or 1) // self.jobs), stage.resumable and not resume)
+        self.running[stage.name] = (stage, process, key, time.time())
+        self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
+
+    def _collect(self):
+        for stage, process, key, begun in list(self.running.values()):
+            if process.poll() is None:
+                continue
+            del self.running[stage.name]
+            absent = [path for path in stage.outputs if not Path(path).exists()]
+            if process.returncode or absent:
+                why = f"exit status {process.returncode}" if process.returncode else f"it made no {absent[0]}"
+                tail = "\n".join(_last_lines(self._log(stage), 20))
+                raise StageError(
+                    f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {' '.join(stage.command)}\n"
+                    f"The end of {self._log(stage)}:\n{tail}"
+                )
+            seconds = time.time() - begun
+            with atomic_write(self._stamp(stage, "done")) as stream:
+                json.dump({"key": key, "seconds": round(seconds, 1), "command": stage.command}, stream)
+            self.done.add(stage.name)
+            if stage.name not in self.resumed:
+                self.seen.append((stage, seconds))
+            self._say(f"{stage.name}: done in {seconds:.0f} s")
+
+    def _full(self):
+        """Say so when the disk is full: the stage's log may have had no room for it."""
+        free = shutil.disk_usage(self.root).free
+        return f"; the disk of {self.root} is full ({free} bytes free)" if free < FULL else ""
+
+    def interrupt(self):
+        """Ctrl-C reaches the stages as well; each gets time to take its snapshot."""
+        for _, process, _, _ in self.running.values():
+            process.terminate()
+        for _, process, _, _ in self.running.values():
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _show(self):
+        """One status line: on a terminal it redraws itself, in a file it comes every 20 seconds."""
+        live = sys.stdout.isatty()
+        now = time.time()
+        if now - self.shown < (1 if live else 20) or not self.running:
+            return
+        self.shown = now
+        parts = [f"[{len(self.done)}/{len(self.stages)}, {_clock(now - self.started)}, about {self._left(now)} left]"]
+        for stage, _, _, _ in self.running.values():
+            parts.append(f"{stage.name}: {''.join(_last_lines(self._log(stage), 1))[-110:].strip()}")
+        self._line(" | ".join(parts)[: os.get_terminal_size().columns - 1] if live else "\n    ".join(parts))
+
+    def _left(self, now):
+        elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
+        later = [stage for other in self.beside for stage in other.waiting()]
+        return _clock(time_left(self.waiting(), elapsed, self.seen, self.jobs, [*later, *self.later]))
+
+    def _say(self, text):
+        self.clear_line()
+        print(f"{_clock(time.time() - self.started)}  {text}", flush=True)
+
+    def clear_line(self):
+        """Leave the terminal without a status line."""
+        self._line("")
+
+    def _line(self, text):
+        if sys.stdout.isatty():
+            print(f"\r\x1b[K{text}", end="", flush=True)
+        elif text:
+            print(text, flush=True)
+
+    def _stamp(self, stage, kind):
+        return self.root / ".stages" / f"{stage.name}.{kind}.json"
+
+    def _log(self, stage):
+        return self.root / "logs" / f"{stage.name}.log"
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _last_lines(path, count):
+    with open(path, "rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, stream.tell() - 8192))
+        text = stream.read().decode("utf-8", "replace").replace("\r", "\n")
+    return [line for line in text.split("\n") if line.strip()][-count:]
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,0 +1,76 @@
+"""A job as stages that meet through files: one command each, which waits for the stages whose outputs it reads."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of a job.
+
+    Attributes
+    ----------
+    name : str
+    command : tuple of str
+        A tool and its arguments, run by this Python.
+    inputs, outputs : tuple of str
+        Files or folders.
+    cost : float
+        Seconds it takes on two cores, roughly; for the time left.
+    resumable : bool
+        The command takes ``--resume`` after it was killed on the same inputs.
+    note : str
+        Sizes, for the plan.
+    """
+
+    name: str
+    command: tuple
+    inputs: tuple
+    outputs: tuple
+    cost: float = 1
+    resumable: bool = False
+    note: str = ""
+
+
+class StageError(RuntimeError):
+    """A stage failed; the message has the end of its log."""
+
+
+def ways_left(stages, seconds=None):
+    """Return the seconds from the start of each stage to the end of the longest chain that waits for it.
+
+    Started in that order, no long chain is left to run alone at the end.
+
+    Parameters
+    ----------
+    stages : list of mindpics.jobs.stages.Stage
+    seconds : dict, optional
+        name -> seconds it takes; by default its cost.
+    """
+    ways = {}
+
+    def way(stage):
+        if stage.name not in ways:
+            after = [way(other) for other in stages if set(stage.outputs) & set(other.inputs)]
+            own = stage.cost if seconds is None else seconds[stage.name]
+            ways[stage.name] = own + max(after, default=0)
+        return ways[stage.name]
+
+    for stage in stages:
+        way(stage)
+    return ways
+
+
+def format_plan(stages):
+    """Return the stages as lines: name, note, command."""
+    return "\n".join(f"{s.name:<40} {s.note}\n    {' '.join(s.command)}" for s in stages)
+
+
+def stages_for(stages, targets):
+    """Return the stages that make `targets` (paths), in order, with all that those stand on."""
+    wanted = set(targets)
+    chosen = []
+    for stage in reversed(stages):
+        if wanted & set(stage.outputs):
+            chosen.append(stage)
+            wanted |= set(stage.inputs)
+    return chosen[::-1]

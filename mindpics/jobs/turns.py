@@ -1,0 +1,40 @@
+"""Several jobs of one kind, such as seeds: on one machine one after another, on a cluster beside each other."""
+
+from itertools import count
+
+from mindpics.jobs.commands import start_here
+from mindpics.jobs.runner import Runner, run_together
+
+
+def run_jobs(runs, drawing, parallel, done, start=start_here):
+    """Run jobs, then what is drawn of all.
+
+    The first makes what all share, such as pictures, and has its tables before the others
+    begin. On this machine those follow one by one; on a cluster they run together.
+
+    Parameters
+    ----------
+    runs : list of (mindpics.job.Job, list of Stage)
+    drawing : list of Stage
+        Run in the first job's folder.
+    parallel : int
+        Stages at a time.
+    done : callable
+        Called with each job when its stages have ended.
+    start : callable
+        Starts a command: `mindpics.jobs.commands.start_here`, or on a cluster.
+    """
+    seen, numbers, turns = [], count(1), [[run] for run in runs]
+    if start is not start_here:
+        turns = [turn for turn in (runs[:1], runs[1:]) if turn]
+    for place, turn in enumerate(turns):
+        later = [stage for others in turns[place + 1 :] for _, stages in others for stage in stages]
+        runners = [Runner(stages, job.root, parallel, [*later, *drawing], seen, start) for job, stages in turn]
+        if len(runs) > 1:
+            for job, _ in turn:
+                print(f"seed {job.seed}, run {next(numbers)} of {len(runs)}: {job.root}", flush=True)
+        run_together(runners, parallel)
+        seen = [seconds for runner in runners for seconds in runner.seen]
+        for job, _ in turn:
+            done(job)
+    Runner(drawing, runs[0][0].root, parallel, seen=seen, start=start).run()

@@ -1,0 +1,78 @@
+"""Lint: who makes and who reads each blob, and in-place layers that break gradients."""
+
+from mindpics.caffe_files.prototxt import nearest
+from mindpics.lint.phases import TRAIN
+
+# These compute the right gradient when top and bottom are one blob.
+IN_PLACE = {"ReLU", "PReLU", "ELU", "Sigmoid", "TanH", "Dropout", "BatchNorm", "Scale", "Bias", "Softmax", "Power",
+            "Exp", "Threshold", "Python", "ReLU6", "HardSigmoid"}  # fmt: skip
+# Their gradient is computed from the top as they left it.
+NEEDS_TOP = {"Sigmoid", "TanH", "Softmax", "LRN", "Exp", "ELU", "MVN"}
+# Their gradient needs no look at the bottom, so it may be overwritten behind them.
+NEEDS_NO_BOTTOM = {"Concat", "Pooling", "Dropout", "Sigmoid", "TanH", "Exp", "Softmax", "BatchNorm", "Accuracy",
+                   "ArgMax", "Silence", "Crop", "Tile", "Slice", "SoftmaxWithLoss"}  # fmt: skip
+
+
+def check_blobs(view):
+    """Yield what is wrong with the blobs of a NetPhase."""
+    made = dict.fromkeys(view.prototxt.message.input)
+    for index, layer in view.layers:
+        yield from _bottoms(view, index, layer, made)
+        yield from _tops(view, index, layer, made)
+        for top in set(layer.top) & set(layer.bottom):
+            yield from _in_place(view, index, layer, top)
+        if layer.type == "SoftmaxWithLoss" and layer.bottom:
+            yield from _softmax_twice(view, index, layer)
+
+
+def _bottoms(view, index, layer, made):
+    for number, bottom in enumerate(layer.bottom):
+        if bottom not in made:
+            later = [other.name for i, other in view.layers if i > index and bottom in other.top]
+            advice = f"; layer {later[0]} makes it, but later" if later else nearest(bottom, made)
+            text = f"bottom {bottom!r} that no layer of phase {view.name} has made{advice}"
+            yield view.finding("error", "missing-bottom", index, text, ("bottom", number))
+
+
+def _tops(view, index, layer, made):
+    for number, top in enumerate(layer.top):
+        if top in made and top not in layer.bottom:
+            text = f"top {top!r} is made by layer {made[top]} as well in phase {view.name}"
+            yield view.finding("error", "duplicate-top", index, text, ("top", number))
+        made[top] = layer.name
+        is_end = layer.loss_weight or layer.type.endswith("Loss") or layer.type in ("Accuracy", "Python")
+        if view.phase == TRAIN and layer.bottom and not is_end and not view.readers(top, index):
+            text = f"top {top!r} is read by no layer and is no loss"
+            yield view.finding("warning", "dead-end", index, text, ("top", number))
+
+
+def _in_place(view, index, layer, blob):
+    if layer.type not in IN_PLACE or (layer.type == "Power" and layer.power_param.power != 1):
+        text = f"{layer.type} in place (top and bottom {blob!r}) gives a wrong gradient, or aborts"
+        yield view.finding("error", "in-place", index, text, "top")
+    maker = view.maker(blob, index)
+    if maker is not None and maker.type in NEEDS_TOP:
+        text = f"overwrites {blob!r}, from which {maker.name} ({maker.type}) computes its gradient; use a new top"
+        yield view.finding("error", "in-place", index, text, "top")
+    for other in _read_before(view, index, blob):
+        text = f"overwrites {blob!r}, which {other.name} ({other.type}) reads as well and needs for its gradient"
+        yield view.finding("error", "in-place-shared", index, text, "top")
+
+
+def _read_before(view, index, blob):
+    """Yield earlier readers of what an in-place layer overwrites: a split shares the data among all."""
+    for position, other in reversed(view.layers):
+        if position >= index:
+            continue
+        if blob in other.top:
+            return
+        summed = other.type == "Eltwise" and other.eltwise_param.operation == other.eltwise_param.SUM
+        if blob in other.bottom and other.type not in NEEDS_NO_BOTTOM and not summed:
+            yield other
+
+
+def _softmax_twice(view, index, layer):
+    maker = view.maker(layer.bottom[0], index)
+    if maker is not None and maker.type == "Softmax":
+        text = f"its bottom is the Softmax {maker.name}; SoftmaxWithLoss applies one itself"
+        yield view.finding("warning", "softmax-twice", index, text, "bottom")

@@ -1,0 +1,164 @@
+"""Lint: Data layers, and the LMDBs and means they read where those are there."""
+
+from itertools import islice
+from pathlib import Path
+
+from mindpics.caffe_files.lmdbs import count_lmdb, first_datum, read_lmdb, read_mean
+from mindpics.layers import parse_param_str
+from mindpics.lint import preflight
+from mindpics.lint.layers import HEAD_LAYERS
+from mindpics.lint.phases import TEST, TRAIN, NetPhase, phases_of
+from mindpics.nets.head_losses import is_native_head, native_trait
+from mindpics.traits import N_LABELS, TRAITS
+
+LABELS = 500  # an LMDB is shuffled, so its first records speak for it
+
+
+def check_data(net, solver, required=False):
+    """Yield what is wrong with the data of a net (a Prototxt); missing files are notes unless `required`."""
+    layers = {}
+    for phase in phases_of(net):
+        view = NetPhase(net, phase)
+        yield from _heads(view)
+        for index, layer in view.layers:
+            if layer.type != "Data":
+                continue
+            layers[phase] = (index, layer)
+            for severity, name, text, *where in _fields(layer):
+                yield view.finding(severity, name, index, text, *where)
+            yield from _files(view, index, layer, required)
+            if phase == TEST and solver is not None:
+                yield from _test_iter(solver, layer)
+    if len(layers) == 2:
+        yield from _both_phases(NetPhase(net, TEST), layers[TRAIN][1], *layers[TEST])
+
+
+def _fields(layer):
+    data, transform = layer.data_param, layer.transform_param
+    if not data.source:
+        yield "error", "no-source", "data_param without source", "data_param"
+    if not data.batch_size:
+        yield "error", "no-batch-size", "data_param without batch_size", "data_param"
+    if data.backend != data.LMDB:
+        text = "backend is LEVELDB (Caffe's default); backend: LMDB is wanted"
+        yield "error", "backend", text, "data_param", "backend"
+    if transform.mean_file and transform.mean_value:
+        yield "error", "two-means", "mean_file and mean_value; Caffe takes one", "transform_param", "mean_value"
+    if len(transform.mean_value) not in (0, 1, 3):
+        text = f"{len(transform.mean_value)} mean_value; one, or one a channel, is wanted"
+        yield "error", "mean-value", text, "transform_param", "mean_value"
+
+
+def _both_phases(view, train, index, test):
+    for name in ("crop_size", "mean_file", "scale"):
+        one, other = getattr(train.transform_param, name), getattr(test.transform_param, name)
+        if one != other:
+            text = f"{name} is {one!r} in TRAIN and {other!r} in TEST"
+            yield view.finding("warning", "phases-differ", index, text, "transform_param", name)
+    if list(train.transform_param.mean_value) != list(test.transform_param.mean_value):
+        yield view.finding("warning", "phases-differ", index, "mean_value differs from TRAIN's", "transform_param")
+    if train.data_param.source == test.data_param.source:
+        text = f"tests on the training pictures, {test.data_param.source}"
+        yield view.finding("error", "same-source", index, text, "data_param", "source")
+
+
+def _files(view, index, layer, required):
+    source, mean = layer.data_param.source, layer.transform_param.mean_file
+    there = {path: Path(path).exists() for path in (source, mean) if path}
+    if not required:
+        for path in (path for path, is_there in there.items() if not is_there):
+            text = f"{path} is not there (relative to {Path.cwd()}); not checked"
+            yield view.finding("note", "data-absent", index, text)
+        if mean and there[mean] and not there.get(source):
+            yield from _mean_alone(view, index, layer)
+        if not all(there.values()):
+            return
+    if source:
+        try:
+            preflight.check_data_layer(layer)
+            yield from _labels(view, index, layer)
+        except ValueError as error:
+            yield view.prototxt.finding("error", "data", str(error), ("layer", index))
+
+
+def _mean_alone(view, index, layer):
+    transform = layer.transform_param
+    try:
+        shape = read_mean(transform.mean_file).shape
+    except ValueError as error:
+        yield view.prototxt.finding("error", "data", str(error), ("layer", index))
+        return
+    if transform.crop_size > min(shape[1:]):
+        text = f"crop_size {transform.crop_size} is larger than the mean {shape} of {transform.mean_file}"
+        yield view.finding("error", "data", index, text, "transform_param", "crop_size")
+
+
+def _labels(view, index, layer):
+    """Labels of the LMDB against what each head that reads them takes."""
+    if len(layer.top) < 2:
+        return
+    labels = {datum.label for _, datum in islice(read_lmdb(layer.data_param.source), LABELS)}
+    for position, reader in view.readers(layer.top[1], index):
+        limit, trait = _wants(view, position, reader)
+        ignored = {reader.loss_param.ignore_label} if reader.loss_param.HasField("ignore_label") else set()
+        wrong = sorted(label for label in labels - ignored if limit is not None and not 0 <= label < limit)
+        if wrong:
+            text = f"takes labels 0..{limit - 1}, but {layer.data_param.source} has {wrong[0]}"
+            yield view.finding("error", "label-range", position, text)
+        if trait is not None and not labels & {2 * trait, 2 * trait + 1}:
+            text = f"{layer.data_param.source} has no picture of its trait (labels {sorted(labels)})"
+            yield view.finding("error", "no-picture-of-trait", position, text)
+
+
+def _wants(view, index, reader):
+    """Return how many labels a layer knows, and the index of its trait; None where it is not known."""
+    if reader.type == "Python" and reader.python_param.layer in HEAD_LAYERS:
+        try:
+            defaults = HEAD_LAYERS[reader.python_param.layer].defaults
+            return N_LABELS, parse_param_str(reader.python_param.param_str, **defaults)["trait"]
+        except ValueError:  # said by lint_layers
+            return N_LABELS, None
+    if trait := native_trait(reader):
+        return N_LABELS, TRAITS.index(trait)
+    if reader.type in ("SoftmaxWithLoss", "Accuracy") and reader.bottom:
+        maker = view.maker(reader.bottom[0], index)
+        if maker is not None and maker.type == "InnerProduct":
+            return maker.inner_product_param.num_output, None
+    return None, None
+
+
+def _heads(view):
+    for index, layer in view.layers:
+        ours = layer.type == "Python" and layer.python_param.layer in HEAD_LAYERS and layer.bottom
+        if ours or is_native_head(layer):
+            maker = view.maker(layer.bottom[0], index)
+            outputs = maker.inner_product_param.num_output if maker is not None else 2
+            if maker is not None and maker.type == "InnerProduct" and outputs != 2:
+                text = f"its score {maker.name} has num_output {outputs}; 2 (low, high) is wanted"
+                yield view.finding("error", "head-outputs", index, text)
+
+
+def _test_iter(solver, layer):
+    """test_iter x batch should go through the test set once, the last batch wrapping around."""
+    message, source, batch = solver.message, layer.data_param.source, layer.data_param.batch_size
+    if not message.test_iter or not batch or not (Path(source) / "data.mdb").is_file():
+        return
+    pictures, seen = count_lmdb(source), message.test_iter[0] * batch
+    if not pictures <= seen < pictures + batch:
+        text = (
+            f"test_iter {message.test_iter[0]} x batch {batch} = {seen}, but {source} has {pictures} pictures; "
+            f"test_iter {-(-pictures // batch)} sees each once"
+        )
+        yield solver.finding("warning", "test-set", text, "test_iter")
+
+
+def stand_in_size(layer):
+    """Return (channels, height, width) of the blob a Data layer gives, as far as files tell; None if they do not."""
+    crop = layer.transform_param.crop_size
+    if crop:
+        return (3, crop, crop)
+    try:
+        datum = first_datum(layer.data_param.source)
+    except ValueError:
+        return None
+    return None if datum.encoded else (datum.channels, datum.height, datum.width)

@@ -1,0 +1,229 @@
+"""Lint: one layer at a time, and its place in a phase."""
+
+from collections import Counter
+
+import caffe
+
+from mindpics import layers as own_layers
+from mindpics.caffe_files.prototxt import nearest
+from mindpics.lint import preflight
+from mindpics.lint.phases import DATA_TYPES, TEST, TRAIN, NetPhase, is_loss
+
+LEARNED = {"Convolution": "convolution_param", "Deconvolution": "convolution_param",
+           "InnerProduct": "inner_product_param"}  # fmt: skip
+NO_BLOBS = {"ReLU", "Pooling", "LRN", "Dropout", "Softmax", "SoftmaxWithLoss", "Eltwise", "Concat", "Accuracy",
+            "Sigmoid", "TanH", "Flatten", "Split", "Silence", *DATA_TYPES}  # fmt: skip
+FILLERS = ("constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear")
+TWO_BOTTOMS = {"SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss",
+               "MultinomialLogisticLoss", "Accuracy"}  # fmt: skip
+HEAD_LAYERS = {"TraitLoss": own_layers.TraitLoss, "TraitAccuracy": own_layers.TraitAccuracy}
+
+
+def check_all_layers(net, allow_python_layers=False):
+    """Yield what is wrong with each layer of a net (a Prototxt) by itself."""
+    if not allow_python_layers:
+        yield from check_reach(net)
+    view = NetPhase(net, TRAIN)
+    checks = (_type, _rules, _multipliers, _propagate_down, _shape_fields, _fillers, _loss_weights, _two_bottoms)
+    for index, layer in enumerate(net.message.layer):
+        for check in checks:
+            for severity, name, text, *where in check(layer):
+                yield view.finding(severity, name, index, text, *where)
+        if layer.type == "Python":
+            for severity, name, text, *where in _python(layer):
+                yield net.finding(severity, name, text, ("layer", index), "python_param", *where)
+        if layer.type == "BatchNorm" and not view.deploy:
+            for severity, name, text, *where in _frozen(layer):
+                yield view.finding(severity, name, index, text, *where)
+
+
+def check_reach(net):
+    """Yield the layers of a net (a Prototxt) that reach outside Caffe: a prototxt may come from a stranger."""
+    for index, layer in enumerate(net.message.layer):
+        where = ("layer", index)
+        if layer.type == "Python" and layer.python_param.module != preflight.OUR_LAYERS:
+            text = (
+                f"layer {layer.name} would import the Python module {layer.python_param.module!r}; only "
+                f"{preflight.OUR_LAYERS} is imported unless you allow it (--allow-python-layers)"
+            )
+            yield net.finding("error", "python-module", text, where, "python_param", "module")
+        if layer.type == "HDF5Output":
+            yield _writes(net, layer, where)
+    for index, layer in enumerate(net.message.layers):
+        if layer.type == layer.HDF5_OUTPUT:
+            yield _writes(net, layer, ("layers", index))
+
+
+def _writes(net, layer, where):
+    text = (
+        f"layer {layer.name} would write the file {layer.hdf5_output_param.file_name!r}; layers that write files "
+        "are refused unless you allow them (--allow-python-layers)"
+    )
+    return net.finding("error", "writes-file", text, where, "hdf5_output_param")
+
+
+def check_phase(view):
+    """Yield what is wrong with layers in a phase (a NetPhase)."""
+    names = Counter(layer.name for _, layer in view.layers)
+    seen = set()
+    for index, layer in view.layers:
+        if names[layer.name] > 1 and layer.name in seen:
+            text = f"a second layer of this name in phase {view.name}; weights are copied by name, to one of them"
+            yield view.finding("error", "duplicate-name", index, text, "name")
+        seen.add(layer.name)
+        if layer.type == "BatchNorm":
+            yield from _statistics(view, index, layer)
+        if layer.type == "Scale" and len(layer.bottom) == 1:
+            yield from _scale(view, index, layer)
+        if layer.type in DATA_TYPES and view.phase == TEST and layer.transform_param.mirror:
+            text = "test pictures are mirrored at random; the result changes from pass to pass"
+            yield view.finding("warning", "test-augmented", index, text, "transform_param", "mirror")
+    if view.phase == TRAIN and not any(is_loss(layer) for _, layer in view.layers):
+        yield view.prototxt.finding("error", "no-loss", "no layer of phase TRAIN has a loss: nothing would be learned")
+
+
+def _type(layer):
+    if not layer.name:
+        yield "error", "no-name", f"a layer of type {layer.type!r} without a name"
+    if layer.type not in caffe.layer_type_list():
+        text = f"no layer type {layer.type!r}{nearest(layer.type, caffe.layer_type_list())}"
+        yield "error", "unknown-type", text, "type"
+
+
+def _rules(layer):
+    if layer.include and layer.exclude:
+        yield "error", "include-exclude", "has include and exclude rules; Caffe takes one kind", "exclude"
+
+
+def _multipliers(layer):
+    """Caffe aborts on more param {} than a layer has blobs."""
+    if layer.type in LEARNED:
+        blobs = 1 + getattr(layer, LEARNED[layer.type]).bias_term
+    elif layer.type == "Scale":
+        blobs = (len(layer.bottom) == 1) + layer.scale_param.bias_term
+    elif layer.type in NO_BLOBS or layer.type == "BatchNorm":
+        blobs = 3 * (layer.type == "BatchNorm")
+    else:
+        return
+    if len(layer.param) > blobs:
+        text = f"{len(layer.param)} param {{ }} for {blobs} blobs of weights"
+        yield "error", "too-many-params", text, ("param", blobs)
+
+
+def _propagate_down(layer):
+    if layer.propagate_down and len(layer.propagate_down) != len(layer.bottom):
+        text = f"{len(layer.propagate_down)} propagate_down for {len(layer.bottom)} bottoms"
+        yield "error", "propagate-down", text, "propagate_down"
+
+
+def _shape_fields(layer):
+    if layer.type in LEARNED:
+        field = LEARNED[layer.type]
+        param = getattr(layer, field)
+        if not param.num_output:
+            yield "error", "no-num-output", f"{field} without num_output", field
+        if field == "convolution_param":
+            yield from _kernel(param)
+    pooling = layer.pooling_param
+    if layer.type == "Pooling" and not (pooling.kernel_size or pooling.global_pooling or pooling.kernel_h):
+        yield "error", "no-kernel", "pooling_param without kernel_size or global_pooling", "pooling_param"
+    if layer.type == "Pooling" and pooling.pad and pooling.pad >= pooling.kernel_size:
+        text = f"pad {pooling.pad} is not below kernel_size {pooling.kernel_size}"
+        yield "error", "pad", text, "pooling_param", "pad"
+    if layer.type == "Dropout" and not 0 < layer.dropout_param.dropout_ratio < 1:
+        text = f"dropout_ratio {layer.dropout_param.dropout_ratio:g}; one between 0 and 1 is wanted"
+        yield "error", "dropout-ratio", text, "dropout_param"
+
+
+def _kernel(param):
+    if not (param.kernel_size or param.kernel_h):
+        yield "error", "no-kernel", "convolution_param without kernel_size", "convolution_param"
+    if param.num_output % max(1, param.group):
+        text = f"num_output {param.num_output} is no multiple of group {param.group}"
+        yield "error", "group", text, "convolution_param", "group"
+
+
+def _fillers(layer):
+    if layer.type not in LEARNED:
+        return
+    field = LEARNED[layer.type]
+    for name in ("weight_filler", "bias_filler"):
+        filler = getattr(getattr(layer, field), name)
+        if filler.type not in FILLERS:
+            text = f"{name} of type {filler.type!r}{nearest(filler.type, FILLERS)}"
+            yield "error", "unknown-filler", text, field, name
+        if filler.type == "gaussian" and not filler.HasField("std"):
+            yield "warning", "gaussian-std", f"gaussian {name} without std: Caffe's default is 1", field, name
+
+
+def _loss_weights(layer):
+    if layer.loss_weight and len(layer.loss_weight) != len(layer.top):
+        text = f"{len(layer.loss_weight)} loss_weight for {len(layer.top)} tops"
+        yield "error", "loss-weight-count", text, "loss_weight"
+
+
+def _two_bottoms(layer):
+    if layer.type in TWO_BOTTOMS and len(layer.bottom) < 2:
+        text = f"{layer.type} with the bottoms {list(layer.bottom)}; a score and a label are wanted"
+        yield "error", "no-label", text, "bottom"
+
+
+def _python(layer):
+    param = layer.python_param
+    if param.module != preflight.OUR_LAYERS:
+        kind = None
+    elif param.layer not in HEAD_LAYERS:
+        text = f"layer {layer.name}: {param.module} has no layer {param.layer!r}{nearest(param.layer, HEAD_LAYERS)}"
+        yield "error", "python-layer", text, "layer"
+        kind = None
+    else:
+        kind = HEAD_LAYERS[param.layer]
+        yield from _head_layer(layer, kind)
+    if (kind is own_layers.TraitLoss or "loss" in param.layer.lower()) and not any(layer.loss_weight):
+        text = f"layer {layer.name}: no loss_weight; Caffe takes a Python layer for no loss without loss_weight: 1"
+        yield "error", "python-loss-weight", text
+
+
+def _head_layer(layer, kind):
+    try:
+        parameters = own_layers.parse_param_str(layer.python_param.param_str, **kind.defaults)
+        given = parameters.get("normalization", "VALID")
+        if given not in own_layers.NORMALIZATIONS:
+            raise ValueError(f"normalization {given!r} is none of {own_layers.NORMALIZATIONS}")
+    except ValueError as error:
+        yield "error", "param-str", f"layer {layer.name}: {error}", "param_str"
+    if len(layer.bottom) != 2 or len(layer.top) != 1:
+        found = f"{len(layer.bottom)} bottoms and {len(layer.top)} tops"
+        yield "error", "no-label", f"layer {layer.name}: {found}; score, label and one top are wanted"
+
+
+def _frozen(layer):
+    """Mean, variance and their factor are statistics: no solver may move them."""
+    for number, param in enumerate(layer.param):
+        if param.lr_mult:
+            text = f"blob {number} of a BatchNorm has lr_mult {param.lr_mult:g}; 0 is wanted, it is no weight"
+            yield "error", "batchnorm-learned", text, ("param", number)
+    if len(layer.param) < 3:
+        text = f"{len(layer.param)} of three param {{ lr_mult: 0 }}; some Caffes would train its statistics"
+        yield "warning", "batchnorm-lr-mult", text
+
+
+def _statistics(view, index, layer):
+    param = layer.batch_norm_param
+    where = ("batch_norm_param", "use_global_stats")
+    if param.HasField("use_global_stats") and param.use_global_stats and view.phase == TRAIN:
+        text = "use_global_stats: true in phase TRAIN: the statistics stay as they came with the weights"
+        yield view.finding("warning", "batchnorm-stats", index, text, *where)
+    if param.HasField("use_global_stats") and not param.use_global_stats and view.phase == TEST:
+        text = "use_global_stats: false in phase TEST: a picture's score depends on its batch"
+        yield view.finding("error", "batchnorm-stats", index, text, *where)
+    if not any(reader.type == "Scale" for _, reader in view.readers(layer.top[0], index)):
+        text = "no Scale layer follows; Caffe's BatchNorm has no scale and shift of its own"
+        yield view.finding("warning", "batchnorm-alone", index, text)
+
+
+def _scale(view, index, layer):
+    maker = view.maker(layer.bottom[0], index)
+    if maker is not None and maker.type != "BatchNorm":
+        text = f"a Scale behind {maker.name} ({maker.type}), not behind a BatchNorm"
+        yield view.finding("warning", "scale-alone", index, text)

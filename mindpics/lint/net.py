@@ -1,0 +1,103 @@
+"""Look at nets and solvers before Caffe does, and name what Caffe users trip over.
+
+Errors are what Caffe would abort on or what would make a training meaningless;
+warnings are what is legal but rarely meant. Nothing is instantiated, except, when
+weights are given, a net in a child process (see `mindpics.lint.weights`).
+"""
+
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.prototxt import Prototxt, read_prototxt
+from mindpics.files.findings import Finding, errors, unique
+from mindpics.lint import blobs as lint_blobs
+from mindpics.lint import data as lint_data
+from mindpics.lint import gradients as lint_backward
+from mindpics.lint import layers as lint_layers
+from mindpics.lint import solver as lint_solver
+from mindpics.lint import weights as lint_weights
+from mindpics.lint.phases import NetPhase, phases_of
+
+
+def lint_file(path, weights=None, data=False, allow_python_layers=False):
+    """Check a train_val, deploy or solver prototxt; a solver's nets are checked with it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Paths inside are relative to the working directory, as in Caffe.
+    weights : str or Path, optional
+        caffemodel that will be copied into the net by layer names.
+    data : bool
+        LMDBs and means that are not there are errors, not notes.
+    allow_python_layers : bool
+        Do not complain of Python layers outside ``mindpics.layers``.
+
+    Returns
+    -------
+    list of Finding
+    """
+    prototxt, findings = read_prototxt(path)
+    if prototxt is None:
+        return findings
+    if isinstance(prototxt.message, caffe_pb2.NetParameter):
+        return unique([*findings, *_lint_net(prototxt, None, weights, data, allow_python_layers)])
+    findings += lint_solver.check_solver(prototxt)
+    for net_path in lint_solver.net_paths(prototxt.message):
+        if Path(net_path).is_file():
+            net, found = read_prototxt(net_path)
+            findings += found
+            if net is not None:
+                net.phases = lint_solver.phases_for(prototxt.message, net_path)
+                findings += _lint_net(net, prototxt, weights, data, allow_python_layers)
+    return unique(findings)
+
+
+def refuse_errors(solver, net, allow_python_layers=False):
+    """Raise what a training must not start with.
+
+    Parameters
+    ----------
+    solver : caffe.proto.caffe_pb2.SolverParameter
+        Its snapshot_prefix is not looked at: a training run has its own folder.
+    net : caffe.proto.caffe_pb2.NetParameter
+
+    Raises
+    ------
+    ValueError
+        The first three errors, in words. LMDBs and means must be there.
+    """
+    own = caffe_pb2.SolverParameter()
+    own.CopyFrom(solver)
+    own.ClearField("snapshot_prefix")
+    solver = Prototxt(own, "")
+    found = [*lint_solver.check_solver(solver)]
+    found += _lint_net(Prototxt(net, ""), solver, None, True, allow_python_layers)
+    wrong = unique(Finding("error", "", finding.message) for finding in errors(found))
+    if wrong:
+        more = f" (and {len(wrong) - 3} more: tools/lint_net)" if len(wrong) > 3 else ""
+        raise ValueError("; ".join(finding.message for finding in wrong[:3]) + more)
+
+
+def _lint_net(net, solver, weights, data, allow_python_layers):
+    """Yield what is wrong with a net; `solver` (a Prototxt or None) decides the phases and what is learned."""
+    if net.message.layers:
+        yield net.finding("warning", "old-layers", "old V1 layers; run upgrade_net_proto_text on it first", "layers")
+        return
+    if not net.message.layer:
+        yield net.finding("error", "no-layers", "a net without layers")
+        return
+    yield from lint_layers.check_all_layers(net, allow_python_layers)
+    for phase in phases_of(net):
+        view = NetPhase(net, phase)
+        yield from lint_layers.check_phase(view)
+        yield from lint_blobs.check_blobs(view)
+        yield from lint_backward.check_backward(view)
+    yield from lint_data.check_data(net, solver, required=data)
+    if solver is not None:
+        yield from lint_solver.check_with_net(solver, net, weights)
+    if weights is not None:
+        yield from lint_weights.check_weights(net, weights)
+    else:
+        yield from lint_weights.check_fillers(net)

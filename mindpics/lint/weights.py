@@ -1,0 +1,89 @@
+"""Lint: which layers of a net a caffemodel reaches, and which start at nothing."""
+
+from mindpics.caffe_files import weights
+from mindpics.lint.data import stand_in_size
+from mindpics.lint.layers import LEARNED, check_reach
+from mindpics.lint.net_shapes import net_shapes, without_data
+from mindpics.lint.phases import TRAIN, is_deploy, takes_part
+
+
+def check_fillers(net):
+    """Yield learned layers whose weights start at zero, when no caffemodel is named."""
+    if is_deploy(net.message):
+        return
+    for index, layer in enumerate(net.message.layer):
+        if _starts_at_zero(layer):
+            text = f"layer {layer.name}: no weight_filler: it starts at constant 0 unless weights of this name come"
+            yield net.finding("warning", "no-filler", text, ("layer", index))
+
+
+def check_weights(net, path):
+    """Yield how a caffemodel fits a net (a Prototxt): what takes, what does not, what clashes."""
+    try:
+        shapes = _shapes(net)
+    except ValueError as error:
+        yield net.finding("error", "caffe-refuses", f"Caffe refuses this net: {error}")
+        return
+    if shapes is None:
+        text = "weights not compared: the pictures' size is not known, or a Python layer would be imported"
+        yield net.finding("note", "weights", text)
+        return
+    try:
+        stored = weights.stored_shapes(path)
+    except (ValueError, OSError) as error:
+        yield net.finding("error", "weights", str(error))
+        return
+    fit = weights.compare(shapes, stored)
+    yield net.finding("note", "weights", f"{path}: {weights.describe(path)}; {fit}")
+    for clash in fit.clashes:
+        yield net.finding("error", "weights-clash", f"{path}: {clash}")
+    if not fit.taken:
+        yield net.finding("error", "weights", f"{path}: none of its layers is in the net")
+        return
+    yield from _missed(net, fit, shapes, stored)
+
+
+def _missed(net, fit, shapes, stored):
+    heads = _heads(net.message, shapes)
+    for name in fit.not_in_weights:
+        index, layer = next((i, layer) for i, layer in enumerate(net.message.layer) if layer.name == name)
+        same = [other for other in fit.not_in_net if weights.same_shapes(shapes[name], stored[other])]
+        if _starts_at_zero(layer):
+            text = f"layer {name}: the weights do not reach it, and without weight_filler it starts at constant 0"
+            yield net.finding("error", "no-filler", text, ("layer", index))
+        elif name not in heads and same:
+            text = f"layer {name}: the weights do not reach it; {same[0]} of the file has its shapes: renamed?"
+            yield net.finding("error", "weights-renamed", text, ("layer", index), "name")
+        elif name not in heads:
+            text = f"layer {name}: not in the weights, it starts at its fillers"
+            yield net.finding("warning", "weights-missed", text, ("layer", index), "name")
+
+
+def _starts_at_zero(layer):
+    if any(param.name for param in layer.param):
+        return False  # shares another layer's weights
+    return layer.type in LEARNED and not getattr(layer, LEARNED[layer.type]).HasField("weight_filler")
+
+
+def _shapes(net):
+    """Return blob shapes by layer name, from Caffe itself; None when that cannot be asked."""
+    sizes = {}
+    if any(check_reach(net)):
+        return None  # it would be built to ask it
+    for index, layer in enumerate(net.message.layer):
+        if layer.type == "Data" and takes_part(layer, TRAIN):
+            sizes[index] = stand_in_size(layer)
+    if None in sizes.values():
+        return None
+    return net_shapes(without_data(net.message, sizes))
+
+
+def _heads(net, shapes):
+    """Return the layers with weights behind which no other has any: new ones when fine-tuning."""
+    leads_on, heads = set(), set()
+    for layer in reversed(net.layer):
+        if layer.name in shapes and not leads_on & set(layer.top):
+            heads.add(layer.name)
+        if layer.name in shapes or leads_on & set(layer.top):
+            leads_on |= set(layer.bottom)
+    return heads

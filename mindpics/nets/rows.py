@@ -1,0 +1,200 @@
+"""The models behind Table 3: six rows, eighteen nets, and where their files lie.
+
+An all-in-one row is one net; an independent row is five, one a trait.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import read_table
+from mindpics.nets.solvers import solver
+from mindpics.nets.whole import Data, classification_train_val, deploy, train_val
+from mindpics.published import published
+from mindpics.traits import TRAITS
+
+# (net, heads, init) in the order of Table 3; ResNet was only fine-tuned.
+ROWS = (
+    ("alexnet", "independent", "scratch"),
+    ("alexnet", "all-in-one", "scratch"),
+    ("alexnet", "independent", "finetune"),
+    ("alexnet", "all-in-one", "finetune"),
+    ("resnet50", "independent", "finetune"),
+    ("resnet50", "all-in-one", "finetune"),
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One net to train: a body, the traits it answers for, and how it starts."""
+
+    net: str
+    heads: str
+    init: str
+    traits: tuple
+
+    @property
+    def name(self):
+        trait = "" if self.heads == "all-in-one" else f"_{self.traits[0]}"
+        return f"{self.net}_{self.heads}_{self.init}{trait}"
+
+    @property
+    def share(self):
+        """Share of the pictures that concern it: a fifth for an independent net."""
+        return len(self.traits) / len(TRAITS)
+
+    @property
+    def lmdb_suffix(self):
+        """Part of its LMDBs' names: an independent net reads the pictures of its trait only."""
+        return "" if self.heads == "all-in-one" else f"_{self.traits[0]}"
+
+
+def models_of(row):
+    """Return the nets of a row of Table 3: one, or five."""
+    net, heads, init = row
+    if heads == "all-in-one":
+        return [Model(net, heads, init, TRAITS)]
+    return [Model(net, heads, init, (trait,)) for trait in TRAITS]
+
+
+def paper_counts():
+    """Pictures a split and trait at published size: 121,000, 80/20, a fifth a trait (section 3.1, 4)."""
+    images = published()["dataset"]["images"] // len(TRAITS)
+    train = round(images * published()["dataset"]["train_fraction"])
+    return {"train": dict.fromkeys(TRAITS, train), "test": dict.fromkeys(TRAITS, images - train)}
+
+
+def counts_of(mindpics_csv):
+    """Count the pictures of a mindpics.csv: ``{"train": {"O": n, ...}, "test": {...}}``."""
+    counts = {"train": dict.fromkeys(TRAITS, 0), "test": dict.fromkeys(TRAITS, 0)}
+    for where, row in read_table(mindpics_csv, ("split", "trait")):
+        if row["split"] not in counts or row["trait"] not in TRAITS:
+            found = f"split {row['split']!r}, trait {row['trait']!r}"
+            raise ValueError(f"{where}: {found}; train or test, and one of {' '.join(TRAITS)}, are wanted")
+        counts[row["split"]][row["trait"]] += 1
+    return counts
+
+
+def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, seed=None):
+    """Return (train_val, deploy, solver) of a model at some setting.
+
+    Parameters
+    ----------
+    model : Model
+    setting : mindpics.nets.scales.Setting
+    counts : dict
+        See `counts_of`.
+    data_root : str
+        Folder of train_lmdb, train_O_lmdb .., test_lmdb .. and mean.binaryproto. Every net
+        subtracts the mean of the whole training set.
+    net_path : str
+        Where the train_val net will lie, for the solver's ``net``.
+    snapshot_prefix : str
+    seed : int, optional
+    """
+    size = setting.body_size(model.net)
+    pictures = {split: sum(counts[split][trait] for trait in model.traits) for split in ("train", "test")}
+    data = Data(
+        train=f"{data_root}/train{model.lmdb_suffix}_lmdb",
+        test=f"{data_root}/test{model.lmdb_suffix}_lmdb",
+        mean=f"{data_root}/mean.binaryproto",
+        train_batch=setting.batch[model.net, model.heads],
+        test_batch=min(setting.test_batch, pictures["test"]),
+        crop=setting.crop[model.net],
+    )
+    return (
+        train_val(model.net, data, model.traits, model.init, normalization=setting.normalization,
+                  loss=setting.loss, **size),
+        deploy(model.net, model.traits, crop=data.crop, **size),
+        solver(
+            net_path,
+            setting.schedules[model.net, model.heads, model.init],
+            train=pictures["train"],
+            batch=data.train_batch,
+            test=pictures["test"],
+            test_batch=data.test_batch,
+            prefix=snapshot_prefix,
+            seed=seed,
+        ),
+    )
+
+
+def write_models(models, out, setting, counts, *, data_root, prefix="", seed=None):
+    """Write the nets under `out`/prototxt, the solvers under `out`/solvers; return the paths.
+
+    Paths inside the files start with `prefix` and are relative to where ``caffe train`` is
+    started, as in Caffe's own models.
+    """
+    written = []
+    for model in models:
+        train, deployed, solved = messages(
+            model, setting, counts, data_root=data_root, seed=seed,
+            net_path=f"{prefix}prototxt/{model.name}/train_val.prototxt",
+            snapshot_prefix=f"{prefix}prototxt/{model.name}/{model.name}",  # beside the net, as in Caffe's models/
+        )  # fmt: skip
+        for message, path in (
+            (train, out / "prototxt" / model.name / "train_val.prototxt"),
+            (deployed, out / "prototxt" / model.name / "deploy.prototxt"),
+            (solved, out / "solvers" / f"{model.name}.prototxt"),
+        ):
+            write_message(message, path, ["Generated by tools/make_nets; change that, not this."])
+            written.append(path)
+    return written
+
+
+def all_models():
+    """Return the eighteen nets of Table 3."""
+    return [model for row in ROWS for model in models_of(row)]
+
+
+def write_message(message, path, comment=()):
+    """Write a message as prototxt, with comment lines on top; whole or not at all."""
+    with atomic_write(path) as stream:
+        stream.writelines(f"# {line}\n" for line in comment)
+        stream.write(text_format.MessageToString(message))
+
+
+def read_message(path, message):
+    """Read a prototxt into `message` and return it.
+
+    Raises
+    ------
+    ValueError
+        Names the file, the line and what is wrong with it.
+    """
+    try:
+        return text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a {type(message).__name__} prototxt: {error}") from None
+
+
+def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None):
+    """Write train_val.prototxt and solver.prototxt of a plain classifier of a categories csv."""
+    rows = [row for _, row in read_table(categories_csv, ("split", "label"))]
+    if not rows or not all(row["label"].isdecimal() for row in rows):
+        raise ValueError(f"{categories_csv}: wanted rows whose label is a whole number from 0")
+    splits = [row["split"] for row in rows]
+    data = Data(
+        train=f"{data_root}/train_lmdb",
+        test=f"{data_root}/test_lmdb",
+        mean=f"{data_root}/mean.binaryproto",
+        train_batch=setting.batch[net, "pretrain"],
+        test_batch=setting.test_batch,
+        crop=setting.crop[net],
+    )
+    classes = 1 + max(int(row["label"]) for row in rows)
+    size = setting.body_size(net)
+    write_message(classification_train_val(net, data, classes, **size), out / "train_val.prototxt")
+    message = solver(
+        str(out / "train_val.prototxt"),
+        setting.schedules[net, "pretrain", "scratch"],
+        train=splits.count("train"),
+        batch=data.train_batch,
+        test=splits.count("test"),
+        test_batch=data.test_batch,
+        prefix=str(out / "net"),
+        seed=seed,
+    )
+    write_message(message, out / "solver.prototxt")

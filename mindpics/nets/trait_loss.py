@@ -1,0 +1,85 @@
+"""Equation 5 as a pair of numpy functions: one head's loss and its gradient.
+
+A head of trait t sees a whole batch of labels (``2 * trait + pole``) and answers
+only for the pictures of its own trait; every other picture adds neither loss nor
+gradient ("ignored classifier", section 3.2.2).
+"""
+
+import numpy as np
+
+from mindpics.traits import N_LABELS
+
+NORMALIZATIONS = ("VALID", "BATCH_SIZE")
+# Caffe clips probabilities here (softmax_loss_layer.cpp); -log of it is the 87.33
+# that marks a diverged net.
+FLT_MIN = np.finfo(np.float32).tiny
+
+
+def softmax(scores):
+    """Return the probabilities of equation 3 for scores [N,2], computed without overflow."""
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def check_labels(labels):
+    """Return labels [N] as whole numbers; ValueError when one is no ``2 * trait + pole``."""
+    if labels.size and not (labels.min() >= 0 and labels.max() < N_LABELS):
+        raise ValueError(
+            f"labels must be 2 * trait + pole (0..{N_LABELS - 1}), "
+            f"got {labels.min():g}..{labels.max():g}: was this LMDB made for another net?"
+        )
+    return labels.astype(int)
+
+
+def own_poles(labels, trait):
+    """Return which pictures are of `trait` (bool [N]) and the pole of each (int [N], 0 low, 1 high)."""
+    labels = np.asarray(labels).astype(int)
+    return labels // 2 == trait, labels % 2
+
+
+def trait_loss(scores, labels, trait, normalization="VALID"):
+    """Loss of the head of one trait and its gradient (equations 4 and 5).
+
+    Parameters
+    ----------
+    scores : float array [N,2]
+        The head's outputs, low then high.
+    labels : array [N]
+        ``2 * trait + pole`` of each picture, 0..9.
+    trait : int
+        Index of the head's trait in O C E A N.
+    normalization : {"VALID", "BATCH_SIZE"}
+        Divide by the pictures of this trait in the batch (Caffe's own default with
+        ignored labels) or by the whole batch, which gives the five heads together
+        the scale of one independent net.
+
+    Returns
+    -------
+    loss : float
+        0 for a batch without a picture of the trait.
+    gradient : float array [N,2]
+        d loss / d scores; rows of ignored pictures are 0.
+    """
+    own, poles = own_poles(labels, trait)
+    divisor = max(1, own.sum()) if normalization == "VALID" else len(own)
+    rows = np.flatnonzero(own)
+    probabilities = softmax(scores[rows])
+    true = probabilities[np.arange(len(rows)), poles[rows]]
+    loss = -np.log(np.maximum(true, FLT_MIN)).sum() / divisor
+    gradient = np.zeros_like(scores)
+    gradient[rows] = probabilities
+    gradient[rows, poles[rows]] -= 1
+    return float(loss), gradient / divisor
+
+
+def trait_accuracy(scores, labels, trait):
+    """Share of the batch's pictures of `trait` whose pole scores higher; 0 if it has none.
+
+    As in Caffe's Accuracy layer a tie counts against, and an empty batch gives 0. The
+    average of such shares over batches is for watching a run; figures to report come
+    from pooled predictions (`mindpics.results.metrics`).
+    """
+    own, poles = own_poles(labels, trait)
+    rows = np.flatnonzero(own)
+    right = scores[rows, poles[rows]] > scores[rows, 1 - poles[rows]]
+    return float(right.mean()) if len(rows) else 0.0

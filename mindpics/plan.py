@@ -1,0 +1,239 @@
+"""The main job: from posts to Table 3, as stages that meet through files."""
+
+import math
+import os
+from pathlib import Path
+
+from mindpics.job import OPEN, pretrained, row_command
+from mindpics.jobs.stages import Stage, stages_for
+from mindpics.nets.rows import ROWS, models_of, paper_counts
+from mindpics.nets.scales import PAPER
+from mindpics.results.run_files import PAPERS_BEST
+from mindpics.traits import TRAITS
+
+PAPER_TRAIN = sum(paper_counts()["train"].values())
+
+
+def plan(job, rows=ROWS):
+    """Return the stages of the main job for some rows of Table 3, in order."""
+    stages = _data_stages(job)
+    lacking = [net for net in dict.fromkeys(row[0] for row in ROWS) if net not in (job.weights or {})]
+    if lacking:
+        stages += _pretraining_data_stages(job)
+    for net in lacking:
+        stages += _pretraining_stages(job, net)
+    for row in rows:
+        stages += _row_stages(job, row)
+    table = _table_stage(job, rows)
+    return stages_for([*stages, table], table.outputs)
+
+
+def report_stages(jobs, stages):
+    """Return the stages that draw the first job's run and write the report of all: features for maps, then the page.
+
+    Parameters
+    ----------
+    jobs : list of mindpics.job.Job
+        One, or several that the report shows side by side.
+    stages : list of Stage
+        Those of all jobs, whose tables must be there first.
+    """
+    tables = [path for stage in stages for path in stage.outputs if path.endswith(("table3.csv", "table2.csv"))]
+    job, roots = jobs[0], [each.root for each in jobs]
+    name = PAPERS_BEST
+    folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
+    selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
+    posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
+    features = (f"{folder}/pool5.npy", f"{folder}/pool5.ids.txt")
+    return [
+        Stage(
+            "pool5",
+            ("tools/extract_features", f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt", weights, "--mean", mean,
+             "--csv", selected, "--root", str(Path(posts).parent), "--blob", "pool5", "--out", f"{folder}/pool5",
+             *_gpu(job)),
+            (weights, mean, selected), features, cost=40, note="features of the last pooling layer, for the maps",
+        ),
+        Stage(
+            "report", ("tools/report", *roots), (*tables, *features, *(f"{root}/run.json" for root in roots)),
+            (f"{job.root}/report/index.html",), cost=45,
+            note="figures and report/index.html",
+        ),
+    ]  # fmt: skip
+
+
+def _data_stages(job):
+    """Pictures, selection, LMDBs, mean, nets."""
+    folder, setting = job.mindpics, job.setting
+    posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
+    selected = f"{folder}/mindpics.csv"
+    stages = []
+    if job.posts is None or len(job.weights or {}) < 2:
+        stages.append(
+            Stage(
+                "fetch", ("tools/fetch_open_pictures", "--out", OPEN), (),
+                (f"{OPEN}/emoji/posts.jsonl", f"{OPEN}/clipart/posts.jsonl"), cost=150,
+                note="emoji artwork and Open Clip Art, drawn at 256 pixels",
+            )  # fmt: skip
+        )
+    caps = ["--per-word", str(setting.per_word)]
+    caps += ["--per-pole", str(setting.per_pole)] if setting.per_pole else []
+    stages.append(
+        Stage(
+            "select",
+            ("tools/select_mindpics", posts, "--out", folder, *caps, "--split", job.split, "--seed", str(job.seed)),
+            (posts,), (selected,), cost=5 + sum(_pictures(setting).values()) / 150,
+            note=f"110 words, at most {setting.per_word} pictures each"
+            + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
+        )  # fmt: skip
+    )
+    stages += _lmdb_stages(job, selected, str(Path(posts).parent))
+    stages.append(_mean_stage("mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto"))
+    nets = f"{folder}/nets"
+    stages.append(
+        Stage(
+            "nets",
+            ("tools/make_nets", "--scale", setting.name, "--csv", selected, "--data", folder, "--out", nets,
+             "--seed", str(job.seed), *(["--loss", setting.loss] if setting.loss != "python" else [])),
+            (selected,), (f"{nets}/prototxt", f"{nets}/solvers"), note="18 nets and solvers",
+        )  # fmt: skip
+    )
+    return stages
+
+
+def _lmdb_stages(job, selected, pictures):
+    """All pictures of a split, and those of each trait for the independent nets."""
+    setting, workers, stages = job.setting, f"{os.cpu_count()}", []
+    for trait in ("", *TRAITS):
+        for split in ("train", "test"):
+            of_trait = f"_{trait}" if trait else ""
+            n = _pictures(setting)[split] // (len(TRAITS) if trait else 1)
+            stages.append(
+                Stage(
+                    f"lmdb_{split}{of_trait}",
+                    ("tools/create_lmdb", selected, "--force", "--root", pictures, "--split", split,
+                     *(["--trait", trait] if trait else []), "--size", str(setting.size),
+                     "--seed", str(job.seed), "--workers", workers, "--out", f"{job.mindpics}/{split}{of_trait}_lmdb"),
+                    (selected,), (f"{job.mindpics}/{split}{of_trait}_lmdb",), cost=3 + n / 400,
+                    note=f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting.name == PAPER.name else ""),
+                )  # fmt: skip
+            )
+    return stages
+
+
+def _pictures(setting):
+    """Return how many pictures a split has, at most."""
+    if setting.name == PAPER.name:
+        return {split: sum(of.values()) for split, of in paper_counts().items()}
+    whole = setting.per_pole * 2 * len(TRAITS)
+    return {"train": whole * 8 // 10, "test": whole * 2 // 10}
+
+
+def _mean_stage(name, lmdb, mean):
+    return Stage(name, ("tools/compute_mean", lmdb, mean), (lmdb,), (mean,), cost=2)
+
+
+def _pretraining_data_stages(job):
+    """Open Clip Art categories stand in for ImageNet."""
+    folder, posts = f"{job.root}/pretrain", f"{OPEN}/clipart/posts.jsonl"
+    labelled = f"{folder}/categories.csv"
+    stages = [
+        Stage(
+            "categories", ("tools/label_categories", posts, "--out", labelled, "--seed", str(job.seed)),
+            (posts,), (labelled,), cost=5, note="labels for pretraining",
+        )  # fmt: skip
+    ]
+    for split in ("train", "test"):
+        stages.append(
+            Stage(
+                f"pretrain_lmdb_{split}",
+                ("tools/create_lmdb", labelled, "--force", "--root", str(Path(posts).parent), "--split", split,
+                 "--size", str(job.setting.size), "--seed", str(job.seed), "--out", f"{folder}/{split}_lmdb"),
+                (labelled,), (f"{folder}/{split}_lmdb",), cost=15,
+            )  # fmt: skip
+        )
+    return [*stages, _mean_stage("pretrain_mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto")]
+
+
+def _pretraining_stages(job, net):
+    """A classifier of those categories, by the same solver path as everything else."""
+    folder, setting = f"{job.root}/pretrain", job.setting
+    labelled = f"{folder}/categories.csv"
+    stages = []
+    solver = f"{folder}/{net}/solver.prototxt"
+    stages.append(
+        Stage(
+            f"pretrain_net_{net}",
+            ("tools/make_pretraining_net", net, "--scale", setting.name, "--csv", labelled, "--data", folder,
+             "--out", f"{folder}/{net}", "--seed", str(job.seed)),
+            (labelled,), (solver, f"{folder}/{net}/train_val.prototxt"),
+        )  # fmt: skip
+    )
+    stages.append(
+        Stage(
+            f"pretrain_{net}",
+            ("tools/train_net", solver, "--force", "--out", f"{folder}/{net}/run", *_gpu(job)),
+            (solver, f"{folder}/{net}/train_val.prototxt", f"{folder}/mean.binaryproto",
+             f"{folder}/train_lmdb", f"{folder}/test_lmdb"),
+            (pretrained(job, net),), cost=setting.seconds[net, "pretrain"], resumable=True,
+            note="Open Clip Art categories, standing in for ImageNet",
+        )  # fmt: skip
+    )
+    return stages
+
+
+def _row_stages(job, row):
+    """Train the one net or the five nets of a row, then score the test set with them."""
+    folder, setting = job.mindpics, job.setting
+    stages, nets = [], []
+    for model in models_of(row):
+        train_val = f"{folder}/nets/prototxt/{model.name}"
+        solver = f"{folder}/nets/solvers/{model.name}.prototxt"
+        run = f"{folder}/{'_'.join(row)}/{model.name}"
+        given = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
+        lmdbs = tuple(f"{folder}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
+        stages.append(
+            Stage(
+                model.name,
+                ("tools/train_net", solver, "--force", "--out", run, *given, *_gpu(job)),
+                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs,
+                 *given[1:]),
+                (f"{run}/final.caffemodel",), resumable=True,
+                cost=setting.seconds[model.net, model.init] * model.share,
+                note=_sizes(setting, model),
+            )  # fmt: skip
+        )
+        nets += ["--net", f"{train_val}/deploy.prototxt", f"{run}/final.caffemodel"]
+    stages.append(
+        Stage(
+            f"score_{'_'.join(row)}",
+            ("tools/score_net", "--lmdb", f"{folder}/test_lmdb", "--mean", f"{folder}/mean.binaryproto",
+             *nets, "--out", job.scores(row), *_gpu(job)),
+            (f"{folder}/test_lmdb", f"{folder}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
+            (job.scores(row),), cost=2 + _pictures(setting)["test"] / 150,
+        )  # fmt: skip
+    )
+    return stages
+
+
+def _sizes(setting, model):
+    """Return batch, crop, width and length of a training; the paper's iterations are known beforehand."""
+    epochs, batch = setting.schedules[model.net, model.heads, model.init].epochs, setting.batch[model.net, model.heads]
+    length = f"{epochs:g} epochs"
+    if setting.name == PAPER.name:
+        length += f" ({math.ceil(epochs * PAPER_TRAIN * model.share / batch):,} iterations)"
+    return f"batch {batch}, crop {setting.crop[model.net]}, width {setting.width[model.net]:g}, {length}"
+
+
+def _table_stage(job, rows):
+    """The table shows every row that has been scored, now or before."""
+    given = [part for row in ROWS for part in ("--row", "/".join(row), job.scores(row), row_command(job, row))]
+    table = f"{job.mindpics}/table3.csv"
+    on = "on the stand-in" if job.posts is None else "measured"
+    return Stage(
+        "table3", ("tools/make_table3", "--out", table, "--measured", on, *given),
+        tuple(job.scores(row) for row in rows), (table,),
+    )  # fmt: skip
+
+
+def _gpu(job):
+    return ["--gpu", str(job.gpu)] if job.gpu is not None else []

@@ -1,0 +1,58 @@
+"""All pictures of one author: the posts that carry a name, or the files of a folder."""
+
+import difflib
+from pathlib import Path
+
+from mindpics.posts.posts import picture_path, read_posts
+
+
+def of_author(manifest, author):
+    """Return ``[(id, path), ...]`` of an author's posts.
+
+    Parameters
+    ----------
+    manifest : path
+        posts.jsonl.
+    author : str
+        As it stands there.
+
+    Raises
+    ------
+    ValueError
+        No post is the author's (it names the authors most like that), or a post is broken.
+    """
+    found, others = [], set()
+    for post in read_posts(manifest):
+        if post["author"] == author:
+            found.append((post["id"], picture_path(Path(manifest).parent, post["image"], post["id"])))
+        else:
+            others.add(post["author"])
+    if not found:
+        alike = difflib.get_close_matches(author, others, n=3, cutoff=0.3)
+        raise ValueError(
+            f"{manifest}: no post of author {author!r} among those of {len(others)}"
+            + (f"; most like it: {', '.join(map(repr, alike))}" if alike else "")
+        )
+    return found
+
+
+def in_folder(folder):
+    """Return ``[(path within the folder, path), ...]`` of all files below a folder, hidden ones left out.
+
+    Raises
+    ------
+    ValueError
+        When there is no such folder, nothing in it, or a link in it leads out.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; a folder of pictures is wanted")
+    inside = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    inside = [path for path in inside if not any(part.startswith(".") for part in path.parts)]
+    if not inside:
+        raise ValueError(f"{folder}: no file in it; a folder of pictures is wanted")
+    for path in inside:
+        if not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{folder}: {str(path)!r} is a link that leaves it")
+    # A name that is not UTF-8 could be written neither to JSON nor to a page.
+    return [(str(path).encode(errors="backslashreplace").decode(), folder / path) for path in inside]

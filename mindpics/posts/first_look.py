@@ -1,0 +1,51 @@
+"""The first look at the pictures that were picked: which can be read, and what does each look like?"""
+
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from mindpics.jobs.parallel import run_each
+from mindpics.posts import crops
+from mindpics.posts.near_copies import fingerprint
+from mindpics.posts.picture_files import AT_ONCE, read_picture
+from mindpics.posts.posts import picture_path
+
+
+def read_fingerprint(path, max_pixels=crops.MAX_PIXELS):
+    """Return the perceptual hash of a file's picture: uint8 [32]."""
+    return fingerprint(read_picture(path, max_pixels))
+
+
+def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
+    """Read the picture of each MindPic once, before anything is built on it.
+
+    Parameters
+    ----------
+    mindpics : list of MindPic
+    root : Path
+        Folder of the manifest.
+    workers : int, optional
+        Processes; one a core by default.
+    max_pixels : int
+        Larger pictures are rejected.
+
+    Returns
+    -------
+    readable : list of MindPic
+    fingerprints : ndarray, uint8, [N, 32]
+        One a readable picture.
+    rejected : list of dict
+        The posts of the others, each with its "reason".
+    """
+    paths = [picture_path(root, pic.post["image"], pic.post["id"]) for pic in mindpics]
+    read = partial(read_fingerprint, max_pixels=max_pixels)
+    looks = tqdm(run_each(read, paths, workers, at_once=AT_ONCE), total=len(paths), desc="near copies", unit="picture")
+    readable, fingerprints, rejected = [], [], []
+    for pic, (_, print_, reason) in zip(mindpics, looks, strict=True):
+        if reason is None:
+            readable.append(pic)
+            fingerprints.append(print_)
+        else:
+            rejected.append({**pic.post, "reason": reason})
+    return readable, np.array(fingerprints, np.uint8).reshape(len(readable), -1), rejected

@@ -1,0 +1,26 @@
+"""Picture files, read in child processes. Imports no Caffe: that would take each child seconds."""
+
+from mindpics.posts import crops
+
+AT_ONCE = 8  # files that a child is given to read at a time
+MAX_BYTES = 256 << 20  # a larger file holds no picture of `crops.MAX_PIXELS`
+
+
+def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None):
+    """Return the pixels of a file (see `crops.decode`): uint8 [H, W, 3], BGR. ValueError says why it cannot be read."""
+    try:
+        if not path.exists():  # a link to nowhere has no other sign
+            raise ValueError("no such file")
+        if not path.is_file():  # a pipe would be waited for
+            raise ValueError("a folder" if path.is_dir() else "no file: a pipe, a socket or a device")
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path.stat().st_size} bytes; at most {MAX_BYTES} are read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from None
+    return crops.decode(data, max_pixels, reduced_to)
+
+
+def read_packed(path, size, encoding, max_pixels, reduced_to=None):
+    """Return a file's picture warped to ``size x size``, as the bytes a Datum holds."""
+    return crops.pack(crops.warp(read_picture(path, max_pixels, reduced_to), size), encoding)

@@ -1,0 +1,102 @@
+"""The manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
+
+from pathlib import Path, PurePosixPath
+
+from mindpics.files.json_files import parse_object, read_objects, shown
+
+REQUIRED = {"id": str, "image": str, "author": str, "text": str, "tags": list, "source": str, "license": str}
+parse_post = parse_object  # what it must hold, check_post knows
+MAX_ID_BYTES = 200  # an id becomes a file name and part of an LMDB key
+
+
+def read_posts(manifest):
+    """Yield the posts of a manifest, checked, in file order.
+
+    Only the ids are kept in memory, so a manifest may be larger than it.
+
+    Parameters
+    ----------
+    manifest : str or Path
+        UTF-8, one JSON object a line, with the keys id, image (a path relative
+        to the manifest's folder), author, text, tags (list of str), source and
+        license. Further keys are kept. Empty lines are passed over.
+
+    Yields
+    ------
+    dict
+
+    Raises
+    ------
+    ValueError
+        Names the file, the line, what was found and what was wanted.
+    """
+    manifest = Path(manifest)
+    root = manifest.parent.resolve()
+    first_line = {}
+    for where, post in read_objects(manifest, "a manifest, one JSON object a line"):
+        check_post(post, root, where)
+        picture_path(root, post["image"], where)
+        number = int(where.rpartition(" ")[2])
+        if post["id"] in first_line:
+            raise ValueError(f"{where}: id {post['id']!r} is taken by line {first_line[post['id']]}")
+        first_line[post["id"]] = number
+        yield post
+
+
+def picture_path(root, image, where):
+    """Return the path of a picture, which must lie inside `root`.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder that holds the pictures.
+    image : str
+        Path relative to it, with "/".
+    where : str
+        Begins the message of an error: "posts.jsonl, line 3".
+
+    Raises
+    ------
+    ValueError
+        `image` is absolute, climbs out by "..", or leaves `root` by a symlink.
+    """
+    root = Path(root).resolve()
+    check_image(root, image, where)
+    path = root / image
+    try:
+        inside = path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError) as error:  # a loop of links, a name too long
+        raise ValueError(f"{where}: image {shown(image)}; {error}") from None
+    if not inside:
+        raise ValueError(f"{where}: image {shown(image)} is a link that leaves {root}")
+    return path
+
+
+def check_image(root, image, where):
+    """Raise ValueError unless `image` is written as a path inside `root`; links are not looked at."""
+    if not isinstance(image, str):
+        raise ValueError(f"{where}: image {shown(image)}; wanted a path")
+    relative = PurePosixPath(image)
+    if any("\ud800" <= character <= "\udfff" for character in image):
+        raise ValueError(f"{where}: image {shown(image)}; wanted whole characters, found half a surrogate pair")
+    if not image or "\0" in image or relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"{where}: image {shown(image)}; wanted a path inside {root}, with no leading / and no ..")
+
+
+def check_post(post, root, where):
+    """Raise ValueError unless a post has its keys and types, an id and an image written inside `root`."""
+    for key, kind in REQUIRED.items():
+        if key not in post:
+            raise ValueError(f"{where}: no {key!r}; found {shown(sorted(post))}, wanted {list(REQUIRED)}")
+        if not isinstance(post[key], kind):
+            raise ValueError(f"{where}: {key!r} is {shown(post[key])}; wanted a {kind.__name__}")
+    if not all(isinstance(tag, str) for tag in post["tags"]):
+        raise ValueError(f"{where}: 'tags' is {shown(post['tags'])}; wanted a list of str")
+    check_id(post["id"], where)
+    check_image(root, post["image"], where)
+
+
+def check_id(post_id, where):
+    """Raise ValueError unless `post_id` fits an LMDB key and a line of an ids.txt."""
+    if not isinstance(post_id, str) or not post_id or not post_id.isprintable() or len(post_id.encode()) > MAX_ID_BYTES:
+        raise ValueError(f"{where}: id {shown(post_id)}; wanted 1 to {MAX_ID_BYTES} bytes of printable text")

@@ -1,0 +1,158 @@
+"""MindPics: from a crawl to labelled pictures by the words of Table 1 (section 3.1)."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from mindpics.traits import POLES, TRAITS, label_of
+
+PER_WORD = 1100  # "about 1,100 images were selected for each word"
+TEST_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class MindPic:
+    """A picture with the one word slot it fills."""
+
+    post: dict
+    word: str
+    trait: str
+    pole: str
+    group: int = -1
+    split: str = ""
+
+    @property
+    def label(self):
+        return label_of(self.trait, self.pole)
+
+
+def pick(candidates, per_word=PER_WORD, per_pole=None):
+    """Give each candidate one of its slots that has room, in a seeded order.
+
+    The order and the choice depend on the seed and the ids only, not on the
+    order of the manifest.
+
+    Parameters
+    ----------
+    candidates : mindpics.posts.candidates.Candidates
+        Their draws hold the seed.
+    per_word, per_pole : int or None
+        Pictures a word slot, and a pole of a trait, may take.
+
+    Returns
+    -------
+    list of MindPic
+        Those left over found every slot of theirs full.
+
+    Raises
+    ------
+    ValueError
+        A cap below 1.
+    """
+    if min(cap for cap in (per_word, per_pole, 1) if cap is not None) < 1:
+        raise ValueError(f"found at most {per_word} a word, {per_pole} a pole; wanted 1 or more")
+    taken, picked = Counter(), {}
+
+    def has_room(slot):
+        full_word = per_word is not None and taken[slot] >= per_word
+        full_pole = per_pole is not None and taken[slot[1:]] >= per_pole
+        return not (full_word or full_pole)
+
+    for index in np.argsort(candidates.draws, kind="stable").tolist():
+        free = [slot for slot in candidates.slots[candidates.kinds[index]] if has_room(slot)]
+        if free:
+            slot = random.Random(candidates.draws[index].item()).choice(free)
+            taken.update([slot, slot[1:]])  # the word's slot, and the pole of its trait
+            picked[candidates.positions[index].item()] = slot
+    posts = candidates.posts(list(picked))
+    return [MindPic(post, *slot) for post, slot in zip(posts, picked.values(), strict=True)]
+
+
+def group(mindpics, keys, copies):
+    """Join pictures that share a value of any key into groups.
+
+    Parameters
+    ----------
+    mindpics : list of MindPic
+    keys : list of str
+        "copies", or a key of the posts such as "author". Posts without the key
+        do not join by it.
+    copies : ndarray, int, [N]
+        Near-copy group of each picture.
+
+    Returns
+    -------
+    ndarray, int, [N]
+
+    Raises
+    ------
+    ValueError
+        No post has the key.
+    """
+    rows, columns, n_values = [], [], 0
+    for key in keys:
+        values = copies.tolist() if key == "copies" else [pic.post.get(key) for pic in mindpics]
+        if mindpics and all(value is None for value in values):
+            raise ValueError(f"no post has the key {key!r}; found {sorted(mindpics[0].post)}")
+        number = {value: n_values + i for i, value in enumerate(dict.fromkeys(map(str, values)))}
+        present = [i for i, value in enumerate(values) if value is not None]
+        rows += present
+        columns += [number[str(values[i])] for i in present]
+        n_values += len(number)
+    n = len(mindpics)  # a graph of pictures and values: its components are the groups
+    links = coo_array((np.ones(len(rows), bool), (rows, np.add(columns, n))), shape=(n + n_values, n + n_values))
+    return connected_components(links, directed=False)[1][:n]
+
+
+def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0):
+    """Split into train and test, each label in about the same share on both sides.
+
+    Parameters
+    ----------
+    mindpics : list of MindPic
+    groups : ndarray, int, [N]
+    by_group : bool
+        Keep each group on one side; the paper's "random split" is by image.
+    test_fraction : float
+        By group, the nearest 1/k is taken.
+
+    Returns
+    -------
+    list of MindPic
+        With "group" and "split" filled in.
+
+    Raises
+    ------
+    ValueError
+        A pole would be missing on one side; a fraction that is none.
+    """
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"test fraction {test_fraction}; wanted one between 0 and 1")
+    labels = np.array([pic.label for pic in mindpics], int)
+    few = [label for label in range(10) if np.sum(labels == label) < 2]
+    if few:
+        raise ValueError(f"too few pictures (under 2) for {_poles(few)}; wanted both poles of each trait on both sides")
+    index = np.arange(len(labels))
+    if by_group:
+        folds = StratifiedGroupKFold(max(2, round(1 / test_fraction)), shuffle=True, random_state=seed)
+        test = next(folds.split(index, labels, groups))[1]
+    else:
+        test = train_test_split(index, test_size=test_fraction, stratify=labels, random_state=seed)[1]
+    in_test = np.isin(index, test)
+    missing = [label for label in range(10) if not 0 < in_test[labels == label].sum() < np.sum(labels == label)]
+    if missing:
+        raise ValueError(f"{_poles(missing)} would stand on one side of the split only: too few groups; "
+                         "try another --seed, fewer keys in --group-by, or --split image")
+    return [
+        replace(pic, group=int(group), split="test" if test_ else "train")
+        for pic, group, test_ in zip(mindpics, groups, in_test, strict=True)
+    ]
+
+
+def _poles(labels):
+    return ", ".join(f"{POLES[label % 2]} {TRAITS[label // 2]}" for label in labels)

@@ -1,0 +1,83 @@
+"""How figures look, and how they are saved: PNG and SVG, each beside the CSV it is drawn from.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; no line or mark
+differs by colour alone. The paper's border colours (section 4.2) have their nearest here.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mindpics.files.atomic import atomic_write
+
+BLACK, ORANGE, GREEN, BLUE, VERMILION, GREY = "#000000", "#E69F00", "#009E73", "#0072B2", "#D55E00", "#767676"
+DPI = 120
+
+
+@dataclass(frozen=True)
+class Style:
+    """A series' colour, marker and dashes."""
+
+    colour: str
+    marker: str
+    dashes: str | tuple
+
+
+TRAIT_STYLES = {
+    "O": Style(ORANGE, "o", "-"),
+    "C": Style(BLUE, "s", "--"),
+    "E": Style(GREEN, "^", "-."),
+    "A": Style(BLACK, "D", ":"),
+    "N": Style(VERMILION, "v", (0, (5, 1, 1, 1, 1, 1))),
+}
+POLE_COLOURS = {"high": ORANGE, "low": BLUE}
+
+
+def style_of(name, index=0):
+    """Return a series' style: its trait's when the name ends in one (``loss_O``), else by its place."""
+    _, _, trait = name.rpartition("_")
+    return TRAIT_STYLES.get(trait) or list(TRAIT_STYLES.values())[(index + 3) % len(TRAIT_STYLES)]
+
+
+def new_figure(width, height, rows=1, columns=1, **options):
+    """Return a figure of so many inches, and its axes as an array [rows, columns]."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for one in axes.flat:
+        one.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save(figure, path, columns, rows):
+    """Write PATH.png, PATH.svg and PATH.csv, each whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+        Without ending.
+    columns : sequence of str
+        Of the CSV.
+    rows : iterable of sequences
+        What the figure shows.
+    """
+    path = Path(path)
+    with atomic_write(f"{path}.csv") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    FigureCanvasAgg(figure)
+    # Without a date, and with names that do not change, the same numbers give the same SVG.
+    with rc_context({"svg.hashsalt": path.name}):
+        for kind, metadata in (("png", None), ("svg", {"Date": None})):
+            with atomic_write(f"{path}.{kind}", "wb") as stream:
+                figure.savefig(stream, format=kind, dpi=DPI, metadata=metadata)
+
+
+def literal(text):
+    """Return text that matplotlib draws as it is, dollar signs included."""
+    return str(text).replace("$", r"\$")

@@ -1,0 +1,152 @@
+"""What a report says beside its results: data, rejections, choices, environment, hashes."""
+
+import ast
+import re
+
+from mindpics.published import published
+from mindpics.report.tables import Table
+from mindpics.traits import TRAITS
+
+SEED = "seed"  # the choice in which repeats of a run differ
+
+
+def data(run):
+    """How many pictures a trait, pole and split, beside the paper's about 24,000 a trait."""
+    traits = run.selection.get("traits")
+    if not traits:
+        return None
+    columns = (("trait", "text"), ("pole", "text"), ("train", "number"), ("test", "number"), ("words used", "number"))
+    used = [(w["trait"], w["pole"]) for w in run.selection.get("words", []) if w["selected"]]
+    rows = [[t, pole, traits[t]["train"][pole], traits[t]["test"][pole], f"{used.count((t, pole))} of 11"]
+            for t in TRAITS for pole in ("high", "low")]  # fmt: skip
+    return Table("Pictures selected by the paper's words.", columns, rows)
+
+
+def selection(run):
+    """Where each post went; the counts add up."""
+    names = {
+        "posts_read": "posts read", "carry_no_word": "carry none of the 110 words", "over_the_cap": "over the cap",
+        "unreadable": "picture cannot be read", "selected": "selected", "train": "of these, train",
+        "test": "of these, test",
+    }  # fmt: skip
+    rows = [[text, run.selection[key]] for key, text in names.items() if key in run.selection]
+    copies = run.selection.get("near_copies", {}).get("test_pictures_with_a_copy_in_train")
+    rows += [["test pictures with a near copy in train", copies]] if copies is not None else []
+    return Table("What became of the posts.", (("", "text"), ("posts", "number")), rows)
+
+
+def rejected(run):
+    """Every list of rejections with its count and main reasons, and what drawing left out."""
+    rows = [[of["file"], of["count"], "; ".join(f"{why}: {n}" for why, n in of["reasons"])] for of in run.rejected()]
+    for name, summary in run.corpora().items():
+        why = {**summary.get("rejected_why", {}), **summary.get("left_out_why", {})}
+        gone = summary.get("rejected", 0) + summary.get("left_out", 0)
+        rows.append([f"{name}: {summary.get('read')} read, {summary['drawn']} drawn", gone,
+                     "; ".join(f"{reason}: {n}" for reason, n in why.items())])  # fmt: skip
+    return Table("Lists with nothing rejected stand here too.",
+                 (("list", "text"), ("rejected", "number"), ("why", "text")), rows)  # fmt: skip
+
+
+def choices(runs, names=("this run",)):
+    """What the papers say, or leave open, beside what each run did.
+
+    Parameters
+    ----------
+    runs : list of mindpics.results.run_files.RunFiles
+    names : sequence of str
+        Headings of their columns.
+    """
+    stated, ours = paper_choices(), [run_choices(run) for run in runs]
+    rows = [
+        [what, readable(said), *(readable(of[what]) if of.get(what) is not None else "" for of in ours)]
+        for what, said in stated.items()
+        if any(of.get(what) is not None for of in ours)
+    ]
+    return Table("The README's 'Differences and choices' gives the reasons.",
+                 (("what", "text"), ("paper", "text"), *((name, "text") for name in names)), rows)  # fmt: skip
+
+
+def paper_choices():
+    """Return {what: what the MindPics paper says of it}."""
+    paper = published()
+    return {
+        "data": f"{paper['dataset']['images']:,} Instagram pictures",
+        "weights to fine-tune from": "ImageNet",
+        "side of a picture": paper["dataset"]["image_size"],
+        "pictures a word, at most": paper["dataset"]["images_per_word_about"],
+        "pictures a pole, at most": "no cap",
+        "split": "random, 80/20",
+        "crop": "; ".join(f"{size} in {where}" for where, size in paper["training"]["crop"].items()),
+        "width of the nets": "1",
+        "batch": paper["training"]["batch_size"],
+        "schedule": "not stated",
+        "normalisation of equation 5": "not stated",
+        "moving average of BatchNorm": "not stated",
+        SEED: "not stated",
+    }
+
+
+def run_choices(run):
+    """Return {what: what a run did}, as `paper_choices`; what is not recorded is absent or None."""
+    setting, asked = run.facts.get("setting", {}), run.selection.get("arguments", {})
+    return {
+        "data": run.facts.get("data"),
+        "weights to fine-tune from": run.facts.get("weights"),
+        "side of a picture": setting.get("size"),
+        "pictures a word, at most": asked.get("per_word"),
+        "pictures a pole, at most": asked.get("per_pole"),
+        "split": _split(asked),
+        "crop": setting.get("crop"),
+        "width of the nets": setting.get("width"),
+        "batch": setting.get("batch"),
+        "schedule": setting.get("schedules"),
+        "normalisation of equation 5": setting.get("normalization"),
+        "moving average of BatchNorm": setting.get("fraction"),
+        SEED: run.facts.get("seed"),
+    }
+
+
+def _split(asked):
+    """Return "by image" or "by group: author, copies" from the arguments of the selection, which are text there."""
+    if asked.get("split") != "group":
+        return f"by {asked['split']}" if "split" in asked else None
+    return "by group: " + re.sub(r"[\[\]'\"]", "", str(asked.get("group_by", "not recorded")))
+
+
+def environment(runs, names=("version",)):
+    """Versions that ran each run."""
+    ran = [_versions(run) for run in runs]
+    rows = [[what, *(of.get(what, "") for of in ran)] for what in dict.fromkeys(what for of in ran for what in of)]
+    return Table("", (("", "text"), *((name, "text") for name in names)), rows)
+
+
+def _versions(run):
+    facts = {"Python": run.facts.get("python"), "machine": run.facts.get("machine"), "GPU": run.facts.get("gpu")}
+    command = {"command": " ".join(run.facts["command"])} if run.facts.get("command") else {}
+    return {name: value for name, value in facts.items() if value is not None} | run.facts.get("versions", {}) | command
+
+
+def hashes(run):
+    """SHA-256 of the selection, the table, and every net with the weights it started from."""
+    named = {"mindpics/mindpics.csv": run.facts.get("selection"), "mindpics/table3.csv": run.facts.get("table3")}
+    rows = [[name, "", "", "", "", value] for name, value in named.items() if value]
+    for net in run.nets():
+        start = (net.get("weights") or {}).get("sha256") or "fillers"
+        rows.append([net["name"], net.get("iterations", ""), net.get("seconds", ""), net.get("random_seed", ""),
+                     start, net.get("caffemodel_sha256", "")])  # fmt: skip
+    columns = (("file or net", "text"), ("iterations", "number"), ("seconds", "number"), ("seed", "number"),
+               ("started from", "code"), ("SHA-256", "code"))  # fmt: skip
+    return Table("SHA-256.", columns, rows)
+
+
+def readable(value):
+    """Return a value as text; a dict, or the text of one as run.json has it, as "key: value" parts."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = ast.literal_eval(re.sub(r"Schedule\(([^()]*)\)", r"'\1'", value))
+        except (ValueError, SyntaxError):
+            return value
+    if not isinstance(value, dict):
+        return "none" if value in (None, "None") else str(value)
+    parts = [f"{' '.join(key) if isinstance(key, tuple) else key}: {one}" for key, one in value.items()]
+    return "; ".join(parts)

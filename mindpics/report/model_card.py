@@ -1,0 +1,132 @@
+"""The readme.md of a published net: front matter of Caffe's zoo and a model card, from the run's files only."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.blobs import read_mean
+from mindpics.nets.rows import counts_of, read_message
+from mindpics.posts.posts import read_posts
+from mindpics.published import table3_row
+from mindpics.report.pages import template
+from mindpics.results.metrics import evaluate, load_scores
+from mindpics.traits import TRAIT_NAMES
+
+BVLC_COMMIT = "9b891540183ddc834a02b2bd81b31afae71b2153"  # what tools/caffe builds and mends to agree with
+OURS = "+mindpics"  # in the version of that build
+NETS = {"alexnet": "AlexNet", "resnet50": "ResNet-50"}
+STARTS = {"scratch": "trained from scratch", "finetune": "fine-tuned"}
+LICENSE = "nets and code BSD-2-Clause; the pictures keep theirs, see Data"
+
+
+def render_card(row, net, digests, *, url, license=None):
+    """Return the text of readme.md.
+
+    Parameters
+    ----------
+    row : mindpics.results.trained_row.TrainedRow
+    net : mindpics.results.trained_row.TrainedNet
+    digests : dict
+        file name -> SHA-1.
+    url : str
+        As YAML.
+    license : str, optional
+
+    Raises
+    ------
+    ValueError
+        When the row has no scores, or they and table3.csv disagree.
+    """
+    model, facts = net.model, net.facts
+    deploy = read_message(net.deploy, caffe_pb2.NetParameter())
+    solver = read_message(net.folder / "solver.prototxt", caffe_pb2.SolverParameter())
+    crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
+    stand_in, pictures = row.run.stand_in(), _pictures(row, model)
+    versions = facts.get("versions", {})
+    return template("model_card.md", keep_trailing_newline=True).render(
+        title=_title(model) + (" (stand-in data)" if stand_in else ""),
+        name=model.name,
+        url=url,
+        license=json.dumps(license or LICENSE),
+        sha1=digests[f"{model.name}.caffemodel"],
+        caffe_commit=BVLC_COMMIT if OURS in versions.get("caffe", "") else None,
+        stand_in=stand_in,
+        net=NETS[model.net],
+        heads=model.heads,
+        start=STARTS[model.init],
+        traits=[{"key": trait, "name": TRAIT_NAMES[trait]} for trait in model.traits],
+        data=row.run.facts.get("data", "Not recorded: the run has no run.json."),
+        pictures=pictures,
+        split=f"by {row.run.selection.get('arguments', {}).get('split', 'image')}",
+        seed=row.run.facts.get("seed", "not recorded"),
+        licenses=_licenses(row.run),
+        numbers=_numbers(row, model),
+        command=row.accuracy["command"],
+        iterations=facts.get("iterations", "not recorded"),
+        base_lr=f"{solver.base_lr:g}",
+        random_seed=solver.random_seed,
+        weights=_weights(row, facts),
+        versions={"caffe": "of a version not recorded"} | versions,
+        python=facts.get("python", "not recorded"),
+        device="the CPU" if facts.get("gpu") is None else "a GPU",
+        size=size,
+        crop=crop,
+        top=(size - crop) // 2,
+        files=digests.items(),
+    )
+
+
+def _title(model):
+    trait = "" if model.heads == "all-in-one" else f" {model.traits[0]}"
+    return f"MindPics {NETS[model.net]} {model.heads}{trait} {STARTS[model.init]}"
+
+
+def _pictures(row, model):
+    """Return how many pictures the net learned from and is tested on."""
+    counts = counts_of(row.run.mindpics / "mindpics.csv")
+    return {split: sum(of[trait] for trait in model.traits) for split, of in counts.items()}
+
+
+def _licenses(run):
+    """Return [(license, pictures), ...] of the selected pictures, where their manifest still is."""
+    manifest = run.pictures and run.pictures / "posts.jsonl"
+    if not (manifest and manifest.is_file()):
+        return []
+    with open(run.mindpics / "mindpics.csv", encoding="utf-8", newline="") as stream:
+        selected = {row["id"] for row in csv.DictReader(stream)}
+    return Counter(post["license"] for post in read_posts(manifest) if post["id"] in selected).most_common()
+
+
+def _numbers(row, model):
+    """Return the rows of the table of accuracies, in %."""
+    if not row.accuracy:
+        raise ValueError(f"{row.run.mindpics}/table3.csv: no row of {row.name}; its numbers belong to a net")
+    _, labels, scores = load_scores(row.run.scores(row.name))
+    figures = evaluate(labels, scores)
+    if abs(100 * figures["avg"]["accuracy"] - row.accuracy["avg"]) > 0.01:
+        raise ValueError(
+            f"{row.run.scores(row.name)}: mean accuracy {100 * figures['avg']['accuracy']:.2f}, "
+            f"but table3.csv has {row.accuracy['avg']}; make the table again"
+        )
+    published = table3_row(model.net, model.heads, model.init)
+    names = {trait: TRAIT_NAMES[trait] for trait in model.traits}
+    names["avg"] = "mean" if model.heads == "all-in-one" else "mean of the row's five nets"
+    shares = ("accuracy", "low95", "high95", "larger_pole")
+    rows = []
+    for key, name in names.items():
+        percent = {share: f"{100 * figures[key][share]:.1f}" for share in shares}
+        rows.append({"name": name, "n": figures[key]["n"], "published": published[key]} | percent)
+    return rows
+
+
+def _weights(row, facts):
+    """Return what the training started from; a path may tell of the machine, so its name alone."""
+    given = facts.get("weights")
+    if not given:
+        return "its fillers, no weights"
+    of_run = row.run.facts.get("weights")
+    text = f"{Path(given['path']).name}, SHA-256 {given['sha256']}"
+    return f"{text} ({of_run})" if isinstance(of_run, str) else text

@@ -1,0 +1,138 @@
+"""One run or several as one HTML file that opens from disk: no network, no server, every figure inside it."""
+
+import base64
+from pathlib import Path
+
+from mindpics.files.atomic import atomic_write
+from mindpics.report import facts, tables
+from mindpics.report.addresses import hide_addresses
+from mindpics.report.pages import template
+from mindpics.report.run_figures import Drawn, RunFigures
+from mindpics.report.runs import Comparing
+from mindpics.report.summary import about_errors, summary
+from mindpics.results.run_files import PAPERS_BEST, RunFiles
+
+KINDS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
+PINTEREST_FIGURES = {
+    "figure2": ("Figure 2: words a pin", "Minimum, maximum, mean and median of each user, on a log scale."),
+    "figure3": ("Figure 3: two principal components", "All pins, by their text and by their images."),
+    "figure4": ("Figure 4: F1 of each user", "Users in the order of CF+Ref."),
+    "figure5": ("Figure 5: users by F1", "Of CF+Ref."),
+    "confused_pairs": ("Most confused users", "Of CF+Ref."),
+}
+
+
+def write_report(root, others=(), *, out=None, pictures=None, model=None, progress=lambda items: items):
+    """Draw a run's figures and write the report of one run, or of several side by side.
+
+    Parameters
+    ----------
+    root : path
+        Like runs/mini; a run with some of its rows will do. The figures are of this one.
+    others : sequence of path
+        Runs to show beside it.
+    out : path, optional
+        The page; by default ROOT/report/index.html. Figures and CSVs go beside it.
+    pictures : path, optional
+        What image paths of mindpics.csv are relative to; see `mindpics.results.run_files.RunFiles`.
+    model : str, optional
+        NET_HEADS_INIT that figures 3 to 9 show: by default the paper's, ResNet-50 all-in-one
+        fine-tuned, or the best that is there.
+    progress : callable
+        Wraps the list of drawing steps, as tqdm does.
+
+    Returns
+    -------
+    path : Path
+    left_out : list of (figure, why)
+
+    Raises
+    ------
+    ValueError
+        When there is no table to report, `model` has no scores, or a file of a run is broken.
+    """
+    run = RunFiles(root, pictures)
+    comparing = Comparing([run, *(RunFiles(other) for other in others)])
+    page = Path(out) if out else run.root / "report" / "index.html"
+    figures, left_out, words = [], [], []
+    if run.models():
+        drawn = RunFigures(run, _model(run, model), page.parent / "figures").draw_all(progress)
+        figures, left_out, words = drawn.drawn, drawn.left_out, drawn.words
+    elif run.table3:
+        left_out.append(("Figures of MindPics", "no scores.npz is left of any row"))
+    with atomic_write(page) as stream:
+        stream.write(_render(comparing, page.parent, figures, left_out, words))
+    return page, left_out
+
+
+def _render(comparing, folder, figures, left_out, words):
+    """Return the page; every value is escaped."""
+    runs, names, run = comparing.runs, comparing.names, comparing.runs[0]
+    sections = {}
+    for figure in figures:
+        sections.setdefault(figure.section, []).append(_embedded(figure, folder / "figures"))
+    several = len(runs) > 1
+    return template("report.html").render(
+        title=f"{', '.join(names)}: MindPics and Pinterest user identification",
+        figures_of=names[0] if several else "",
+        stand_ins=list(dict.fromkeys(filter(None, (each.stand_in() for each in runs)))),
+        unrecorded=[name for name, each in zip(names, runs, strict=True) if not each.facts],
+        summary=summary(comparing),
+        runs=comparing.runs_table() if several else None,
+        differing=comparing.differing() if several else None,
+        repeats=comparing.repeats,
+        table3=_results(comparing, "Table 3", tables.table3),
+        table3_traits=[(name, tables.table3_traits(each)) for name, each in comparing.named if each.table3],
+        table2=_results(comparing, "Table 2", tables.table2),
+        pinterest_users=tables.pinterest_users(run),
+        pinterest_facts=tables.pinterest_facts(run),
+        pinterest_figures=_pinterest_figures(run),
+        paired=comparing.paired_tables(),
+        sampling=about_errors(comparing.errors()),
+        downloads={path.name: data_uri(path) for path in comparing.write(folder)},
+        sections=sections,
+        words=tables.words(words) if words else None,
+        data=facts.data(run),
+        selection=facts.selection(run),
+        rejected=facts.rejected(run),
+        choices=facts.choices(runs, names if several else ("this run",)),
+        environment=facts.environment(runs, names if several else ("version",)),
+        hashes=[(name, facts.hashes(each)) for name, each in comparing.named],
+        left_out=left_out,
+    )
+
+
+def _results(comparing, name, table_of):
+    """Return [(heading, table)]: the one run's own table, or all side by side and then each run's own."""
+    rows = [row for row in comparing.rows if row.table == name]
+    own = [(label, table_of(run)) for label, run in comparing.named if table_of(run).rows]
+    return own if len(comparing.runs) == 1 or not rows else [("", comparing.side_by_side(rows)), *own]
+
+
+def _model(run, asked):
+    models = run.models()
+    if asked and asked not in models:
+        raise ValueError(f"{run.root}: no scores of {asked}; found {', '.join(models)}")
+    return asked or (PAPERS_BEST if PAPERS_BEST in models else run.best_model())
+
+
+def _pinterest_figures(run):
+    folder = run.pinterest / "figures"
+    figures = [Drawn(name, "Pinterest", *text) for name, text in PINTEREST_FIGURES.items()]
+    return [_embedded(figure, folder, "png") for figure in figures if (folder / f"{figure.name}.png").is_file()]
+
+
+def _embedded(figure, folder, kind=None):
+    kind = kind or ("png" if figure.pictures else "svg")
+    csv = Path(folder) / f"{figure.name}.csv"
+    return {
+        "name": figure.name, "title": figure.title, "caption": figure.caption, "wide": kind == "svg",
+        "image": data_uri(Path(folder) / f"{figure.name}.{kind}"),
+        "csv": data_uri(csv, hide_addresses) if csv.is_file() else "",
+    }  # fmt: skip
+
+
+def data_uri(path, shown=None):
+    """Return a file as a data: URI; `shown` turns a text into what may be shown."""
+    content = shown(path.read_text(encoding="utf-8")).encode() if shown else path.read_bytes()
+    return f"data:{KINDS[path.suffix[1:]]};base64,{base64.b64encode(content).decode()}"

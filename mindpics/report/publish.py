@@ -1,0 +1,104 @@
+"""A trained row as folders of Caffe's model zoo: one a net, each enough to score a picture.
+
+Names, front matter and SHA-1 are what Caffe's scripts/download_model_binary.py reads.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.blobs import read_mean
+from mindpics.nets.rows import read_message, write_message
+from mindpics.report.model_card import render_card
+from mindpics.training.run_folder import sha256
+
+HERE = "Paths are relative to this folder; start Caffe in it."
+
+
+def publish_row(row, out, url="", license=None):
+    """Write OUT/NAME for each net of a row.
+
+    Parameters
+    ----------
+    row : mindpics.results.trained_row.TrainedRow
+    out : path
+        Like Caffe's models/.
+    url : str
+        Where NAME.caffemodel will lie; NAME is added to it. "" when it is not uploaded.
+    license : str, optional
+        Of the weights.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    ValueError
+        When a folder is there already, the row has no numbers, or they are not those of its weights.
+    """
+    out = Path(out)
+    if re.search(r"\s", url):
+        raise ValueError(f"url {url!r}: has white space in it")
+    folders = [out / net.model.name for net in row.nets]
+    for folder in folders:
+        if folder.exists():
+            raise ValueError(f"{folder}: is there already; move it away, or choose another folder")
+    for net in row.nets:
+        _check_weights(net)
+    for net, folder in zip(row.nets, folders, strict=True):
+        _publish(row, net, folder, f"{url.rstrip('/')}/{net.model.name}.caffemodel" if url else "", license)
+    return folders
+
+
+def _publish(row, net, folder, url, license):
+    name = net.model.name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.") as partial:
+        made = Path(partial) / name
+        made.mkdir()
+        shutil.copyfile(net.caffemodel, made / f"{name}.caffemodel")
+        shutil.copyfile(net.deploy, made / "deploy.prototxt")
+        shutil.copyfile(row.mean, made / "mean.binaryproto")
+        np.save(made / "mean.npy", read_mean(row.mean))  # for OpenCV, which reads no binaryproto
+        write_message(_train_val(net), made / "train_val.prototxt", [HERE])
+        write_message(_solver(net), made / "solver.prototxt", [HERE])
+        digests = {path.name: sha1(path) for path in sorted(made.iterdir())}
+        card = render_card(row, net, digests, url=json.dumps(url), license=license)
+        (made / "readme.md").write_text(card, encoding="utf-8")
+        made.rename(folder)
+
+
+def sha1(path):
+    """Return the SHA-1 of a file, as the zoo's front matter has it."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha1").hexdigest()
+
+
+def _check_weights(net):
+    recorded, found = net.facts.get("caffemodel_sha256"), sha256(net.caffemodel)
+    if recorded != found:
+        raise ValueError(f"{net.caffemodel}: SHA-256 {found}, but its run.json has {recorded}; train it again")
+
+
+def _train_val(net):
+    """Return the net that was trained, its files by their names alone."""
+    message = read_message(net.folder / "net.prototxt", caffe_pb2.NetParameter())
+    for layer in message.layer:
+        if layer.data_param.source:
+            layer.data_param.source = Path(layer.data_param.source).name
+        if layer.transform_param.mean_file:
+            layer.transform_param.mean_file = "mean.binaryproto"
+    return message
+
+
+def _solver(net):
+    message = read_message(net.folder / "solver.prototxt", caffe_pb2.SolverParameter())
+    message.net, message.snapshot_prefix = "train_val.prototxt", net.model.name
+    return message

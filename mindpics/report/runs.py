@@ -1,0 +1,192 @@
+"""Several runs side by side, and the tests and errors that say how much a difference means."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.files.atomic import atomic_write
+from mindpics.report.facts import SEED, choices, environment
+from mindpics.report.tables import Table
+from mindpics.results.comparisons import comparisons, differences_over_seeds, write_comparisons
+from mindpics.results.metrics import Z95
+from mindpics.results.paired import most_discordant, paired_error, unpaired_error
+from mindpics.results.seeds import labels, rows_of, write_seeds
+
+
+class Comparing:
+    """One run, or several, and what is compared within and between them.
+
+    Parameters
+    ----------
+    runs : list of mindpics.results.run_files.RunFiles
+
+    Attributes
+    ----------
+    names : list of str
+    rows : list of mindpics.results.seeds.Row
+    compared : dict
+        Name of a run -> list of `mindpics.results.comparisons.Comparison`.
+    repeats : bool
+        They are several and differ in nothing but the seed, so that a mean over them means something.
+    over_seeds : dict
+        Comparison -> `mindpics.results.paired.OverSeeds`, of repeats.
+    """
+
+    def __init__(self, runs):
+        self.runs, self.names, self.rows = runs, labels(runs), rows_of(runs)
+        self.compared = {name: comparisons(run) for name, run in self.named}
+        recorded = all(run.facts for run in runs)
+        self.repeats = len(runs) > 1 and recorded and {row[0] for row in _unlike(choices(runs, self.names))} <= {SEED}
+        self.over_seeds = differences_over_seeds(list(self.compared.values())) if self.repeats else {}
+
+    @property
+    def named(self):
+        return list(zip(self.names, self.runs, strict=True))
+
+    def runs_table(self):
+        """Which runs stand side by side."""
+        columns = (("run", "text"), ("folder", "text"), ("seed", "number"), ("test pictures", "number"),
+                   ("test pins", "number"), ("command", "code"))  # fmt: skip
+        rows = [
+            [name, run.root, run.facts.get("seed", "not recorded"), run.selection.get("test", ""),
+             run.pinterest_parts().get("test", ""), " ".join(run.facts.get("command", []))]
+            for name, run in self.named
+        ]  # fmt: skip
+        return Table("The figures below are of the first.", columns, rows)
+
+    def differing(self):
+        """The choices and versions in which the runs differ."""
+        rows = [[what, *ours] for what, _, *ours in _unlike(choices(self.runs, self.names))]
+        ran = environment(self.runs, self.names).rows
+        rows += [row for row in ran if row[0] != "command" and len(set(row[1:])) > 1]
+        caption = "Of what is recorded, nothing but this differs." if rows else "Nothing that is recorded differs."
+        return Table(caption, (("what", "text"), *((name, "text") for name in self.names)), rows)
+
+    def side_by_side(self, rows):
+        """Paper and each run; over repeats the mean and its spread, of two other runs their difference."""
+        columns = [("row", "text"), ("paper", "number"), *((name, "number") for name in self.names), ("n", "number")]
+        table = [[row.name, *map(_percent, (row.published, *row.values)), row.tested] for row in rows]
+        if self.repeats:
+            columns += [(name, "number") for name in ("mean", "sd", "least to most", "mean less paper")]
+            for line, row in zip(table, rows, strict=True):
+                span = f"{min(row.measured):.2f} to {max(row.measured):.2f}"
+                less = "" if row.published is None else f"{row.mean - row.published:+.2f}"
+                line += [_percent(row.mean), _percent(row.sd), span, less]
+            return Table("Accuracy in %. sd: standard deviation from seed to seed.", tuple(columns), table)
+        if len(self.runs) == 2:
+            columns.append(("second less first", "number"))
+            for line, row in zip(table, rows, strict=True):
+                line.append("" if None in row.values else f"{row.values[1] - row.values[0]:+.2f}")
+        return Table("Accuracy in %. These runs differ in more than the seed, so no mean is taken over them.",
+                     tuple(columns), table)  # fmt: skip
+
+    def paired_tables(self):
+        """Return {id: (heading, table)} of paired tests, their mean over seeds, and sampling error."""
+        if not any(self.compared.values()):
+            return {}
+        found = {"paired": ("On the same test set", self._tests())}
+        if self.over_seeds:
+            found["over-seeds"] = ("Over seeds", self._over_seeds())
+        return found | {"sampling-error": ("What a difference must exceed", self._errors())}
+
+    def _tests(self):
+        columns = (("run", "text"), ("comparison", "text"), ("only the first right", "number"),
+                   ("only the second right", "number"), ("n", "number"), ("difference, points", "number"),
+                   ("95% interval", "number"), ("p", "number"))  # fmt: skip
+        rows = []
+        for name, found in self.compared.items():
+            for each in found:
+                of, (low, high) = each.paired, each.paired.interval()
+                rows.append([name, each.name, of.only_first, of.only_second, of.n, f"{100 * of.difference:+.1f}",
+                             f"{100 * low:+.1f} to {100 * high:+.1f}", f"{of.p_value:.2g}"])  # fmt: skip
+        return Table("McNemar's exact test. Each picture counts alike, so a difference here is not quite that of Table "
+                     "3, which is a mean over traits. p is of one comparison alone. Interval: Agresti and Min 2005.",
+                     columns, rows)  # fmt: skip
+
+    def _over_seeds(self):
+        columns = (("comparison", "text"), ("paper, points", "number"), ("mean difference", "number"), ("sd", "number"),
+                   ("95% interval", "number"), ("p", "number"), ("seeds", "number"))  # fmt: skip
+        paper = {each.name: each.paper for found in self.compared.values() for each in found}
+        rows = [[name, f"{paper[name][0] - paper[name][1]:+.2f}", f"{of.mean:+.2f}", f"{of.sd:.2f}",
+                 f"{of.low:+.2f} to {of.high:+.2f}", f"{of.p_value:.2g}", of.seeds]
+                for name, of in self.over_seeds.items()]  # fmt: skip
+        return Table("In the tables' own measure. Corrected resampled t-test (Nadeau and Bengio 2003): the splits of "
+                     "different seeds share most of their training pictures, and the interval allows for it.",
+                     columns, rows)  # fmt: skip
+
+    def errors(self):
+        """Return [{...}] of each comparison: standard errors at the paper's n and at ours, in points.
+
+        Paired errors take the share of discordant pictures of these runs, mean over them: the
+        papers do not tell theirs.
+        """
+        by_name = {}
+        for found in self.compared.values():
+            for each in found:
+                by_name.setdefault(each.name, []).append(each)
+        return [_error(of) for of in by_name.values()]
+
+    def _errors(self):
+        columns = (("comparison", "text"), ("paper's difference", "number"), ("paper's n", "number"),
+                   ("standard error, unpaired", "number"), ("95%, unpaired", "number"),
+                   ("discordant at most, to be told paired, %", "number"), ("discordant here, %", "number"),
+                   ("95%, paired, at paper's n", "number"), ("n here", "number"),
+                   ("95%, paired, here", "number"))  # fmt: skip
+        rows = [[e["comparison"], f"{e['difference']:+.2f}", f"{e['n']:,}", f"{e['unpaired']:.2f}",
+                 f"±{Z95 * e['unpaired']:.2f}", f"{e['most_discordant']:.1f}", f"{e['discordant']:.1f}",
+                 f"±{Z95 * e['paired']:.2f}", f"{e['n_here']:,.0f}", f"±{Z95 * e['paired_here']:.2f}"]
+                for e in self.errors()]  # fmt: skip
+        return Table("Sampling error of a difference between two accuracies, in points, from the binomial. Unpaired: "
+                     "as if each model had its own test set. Paired: on the same one, where it depends on how many "
+                     "pictures exactly one model gets right; the papers do not say how many, so these runs' share "
+                     "stands in.", columns, rows)  # fmt: skip
+
+    def write(self, folder):
+        """Write paired.csv, and seeds.csv and paired_over_seeds.csv of several runs; return their paths."""
+        folder, written = Path(folder), []
+        if any(self.compared.values()):
+            write_comparisons(folder / "paired.csv", self.compared)
+            _write_dicts(folder / "sampling_error.csv", self.errors())
+            written += [folder / "paired.csv", folder / "sampling_error.csv"]
+        if len(self.runs) > 1:
+            write_seeds(folder / "seeds.csv", [run.root for run in self.runs])
+            written.append(folder / "seeds.csv")
+        if self.over_seeds:
+            _write_dicts(folder / "paired_over_seeds.csv",
+                         [{"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
+                          for name, of in self.over_seeds.items()])  # fmt: skip
+            written.append(folder / "paired_over_seeds.csv")
+        return written
+
+
+def _error(of):
+    """Return the errors of one comparison, in points; `of` are its `Comparison`s, one a run."""
+    first, second = (value / 100 for value in of[0].paper)
+    n, n_here = of[0].paper_n, float(np.mean([each.paired.n for each in of]))
+    discordant = float(np.mean([each.paired.discordant for each in of]))
+    here = float(np.mean([each.paired.difference for each in of]))
+    likely = float(np.mean([each.paired.likely_discordant for each in of]))
+    shares = {
+        "difference": first - second, "unpaired": unpaired_error(first, second, n),
+        "most_discordant": most_discordant(first - second, n), "discordant": discordant,
+        "paired": paired_error(first - second, likely, n), "paired_here": paired_error(here, likely, n_here),
+    }  # fmt: skip
+    points = {key: round(100 * share, 3) for key, share in shares.items()}
+    return {"comparison": of[0].name, "n": n, "n_here": n_here, **points}
+
+
+def _unlike(table):
+    """Return the rows of a choices table in which the runs are not alike."""
+    return [row for row in table.rows if len(set(row[2:])) > 1]
+
+
+def _percent(value):
+    return "" if value is None else f"{value:.2f}"
+
+
+def _write_dicts(path, rows):
+    with atomic_write(path) as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

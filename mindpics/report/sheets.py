@@ -1,0 +1,163 @@
+"""Sheets of pictures: those that most activate a head (figures 4 to 8), and random ones (1 and 10).
+
+Pictures are read from their files, so these are drawn without Caffe.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.posts import crops
+from mindpics.posts.picture_files import read_picture
+from mindpics.posts.posts import picture_path
+from mindpics.report.charts import DPI, new_figure, save
+from mindpics.report.figures import log_odds
+from mindpics.traits import POLES, TRAIT_NAMES, TRAITS
+
+SHOWN = 50  # pictures a pole (figures 4 to 8)
+SIDE, GAP = 64, 4  # pixels of a thumbnail, and between two
+SAMPLES = 10  # pictures a column of figure 1
+_UNREADABLE = 200  # grey
+
+
+class Thumbnails:
+    """Small pictures of a selection, read when asked for and kept.
+
+    Parameters
+    ----------
+    selection : dict
+        id -> row with image, see `mindpics.report.figures.read_selection`.
+    root : path
+        What image paths are relative to.
+    side : int
+        Pixels.
+
+    Attributes
+    ----------
+    unreadable : dict
+        id -> why; a grey square stands for it.
+    """
+
+    def __init__(self, selection, root, side=SIDE):
+        self.selection = selection
+        self.root = Path(root)
+        self.side = side
+        self.unreadable = {}
+        self._kept = {}
+
+    def __call__(self, id_):
+        """Return uint8 [side, side, 3], RGB. ValueError when its path leaves the root."""
+        if id_ not in self._kept:
+            path = picture_path(self.root, self.selection[id_]["image"], f"picture {id_}")
+            try:
+                self._kept[id_] = crops.warp(read_picture(path), self.side)[:, :, ::-1]
+            except ValueError as error:
+                self.unreadable[id_] = str(error)
+                self._kept[id_] = np.full((self.side, self.side, 3), _UNREADABLE, np.uint8)
+        return self._kept[id_]
+
+
+def most_activating(scores, trait, count=SHOWN):
+    """Return the places of the pictures that most activate High and Low of a trait, strongest first.
+
+    Every scored picture competes, whatever its own trait ("we input all the images", section 4.2).
+    No picture stands under both poles.
+
+    Parameters
+    ----------
+    scores : float array [N,5,2]
+    trait : str
+    count : int
+        Pictures a pole.
+
+    Returns
+    -------
+    dict
+        "high" and "low" -> int array
+    """
+    odds = log_odds(scores)[:, TRAITS.index(trait)]
+    order = np.argsort(odds, kind="stable")
+    count = min(count, len(order) // 2)
+    return {"high": order[::-1][:count], "low": order[:count]}
+
+
+def tile(pictures, columns, gap=GAP):
+    """Lay uint8 [side, side, 3] pictures row by row on white; return uint8 [H, W, 3]."""
+    side = pictures[0].shape[0]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * (side + gap) + gap, columns * (side + gap) + gap, 3), 255, np.uint8)
+    for place, picture in enumerate(pictures):
+        row, column = divmod(place, columns)
+        top, left = gap + row * (side + gap), gap + column * (side + gap)
+        sheet[top : top + side, left : left + side] = picture
+    return sheet
+
+
+def draw_activating(ids, scores, trait, thumbnails, out, count=SHOWN):
+    """Figure 4, 5, 6, 7 or 8: the pictures that most activate High, and those that most activate Low."""
+    odds, found, rows = log_odds(scores)[:, TRAITS.index(trait)], most_activating(scores, trait, count), []
+    sheets = {}
+    for pole, places in found.items():
+        sheets[f"{pole} {TRAIT_NAMES[trait]}"] = tile([thumbnails(str(ids[place])) for place in places], columns=10)
+        for rank, place in enumerate(places, 1):
+            own = thumbnails.selection[str(ids[place])]
+            rows.append((pole, rank, ids[place], f"{odds[place]:.4f}", own["trait"], own["pole"], own["word"]))
+    columns = ("activates", "rank", "id", "log_odds", "own_trait", "own_pole", "own_word")
+    _save_sheets(sheets, out, columns, rows)
+
+
+def random_samples(selection, trait, pole, count, seed=0):
+    """Return `count` ids of a trait and pole, drawn without replacement; fewer where there are fewer."""
+    own = sorted(id_ for id_, row in selection.items() if (row["trait"], row["pole"]) == (trait, pole))
+    rng = np.random.default_rng([seed, TRAITS.index(trait), POLES.index(pole)])
+    return [own[place] for place in rng.permutation(len(own))[:count]]
+
+
+def draw_samples(selection, thumbnails, out, seed=0):
+    """Figure 1: a column of random pictures for each trait and pole, high before low as in the paper."""
+    side, classes = thumbnails.side, [(trait, pole) for trait in TRAITS for pole in ("high", "low")]
+    drawn = {of: random_samples(selection, *of, SAMPLES, seed) for of in classes}
+    blank = np.full((side, side, 3), 255, np.uint8)
+    cells = [thumbnails(drawn[of][row]) if row < len(drawn[of]) else blank
+             for row in range(SAMPLES) for of in classes]  # fmt: skip
+    sheet = tile(cells, len(classes))
+    figure, axes = _sheet_figure([sheet])
+    centres = GAP + side / 2 + np.arange(len(classes)) * (side + GAP)
+    axes[0].set_xticks(centres, [f"{pole}\n{trait}" for trait, pole in classes])
+    axes[0].tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    _save_ids(figure, drawn, selection, out)
+
+
+def draw_trait_samples(selection, trait, thumbnails, out, count=SHOWN, seed=0):
+    """Figure 10: random pictures of High and of Low of one trait."""
+    drawn = {(trait, pole): random_samples(selection, trait, pole, count, seed) for pole in ("high", "low")}
+    sheets = {f"{pole} {TRAIT_NAMES[trait]}": tile([thumbnails(id_) for id_ in drawn[trait, pole]], columns=10)
+              for trait, pole in drawn if drawn[trait, pole]}  # fmt: skip
+    figure, axes = _sheet_figure(list(sheets.values()))
+    for one, title in zip(axes, sheets, strict=True):
+        one.set_title(title)
+    _save_ids(figure, drawn, selection, out)
+
+
+def _save_ids(figure, drawn, selection, out):
+    rows = [(*of, id_, selection[id_]["word"]) for of, ids in drawn.items() for id_ in ids]
+    save(figure, out, ("trait", "pole", "id", "word"), rows)
+
+
+def _save_sheets(sheets, out, columns, rows):
+    figure, axes = _sheet_figure(list(sheets.values()))
+    for one, title in zip(axes, sheets, strict=True):
+        one.set_title(title)
+    save(figure, out, columns, rows)
+
+
+def _sheet_figure(sheets):
+    """Stack sheets at about one pixel a pixel."""
+    width = max(sheet.shape[1] for sheet in sheets) / DPI + 0.2
+    height = sum(sheet.shape[0] for sheet in sheets) / DPI + 0.45 * len(sheets)
+    figure, axes = new_figure(width, height, len(sheets), 1, height_ratios=[sheet.shape[0] for sheet in sheets])
+    for one, sheet in zip(axes[:, 0], sheets, strict=True):
+        one.imshow(sheet)
+        one.set(xticks=(), yticks=())
+        one.spines[:].set_visible(False)
+    return figure, axes[:, 0]

@@ -1,0 +1,104 @@
+"""What a report's tables say, in sentences."""
+
+from mindpics.results.metrics import Z95
+
+
+def summary(comparing):
+    """Return the sentences of one run or several.
+
+    Parameters
+    ----------
+    comparing : mindpics.report.runs.Comparing
+    """
+    runs = comparing.runs
+    if comparing.repeats:
+        return _about_repeats(comparing) + _in_short(comparing.errors())
+    said, of = [], ""
+    if len(runs) > 1:
+        of = f" of {comparing.names[0]}"
+        said.append(f"Side by side: {', '.join(comparing.names)}. They differ in more than the seed, see below.")
+    if runs[0].table3:
+        said += _about_table3(runs[0], of)
+    if runs[0].table2:
+        best = max(runs[0].table2, key=lambda row: row["accuracy"])
+        said.append(
+            f"Who would post this pin? The best of {len(runs[0].table2)} models{of}, {best['model']}, names the right "
+            f"user for {best['accuracy']:.1f}% of {best['n']:.0f} test pins (95% interval {best['low95']:.1f} to "
+            f"{best['high95']:.1f})."
+        )
+    return said + _in_short(comparing.errors())
+
+
+def _about_repeats(comparing):
+    said = [f"{len(comparing.runs)} runs that differ in the seed alone: {', '.join(comparing.names)}."]
+    for table, what in (("Table 3", "test pictures, mean over traits"), ("Table 2", "test pins")):
+        rows = [row for row in comparing.rows if row.table == table and row.sd is not None]
+        if rows:
+            best = max(rows, key=lambda row: row.mean)
+            span = f"{min(best.measured):.1f} to {max(best.measured):.1f}"
+            said.append(
+                f"Best of {table}, on average: {best.name}, right on {best.mean:.1f}% of {best.tested} {what} "
+                f"(standard deviation over {len(best.measured)} seeds {best.sd:.1f}, {span})."
+            )
+    paper = {each.name: each.paper[0] - each.paper[1] for found in comparing.compared.values() for each in found}
+    for name, of in comparing.over_seeds.items():
+        said.append(
+            f"{name}: {of.mean:+.2f} points on average over {of.seeds} seeds (paper {paper[name]:+.2f}), 95% "
+            f"interval {of.low:+.2f} to {of.high:+.2f}{'' if of.low <= 0 <= of.high else ', which leaves out 0'}."
+        )
+    return said
+
+
+def _about_table3(run, of):
+    best = max(run.table3, key=lambda row: row["avg"])
+    on = " of the stand-in" if run.stand_in() else ""
+    said = [
+        f"{len(run.table3)} of Table 3's six rows are here. The best{of}, {best['net']} {best['heads']} "
+        f"{best['init']}, is right on {best['avg']:.1f}% of {best['n']:.0f} test pictures{on}, mean over traits "
+        f"(95% interval {best['low95']:.1f} to {best['high95']:.1f}); always guessing the larger pole gives "
+        f"{best['larger_pole_avg']:.1f}%. The paper's best is ResNet-50 all-in-one with 71.9%."
+    ]
+    averages = {(row["net"], row["init"], row["heads"]): row for row in run.table3}
+    for (net, init, heads), row in averages.items():
+        other = averages.get((net, init, "independent"))
+        if heads == "all-in-one" and other:
+            paper = row["published_avg"] - other["published_avg"]
+            said.append(
+                f"{net} {init}: all-in-one is {row['avg'] - other['avg']:+.1f} points from independent "
+                f"(paper {paper:+.1f})."
+            )
+    return said
+
+
+def about_errors(errors):
+    """Return, for each difference of the papers, whether the paper's own test set can tell it from chance.
+
+    Parameters
+    ----------
+    errors : list of dict
+        See `mindpics.report.runs.Comparing.errors`.
+    """
+    return [
+        f"{e['comparison']}: the paper's {e['difference']:+.2f} points lie {_beyond(e)} the ±{Z95 * e['unpaired']:.2f} "
+        f"of chance between two test sets of {e['n']:,} (95%). On one and the same test set they are told from 0 if at "
+        f"most {e['most_discordant']:.1f}% of it is discordant, that is, right by exactly one of the two; the paper "
+        f"does not say, here {e['discordant']:.1f}% is. The {e['n_here']:,.0f} here tell differences beyond "
+        f"±{Z95 * e['paired_here']:.1f} points."
+        for e in errors
+    ]
+
+
+def _in_short(errors):
+    if not errors:
+        return []
+    within = [f"{e['comparison']} ({e['difference']:+.2f})" for e in errors if _beyond(e) == "within"]
+    which = f": {'; '.join(within)}" if within else ""
+    return [
+        f"{len(within)} of the {len(errors)} differences compared here are, in the papers, within the sampling error "
+        f"that two separate test sets of the papers' own sizes have{which}. What a paired test needs, "
+        "and what this test set can tell, stands under Differences."
+    ]
+
+
+def _beyond(error):
+    return "beyond" if abs(error["difference"]) > Z95 * error["unpaired"] else "within"

@@ -1,0 +1,128 @@
+"""Curves of a training: from any Caffe log, or from a run folder's CSVs. Never imports Caffe."""
+
+import csv
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.report.charts import literal, new_figure, save, style_of
+from mindpics.traits import TRAITS
+
+BINS = 60  # points a training curve is averaged to: a paper-size run has 189,000 iterations
+PANELS = ("train loss", "test loss", "train accuracy", "test accuracy", "learning rate")
+_TRAINING = re.compile(r"\] Iteration (\d+)(?: \([^)]*\))?, (loss|lr) = (\S+)")
+_TESTING = re.compile(r"\] Iteration (\d+), Testing net \(#(\d+)\)")
+_OUTPUT = re.compile(r"(Train|Test) net output #\d+: (\S+) = (\S+)")
+
+
+def read_log(path):
+    """Read any Caffe training log, of `caffe train` or of ours, resumed runs included.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    list of tuple
+        (phase, output, iteration, value), phase "train" or "test", in order of iteration. Caffe's
+        smoothed "loss" and "lr" are outputs as well; those of further test nets are named ``NAME#1``.
+
+    Raises
+    ------
+    ValueError
+        When no line is a Caffe training line.
+    """
+    found, iteration, tested, suffix = {}, 0, 0, ""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if match := _TRAINING.search(line):
+                iteration = int(match[1])
+                found["train", match[2], iteration] = _number(match[3])
+            elif match := _TESTING.search(line):
+                tested, suffix = int(match[1]), "" if match[2] == "0" else f"#{match[2]}"
+            elif match := _OUTPUT.search(line):
+                phase = match[1].lower()
+                key = (phase, match[2], iteration) if phase == "train" else (phase, match[2] + suffix, tested)
+                found[key] = _number(match[3])
+    if not found:
+        raise ValueError(f"{path}: no line of a Caffe training log; wanted some like '] Iteration 0, loss = 0.69'")
+    return sorted((*key, value) for key, value in found.items())
+
+
+def read_run(folder):
+    """Read train.csv and test.csv of a run folder; as `read_log`."""
+    rows = []
+    for phase in ("train", "test"):
+        path = Path(folder) / f"{phase}.csv"
+        if path.is_file():
+            with open(path, encoding="utf-8", newline="") as stream:
+                for line in csv.DictReader(stream):
+                    rows += [(phase, name, int(float(line["iteration"])), float(value))
+                             for name, value in line.items() if name != "iteration" and value]  # fmt: skip
+    return sorted(rows)
+
+
+def average(points, bins=BINS):
+    """Return (iterations, values) of a series averaged in at most `bins` runs of neighbours."""
+    series = np.array(points, dtype=float)
+    parts = np.array_split(series, min(bins, len(series)))
+    return np.array([part.mean(axis=0) for part in parts]).T
+
+
+def draw_training(rows, out, title=""):
+    """Draw losses (training and test), other test outputs such as accuracy, and the learning rate.
+
+    Parameters
+    ----------
+    rows : list of (phase, output, iteration, value)
+        See `read_log`.
+    out : path
+        Without ending.
+
+    Raises
+    ------
+    ValueError
+        When there is nothing to draw.
+    """
+    if not rows:
+        raise ValueError(f"{out}: no training to draw")
+    series = defaultdict(list)
+    for phase, name, iteration, value in rows:
+        series[phase, name].append((iteration, value))
+    names = {key: average(sorted(points)) for key, points in series.items()}
+    panels = defaultdict(list)
+    for phase, name in sorted(names, key=lambda key: _place(key[1])):
+        label = "learning rate" if name == "lr" else f"{phase} loss" if "loss" in name else f"{phase} accuracy"
+        panels[label].append((phase, name))
+    figure, (axes_of,) = new_figure(4.2 * len(panels), 3.8, 1, len(panels))
+    for axes, label in zip(axes_of, sorted(panels, key=PANELS.index), strict=True):
+        _panel(axes, label, panels[label], names)
+    figure.suptitle(literal(title))
+    points = [(*key, f"{x:g}", f"{y:.6g}") for key, (xs, ys) in names.items() for x, y in zip(xs, ys, strict=True)]
+    save(figure, out, ("phase", "output", "iteration", "value"), points)
+
+
+def _panel(axes, label, keys, names):
+    for index, key in enumerate(keys):
+        style = style_of(key[1], index)
+        axes.plot(*names[key], color=style.colour, linestyle=style.dashes, linewidth=1.3,
+                  marker=style.marker, markersize=4, markevery=0.1, label=literal(key[1]))  # fmt: skip
+    axes.set(xlabel="iteration", title=label)
+    if label == "learning rate":
+        axes.set_yscale("log")
+        axes.lines[0].set(drawstyle="steps-post", marker="None")
+    else:
+        axes.legend(fontsize=8)
+
+
+def _place(name):
+    """Trait heads in the paper's order, whatever order Caffe prints its outputs in."""
+    stem, _, trait = name.rpartition("_")
+    return (stem, TRAITS.index(trait)) if trait in TRAITS else (name, 0)
+
+
+def _number(text):
+    return float(text.rstrip(",;"))

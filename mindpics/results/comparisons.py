@@ -1,0 +1,154 @@
+"""What is compared on the same test set: all-in-one against independent nets, CF+Ref against CF."""
+
+import csv
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindpics.files.atomic import atomic_write
+from mindpics.published import published
+from mindpics.results.metrics import load_scores
+from mindpics.results.paired import Paired, over_seeds, pair
+from mindpics.results.run_files import read_rows
+
+PAPER_PINS = 11_700  # test pins of the Pinterest paper: 117 users x 100 (section 3)
+REFINED = ("CF+Ref", "CF")
+COLUMNS = ("run", "comparison", "only_first_right", "only_second_right", "n", "difference", "low95", "high95",
+           "p_value")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows of a table on the same test set; differences are the first row's accuracy less the second's.
+
+    Attributes
+    ----------
+    name : str
+    paired : mindpics.results.paired.Paired
+    points : float
+        Difference in the table's own measure, in points; Table 3's is a mean over traits.
+    paper : tuple of float
+        The paper's two accuracies, in percent.
+    paper_n : int
+        Test pictures, or pins, of the paper.
+    test_to_train : float or None
+        Test pictures a training picture in this run; None where that is not recorded.
+    """
+
+    name: str
+    paired: Paired
+    points: float
+    paper: tuple
+    paper_n: int
+    test_to_train: float | None
+
+
+def comparisons(run):
+    """Return the comparisons that a run allows.
+
+    Parameters
+    ----------
+    run : mindpics.results.run_files.RunFiles
+
+    Raises
+    ------
+    ValueError
+        When two models were scored on different pictures.
+    """
+    return [*_heads(run), *_refinement(run)]
+
+
+def right_answers(path):
+    """Return (ids, right) of a scores.npz: whether each picture's own head names its pole; a tie counts against.
+
+    Returns
+    -------
+    ids : str array [N]
+    right : bool array [N]
+    """
+    ids, labels, scores = load_scores(path)
+    rows, traits, poles = np.arange(len(labels)), labels // 2, labels % 2
+    return ids, scores[rows, traits, poles] > scores[rows, traits, 1 - poles]
+
+
+def _heads(run):
+    models = run.models()
+    paper_n = round(published()["dataset"]["images"] * published()["dataset"]["test_fraction"])
+    found = []
+    for name, row in models.items():
+        other = name.replace("_all-in-one_", "_independent_")
+        if other == name or other not in models:
+            continue
+        (ids, first), (other_ids, second) = right_answers(run.scores(name)), right_answers(run.scores(other))
+        if not np.array_equal(ids, other_ids):
+            raise ValueError(f"{run.scores(name)} and {run.scores(other)}: not the same pictures; score them again")
+        paper = (row["published_avg"], models[other]["published_avg"])
+        found.append(
+            Comparison(
+                f"{row['net']} {row['init']}: all-in-one against independent", pair(first, second),
+                row["avg"] - models[other]["avg"], paper, paper_n, _ratio(run.selection),
+            )  # fmt: skip
+        )
+    return found
+
+
+def _refinement(run):
+    """From the Pinterest run's own paired tests."""
+    rows = {row["model"]: row for row in run.table2}
+    path = run.pinterest / "mcnemar.csv"
+    if not path.is_file() or not rows.keys() >= set(REFINED):
+        return []
+    first, second = (rows[name] for name in REFINED)
+    columns, tests = read_rows(path)
+    for test in (dict(zip(columns, values, strict=True)) for values in tests):
+        if {test["first"], test["second"]} != set(REFINED):
+            continue
+        right = {test["first"]: int(test["only_first_right"]), test["second"]: int(test["only_second_right"])}
+        paired = Paired(right[REFINED[0]], right[REFINED[1]], int(first["n"]))
+        points, paper = first["accuracy"] - second["accuracy"], (first["published_accuracy"],
+                                                                 second["published_accuracy"])  # fmt: skip
+        return [Comparison("CF+Ref against CF", paired, points, paper, PAPER_PINS, _ratio(run.pinterest_parts()))]
+    return []
+
+
+def differences_over_seeds(by_run):
+    """Return {name: `mindpics.results.paired.OverSeeds`} in points, of what two runs or more have.
+
+    Parameters
+    ----------
+    by_run : list of list of Comparison
+        Of runs that differ in the seed only.
+    """
+    named = {}
+    for found in by_run:
+        for each in found:
+            named.setdefault(each.name, []).append(each)
+    return {
+        name: over_seeds([each.points for each in of], float(np.mean([each.test_to_train for each in of])))
+        for name, of in named.items()
+        if len(of) > 1 and all(each.test_to_train for each in of)
+    }
+
+
+def write_comparisons(path, by_run):
+    """Write paired.csv: a row each run and comparison; differences and intervals in points over all test pictures.
+
+    Parameters
+    ----------
+    by_run : dict
+        Name of a run -> its comparisons.
+    """
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for run, found in by_run.items():
+            for each in found:
+                of, (low, high) = each.paired, each.paired.interval()
+                points = [f"{100 * value:.2f}" for value in (of.difference, low, high)]
+                writer.writerow([run, each.name, of.only_first, of.only_second, of.n, *points, f"{of.p_value:.3g}"])
+
+
+def _ratio(parts):
+    """Test pictures a training picture; validation pins train the final models too."""
+    train = (parts.get("train") or 0) + (parts.get("validation") or 0)
+    return parts["test"] / train if train and parts.get("test") else None

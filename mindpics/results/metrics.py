@@ -1,0 +1,110 @@
+"""Accuracies of trait heads from saved scores; never imports Caffe.
+
+Accuracy is taken over pooled predictions of the whole test set. Caffe's own
+figure is an average over batches, in which a picture of a batch with few of its
+trait weighs more.
+"""
+
+import math
+
+import numpy as np
+
+from mindpics.files.arrays import load_npz
+from mindpics.traits import TRAITS
+
+Z95 = 1.959963984540054
+RESAMPLES = 10_000
+
+
+def wilson(right, n):
+    """Return the 95% Wilson interval of `right` successes in `n` trials, as two shares."""
+    if n == 0:
+        return 0.0, 1.0
+    share = right / n
+    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def trait_figures(labels, scores, trait):
+    """Return the figures of one head over the pictures of its trait.
+
+    Parameters
+    ----------
+    labels : int array [N]
+        ``2 * trait + pole``.
+    scores : float array [N,5,2]
+        Low and high of each trait.
+    trait : int
+
+    Returns
+    -------
+    dict
+        n, right, accuracy, balanced_accuracy, larger_pole (accuracy of always guessing the
+        test set's larger pole), low95 and high95 (Wilson); shares, not percent.
+
+    Raises
+    ------
+    ValueError
+        When no picture has the trait, or a score is not finite.
+    """
+    labels = np.asarray(labels)
+    own = labels // 2 == trait
+    if not own.any():
+        raise ValueError(f"no picture of trait {TRAITS[trait]} among {len(labels)}")
+    poles, heads = labels[own] % 2, np.asarray(scores)[own, trait]
+    if not np.isfinite(heads).all():
+        raise ValueError(f"scores of trait {TRAITS[trait]} are not finite: was its net scored?")
+    right = heads[np.arange(len(poles)), poles] > heads[np.arange(len(poles)), 1 - poles]
+    low, high = wilson(right.sum(), len(right))
+    return {
+        "n": len(right),
+        "right": int(right.sum()),
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean([right[poles == pole].mean() for pole in np.unique(poles)])),
+        "larger_pole": float(max(poles.mean(), 1 - poles.mean())),
+        "low95": low,
+        "high95": high,
+    }
+
+
+def evaluate(labels, scores, seed=0):
+    """Return the figures of every trait and their mean.
+
+    Returns
+    -------
+    dict
+        One entry a trait (see `trait_figures`) and "avg": accuracy, balanced_accuracy,
+        larger_pole as means over traits, n pictures in all, and low95, high95 by bootstrap
+        (pictures resampled within each trait, 10,000 times).
+    """
+    figures = {name: trait_figures(labels, scores, index) for index, name in enumerate(TRAITS)}
+    rows = list(figures.values())
+    rng = np.random.default_rng(seed)
+    # Resampling right and wrong answers of one trait is a binomial draw.
+    resampled = np.mean([rng.binomial(r["n"], r["accuracy"], RESAMPLES) / r["n"] for r in rows], axis=0)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    figures["avg"] = {
+        key: float(np.mean([row[key] for row in rows]))
+        for key in ("accuracy", "balanced_accuracy", "larger_pole")
+    } | {"n": sum(row["n"] for row in rows), "low95": float(low), "high95": float(high)}
+    return figures
+
+
+def load_scores(path):
+    """Return (ids, labels, scores) of a scores.npz: str [N], int [N], float32 [N,5,2].
+
+    Raises
+    ------
+    ValueError
+        When the file is none, or its arrays do not go together. No pickle is loaded.
+    """
+    ids, labels, scores = load_npz(path, ("ids", "labels", "scores"), "a scores file")
+    if ids.dtype.kind != "U" or labels.dtype.kind not in "iu" or scores.dtype.kind != "f":
+        found = f"ids {ids.dtype}, labels {labels.dtype}, scores {scores.dtype}"
+        raise ValueError(f"{path}: {found}; str, int and float are wanted")
+    if ids.ndim != 1 or scores.shape != (len(ids), len(TRAITS), 2) or labels.shape != (len(ids),):
+        raise ValueError(
+            f"{path}: scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; [N,5,2], [N], N are wanted"
+        )
+    return ids, labels, scores

@@ -1,0 +1,137 @@
+"""What lies where in a main job's folder, read without Caffe and whatever part of it is there."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+from mindpics.results.table3 import read_table
+
+STAND_IN = "stand-in"  # how run.json begins what is no paper data
+POOL = "pool5"  # the last pooling layer of both nets
+PAPERS_BEST = "resnet50_all-in-one_finetune"  # figures 3 to 10 are of this model (section 4.1)
+
+
+class RunFiles:
+    """A run such as runs/mini, finished or not.
+
+    Parameters
+    ----------
+    root : path
+    pictures : path, optional
+        What image paths of mindpics.csv are relative to; by default the folder of the manifest
+        that the selection's summary names.
+
+    Raises
+    ------
+    ValueError
+        When neither paper's table is there yet.
+    """
+
+    def __init__(self, root, pictures=None):
+        self.root = Path(root)
+        self.mindpics = self.root / "mindpics"
+        self.pinterest = self.root / "pinterest_id"
+        self.facts = read_json(self.root / "run.json")
+        self.selection = read_json(self.mindpics / "summary.json")
+        self.table3 = self._table(self.mindpics / "table3.csv")
+        self.table2 = self._table(self.pinterest / "table2.csv")
+        self.pictures = Path(pictures) if pictures else self._pictures()
+        if not self.table3 and not self.table2:
+            raise ValueError(f"{self.root}: found no table3.csv and no table2.csv; tools/reproduce makes them")
+
+    def scores(self, model):
+        return self.mindpics / model / "scores.npz"
+
+    def features(self, model):
+        """Return NAME of NAME.npy, the features of a model's last pooling layer."""
+        return self.mindpics / model / POOL
+
+    def models(self):
+        """Return {NET_HEADS_INIT: row of Table 3} of those whose scores are still there."""
+        named = {f"{row['net']}_{row['heads']}_{row['init']}": row for row in self.table3}
+        return {name: row for name, row in named.items() if self.scores(name).is_file()}
+
+    def best_model(self):
+        """Return the model with the best mean accuracy."""
+        models = self.models()
+        return max(models, key=lambda name: models[name]["avg"])
+
+    def trainings(self):
+        """Return {name: run folders}: one a model of Table 3 (five nets if independent), one a pretraining."""
+        found = {f"pretraining of {path.parent.name}": [path] for path in sorted(self.root.glob("pretrain/*/run"))}
+        for name in self.models():
+            found[name] = sorted(path.parent for path in (self.mindpics / name).glob("*/run.json"))
+        return {name: folders for name, folders in found.items() if folders}
+
+    def stand_in(self):
+        """Return what stands in for the paper's data or weights; "" when nothing does."""
+        said = [self.facts.get("data"), self.facts.get("weights")]
+        return "; ".join(text[len(STAND_IN) :].lstrip(": ") for text in said
+                         if isinstance(text, str) and text.startswith(STAND_IN))  # fmt: skip
+
+    def nets(self):
+        """Return the run.json of every training, each with its "name"."""
+        folders = [folder for of in self.trainings().values() for folder in of]
+        return [{"name": _net_name(folder), **read_json(folder / "run.json")} for folder in folders]
+
+    def pinterest_parts(self):
+        """Return {"train": pins, "validation": .., "test": ..} of the Pinterest run, {} where not recorded."""
+        return read_json(self.pinterest / "run.json").get("parts", {})
+
+    def rejected(self):
+        """Return [{"file", "count", "reasons"}] of every list of rejections, of the run and of its pictures."""
+        paths = sorted(self.root.glob("**/*rejected.jsonl"))
+        if self.pictures:
+            paths += sorted(self.pictures.parent.glob("*/rejected.jsonl"))
+        return [_count(path) for path in paths]
+
+    def corpora(self):
+        """Return {folder: summary.json} of the drawn pictures, the run's own and those beside them."""
+        if not self.pictures:
+            return {}
+        found = {path.parent.name: read_json(path) for path in sorted(self.pictures.parent.glob("*/summary.json"))}
+        return {name: summary for name, summary in found.items() if "drawn" in summary}
+
+    def _pictures(self):
+        posts = self.selection.get("arguments", {}).get("posts")
+        return Path(posts).parent if posts else None
+
+    def _table(self, path):
+        return read_table(path) if path.is_file() else []
+
+
+def read_json(path):
+    """Return the object of a JSON file, {} where there is none.
+
+    Raises
+    ------
+    ValueError
+        When the file is there and is no JSON object.
+    """
+    if not Path(path).is_file():
+        return {}
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: found a {type(found).__name__}; wanted a JSON object")
+    return found
+
+
+def read_rows(path):
+    """Return (columns, rows) of a CSV as text."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        columns, *rows = list(csv.reader(stream)) or [[]]
+    return columns, rows
+
+
+def _count(path):
+    with open(path, encoding="utf-8") as stream:
+        reasons = Counter(str(json.loads(line).get("reason", "")).split(" to ")[0] for line in stream if line.strip())
+    return {"file": str(path), "count": reasons.total(), "reasons": reasons.most_common(5)}
+
+
+def _net_name(folder):
+    return f"pretraining of {folder.parent.name}" if folder.name == "run" else folder.name

@@ -1,0 +1,129 @@
+"""Each row of both papers' tables over several runs: mean, standard deviation, least and most."""
+
+import csv
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindpics.files.atomic import atomic_write
+from mindpics.results.run_files import RunFiles
+
+TABLES = {"Table 3": "MindPics, mean over traits", "Table 2": "Pinterest"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table in several runs; accuracies in percent, None in a run that has no such row.
+
+    Attributes
+    ----------
+    table : {"Table 3", "Table 2"}
+    name : str
+    published : float or None
+    values : tuple
+    n : tuple of int
+        Test pictures, or pins, of each run that has the row.
+    """
+
+    table: str
+    name: str
+    published: float | None
+    values: tuple
+    n: tuple
+
+    @property
+    def measured(self):
+        return [value for value in self.values if value is not None]
+
+    @property
+    def tested(self):
+        """Test pictures as text: "373", or "370..376" where the runs' test sets are not of one size."""
+        least, most = min(self.n), max(self.n)
+        return f"{least}" if least == most else f"{least}..{most}"
+
+    @property
+    def mean(self):
+        return float(np.mean(self.measured))
+
+    @property
+    def sd(self):
+        """Standard deviation from run to run; None with fewer than two."""
+        return float(np.std(self.measured, ddof=1)) if len(self.measured) > 1 else None
+
+
+def rows_of(runs):
+    """Return every `Row` that some of the runs have, in the order of the tables.
+
+    Parameters
+    ----------
+    runs : list of mindpics.results.run_files.RunFiles
+    """
+    return [*_rows("Table 3", [_table3(run) for run in runs]), *_rows("Table 2", [_table2(run) for run in runs])]
+
+
+def labels(runs):
+    """Return a short name for each run: its folder's, or the whole path where that would be ambiguous."""
+    names = [run.root.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.root) for run in runs]
+
+
+def write_seeds(path, roots):
+    """Write seeds.csv of several runs' folders; return its rows."""
+    runs = [RunFiles(root) for root in roots]
+    rows = rows_of(runs)
+    data = "; ".join(dict.fromkeys("stand-in" if run.stand_in() else str(run.facts.get("data")) for run in runs))
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["table", "row", "data", "n", "published", "runs", "mean", "sd", "min", "max", *labels(runs)])
+        for row in rows:
+            figures = map(_text, [row.mean, row.sd, min(row.measured), max(row.measured), *row.values])
+            facts = [row.table, row.name, data, row.tested, _text(row.published), len(row.measured)]
+            writer.writerow([*facts, *figures])
+    return rows
+
+
+def format_seeds(rows, seeds, measured):
+    """Return the rows as text: published, mean, standard deviation, range over the seeds, test pictures.
+
+    Parameters
+    ----------
+    rows : list of Row
+    seeds : sequence of int
+    measured : str
+        What the means are, like "on the stand-in".
+    """
+    lines = []
+    for table, name in TABLES.items():
+        of = [row for row in rows if row.table == table]
+        if not of:
+            continue
+        lines += [f"{table} ({name}), seeds {', '.join(map(str, seeds))}: accuracy in %, {measured}",
+                  f"{'row':<40}{'published':>10}{'mean':>8}{'sd':>7}{'min..max':>15}{'seeds':>7}{'n':>10}"]  # fmt: skip
+        for row in of:
+            span = f"{min(row.measured):.2f}..{max(row.measured):.2f}"
+            lines.append(f"{row.name:<40}{_text(row.published):>10}{_text(row.mean):>8}{_text(row.sd):>7}{span:>15}"
+                         f"{len(row.measured):>7}{row.tested:>10}")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _table3(run):
+    return {f"{row['net']} {row['heads']} {row['init']}": (row["published_avg"], row["avg"], int(row["n"]))
+            for row in run.table3}  # fmt: skip
+
+
+def _table2(run):
+    return {row["model"]: (row["published_accuracy"], row["accuracy"], int(row["n"])) for row in run.table2}
+
+
+def _rows(table, by_run):
+    rows = []
+    for name in dict.fromkeys(name for of in by_run for name in of):
+        found = [of[name] for of in by_run if name in of]
+        published = found[0][0]
+        values = tuple(of[name][1] if name in of else None for of in by_run)
+        rows.append(Row(table, name, None if published == "" else published, values, tuple(n for _, _, n in found)))
+    return rows
+
+
+def _text(value):
+    return "" if value is None else f"{value:.2f}"

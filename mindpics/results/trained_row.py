@@ -1,0 +1,95 @@
+"""What a finished row of Table 3 left in a run's folder: its nets, their mean, its numbers. Read without Caffe."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindpics.nets.rows import ROWS, Model, models_of
+from mindpics.results.run_files import RunFiles, read_json
+
+
+@dataclass(frozen=True)
+class TrainedNet:
+    """One net of a row.
+
+    Attributes
+    ----------
+    model : mindpics.nets.rows.Model
+    folder : Path
+        Of its training: net.prototxt, solver.prototxt, run.json, final.caffemodel.
+    deploy : Path
+    """
+
+    model: Model
+    folder: Path
+    deploy: Path
+
+    @property
+    def caffemodel(self):
+        return self.folder / "final.caffemodel"
+
+    @property
+    def facts(self):
+        """The training's run.json; {} without one."""
+        return read_json(self.folder / "run.json")
+
+
+class TrainedRow:
+    """A row such as runs/mini/mindpics/resnet50_all-in-one_finetune.
+
+    Parameters
+    ----------
+    folder : path
+        RUN/mindpics/NET_HEADS_INIT.
+
+    Attributes
+    ----------
+    run : mindpics.results.run_files.RunFiles
+    nets : list of TrainedNet
+        One, or five.
+    mean : Path
+    accuracy : dict
+        Its row of table3.csv, in %; {} where the table has none.
+
+    Raises
+    ------
+    ValueError
+        When the folder is no row's, or a net of it is not there.
+    """
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        self.name = folder.name
+        rows = {"_".join(row): row for row in ROWS}
+        if self.name not in rows:
+            raise ValueError(f"{folder}: no row of Table 3; wanted RUN/mindpics/NAME, NAME one of {', '.join(rows)}")
+        command = f"tools/reproduce --row {'/'.join(rows[self.name])}"
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder; {command} makes it")
+        self.run = RunFiles(folder.parent.parent)
+        self.mean = folder.parent / "mean.binaryproto"
+        nets = folder.parent / "nets" / "prototxt"
+        self.nets = [TrainedNet(model, folder / model.name, nets / model.name / "deploy.prototxt")
+                     for model in models_of(rows[self.name])]  # fmt: skip
+        for path in [self.mean, *(path for net in self.nets for path in (net.deploy, net.caffemodel))]:
+            if not path.is_file():
+                raise ValueError(f"{path}: no such file; {command} makes it")
+        self.accuracy = next((row for row in self.run.table3 if _name(row) == self.name), {})
+
+    def files(self):
+        """Return [(deploy, caffemodel), ...] for `mindpics.inference.infer.TraitNets`."""
+        return [(net.deploy, net.caffemodel) for net in self.nets]
+
+    def describe(self):
+        """Return the row's accuracy as a sentence; "" where the table has none."""
+        if not self.accuracy:
+            return ""
+        of, row = " of the stand-in" if self.run.stand_in() else "", self.accuracy
+        return (
+            f"Right on {row['avg']:.1f}% of {row['n']:.0f} test pictures{of}, mean over traits (95% interval "
+            f"{row['low95']:.1f} to {row['high95']:.1f}); always guessing the larger pole gives "
+            f"{row['larger_pole_avg']:.1f}%."
+        )
+
+
+def _name(row):
+    return f"{row['net']}_{row['heads']}_{row['init']}"

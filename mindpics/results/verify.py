@@ -1,0 +1,77 @@
+"""Hold a data folder or a run against itself and against the paper: what agrees, what does not.
+
+An "error" is a contradiction within the files; "differs" is said of the paper's own figures and is
+no fault of the files; "ok" is what was looked at and agrees.
+"""
+
+import os
+from pathlib import Path
+
+from mindpics.files.findings import Finding
+from mindpics.results.verify_lmdb import check_lmdbs, lmdbs_in
+from mindpics.results.verify_run import check_job, check_run, check_scores, check_table3, check_weight_file
+from mindpics.results.verify_selection import Selection, check_labels, check_selection
+
+TABLES = ("mindpics.csv", "categories.csv")
+
+
+def verify(folder, pictures=True):
+    """Check everything of this package's making that lies in a folder or below.
+
+    Parameters
+    ----------
+    folder : str or Path
+    pictures : bool
+        Also compare the pixels: mean file, equal pictures, near copies.
+
+    Returns
+    -------
+    list of Finding
+
+    Raises
+    ------
+    ValueError
+        When it is no folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; a data folder or a run is wanted")
+    findings = []
+    for place in _folders(folder):
+        findings += _check_folder(place, pictures)
+    return findings
+
+
+def _folders(root):
+    """Yield a folder and those below, but not the thousands of pictures."""
+    for path, folders, _ in os.walk(root):
+        folders[:] = sorted(name for name in folders if name != "images" and not name.endswith("_lmdb"))
+        yield Path(path)
+
+
+def _check_folder(folder, pictures):
+    selection = None
+    for table in (folder / name for name in TABLES if (folder / name).is_file()):
+        selection, found = _read(table)
+        yield from found
+    if lmdbs_in(folder):
+        yield from check_lmdbs(folder, selection, pictures)
+    if (folder / "run.json").is_file():
+        yield from check_run(folder)
+        yield from check_job(folder)
+    # beside a table2.csv it is the Table 3 of the other paper
+    if (folder / "table3.csv").is_file() and not (folder / "table2.csv").is_file():
+        yield from check_table3(folder / "table3.csv")
+    if (folder / "scores.npz").is_file() and (folder / "figures.json").is_file():
+        yield from check_scores(folder / "scores.npz")
+    for path in sorted(folder.glob("*.caffemodel")):
+        yield from check_weight_file(path)
+
+
+def _read(table):
+    try:
+        selection = Selection(table)
+    except (ValueError, OSError) as error:
+        return None, [Finding("error", "csv", str(error), str(table))]
+    check = check_selection if table.name == "mindpics.csv" else check_labels
+    return selection, list(check(selection))

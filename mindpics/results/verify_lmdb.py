@@ -1,0 +1,204 @@
+"""Verify: LMDBs against the csv they were made from, the mean against both, and pictures on both sides."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mindpics.caffe_files.datum import to_pixels
+from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, read_mean
+from mindpics.files.findings import Finding
+from mindpics.posts.near_copies import fingerprint, near_pairs
+
+_NAME = re.compile(r"^(train|test)(?:_([OCEAN]))?_lmdb$")
+_KEY = re.compile(r"^(\d{8})_(.+)$", re.DOTALL)
+MANY = 20  # pictures whose labels do not ascend by chance
+CLOSE = 0.01  # grey levels by which a mean may be off: compute_image_mean sums in float32
+
+
+@dataclass
+class Scan:
+    """What one pass over an LMDB has seen."""
+
+    path: Path
+    ids: list = field(default_factory=list)
+    labels: list = field(default_factory=list)
+    shapes: set = field(default_factory=set)
+    problems: list = field(default_factory=list)
+    digests: list = field(default_factory=list)
+    prints: list = field(default_factory=list)
+    total: np.ndarray | float = 0.0
+
+    def finding(self, severity, check, message):
+        return Finding(severity, check, message, str(self.path))
+
+
+def lmdbs_in(folder):
+    """Return {folder: (split, trait or None)} of the LMDBs in a folder."""
+    found = ((path, _NAME.match(path.name)) for path in sorted(Path(folder).glob("*_lmdb")))
+    return {path: match.groups() for path, match in found if match}
+
+
+def check_lmdbs(folder, selection, pictures):
+    """Yield what is wrong with the LMDBs of a folder, its mean, and the pictures of both sides."""
+    whole = {}
+    for path, (split, trait) in lmdbs_in(folder).items():
+        try:
+            scan = scan_lmdb(path, pictures and trait is None)
+        except Exception as error:  # whatever a broken file leads the LMDB library to
+            yield Finding("error", "lmdb", f"cannot be read: {error}", str(path))
+            continue
+        yield from _check_scan(scan)
+        if selection is not None:
+            yield from _against_csv(scan, selection, split, trait)
+        if trait is None:
+            whole[split] = scan
+    if (folder / "mean.binaryproto").is_file():
+        yield from _check_mean(folder, whole.get("train"), pictures)
+    if len(whole) == 2:
+        yield from _both_sides(whole["train"], whole["test"], pictures)
+
+
+def scan_lmdb(path, pictures):
+    """Read an LMDB once; `pictures` asks for digests, fingerprints and the sum of pixels."""
+    scan = Scan(path)
+    shown = tqdm(read_lmdb(path), total=count_lmdb(path), desc=f"verify {path.name}", unit="picture", delay=2)
+    for number, (key, datum) in enumerate(shown):
+        match = _KEY.match(key)
+        if match is None or int(match.group(1)) != number:
+            scan.problems.append(("key", f"key {key!r} is not {number:08d}_<id>"))
+        scan.ids.append(match.group(2) if match else key)
+        scan.labels.append(datum.label)
+        if pictures or number == 0 or not datum.encoded:
+            _look(scan, key, datum, pictures)
+    return scan
+
+
+def _look(scan, key, datum, pictures):
+    try:
+        pixels = to_pixels(datum)
+    except ValueError as error:
+        scan.problems.append(("datum", f"key {key!r}: {error}"))
+        scan.digests.append(None)
+        scan.prints.append(np.zeros(32, np.uint8))
+        return
+    height, width, channels = pixels.shape
+    scan.shapes.add((channels, height, width))
+    if pictures and len(scan.shapes) == 1 and channels == 3:
+        scan.total = scan.total + pixels.astype(np.int64)
+        scan.digests.append(hashlib.sha1(pixels.tobytes()).digest())
+        scan.prints.append(fingerprint(pixels))
+
+
+def _check_scan(scan):
+    for check in ("key", "datum"):
+        texts = [text for kind, text in scan.problems if kind == check]
+        if texts:
+            more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
+            yield scan.finding("error", f"lmdb-{check}", texts[0] + more)
+    twice = [one for one, two in pairwise(sorted(scan.ids)) if one == two]
+    if twice:
+        yield scan.finding("error", "lmdb-duplicate", f"id {twice[0]!r} twice (and {len(twice) - 1} more)")
+    if len(scan.shapes) > 1:
+        yield scan.finding("error", "lmdb-shapes", f"pictures of several shapes: {sorted(scan.shapes)}")
+    many = len(scan.ids) >= MANY and len(set(scan.labels)) > 1
+    if many and scan.labels == sorted(scan.labels):
+        yield scan.finding("error", "lmdb-order", "the labels ascend: Caffe reads in key order, so it must be shuffled")
+    yield scan.finding("ok", "lmdb", f"{len(scan.ids)} pictures of {sorted(scan.shapes)}")
+
+
+def _against_csv(scan, selection, split, trait):
+    rows = [selection.by_id.get(post_id) for post_id in scan.ids]
+    absent = [i for i, row in zip(scan.ids, rows, strict=True) if row is None]
+    if absent:
+        text = f"id {absent[0]!r} (and {len(absent) - 1} more) is not in {selection.path.name}"
+        yield scan.finding("error", "lmdb-id", text)
+    known = [(i, label, row) for i, label, row in zip(scan.ids, scan.labels, rows, strict=True) if row is not None]
+    other = [(i, row["split"]) for i, _, row in known if row["split"] != split]
+    if other:
+        text = f"id {other[0][0]!r} (and {len(other) - 1} more) is of {other[0][1]} by {selection.path.name}"
+        yield scan.finding("error", "lmdb-split", text)
+    foreign = [(i, row["trait"]) for i, _, row in known if trait is not None and row.get("trait") != trait]
+    if foreign:
+        yield scan.finding("error", "lmdb-trait", f"id {foreign[0][0]!r} is of trait {foreign[0][1]}, not {trait}")
+    wrong = [(i, label, row["label"]) for i, label, row in known if str(label) != row["label"]]
+    if wrong:
+        text = f"id {wrong[0][0]!r} has label {wrong[0][1]}, {selection.path.name} says {wrong[0][2]}"
+        yield scan.finding("error", "lmdb-label", f"{text} (and {len(wrong) - 1} more)")
+    yield from _count(scan, selection, {"split": split} | ({"trait": trait} if trait else {}))
+
+
+def _count(scan, selection, values):
+    rejected = _rejected(scan.path)
+    wanted = selection.count(**values)
+    if len(scan.ids) + len(rejected) != wanted:
+        text = f"{len(scan.ids)} pictures and {len(rejected)} rejected; {selection.path.name} has {wanted}"
+        yield scan.finding("error", "lmdb-count", text)
+    both = set(rejected) & set(scan.ids)
+    if both:
+        yield scan.finding("error", "lmdb-rejected", f"id {min(both)!r} was rejected, and is in it")
+
+
+def _rejected(path):
+    listed = path.with_name(path.name + ".rejected.jsonl")
+    if not listed.is_file():
+        return []
+    return [json.loads(line)["id"] for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _check_mean(folder, train, pictures):
+    path = folder / "mean.binaryproto"
+    try:
+        mean = read_mean(path)
+    except Exception as error:  # protobuf's own, or ours
+        yield Finding("error", "mean", f"not a mean file: {error}", str(path))
+        return
+    for crop, net in _crops(folder):
+        if crop > min(mean.shape[1:]):
+            text = f"mean {mean.shape} is smaller than the crop of {crop} in {net}"
+            yield Finding("error", "mean-crop", text, str(path))
+    if train is None or not train.shapes:
+        return
+    if mean.shape not in train.shapes:
+        yield Finding("error", "mean-shape", f"mean {mean.shape}, pictures {sorted(train.shapes)}", str(path))
+    elif pictures and len(train.digests) == len(train.ids):
+        own = (train.total / len(train.ids)).transpose(2, 0, 1)
+        off = float(np.abs(own - mean).max())
+        if off > CLOSE:
+            yield Finding("error", "mean", f"not the mean of {train.path.name}: off by up to {off:.2f}", str(path))
+        else:
+            yield Finding("ok", "mean", f"the mean of {train.path.name}, within {off:.4f}", str(path))
+
+
+def _crops(folder):
+    """Yield (crop, path) of the nets below a data folder."""
+    for path in sorted([*folder.rglob("train_val.prototxt"), *folder.rglob("net.prototxt")]):
+        crops = re.findall(r"^\s*crop_size:\s*(\d+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        yield from ((crop, path) for crop in {int(crop) for crop in crops})
+
+
+def _both_sides(train, test, pictures):
+    shared = sorted(set(train.ids) & set(test.ids))
+    if shared:
+        yield test.finding("error", "leak-id", f"{len(shared)} ids are in train as well, the first {shared[0]!r}")
+    sound = [len(scan.digests) == len(scan.ids) and None not in scan.digests for scan in (train, test)]
+    if not pictures or not all(sound):
+        return
+    where = dict(zip(train.digests, train.ids, strict=True))
+    same = [(where[d], post_id) for d, post_id in zip(test.digests, test.ids, strict=True) if d in where]
+    if same:
+        text = f"{len(same)} pictures are in train as well, pixel by pixel; the first: {same[0][1]!r} = {same[0][0]!r}"
+        yield test.finding("error", "leak-same", text)
+    pairs = near_pairs(np.array(train.prints + test.prints))
+    leaked = {int(j) for i, j in pairs if i < len(train.ids) <= j}
+    share = len(leaked) / max(1, len(test.ids))
+    text = f"{len(leaked)} of {len(test.ids)} test pictures ({share:.1%}) have a near copy in train"
+    if leaked:
+        yield test.finding("warning", "leak-near", text + f", the first {test.ids[min(leaked) - len(train.ids)]!r}")
+    else:
+        yield test.finding("ok", "leak-near", text)

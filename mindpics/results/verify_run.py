@@ -1,0 +1,177 @@
+"""Verify: runs against their run.json and the paper's training, scores and Table 3, published weights."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.lmdbs import read_lmdb
+from mindpics.caffe_files.weights import KNOWN_SHA1, describe
+from mindpics.files.findings import Finding
+from mindpics.nets.rows import read_message
+from mindpics.published import published, table3_row
+from mindpics.results.metrics import load_scores
+from mindpics.training.run_folder import sha256
+from mindpics.traits import TRAITS
+
+
+def read_facts(folder):
+    """Return run.json; ValueError when it is no JSON object."""
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if not isinstance(facts, dict):
+        raise ValueError(f"a {type(facts).__name__}, not an object")
+    return facts
+
+
+def check_run(folder):
+    """Yield contradictions of a training's folder: hashes, length, losses; and its solver beside the paper's."""
+    place = str(folder / "run.json")
+    try:
+        facts = read_facts(folder)
+    except ValueError as error:
+        yield Finding("error", "run", f"not JSON: {error}", place)
+        return
+    if "caffemodel_sha256" not in facts:
+        return
+    files = {"caffemodel": Path(facts["caffemodel"]).name, "net": "net.prototxt", "solver": "solver.prototxt"}
+    for name, file in files.items():
+        if f"{name}_sha256" in facts:
+            yield from _hash(_in_run(folder, file), facts[f"{name}_sha256"])
+    if facts["iterations"] < facts["max_iter"] and not facts["interrupted"]:
+        text = f"ended at iteration {facts['iterations']} of {facts['max_iter']}, but not as interrupted"
+        yield Finding("error", "run-length", text, place)
+    yield from _weights(facts, place)
+    yield from _losses(folder / "train.csv", facts["iterations"])
+    yield from _solver(folder / "solver.prototxt", facts)
+
+
+def _in_run(folder, file):
+    return folder / file if (folder / file).exists() else folder / "snapshots" / file
+
+
+def _hash(path, wanted, check="hash"):
+    if not path.is_file():
+        yield Finding("error", check, "run.json names it, but it is not there", str(path))
+    elif (found := sha256(path)) != wanted:
+        yield Finding("error", check, f"SHA-256 {found[:12]}..., run.json says {str(wanted)[:12]}...", str(path))
+    else:
+        yield Finding("ok", check, f"SHA-256 {found[:12]}... as in run.json", str(path))
+
+
+def _weights(facts, place):
+    """Check the weights a run started from, where they still lie there."""
+    if facts["weights"] is None:
+        return
+    path = Path(facts["weights"]["path"])
+    if not path.is_file():
+        yield Finding("note", "run-weights", f"the weights it started from, {path}, are not there", place)
+    elif sha256(path) != facts["weights"]["sha256"]:
+        yield Finding("error", "run-weights", f"{path} is not the file that the run started from", place)
+    else:
+        yield Finding("ok", "run-weights", f"started from {path}: {describe(path)}", place)
+
+
+def _losses(path, iterations):
+    if not path.is_file():
+        yield Finding("error", "train-csv", "not there", str(path))
+        return
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    seen = [int(row["iteration"]) for row in rows]
+    if sorted(set(seen)) != seen or (seen and seen[-1] != iterations - 1):
+        text = f"{len(seen)} rows up to iteration {seen[-1] if seen else None}; run.json says {iterations} iterations"
+        yield Finding("error", "train-csv", text, str(path))
+    for line, row in enumerate(rows, 2):
+        bad = [name for name, value in row.items() if name.startswith("loss") and not math.isfinite(float(value))]
+        if bad:
+            yield Finding("error", "loss", f"{bad[0]} is {row[bad[0]]}", str(path), line)
+            return
+
+
+def _solver(path, facts):
+    if not path.is_file():
+        return
+    try:
+        solver = read_message(path, caffe_pb2.SolverParameter())
+    except ValueError as error:
+        yield Finding("error", "solver", str(error), str(path))
+        return
+    if solver.max_iter != facts["max_iter"]:
+        yield Finding("error", "solver", f"max_iter {solver.max_iter}, run.json says {facts['max_iter']}", str(path))
+    paper = published()["training"]
+    wanted = {
+        "momentum": paper["momentum"], "weight_decay": paper["weight_decay"],
+        "base_lr": paper["base_lr"]["scratch" if facts["weights"] is None else "finetune"],
+    }  # fmt: skip
+    for name, value in wanted.items():
+        agrees = math.isclose(getattr(solver, name), value, rel_tol=1e-5)
+        text = f"{name} {getattr(solver, name):g}" + ("" if agrees else f"; the paper: {value:g}")
+        yield Finding("ok" if agrees else "differs", "paper-training", text, str(path))
+
+
+def check_job(folder):
+    """Yield contradictions of the main job's run.json: selection and table by their hashes."""
+    try:
+        facts = read_facts(folder)
+    except ValueError:
+        return  # said by check_run
+    for key, file in (("selection", "mindpics.csv"), ("table3", "table3.csv")):
+        if facts.get(key):
+            yield from _hash(folder / "mindpics" / file, facts[key], "job-hash")
+
+
+def check_scores(path):
+    """Yield contradictions of scores.npz: probabilities, and ids and labels against the test LMDB beside its row."""
+    try:
+        ids, labels, scores = load_scores(path)
+    except Exception as error:  # whatever a broken archive leads numpy to
+        yield Finding("error", "scores", f"cannot be read: {error}", str(path))
+        return
+    if not np.isfinite(scores).all() or not np.allclose(scores.sum(axis=2), 1, atol=1e-3):
+        yield Finding("error", "scores", "scores are no probabilities: finite, low + high = 1 is wanted", str(path))
+    lmdb = path.parent.parent / "test_lmdb"
+    if not (lmdb / "data.mdb").is_file():
+        return
+    stored = {key[9:]: datum.label for key, datum in read_lmdb(lmdb)}
+    if list(map(str, ids)) != list(stored):
+        text = f"{len(ids)} ids that are not the {len(stored)} of {lmdb.name}, in order"
+        yield Finding("error", "scores-ids", text, str(path))
+    elif list(map(int, labels)) != list(stored.values()):
+        yield Finding("error", "scores-labels", f"labels that are not those of {lmdb.name}", str(path))
+    else:
+        yield Finding("ok", "scores", f"{len(ids)} ids and labels as in {lmdb.name}", str(path))
+
+
+def check_table3(path):
+    """Yield contradictions of a table3.csv: averages, intervals, published figures."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        for line, row in enumerate(csv.DictReader(stream), 2):
+            try:
+                yield from _table_row(row, str(path), line)
+            except (KeyError, TypeError, ValueError) as error:
+                yield Finding("error", "table3", f"unreadable row: {error!r}", str(path), line)
+
+
+def _table_row(row, place, line):
+    wanted = table3_row(row["net"], row["heads"], row["init"])["avg"]
+    if float(row["published_avg"]) != wanted:
+        text = f"published_avg {row['published_avg']}; Table 3 has {wanted}"
+        yield Finding("error", "table3", text, place, line)
+    if not row["avg"]:
+        return  # not measured yet
+    mean = np.mean([float(row[trait]) for trait in TRAITS])
+    if abs(mean - float(row["avg"])) > 0.1:  # each column is rounded by itself
+        yield Finding("error", "table3", f"avg {row['avg']}, but the five average {mean:.2f}", place, line)
+    if not float(row["low95"]) <= float(row["avg"]) <= float(row["high95"]):
+        text = f"avg {row['avg']} lies outside its interval {row['low95']}..{row['high95']}"
+        yield Finding("error", "table3", text, place, line)
+
+
+def check_weight_file(path):
+    """Yield whether a file named as published weights has their SHA-1."""
+    if path.stem in KNOWN_SHA1.values():
+        said = describe(path, path.stem)
+        yield Finding("error" if said.startswith("NOT") else "ok", "weights-sha1", said, str(path))

@@ -1,0 +1,56 @@
+"""Let a restored solver see what it would have seen: Caffe itself starts its databases and dropout again.
+
+A Data layer's position and its random crops follow from the number of batches read; dropout draws from one
+generator, whose state is kept with each snapshot. Both need the Caffe of tools/caffe; on a GPU dropout draws
+from the device's generator, which does not tell its state.
+"""
+
+import caffe
+
+POSITIONLESS = ("ImageData", "HDF5Data", "WindowData", "MemoryData", "AnnotatedData")
+
+
+def batches_read(message, iteration):
+    """Return (training batches, [batches of each test net]) that a solver has read before an iteration.
+
+    Caffe tests before the iterations 0, test_interval, ...; that of `iteration` itself is still to come.
+    """
+    passes = 0
+    if message.test_interval:
+        passes = -(-iteration // message.test_interval)
+        passes -= iteration > 0 and not message.test_initialization
+    return iteration * message.iter_size, [passes * count for count in message.test_iter]
+
+
+def restore_position(solver, message, net, random_state):
+    """Move the Data layers of a restored solver, and Caffe's generator, to where its iteration stands.
+
+    Parameters
+    ----------
+    solver : caffe.Solver
+        Made with the random_seed of the run that took the snapshot, and restored from it.
+    message : SolverParameter
+    net : NetParameter
+    random_state : str
+        What `mindpics.caffe_files.snapshots.random_state_of` returns.
+
+    Returns
+    -------
+    list of str
+        What could not be restored, in words.
+    """
+    lost = []
+    if not hasattr(solver.net, "skip_batches"):
+        lost.append("the position in the training data: this Caffe cannot tell its Data layers (tools/caffe's can)")
+    else:
+        train, tests = batches_read(message, solver.iter)
+        for part, batches in zip((solver.net, *solver.test_nets), (train, *tests), strict=True):
+            part.skip_batches(batches)
+    lost += [f"the position of layer {layer.name} ({layer.type})" for layer in net.layer if layer.type in POSITIONLESS]
+    if any(layer.type == "Dropout" for layer in net.layer) and message.solver_mode == message.GPU:
+        lost.append("dropout's random state: a GPU does not tell it")
+    if random_state and hasattr(caffe, "set_random_state"):
+        caffe.set_random_state(random_state)  # after the Data layers, whose threads draw their seeds
+    elif any(layer.type == "Dropout" for layer in net.layer):
+        lost.append("dropout's random state: the snapshot has none, or this Caffe takes none")
+    return lost

@@ -1,0 +1,58 @@
+"""Scores of a model for the test pins, saved with ids so that metrics can be redone without refitting."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindpics.files.arrays import load_npz
+from mindpics.files.atomic import atomic_write
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one model.
+
+    Attributes
+    ----------
+    ids : str array [N]
+    codes : int array [N]
+        The true user of each pin, as an index into `users`.
+    users : str array [K]
+    logs : float32 array [N, K]
+        Log of what the model orders users by; -inf where it rules one out.
+    """
+
+    ids: np.ndarray
+    codes: np.ndarray
+    users: np.ndarray
+    logs: np.ndarray
+
+
+def save_scores(path, scores):
+    """Write `Scores` as npz."""
+    with atomic_write(path, "wb") as stream:
+        np.savez_compressed(
+            stream, ids=scores.ids, codes=scores.codes.astype(np.int32), users=scores.users,
+            logs=scores.logs.astype(np.float32),
+        )  # fmt: skip
+
+
+def load_scores(path):
+    """Read `Scores`.
+
+    Raises
+    ------
+    ValueError
+        When the arrays do not belong together.
+    """
+    scores = Scores(*load_npz(path, ("ids", "codes", "users", "logs"), "a scores file"))
+    kinds = [array.dtype.kind for array in (scores.ids, scores.codes, scores.users, scores.logs)]
+    if kinds != ["U", "i", "U", "f"] or scores.ids.ndim != 1 or scores.users.ndim != 1 or scores.codes.ndim != 1:
+        raise ValueError(f"{path}: arrays of the kinds {kinds}; str [N], int [N], str [K], float [N, K] are wanted")
+    if len(scores.codes) and not (scores.codes.min() >= 0 and scores.codes.max() < len(scores.users)):
+        raise ValueError(f"{path}: codes {scores.codes.min()}..{scores.codes.max()} of {len(scores.users)} users")
+    if scores.logs.shape != (len(scores.ids), len(scores.users)) or len(scores.codes) != len(scores.ids):
+        raise ValueError(
+            f"{path}: {len(scores.ids)} ids, {len(scores.users)} users and scores {scores.logs.shape} do not fit"
+        )
+    return scores

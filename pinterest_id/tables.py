@@ -1,0 +1,206 @@
+"""Tables and figures from saved scores: nothing is fitted here, so it can be redone at any time."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.files.atomic import atomic_write
+from pinterest_id import figures, metrics
+from pinterest_id.published import published, table2_row
+from pinterest_id.scores import load_scores
+from pinterest_id.word_tables import read_csv, write_csv
+
+# Scores file -> name of the row; the first seven are Table 2's, in its order.
+PAPER_ROWS = {
+    "text": "text only", "images": "images only", "linear_0.3": "linear 0.3", "linear_0.5": "linear 0.5",
+    "linear_0.7": "linear 0.7", "cf": "CF", "cf_ref": "CF+Ref",
+}  # fmt: skip
+OTHER_ROWS = {
+    "late_fusion": "late fusion, learned", "images_fine_tuned": "images only, fc7 fine-tuned",
+    "cf_fine_tuned": "CF, fc7 fine-tuned", "cf_ref_fine_tuned": "CF+Ref, fc7 fine-tuned",
+    "late_fusion_fine_tuned": "late fusion, learned, fc7 fine-tuned",
+}  # fmt: skip
+NOT_IN_PAPER = "not in the paper"
+TABLE2 = ["model", "accuracy", "f1_macro", "recall_at_10", "low95", "high95", "n",
+          "published_accuracy", "published_f1", "command"]  # fmt: skip
+
+MEASURED = ("accuracy", "f1_macro", "recall_at_10", "low95", "high95")
+
+
+def write_report(folder, command="", seed=0):
+    """Write every table and figure of a run folder that has scores.
+
+    Parameters
+    ----------
+    folder : path
+        Of `pinterest_id.experiment`.
+    command : str
+        What reproduces a row; stands in table2.csv.
+    seed : int
+        Of the sample of five users in Table 1, and of the bootstrap.
+
+    Returns
+    -------
+    list of dict
+        The rows of table2.csv.
+
+    Raises
+    ------
+    ValueError
+        When score files are missing or hold different pins.
+    """
+    folder = Path(folder)
+    scores = read_all(folder)
+    words = read_csv(folder / "words_by_user.csv")
+    rows = [_row(slug, s, command, seed) for slug, s in scores.items()]
+    write_csv(folder / "table2.csv", TABLE2, [[row[key] for key in TABLE2] for row in rows])
+    _write_intervals(folder / "intervals.csv", scores, seed)
+    _write_mcnemar(folder / "mcnemar.csv", scores)
+    _write_table1(folder, seed)
+    f1 = {name_of(slug): metrics.f1_users(s.codes, s.logs) for slug, s in scores.items()}
+    medians = _medians(words, scores["cf_ref"].users)
+    _write_users(folder, scores["cf_ref"], f1, medians)
+    _write_pairs(folder / "figures" / "confused_pairs.csv", scores["cf_ref"])
+    _write_summary(folder / "summary.json", rows, f1["CF+Ref"], medians, folder / "run.json")
+    figures.draw_all(folder)
+    return rows
+
+
+def name_of(slug):
+    """Return the row name of a score file."""
+    return {**PAPER_ROWS, **OTHER_ROWS}[slug]
+
+
+def read_all(folder):
+    """Return {slug: Scores} of a run folder, Table 2's rows first; raises where they do not belong together."""
+    paths = {slug: Path(folder) / "scores" / f"{slug}.npz" for slug in {**PAPER_ROWS, **OTHER_ROWS}}
+    missing = [slug for slug in PAPER_ROWS if not paths[slug].is_file()]
+    if missing:
+        raise ValueError(f"{folder}: no scores of {', '.join(missing)}; tools/run_identification makes them")
+    scores = {slug: load_scores(path) for slug, path in paths.items() if path.is_file()}
+    ids = scores["text"].ids
+    for slug, s in scores.items():
+        if not np.array_equal(s.ids, ids):
+            raise ValueError(f"{paths[slug]}: its pins are not those of {paths['text']}; run the experiment again")
+    return scores
+
+
+def read_table2(folder):
+    """Return the rows of a run folder's table2.csv, measured figures as numbers."""
+    rows = read_csv(Path(folder) / "table2.csv")
+    return [row | {key: float(row[key]) for key in MEASURED} for row in rows]
+
+
+def format_table2(rows):
+    """Return Table 2 as text: row, published, measured, interval, command, and a line before what the paper has not."""
+    lines = [f"{'model':<38}{'published':>12}{'measured':>10}{'95% interval':>16}{'F1':>8}{'recall@10':>11}"]
+    for row in rows:
+        if row["published_accuracy"] == "" and NOT_IN_PAPER not in "".join(lines):
+            lines.append(f"--- {NOT_IN_PAPER} " + "-" * 76)
+        interval = f"{row['low95']:.2f}-{row['high95']:.2f}"
+        lines.append(
+            f"{row['model']:<38}{row['published_accuracy']!s:>12}{row['accuracy']:>10.2f}{interval:>16}"
+            f"{row['f1_macro']:>8.2f}{row['recall_at_10']:>11.2f}"
+        )
+    return "\n".join([*lines, f"accuracy in % of {rows[0]['n']} test pins; each row: {rows[0]['command']}"])
+
+
+def _row(slug, s, command, seed):
+    interval, paper = metrics.accuracy_over_pins(s.codes, s.logs, seed=seed), table2_row(name_of(slug)) or {}
+    measured = {
+        "accuracy": metrics.accuracy(s.codes, s.logs), "f1_macro": metrics.f1_macro(s.codes, s.logs),
+        "recall_at_10": metrics.recall_at(s.codes, s.logs), "low95": interval.low, "high95": interval.high,
+    }  # fmt: skip
+    return {
+        "model": name_of(slug), **{key: round(100 * value, 2) for key, value in measured.items()},
+        "n": len(s.ids), "published_accuracy": paper.get("accuracy", ""),
+        "published_f1": paper.get("f1_macro", ""), "command": command,
+    }  # fmt: skip
+
+
+def _write_intervals(path, scores, seed):
+    kinds = {
+        ("accuracy", "pins"): metrics.accuracy_over_pins, ("accuracy", "users"): metrics.accuracy_over_users,
+        ("f1_macro", "pins"): metrics.f1_over_pins, ("f1_macro", "users"): metrics.f1_over_users,
+    }  # fmt: skip
+    rows = []
+    for slug, s in scores.items():
+        for (metric, over), bootstrap in kinds.items():
+            interval = bootstrap(s.codes, s.logs, seed=seed)
+            rows.append([name_of(slug), metric, over, round(100 * interval.low, 2), round(100 * interval.high, 2)])
+    write_csv(path, ["model", "metric", "resampled", "low95", "high95"], rows)
+
+
+def _write_mcnemar(path, scores):
+    slugs = list(scores)
+    rows = []
+    for i, first in enumerate(slugs):
+        for second in slugs[i + 1 :]:
+            test = metrics.mcnemar(scores[first].codes, scores[first].logs, scores[second].logs)
+            rows.append([name_of(first), name_of(second), test.only_first, test.only_second, f"{test.p_value:.3g}"])
+    write_csv(path, ["first", "second", "only_first_right", "only_second_right", "p_value"], rows)
+
+
+def _write_table1(folder, seed):
+    """Five random users' five top words (Table 1)."""
+    rows = read_csv(folder / "top_words.csv")
+    users = sorted({row["user"] for row in rows})
+    sample = sorted(random.Random(seed).sample(users, min(5, len(users))))
+    chosen = [row for row in rows if row["user"] in sample]
+    write_csv(folder / "table1.csv", ["user", "rank", "word", "pins"], [row.values() for row in chosen])
+
+
+def _write_users(folder, s, f1, medians):
+    """F1 of each user under each model (figure 4), and the five lowest and highest of CF+Ref (Table 3)."""
+    write_csv(
+        folder / "figures" / "figure4.csv", ["user", "median_words", *f1],
+        [[user, median, *(f"{values[k]:.4f}" for values in f1.values())]
+         for k, (user, median) in enumerate(zip(s.users, medians, strict=True))],
+    )  # fmt: skip
+    order, paper = np.argsort(f1["CF+Ref"], kind="stable"), published()["table3_users"]
+    rows = []
+    for end, chosen in (("lowest", order[:5]), ("highest", order[::-1][:5])):
+        for rank, (k, theirs) in enumerate(zip(chosen, paper[end], strict=False), 1):
+            rows.append([end, rank, s.users[k], medians[k], f"{f1['CF+Ref'][k]:.3f}", *theirs])
+    header = ["performance", "rank", "user", "median_words", "f1"]
+    write_csv(folder / "table3.csv", [*header, "published_user", "published_median_words", "published_f1"], rows)
+
+
+def _write_pairs(path, s):
+    pairs = metrics.confused_pairs(s.codes, s.logs)
+    rows = [[s.users[a], s.users[b], ab, ba] for a, b, ab, ba in pairs]
+    write_csv(path, ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"], rows)
+
+
+def _medians(words, users):
+    median = {row["user"]: float(row["median"]) for row in words}
+    return np.array([median[user] for user in users])
+
+
+def _write_summary(path, rows, f1, medians, run):
+    """Section 5's counts and correlation beside the published ones; what else the paper states in words."""
+    counts, facts = published()["counts"], json.loads(run.read_text(encoding="utf-8"))
+    correlation = metrics.pearson(f1, medians)
+    summary = {
+        "users": len(f1),
+        "users_f1_below_10pct": {"measured": int(np.sum(f1 < 0.1)), "published": counts["users_f1_below_10pct"]},
+        "users_f1_above_90pct": {"measured": int(np.sum(f1 > 0.9)), "published": counts["users_f1_above_90pct"]},
+        "pearson_f1_vs_median_words": {
+            "measured": None if np.isnan(correlation) else round(correlation, 3),
+            "published": counts["pearson_f1_vs_median_words"],
+        },
+        "recall_at_10_cf": {
+            "measured": next(row["recall_at_10"] for row in rows if row["model"] == "CF"),
+            "published": published()["recall_at_10_cf"],
+        },
+        "words_per_pin": {
+            "measured": facts["words_per_pin"],
+            "published": published()["dataset"]["words_per_pin"]
+            | {"one_word_pins_pct": published()["dataset"]["one_word_pins_pct"]},
+        },
+        "dictionary_words": {"measured": facts["dictionary"], "published": published()["dataset"]["dictionary_words"]},
+    }  # fmt: skip
+    with atomic_write(path) as stream:
+        json.dump(summary, stream, indent=1, allow_nan=False)

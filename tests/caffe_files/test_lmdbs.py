@@ -1,0 +1,228 @@
+"""LMDBs as Caffe's own commands make them: same bytes, same mean, read by a real net."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import caffe
+import cv2
+import lmdb
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+from PIL import Image
+
+from mindpics.caffe_files import lmdbs as lmdb_io
+from mindpics.caffe_files.datum import to_pixels
+
+BIN = Path(sys.executable).parent
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+N = 12
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory):
+    """Twelve pictures of several kinds and shapes, and two that are none."""
+    folder = tmp_path_factory.mktemp("crawl")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(N):
+        height, width = (int(v) for v in rng.integers(40, 400, 2))
+        small = rng.integers(0, 255, (9, 9, 3), np.uint8)
+        pixels = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        name = f"p{i}.{'jpg' if i % 3 == 0 else 'png'}"
+        cv2.imwrite(str(folder / name), pixels)
+        rows.append((f"p{i}", name, i % 10, "train"))
+    (folder / "broken.jpg").write_bytes((folder / "p0.jpg").read_bytes()[:-2000])
+    rows += [("broken", "broken.jpg", 1, "train"), ("gone", "gone.jpg", 1, "train"), ("t", "p1.png", 1, "test")]
+    write_csv(folder / "all.csv", rows)
+    return folder
+
+
+def write_csv(path, rows, header=lmdb_io.COLUMNS):
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(crawl):
+    rows = lmdb_io.read_rows(crawl / "all.csv", "train")
+    assert lmdb_io.write_lmdb(rows, crawl / "train_lmdb", seed=5, workers=2) == (N, 2)
+    return crawl / "train_lmdb"
+
+
+def test_keys_are_counted_shuffled_and_hold_the_right_labels(made):
+    records = list(lmdb_io.read_lmdb(made))
+    ids = [key.split("_", 1)[1] for key, _ in records]
+    assert [key[:9] for key, _ in records] == [f"{i:08d}_" for i in range(N)]
+    assert sorted(ids) == sorted(f"p{i}" for i in range(N)) != ids
+    assert all(datum.label == int(key.split("_p")[1]) % 10 for key, datum in records)
+    assert all(to_pixels(datum).shape == (256, 256, 3) and not datum.encoded for _, datum in records)
+    assert lmdb_io.count_lmdb(made) == N
+
+
+def test_the_rejected_are_listed_with_the_true_reason(made):
+    lines = (made.parent / "train_lmdb.rejected.jsonl").read_text().splitlines()
+    reasons = {row["id"]: row["reason"] for row in map(json.loads, lines)}
+    assert reasons.keys() == {"broken", "gone"}
+    assert "truncated" in reasons["broken"].lower() and reasons["gone"] == "no such file"
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_another_order(crawl, made):
+    rows = lmdb_io.read_rows(crawl / "all.csv", "train")
+    for seed, same in ((5, True), (6, False)):
+        lmdb_io.write_lmdb(rows, crawl / f"again{seed}", seed=seed, workers=1)
+        keys = [[key for key, _ in lmdb_io.read_lmdb(path)] for path in (made, crawl / f"again{seed}")]
+        assert (keys[0] == keys[1]) == same
+        records = [{d.SerializeToString() for _, d in lmdb_io.read_lmdb(p)} for p in (made, crawl / f"again{seed}")]
+        assert records[0] == records[1]
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("png", 0), ("jpg", 3)])
+def test_raw_bytes_equal_those_of_convert_imageset(crawl, made, tmp_path, kind, tolerance):
+    names = [f"p{i}.{kind}" for i in range(N) if (crawl / f"p{i}.{kind}").exists()]
+    (tmp_path / "list.txt").write_text("".join(f"{name} {name[1:].split('.')[0]}\n" for name in names))
+    command = [BIN / "convert_imageset", "--resize_height=256", "--resize_width=256", f"{crawl}/",
+               tmp_path / "list.txt", tmp_path / "theirs"]
+    subprocess.run(command, check=True, capture_output=True)
+    ours = {key.split("_", 1)[1]: datum for key, datum in lmdb_io.read_lmdb(made)}
+    theirs = list(lmdb_io.read_lmdb(tmp_path / "theirs"))
+    assert len(theirs) == len(names) >= 4
+    for key, datum in theirs:
+        mine = ours[key.split("_", 1)[1].split(".")[0]]
+        assert (datum.channels, datum.height, datum.width) == (mine.channels, mine.height, mine.width)
+        # JPEG decoders of different builds may differ by a level or two; PNG leaves them no choice
+        apart = np.abs(to_pixels(datum).astype(int) - to_pixels(mine))
+        assert apart.max() <= tolerance and apart.mean() <= tolerance / 10
+
+
+def test_the_mean_equals_compute_image_mean_bit_for_bit(made, tmp_path):
+    subprocess.run([BIN / "compute_image_mean", made, tmp_path / "theirs.binaryproto"], check=True, capture_output=True)
+    subprocess.run([sys.executable, TOOLS / "compute_mean", made, tmp_path / "ours.binaryproto"], check=True)
+    theirs, ours = (lmdb_io.read_mean(tmp_path / f"{who}.binaryproto") for who in ("theirs", "ours"))
+    assert ours.shape == (3, 256, 256) and ours.dtype == np.float32
+    assert np.array_equal(ours, theirs)
+    assert (tmp_path / "ours.binaryproto").read_bytes() == (tmp_path / "theirs.binaryproto").read_bytes()
+
+
+@pytest.mark.parametrize("encoding", [None, "png"])
+def test_a_data_layer_reads_it_less_the_mean(crawl, tmp_path, encoding):
+    rows = lmdb_io.read_rows(crawl / "all.csv", "train")
+    lmdb_io.write_lmdb(rows, tmp_path / "db", size=64, encoding=encoding, workers=1)
+    mean = lmdb_io.mean_image(tmp_path / "db")
+    lmdb_io.write_mean(tmp_path / "mean.binaryproto", mean)
+    (tmp_path / "net.prototxt").write_text(f"""
+        layer {{ name: "data" type: "Data" top: "data" top: "label"
+                 transform_param {{ mean_file: "{tmp_path}/mean.binaryproto" }}
+                 data_param {{ source: "{tmp_path}/db" backend: LMDB batch_size: {N} }} }}""")
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+    net.forward()
+    records = [datum for _, datum in lmdb_io.read_lmdb(tmp_path / "db")]
+    wanted = np.stack([to_pixels(d).transpose(2, 0, 1) for d in records]) - mean
+    assert np.allclose(net.blobs["data"].data, wanted, atol=1e-4)
+    assert net.blobs["label"].data.tolist() == [d.label for d in records]
+
+
+def test_a_name_that_is_taken_is_kept_unless_forced(crawl, made):
+    rows = lmdb_io.read_rows(crawl / "all.csv", "test")
+    with pytest.raises(ValueError, match="train_lmdb exists"):
+        lmdb_io.write_lmdb(rows, made)
+    assert lmdb_io.count_lmdb(made) == N
+    lmdb_io.write_lmdb(rows, crawl / "forced", workers=1)
+    assert lmdb_io.write_lmdb(rows, crawl / "forced", workers=1, force=True) == (1, 0)
+
+
+def test_a_killed_run_leaves_nothing_under_the_name_and_another_list_starts_anew(tmp_path):
+    big = Image.effect_noise((3000, 3000), 90).convert("RGB")
+    big.save(tmp_path / "a.png", compress_level=1)
+    path = write_csv(tmp_path / "a.csv", [(f"i{i}", "a.png", 0, "train") for i in range(400)])
+    command = [sys.executable, TOOLS / "create_lmdb", path, "--split", "train", "--out", tmp_path / "db"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.time() + 60
+    while not (tmp_path / "db.partial").exists() and time.time() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (tmp_path / "db.partial").exists() and not (tmp_path / "db").exists()
+    rows = lmdb_io.read_rows(path, "train")[:3]
+    assert lmdb_io.write_lmdb(rows, tmp_path / "db", workers=1) == (3, 0)
+    assert not (tmp_path / "db.partial").exists()
+
+
+def test_only_broken_pictures_make_no_lmdb(crawl, tmp_path):
+    rows = [("gone", crawl / "gone.jpg", 0)]
+    with pytest.raises(ValueError, match="none of 1 pictures can be read.*no such file"):
+        lmdb_io.write_lmdb(rows, tmp_path / "db", workers=1)
+    assert not (tmp_path / "db").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("a", "x.png", "2", "val"), "line 2: split 'val'; wanted train or test"),
+        (("a", "x.png", "-1", "train"), "line 2: label '-1'; wanted a whole number"),
+        (("a", "../x.png", "1", "train"), "line 2: image '../x.png'; wanted a path inside"),
+        (("", "x.png", "1", "train"), "line 2: id ''; wanted 1 to"),
+        (("a", "x.png", "1", "test"), "no row of split 'train'"),
+    ],
+)
+def test_a_bad_row_names_its_line(tmp_path, row, message):
+    with pytest.raises(ValueError) as error:
+        lmdb_io.read_rows(write_csv(tmp_path / "bad.csv", [row]), "train")
+    assert message in str(error.value)
+
+
+def test_missing_columns_and_repeated_ids_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"line 1: no column label, split; the header has id, image"):
+        lmdb_io.read_rows(write_csv(tmp_path / "c.csv", [], header=("id", "image")), "train")
+    twice = [("a", "x.png", 1, "train"), ("a", "y.png", 1, "test")]
+    with pytest.raises(ValueError, match="line 3: id 'a' was there before"):
+        lmdb_io.read_rows(write_csv(tmp_path / "d.csv", twice), "train")
+
+
+def test_odd_records_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no LMDB there .no data.mdb"):
+        list(lmdb_io.read_lmdb(tmp_path))
+    with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as environment, environment.begin(write=True) as put:
+        for i, side in enumerate((2, 3)):
+            datum = caffe_pb2.Datum(channels=3, height=side, width=2, data=bytes(3 * side * 2))
+            put.put(f"{i:08d}_x".encode(), datum.SerializeToString())
+    with pytest.raises(ValueError, match=r"key 00000001_x: found \(3, 2, 3\); wanted \(2, 2, 3\)"):
+        lmdb_io.mean_image(tmp_path / "db")
+
+
+def test_a_mean_that_is_none_is_named(tmp_path):
+    path = tmp_path / "mean.binaryproto"
+    with pytest.raises(ValueError, match="mean.binaryproto: no mean file there"):
+        lmdb_io.read_mean(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="mean.binaryproto: not a mean file"):
+        lmdb_io.read_mean(path)
+    for blob, found in (
+        (caffe_pb2.BlobProto(), r"0 values for shape \(\)"),
+        (caffe_pb2.BlobProto(num=1, channels=3, height=2, width=2, data=[0] * 11), r"11 values for shape \(1, 3, 2"),
+        (caffe_pb2.BlobProto(shape=caffe_pb2.BlobShape(dim=[3, 2, 2]), data=[0] * 12), r"shape \(3, 2, 2\)"),
+    ):
+        path.write_bytes(blob.SerializeToString())
+        with pytest.raises(ValueError, match=found):
+            lmdb_io.read_mean(path)
+
+
+def test_an_lmdb_that_is_none_is_named(tmp_path):
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "data.mdb").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="torn: not a readable LMDB"):
+        lmdb_io.first_datum(tmp_path / "torn")
+    lmdb.open(str(tmp_path / "db"), map_size=1 << 20).close()
+    with pytest.raises(ValueError, match="db: an empty LMDB"):
+        lmdb_io.first_datum(tmp_path / "db")
+    with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as environment, environment.begin(write=True) as put:
+        put.put(b"00000000_x", b"\xff\xff\xff")
+    with pytest.raises(ValueError, match="db, key '00000000_x': no Datum"):
+        lmdb_io.first_datum(tmp_path / "db")

@@ -1,0 +1,207 @@
+"""Features by real Caffe on small nets: which blob, before or after ReLU, crops, resuming, bad input."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import caffe
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from mindpics.inference import features
+from mindpics.inference.feature_net import FeatureNet, load_mean, ten_crops
+from mindpics.inference.features import extract_features, read_items
+from mindpics.inference.infer import centre_crop
+from mindpics.nets.rows import write_message
+from mindpics.nets.whole import deploy, features_deploy
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE, CROP = 75, 67
+
+
+@pytest.fixture
+def net_files(tmp_path):
+    """A narrow AlexNet of random weights up to fc7: (deploy, caffemodel)."""
+    path, model = tmp_path / "deploy.prototxt", tmp_path / "net.caffemodel"
+    write_message(features_deploy("alexnet", crop=CROP, width=0.0625), path)
+    caffe.set_random_seed(3)
+    net = caffe.Net(str(path), caffe.TEST)
+    net.params["fc7"][1].data[...] = np.linspace(-0.01, 0.01, net.params["fc7"][1].data.size)  # some ReLUs close
+    net.save(str(model))
+    return path, model
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """pins.jsonl of seven pictures, one of which is broken, and a pin without picture."""
+    rng, lines = np.random.default_rng(0), []
+    for index in range(7):
+        Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8)).save(tmp_path / f"{index}.png")
+        lines.append({"id": f"p{index}", "image": f"{index}.png"})
+    (tmp_path / "3.png").write_bytes(b"GIF89a broken")
+    lines.append({"id": "p7", "image": None})
+    path = tmp_path / "pins.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+MEAN = np.full((3, SIZE, SIZE), 120, np.float32)
+
+
+def expected(net_files, picture, layers):
+    """fc7 of one picture, by Caffe's plain forward."""
+    pixels = np.asarray(Image.open(picture))[:, :, ::-1].transpose(2, 0, 1)
+    net = caffe.Net(str(net_files[0]), str(net_files[1]), caffe.TEST)
+    net.blobs["data"].data[...] = centre_crop(pixels[None], MEAN, CROP)
+    net.forward(end=layers)
+    return net.blobs["fc7"].data.ravel().copy()
+
+
+@pytest.mark.parametrize(("before_relu", "layer"), [(False, "drop7"), (True, "fc7")])
+def test_rows_are_the_blob_of_each_picture(net_files, pictures, tmp_path, before_relu, layer):
+    net = FeatureNet(*net_files, before_relu=before_relu)
+    counts = extract_features(net, read_items(pictures), tmp_path / "fc7", MEAN, batch=4)
+    array, ids = np.load(tmp_path / "fc7.npy"), (tmp_path / "fc7.ids.txt").read_text().split()
+    assert counts == (6, 1) and ids == ["p0", "p1", "p2", "p4", "p5", "p6"]
+    assert array.dtype == np.float32 and array.shape == (6, 256)
+    for row, id_ in zip(array, ids, strict=True):
+        np.testing.assert_allclose(row, expected(net_files, tmp_path / f"{id_[1:]}.png", layer), rtol=1e-4, atol=1e-7)
+    assert (array < 0).any() == before_relu
+    rejected = json.loads((tmp_path / "fc7.rejected.jsonl").read_text())
+    assert rejected["id"] == "p3" and "no picture of a known format" in rejected["reason"]
+
+
+def test_any_blob_is_flattened(net_files, pictures, tmp_path):
+    net = FeatureNet(*net_files, blob="pool5")
+    extract_features(net, read_items(pictures), tmp_path / "pool5", MEAN)
+    assert np.load(tmp_path / "pool5.npy").shape == (6, net.net.blobs["pool5"].data[0].size)
+
+
+def test_ten_crops_are_corners_centre_and_their_mirrors(net_files, pictures, tmp_path):
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 256, (1, 3, SIZE, SIZE), np.uint8)
+    views = ten_crops(picture, MEAN, CROP)
+    assert views.shape == (10, 1, 3, CROP, CROP)
+    edge = SIZE - CROP
+    np.testing.assert_array_equal(views[1][0], picture[0, :, :CROP, edge:] - MEAN[:, :CROP, edge:])
+    np.testing.assert_array_equal(views[4], centre_crop(picture, MEAN, CROP))
+    np.testing.assert_array_equal(views[5:], views[:5, ..., ::-1])
+    net = FeatureNet(*net_files)
+    extract_features(net, read_items(pictures), tmp_path / "ten", MEAN, oversample=True)
+    pixels = np.asarray(Image.open(tmp_path / "0.png"))[:, :, ::-1].transpose(2, 0, 1)[None]
+    by_hand = np.mean([net.run(view)[0] for view in ten_crops(pixels, MEAN, CROP)], axis=0)
+    np.testing.assert_allclose(np.load(tmp_path / "ten.npy")[0], by_hand, rtol=1e-4, atol=1e-7)
+
+
+def test_a_killed_run_goes_on_with_the_shards_it_has(net_files, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SHARD", 4)
+    net, items, runs = FeatureNet(*net_files), read_items(pictures), []
+    run = net.run
+
+    def counted(data):
+        if runs:
+            raise KeyboardInterrupt
+        runs.append(len(data))
+        return run(data)
+
+    net.run = counted
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(net, items, tmp_path / "fc7", MEAN)
+    assert not (tmp_path / "fc7.npy").exists()
+    net.run = lambda data: (runs.append(len(data)), run(data))[1]
+    extract_features(net, items, tmp_path / "fc7", MEAN)
+    assert sum(runs) == 6 and not (tmp_path / "fc7.shards").exists()
+    assert extract_features(net, items, tmp_path / "fc7", MEAN) == (6, 1) and sum(runs) == 6
+    extract_features(net, items, tmp_path / "fc7", MEAN, key="other weights")
+    assert sum(runs) == 12
+
+
+def test_a_wrong_blob_lists_those_there_are(net_files):
+    with pytest.raises(ValueError, match=r"no blob 'fc9'; there are data, conv1, .*fc6, fc7"):
+        FeatureNet(*net_files, blob="fc9")
+    with pytest.raises(ValueError, match="nothing overwrites pool5"):
+        FeatureNet(*net_files, blob="pool5", before_relu=True)
+
+
+def test_weights_must_be_there_and_fit(net_files, tmp_path):
+    with pytest.raises(ValueError, match="nowhere.caffemodel: cannot be read .No such file"):
+        FeatureNet(net_files[0], tmp_path / "nowhere.caffemodel")
+    message = caffe.proto.caffe_pb2.NetParameter.FromString(net_files[1].read_bytes())
+    kept = [layer for layer in message.layer if layer.name != "conv3"]
+    del message.layer[:]
+    message.layer.extend(kept)
+    (tmp_path / "half.caffemodel").write_bytes(message.SerializeToString())
+    with pytest.raises(ValueError, match="half.caffemodel: has no weights for conv3"):
+        FeatureNet(net_files[0], tmp_path / "half.caffemodel")
+    FeatureNet(net_files[0], tmp_path / "half.caffemodel", blob="conv2")  # conv3 is not needed
+    write_message(features_deploy("alexnet", crop=CROP, width=0.125), tmp_path / "wide.prototxt")
+    with pytest.raises(ValueError, match="layer conv1 has blobs"):
+        FeatureNet(tmp_path / "wide.prototxt", net_files[1])
+
+
+def test_heads_above_the_blob_may_lack_weights(net_files, tmp_path):
+    write_message(deploy("alexnet", crop=CROP, width=0.0625), tmp_path / "heads.prototxt")
+    assert FeatureNet(tmp_path / "heads.prototxt", net_files[1]).run(np.zeros((2, 3, CROP, CROP))).shape == (2, 256)
+
+
+def test_means(tmp_path, net_files, pictures):
+    assert load_mean(["1", "2", "3"], 5)[:, 0, 0].tolist() == [1, 2, 3]
+    np.save(tmp_path / "mean.npy", MEAN)
+    np.testing.assert_array_equal(load_mean([str(tmp_path / "mean.npy")], 9), MEAN)
+    with pytest.raises(ValueError, match="no such file; a mean is a binaryproto"):
+        load_mean(["gone.binaryproto"], 9)
+    with pytest.raises(ValueError, match="pictures of 60 pixels are smaller than the net's crop of 67"):
+        extract_features(FeatureNet(*net_files), read_items(pictures), tmp_path / "x", MEAN[:, :60, :60])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"id": "a"}, r"line 1: found \['id'\]; id and image are wanted"),
+        ({"id": "a", "image": "../b.png"}, "line 1: image '../b.png'"),
+    ],
+)
+def test_a_bad_list_of_pictures(tmp_path, line, message):
+    (tmp_path / "list.jsonl").write_text(json.dumps(line))
+    with pytest.raises(ValueError, match=message):
+        read_items(tmp_path / "list.jsonl")
+
+
+def test_the_tool(net_files, pictures, tmp_path):
+    command = [sys.executable, ROOT / "tools" / "extract_features", *net_files, "--jsonl", pictures, "--size", "75"]
+    done = subprocess.run([*command, "--mean", "120", "120", "120", "--out", tmp_path / "f" / "fc7"],
+                          check=True, capture_output=True, text=True)  # fmt: skip
+    assert "fc7 after layer drop7" in done.stdout and "6 pictures; rejected: 1" in done.stdout
+    assert np.load(tmp_path / "f" / "fc7.npy", mmap_mode="r").shape == (6, 256)
+    failed = subprocess.run([*command, "--mean", "1", "--blob", "fc9", "--out", "x"],
+                            check=False, capture_output=True, text=True)  # fmt: skip
+    assert failed.returncode == 1 and "extract_features:" in failed.stderr and "no blob 'fc9'" in failed.stderr
+
+
+def test_the_committed_deploy_net_is_the_generated_one():
+    committed = caffe.proto.caffe_pb2.NetParameter()
+    text_format.Parse((ROOT / "prototxt" / "decaf_fc7" / "deploy.prototxt").read_text(), committed)
+    assert committed == features_deploy("alexnet")
+    net = caffe.Net(str(ROOT / "prototxt" / "decaf_fc7" / "deploy.prototxt"), caffe.TEST)
+    assert net.blobs["fc7"].data.shape == (1, 4096) and list(net.outputs) == ["fc7"]
+
+
+def test_a_cluster_writes_the_same_bytes_by_shards(net_files, pictures, tmp_path, monkeypatch):
+    from mindpics.jobs import cluster
+
+    monkeypatch.setattr(features, "SHARD", 2)
+    net = FeatureNet(*net_files)
+    items = read_items(pictures)
+    with threadpool_limits(1):  # as the workers of a cluster have; another number gives other last digits
+        assert extract_features(net, items, tmp_path / "here", MEAN) == (6, 1)
+    with cluster.connect("local", workers=2) as dask:
+        run_tasks = partial(dask.run_tasks, None)
+        assert extract_features(net, items, tmp_path / "there", MEAN, run_tasks=run_tasks) == (6, 1)
+    for ending in (".npy", ".ids.txt", ".rejected.jsonl"):
+        here, there = ((tmp_path / f"{name}{ending}").read_bytes() for name in ("here", "there"))
+        assert here == there

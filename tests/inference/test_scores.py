@@ -1,0 +1,102 @@
+"""Scores of saved nets: the same pixels as Caffe's own data layer, one net or five, bad input."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import caffe
+import numpy as np
+import pytest
+from striped_pictures import CROP, SIZE
+
+from mindpics.caffe_files.datum import to_pixels
+from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
+from mindpics.inference.infer import centre_crop, score_lmdb
+from mindpics.nets.rows import write_message
+from mindpics.nets.whole import deploy
+from mindpics.results.metrics import load_scores
+from mindpics.traits import TRAITS
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+@pytest.mark.parametrize("crop", [CROP, CROP - 1, SIZE])
+def test_centre_crop_is_what_caffes_data_layer_gives_in_test(pictures, tmp_path, crop):
+    (tmp_path / "data.prototxt").write_text(
+        f'layer {{ name: "data" type: "Data" top: "data" top: "label" '
+        f'transform_param {{ crop_size: {crop} mean_file: "{pictures}/mean.binaryproto" }} '
+        f'data_param {{ source: "{pictures}/test_lmdb" batch_size: 20 backend: LMDB }} }}'
+    )
+    net = caffe.Net(str(tmp_path / "data.prototxt"), caffe.TEST)
+    net.forward()
+    records = [datum for _, datum in read_lmdb(pictures / "test_lmdb")][:20]
+    stored = np.stack([to_pixels(datum).transpose(2, 0, 1) for datum in records])
+    ours = centre_crop(stored, read_mean(pictures / "mean.binaryproto"), crop)
+    np.testing.assert_array_equal(ours, net.blobs["data"].data)
+    np.testing.assert_array_equal([datum.label for datum in records], net.blobs["label"].data)
+
+
+def save_random_net(tmp_path, name, traits):
+    """Write a narrow AlexNet of random weights; return (deploy, caffemodel)."""
+    path = tmp_path / f"{name}.prototxt"
+    write_message(deploy("alexnet", traits, crop=67, width=0.0625), path)
+    caffe.set_random_seed(len(name))
+    caffe.Net(str(path), caffe.TEST).save(str(tmp_path / f"{name}.caffemodel"))
+    return path, tmp_path / f"{name}.caffemodel"
+
+
+@pytest.fixture
+def large_pictures(tmp_path):
+    """An LMDB of 75x75 pictures, large enough for an AlexNet, and its mean."""
+    import lmdb
+    from caffe.proto import caffe_pb2
+
+    rng = np.random.default_rng(0)
+    with lmdb.open(str(tmp_path / "lmdb"), map_size=1 << 26) as env, env.begin(write=True) as transaction:
+        for index in range(45):
+            datum = caffe_pb2.Datum(channels=3, height=75, width=75, label=index % 10)
+            datum.data = rng.integers(0, 256, (3, 75, 75), np.uint8).tobytes()
+            transaction.put(f"{index:08d}_pic_{index}".encode(), datum.SerializeToString())
+    mean = caffe_pb2.BlobProto(num=1, channels=3, height=75, width=75, data=np.full(3 * 75 * 75, 128.0))
+    (tmp_path / "mean.binaryproto").write_bytes(mean.SerializeToString())
+    return tmp_path
+
+
+def test_five_independent_nets_fill_one_scores_file(large_pictures):
+    nets = [save_random_net(large_pictures, trait, (trait,)) for trait in TRAITS]
+    given = [str(part) for net in nets for part in ("--net", *net)]
+    out = large_pictures / "scores.npz"
+    subprocess.run(
+        [sys.executable, TOOLS / "score_net", *given, "--lmdb", large_pictures / "lmdb",
+         "--mean", large_pictures / "mean.binaryproto", "--out", out],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    ids, labels, scores = load_scores(out)
+    assert list(ids[:2]) == ["pic_0", "pic_1"]
+    assert list(labels) == [index % 10 for index in range(45)]
+    np.testing.assert_allclose(scores.sum(axis=2), 1, atol=1e-5)
+    # the last batch (13 of 32) is scored as any other: one picture at a time gives the same
+    one = score_lmdb(nets, large_pictures / "mean.binaryproto", large_pictures / "lmdb", batch=1)[2]
+    np.testing.assert_allclose(scores, one, atol=1e-5)
+    printed = subprocess.run(
+        [sys.executable, TOOLS / "eval_traits", out, "--json", large_pictures / "f.json"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert printed.splitlines()[-1].startswith("avg")
+    assert (large_pictures / "f.json").exists()
+
+
+def test_a_trait_that_is_missing_or_given_twice_is_named(large_pictures):
+    files = large_pictures / "mean.binaryproto", large_pictures / "lmdb"
+    nets = [save_random_net(large_pictures, trait, (trait,)) for trait in "OC"]
+    with pytest.raises(ValueError, match="outputs are .'prob_C', 'prob_O'.; each of .*prob_N.* is wanted once"):
+        score_lmdb(nets, *files)
+    with pytest.raises(ValueError, match="wanted once"):
+        score_lmdb([save_random_net(large_pictures, "all", TRAITS), nets[0]], *files)
+
+
+def test_a_net_with_layers_that_the_weights_lack_is_refused(large_pictures):
+    _, weights = save_random_net(large_pictures, "O", ("O",))
+    path, _ = save_random_net(large_pictures, "all", TRAITS)
+    with pytest.raises(ValueError, match="has no weights for score_C, score_E, score_A, score_N"):
+        score_lmdb([(path, weights)], large_pictures / "mean.binaryproto", large_pictures / "lmdb")

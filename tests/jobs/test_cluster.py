@@ -1,0 +1,141 @@
+"""Dask gives what the serial path gives, also when a worker is killed on the way."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from threading import Thread
+
+import cv2
+import numpy as np
+import pytest
+from joblib import parallel_config
+
+from mindpics.jobs import cluster, parallel
+from mindpics.jobs.runner import Runner
+from mindpics.jobs.stages import Stage, StageError
+from pinterest_id.choice_of_C import Data, choose_and_refit
+from pinterest_id.linear_models import load_model
+
+
+@pytest.fixture(scope="module")
+def dask():
+    with cluster.connect("local", workers=2, gpu=True) as dask:
+        yield dask
+
+
+@pytest.fixture
+def client(dask):
+    return dask.client
+
+
+@pytest.fixture
+def rows(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), rng.integers(0, 255, (50, 40, 3), np.uint8))
+    (tmp_path / "7.png").write_bytes(b"no picture")
+    return [(f"p{i}", tmp_path / f"{i}.png", i % 10) for i in range(40)]
+
+
+def slow(item):
+    time.sleep(0.05)
+    if item == 13:
+        os._exit(3)
+    if item == 17:
+        raise ValueError("not this one")
+    return str(item).encode()
+
+
+def test_a_cluster_of_its_own_listens_on_this_machine_only(client):
+    assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+    assert client.dashboard_link.startswith("http://127.0.0.1:")
+    assert all(address.startswith("tcp://127.0.0.1:") for address in client.scheduler_info()["workers"])
+
+
+def test_outcomes_are_those_of_the_serial_run(dask, tmp_path):
+    wanted = list(parallel.run_each(slow, range(8, 20), workers=2))
+    assert list(dask.run_each(tmp_path / "shards", slow, range(8, 20), shard=5)) == wanted
+    assert {reason for _, _, reason in wanted} == {None, "not this one", "crashed its process (exit code 3)"}
+    assert not (tmp_path / "shards").exists()
+
+
+def test_a_killed_worker_costs_time_only(dask, client, tmp_path):
+    pids = client.run(os.getpid)
+    outcomes = dask.run_each(tmp_path / "shards", slow, range(100, 160), shard=20)
+    found = [next(outcomes)]  # the first shard is done, the second and third are on the way
+    os.kill(next(iter(pids.values())), signal.SIGKILL)
+    found += outcomes
+    assert [(item, result) for item, result, _ in found] == [(i, str(i).encode()) for i in range(100, 160)]
+    client.wait_for_workers(2, timeout=30)
+    assert set(client.run(os.getpid).values()) != set(pids.values())
+
+
+def test_an_lmdb_of_the_cluster_is_that_of_one_process(dask, tmp_path, rows):
+    from mindpics.caffe_files import lmdbs as lmdb_io
+
+    run = partial(dask.run_each, tmp_path / "shards", shard=9)
+    assert lmdb_io.write_lmdb(rows, tmp_path / "theirs", size=32, run=run) == (39, 1)
+    assert lmdb_io.write_lmdb(rows, tmp_path / "ours", size=32, workers=1) == (39, 1)
+    for name in ("{}/data.mdb", "{}.rejected.jsonl"):
+        ours, theirs = ((tmp_path / name.format(who)).read_bytes() for who in ("ours", "theirs"))
+        assert ours == theirs
+
+
+STAGE = """
+import pathlib, sys, time
+name, *given = sys.argv[1:]
+if name == "long" and "--resume" not in given:
+    pathlib.Path("long.pid").write_text(str(__import__("os").getpid()))
+    time.sleep(60)
+pathlib.Path(name).write_text(" ".join([name, *given]))
+"""
+
+
+def test_stages_run_on_the_cluster_and_a_killed_worker_s_goes_on_elsewhere(dask, client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool").write_text(STAGE)
+    stages = [
+        Stage("gpu", ("tool", "first", "--gpu", "0"), (), ("first",)),
+        Stage("long", ("tool", "long"), (), ("long",), resumable=True),
+        Stage("last", ("tool", "last"), ("first", "long"), ("last",)),
+    ]
+    runner = Thread(target=Runner(stages, tmp_path / "run", jobs=2, start=dask.start).run)
+    runner.start()
+    deadline = time.time() + 30
+    while not (tmp_path / "long.pid").is_file() and time.time() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    stage = int((tmp_path / "long.pid").read_text())
+    worker = int(Path(f"/proc/{stage}/stat").read_text().rpartition(")")[2].split()[1])
+    assert worker in client.run(os.getpid).values()
+    os.kill(worker, signal.SIGKILL)
+    runner.join(60)
+    assert [(tmp_path / name).read_text() for name in ("first", "long", "last")] == [
+        "first --gpu 0", "long --resume", "last",
+    ]
+    left = Path(f"/proc/{stage}/stat")  # nobody may have asked for the exit status of the one that died with its worker
+    assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_failed_stage_on_the_cluster_shows_its_log(dask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool").write_text("raise SystemExit('no such pictures')")
+    with pytest.raises(StageError, match="(?s)exit status 1.*no such pictures"):
+        Runner([Stage("bad", ("tool",), (), ("out",))], tmp_path / "run", start=dask.start).run()
+
+
+def test_the_grid_of_C_gives_the_same_models_on_the_cluster(dask, tmp_path):
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(n_class=3, return_X_y=True)
+    names = y.astype(str)
+    data = Data(X[:300], X[300:400], lambda: (X[:400], X[400:]), names[:300], names[300:400])
+    here = choose_and_refit(data, tmp_path / "here", "liblinear")
+    with parallel_config("dask", n_jobs=-1):
+        there = choose_and_refit(data, tmp_path / "there", "liblinear")
+    assert [np.array_equal(*pair) for pair in zip(here[:2], there[:2], strict=True)] == [True, True]
+    for model in ("C0.1", "C1", "C10", "C100", "final"):
+        weights = [load_model(tmp_path / where / model) for where in ("here", "there")]
+        assert np.array_equal(weights[0].coef, weights[1].coef)

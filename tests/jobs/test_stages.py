@@ -1,0 +1,24 @@
+"""Stages as a plan: what waits for what, and what a target stands on."""
+
+from mindpics.jobs.stages import Stage, format_plan, stages_for, ways_left
+
+FIRST = Stage("first", ("tools/x", "1"), ("given",), ("f",), cost=1)
+THEN = Stage("then", ("tools/x", "2"), ("f",), ("t",), cost=10, note="sizes")
+QUICK = Stage("quick", ("tools/x", "3"), (), ("q",), cost=5)
+
+
+def test_the_longest_chain_starts_first():
+    assert ways_left([QUICK, FIRST, THEN]) == {"quick": 5, "first": 11, "then": 10}
+
+
+def test_ways_may_go_by_other_seconds_than_the_costs():
+    assert ways_left([FIRST, THEN], {"first": 3, "then": 4}) == {"first": 7, "then": 4}
+
+
+def test_stages_for_takes_only_what_a_target_stands_on():
+    assert stages_for([FIRST, QUICK, THEN], ["t"]) == [FIRST, THEN]
+    assert stages_for([FIRST, QUICK, THEN], ["f"]) == [FIRST]
+
+
+def test_the_plan_names_each_stage_with_its_sizes_and_command():
+    assert [line.split() for line in format_plan([THEN]).split("\n")] == [["then", "sizes"], ["tools/x", "2"]]

@@ -1,0 +1,102 @@
+"""Lint of layers without a gradient: it complains where Caffe's Backward aborts, and nowhere else."""
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+
+import caffe
+import pytest
+
+from mindpics.lint.net import lint_file
+from mindpics.nets.head_losses import LOSSES
+from mindpics.nets.rows import write_message
+
+DATA = """layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 4 dim: 3 } shape { dim: 4 dim: 1 } data_filler { type: "gaussian" std: 1 } data_filler { value: 1 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+"""
+LOSS = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }\n'
+ACCURACY = 'layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy" }\n'
+SHARP = 'layer { name: "sharp" type: "Threshold" bottom: "fc" top: "sharp" }\n'
+TO_SHARP = 'layer { name: "far" type: "EuclideanLoss" bottom: "fc" bottom: "sharp" top: "far" }\n'
+GUESS = 'layer { name: "guess" type: "ArgMax" bottom: "fc" top: "guess" argmax_param { axis: 1 } }\n'
+TO_GUESS = LOSS.replace('"label"', '"guess"')
+SHARP_LABEL = SHARP.replace('"fc"', '"label"') + LOSS.replace("label", "sharp")
+UNSEEN = 'layer { name: "end" type: "Silence" bottom: "sharp" }\n'
+FORCE = "force_backward: true\n"
+FORWARD_ONLY = " propagate_down: true propagate_down: false }"
+NETS = {
+    # name: prototxt, the layers at which Backward would abort
+    "a loss": (DATA + LOSS, set()),
+    "a loss, forced": (FORCE + DATA + LOSS, set()),
+    "accuracy": (DATA + LOSS + ACCURACY, set()),
+    "accuracy, forced": (FORCE + DATA + LOSS + ACCURACY, {"accuracy"}),
+    "threshold of a label": (DATA + SHARP_LABEL, set()),
+    "threshold of a label, forced": (FORCE + DATA + SHARP_LABEL, {"sharp"}),
+    "threshold below a loss": (DATA + SHARP + TO_SHARP, {"sharp"}),
+    "threshold below a loss that is told to leave it": (
+        DATA + SHARP + TO_SHARP.replace(" }", FORWARD_ONLY), set()),
+    "the same, forced": (FORCE + DATA + SHARP + TO_SHARP.replace(" }", FORWARD_ONLY), {"sharp"}),
+    "threshold that is told to pass nothing on": (
+        DATA + SHARP.replace(" }", " propagate_down: false }") + TO_SHARP, {"sharp"}),
+    "threshold of what does not learn": (
+        DATA.replace('"fc"\n', '"fc" param { lr_mult: 0 } param { lr_mult: 0 }\n') + SHARP + TO_SHARP, set()),
+    "threshold that no loss sees": (DATA + LOSS + SHARP + UNSEEN, set()),
+    "guess as a label": (DATA + GUESS + TO_GUESS, {"guess", "loss"}),
+    "guess as a label that is left alone": (DATA + GUESS + TO_GUESS.replace(" }", FORWARD_ONLY), set()),
+}  # fmt: skip
+
+
+def step(path):
+    faulthandler.disable()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # Caffe's last words
+    net = caffe.Net(str(path), caffe.TRAIN)
+    net.forward()
+    net.backward()
+
+
+def aborts(path):
+    child = multiprocessing.get_context("fork").Process(target=step, args=(path,))
+    child.start()
+    child.join(30)
+    assert child.exitcode in (0, -signal.SIGABRT)
+    return child.exitcode != 0
+
+
+def complained_of(path):
+    return {finding.message.split()[1].rstrip(":") for finding in lint_file(path) if finding.check == "no-gradient"}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_lint_and_caffe_agree(tmp_path, name):
+    text, wanted = NETS[name]
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    assert complained_of(path) == wanted
+    assert aborts(path) == bool(wanted)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_forced_heads(tmp_path, loss):
+    """Native heads make the pole by Threshold, and force_backward overrules propagate_down."""
+    n = caffe.NetSpec()
+    n.data, n.label = caffe.layers.DummyData(shape=[{"dim": [4, 3]}, {"dim": [4]}], ntop=2)
+    n.score_O = caffe.layers.InnerProduct(n.data, num_output=2, weight_filler={"type": "xavier"})
+    LOSSES[loss](n, "O", n.score_O, "VALID")
+    net = n.to_proto()
+    write_message(net, tmp_path / "free.prototxt")
+    net.force_backward = True
+    write_message(net, tmp_path / "forced.prototxt")
+    wanted = {"not_low_O", "other_O"} if loss == "native" else set()
+    assert (complained_of(tmp_path / "free.prototxt"), complained_of(tmp_path / "forced.prototxt")) == (set(), wanted)
+    assert not aborts(tmp_path / "free.prototxt")
+    assert aborts(tmp_path / "forced.prototxt") == bool(wanted)
+
+
+def test_a_wrong_number_of_propagate_down_is_named(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(DATA + LOSS.replace(" }", " propagate_down: true }"))
+    assert "1 propagate_down for 2 bottoms" in [f.message for f in lint_file(path) if f.severity == "error"][0]
+    assert aborts(path)

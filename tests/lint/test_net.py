@@ -1,0 +1,336 @@
+"""Lint: a good net and solver are clean, and each planted fault is named, with its line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.lmdbs import write_mean
+from mindpics.files.findings import errors
+from mindpics.lint.net import lint_file, refuse_errors
+from mindpics.nets.rows import read_message
+
+ROOT = Path(__file__).resolve().parents[2]
+LINT_NET = ROOT / "tools" / "lint_net"
+
+NET = """name: "small"
+layer {
+  name: "data" type: "Data" top: "data" top: "label"
+  include { phase: TRAIN }
+  transform_param { mirror: true crop_size: 32 mean_file: "mean.binaryproto" }
+  data_param { source: "train_lmdb" batch_size: 20 backend: LMDB }
+}
+layer {
+  name: "data" type: "Data" top: "data" top: "label"
+  include { phase: TEST }
+  transform_param { mirror: false crop_size: 32 mean_file: "mean.binaryproto" }
+  data_param { source: "test_lmdb" batch_size: 40 backend: LMDB }
+}
+layer {
+  name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
+  convolution_param {
+    num_output: 4
+    kernel_size: 5
+    stride: 2
+    weight_filler { type: "msra" }
+  }
+}
+layer {
+  name: "bn1" type: "BatchNorm" bottom: "conv1" top: "conv1"
+  param { lr_mult: 0 } param { lr_mult: 0 } param { lr_mult: 0 }
+}
+layer { name: "scale1" type: "Scale" bottom: "conv1" top: "conv1" scale_param { bias_term: true } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer {
+  name: "norm1" type: "LRN" bottom: "conv1" top: "norm1"
+  lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }
+}
+layer {
+  name: "pool1" type: "Pooling" bottom: "norm1" top: "pool1"
+  pooling_param { pool: MAX kernel_size: 3 stride: 2 }
+}
+layer {
+  name: "fc2" type: "InnerProduct" bottom: "pool1" top: "fc2"
+  inner_product_param { num_output: 8 weight_filler { type: "gaussian" std: 0.01 } }
+}
+layer { name: "drop2" type: "Dropout" bottom: "fc2" top: "fc2" dropout_param { dropout_ratio: 0.5 } }
+layer {
+  name: "score_O" type: "InnerProduct" bottom: "fc2" top: "score_O"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } }
+}
+layer {
+  name: "loss_O" type: "Python" bottom: "score_O" bottom: "label" top: "loss_O"
+  loss_weight: 1
+  python_param { module: "mindpics.layers" layer: "TraitLoss" param_str: "{\\"trait\\": \\"O\\"}" }
+}
+layer {
+  name: "score_10" type: "InnerProduct" bottom: "fc2" top: "score_10"
+  inner_product_param { num_output: 10 weight_filler { type: "xavier" } }
+}
+layer { name: "loss_10" type: "SoftmaxWithLoss" bottom: "score_10" bottom: "label" top: "loss_10" }
+"""
+
+SOLVER = """net: "net.prototxt"
+test_iter: 5
+test_interval: 50
+test_initialization: false
+base_lr: 0.01
+lr_policy: "step"
+gamma: 0.1
+stepsize: 100
+max_iter: 200
+momentum: 0.9
+weight_decay: 0.0005
+snapshot: 100
+snapshot_prefix: "snapshots/small"
+"""
+
+MORE = 'layer { name: "more" type: "Split" bottom: "score_10" top: "more" }'
+READER = 'layer { name: "more" type: "InnerProduct" bottom: "fc2" top: "more" }'
+TANH = 'layer { name: "tanh" type: "TanH" bottom: "norm1" top: "norm1" }'
+# what is written in place of what; then severity, check, and words that the message must hold
+NET_FAULTS = [
+    ("num_output: 4", "num_ouput: 4", "error", "unknown-field", "no field 'num_ouput'; did you mean 'num_output'?"),
+    ("  loss_weight: 1", "  stride: 1", "error", "unknown-field", "it belongs inside convolution_param"),
+    ("pool: MAX", "pool: MOST", "error", "syntax", "MOST"),
+    ("num_output: 8", 'num_output: "8"', "error", "syntax", "8"),
+    ("    num_output: 4\n", "    num_output: 4 num_output: 5\n", "error", "syntax", "num_output"),
+    ('type: "LRN"', 'type: "LNR"', "error", "unknown-type", "'LNR'; did you mean 'LRN'?"),
+    ('bottom: "pool1"', 'bottom: "pol1"', "error", "missing-bottom", "'pol1' that no layer of phase TRAIN has made"),
+    ("include { phase: TEST }", "", "error", "duplicate-top", "'data' is made by layer data as well in phase TRAIN"),
+    ('name: "fc2"', 'name: "conv1"', "error", "duplicate-name", "a second layer of this name"),
+    ('{ lr_mult: 0 } param { lr_mult: 0 }\n', '{ lr_mult: 0 } param { lr_mult: 1 }\n', "error", "batchnorm-learned",
+     "blob 2 of a BatchNorm has lr_mult 1"),
+    ("  param { lr_mult: 0 } param { lr_mult: 0 } param { lr_mult: 0 }\n", "", "warning", "batchnorm-lr-mult",
+     "0 of three"),
+    ("{ lr_mult: 0 }\n}", "{ lr_mult: 0 }\n batch_norm_param { use_global_stats: true }\n}", "warning",
+     "batchnorm-stats", "true in phase TRAIN"),
+    ("{ lr_mult: 0 }\n}", "{ lr_mult: 0 }\n batch_norm_param { use_global_stats: false }\n}", "error",
+     "batchnorm-stats", "false in phase TEST"),
+    ('layer { name: "scale1" type: "Scale" bottom: "conv1" top: "conv1" scale_param { bias_term: true } }', "",
+     "warning", "batchnorm-alone", "no Scale"),
+    ('"scale1" type: "Scale" bottom: "conv1" top: "conv1"', '"scale1" type: "Scale" bottom: "data" top: "conv1"',
+     "error", "duplicate-top", "'conv1'"),
+    ('layer { name: "drop2" type: "Dropout" bottom: "fc2" top: "fc2" dropout_param { dropout_ratio: 0.5 } }',
+     'layer { name: "scale2" type: "Scale" bottom: "fc2" top: "fc2" }', "warning", "scale-alone", "behind fc2"),
+    ("dropout_ratio: 0.5", "dropout_ratio: 1.5", "error", "dropout-ratio", "1.5"),
+    ('bottom: "norm1" top: "pool1"', 'bottom: "norm1" top: "norm1"', "error", "in-place", "Pooling in place"),
+    ('layer {\n  name: "pool1"', TANH + '\nlayer {\n  name: "pool1"', "error", "in-place",
+     "from which norm1 (LRN) computes its gradient"),
+    ('layer { name: "drop2"', READER + '\nlayer { name: "drop2"', "error", "in-place-shared",
+     "which more (InnerProduct) reads as well"),
+    ("  loss_weight: 1\n", "", "error", "python-loss-weight", "no loss_weight"),
+    ('module: "mindpics.layers"', 'module: "os"', "error", "python-module", "would import the Python module 'os'"),
+    ('layer: "TraitLoss"', 'layer: "TraitLos"', "error", "python-layer", "did you mean 'TraitLoss'?"),
+    ('\\"trait\\": \\"O\\"', '\\"trait\\": \\"X\\"', "error", "param-str", "got 'X'"),
+    ("num_output: 2 ", "num_output: 3 ", "error", "head-outputs", "2 (low, high) is wanted"),
+    ("num_output: 10", "num_output: 9", "error", "label-range", "takes labels 0..8"),
+    ('bottom: "score_10" bottom: "label"', 'bottom: "score_10"', "error", "no-label", "a score and a label"),
+    ('    weight_filler { type: "msra" }\n', "", "warning", "no-filler", "starts at constant 0"),
+    (' std: 0.01', "", "warning", "gaussian-std", "default is 1"),
+    ('"msra"', '"mrsa"', "error", "unknown-filler", "did you mean 'msra'?"),
+    ("    num_output: 4\n", "", "error", "no-num-output", "without num_output"),
+    ("    stride: 2\n", "    stride: 2 group: 3\n", "error", "group", "num_output 4 is no multiple of group 3"),
+    ("decay_mult: 0 }", "decay_mult: 0 } param { lr_mult: 1 }", "error", "too-many-params", "3 param { } for 2 blobs"),
+    ("kernel_size: 3 stride: 2", "stride: 2", "error", "no-kernel", "pooling_param without kernel_size"),
+    ("mirror: false", "mirror: true", "warning", "test-augmented", "mirrored"),
+    ("mirror: false crop_size: 32", "crop_size: 28", "warning", "phases-differ",
+     "crop_size is 32 in TRAIN and 28 in TEST"),
+    ("mirror: true crop_size: 32", "crop_size: 64", "error", "data",
+     "crop_size 64 is larger than the Datums (3, 36, 36)"),
+    ('"mean.binaryproto" }\n  data_param { source: "train', '"small_mean" }\n  data_param { source: "train', "error",
+     "data", "mean (3, 32, 32), but the Datums are (3, 36, 36)"),
+    ("batch_size: 20 backend: LMDB", "batch_size: 20", "error", "backend", "LEVELDB"),
+    ("batch_size: 20 ", "", "error", "no-batch-size", "without batch_size"),
+    ('source: "test_lmdb"', 'source: "train_lmdb"', "error", "same-source", "tests on the training pictures"),
+    ('"train_lmdb"', '"trian_lmdb"', "note", "data-absent", "trian_lmdb is not there"),
+    ('source: "train_lmdb"', 'source: "only_n"', "error", "no-picture-of-trait", "no picture of its trait"),
+    ("include { phase: TRAIN }", "include { phase: TRAIN } exclude { phase: TEST }", "error", "include-exclude",
+     "one kind"),
+    ('layer { name: "loss_10"', MORE + '\nlayer { name: "loss_10"', "warning", "dead-end",
+     "'more' is read by no layer"),
+    ('layer { name: "loss_10" type: "SoftmaxWithLoss" bottom: "score_10"',
+     'layer { name: "prob" type: "Softmax" bottom: "score_10" top: "prob" }\n'
+     'layer { name: "loss_10" type: "SoftmaxWithLoss" bottom: "prob"', "warning", "softmax-twice",
+     "applies one itself"),
+]  # fmt: skip
+SOLVER_FAULTS = [
+    ("stepsize: 100", "step_size: 100", "error", "unknown-field", "did you mean 'stepsize'?"),
+    ("stepsize: 100\n", "", "error", "lr-policy", "without stepsize"),
+    ('"step"', '"steps"', "error", "lr-policy", "did you mean 'step'?"),
+    ('lr_policy: "step"', 'lr_policy: "fixed"', "warning", "lr-policy", "stepsize has no effect"),
+    ("gamma: 0.1", "gamma: 10", "warning", "gamma", "would grow"),
+    ("test_iter: 5\n", "", "error", "test-iter", "would never test"),
+    ("test_interval: 50\n", "", "error", "test-interval", "Caffe aborts"),
+    ("test_interval: 50", "test_interval: 500", "warning", "test-interval", "over max_iter"),
+    ("test_iter: 5", "test_iter: 4", "warning", "test-set", "= 160, but test_lmdb has 200 pictures; test_iter 5 sees"),
+    ("test_initialization: false\n", "", "warning", "test-initialization", "NaN"),
+    ("net: ", "train_net: \"net.prototxt\"\nnet: ", "error", "solver-net", "net and train_net"),
+    ('"net.prototxt"', '"nett.prototxt"', "error", "solver-net", "its net nett.prototxt is not there"),
+    ("snapshots/small", "nowhere/small", "error", "snapshot-folder", "nowhere, is not there"),
+    ("base_lr: 0.01\n", "", "error", "base-lr", "base_lr 0"),
+    ("momentum: 0.9", "momentum: 9", "error", "momentum", "momentum 9"),
+    ("weight_decay: 0.0005", "weight_decay: 5", "warning", "weight-decay", "weight_decay 5"),
+    ("max_iter: 200\n", "", "error", "length", "max_iter 0"),
+    ("snapshot: 100", 'snapshot: 100\ntype: "Adaam"', "error", "solver-type", "did you mean 'Adam'?"),
+    ("snapshot: 100", 'snapshot: 100\nregularization_type: "L3"', "error", "regularization", "'L3'"),
+]
+
+
+@pytest.fixture
+def good(pictures, tmp_path, monkeypatch):
+    """Stand in a folder with net.prototxt, solver.prototxt and their data."""
+    for name in ("train_lmdb", "test_lmdb", "mean.binaryproto"):
+        (tmp_path / name).symlink_to(pictures / name)
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(SOLVER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plant(path, old, new):
+    """Replace the first `old` of a file; return the line on which `new` then begins."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return text[: text.index(old)].count("\n") + 1
+
+
+def write_only_n(path):
+    """An LMDB with one picture, of high N."""
+    datum = caffe_pb2.Datum(channels=3, height=36, width=36, label=9, data=bytes(3 * 36 * 36))
+    with lmdb.open(str(path), map_size=1 << 20) as env, env.begin(write=True) as transaction:
+        transaction.put(b"00000000_p0", datum.SerializeToString())
+
+
+def write_weights(path, **shapes):
+    net = caffe_pb2.NetParameter(name="weights")
+    for name, blobs in shapes.items():
+        layer = net.layer.add(name=name)
+        for shape in blobs:
+            layer.blobs.add(data=np.zeros(np.prod(shape))).shape.dim.extend(shape)
+    path.write_bytes(net.SerializeToString())
+    return path
+
+
+SMALL_SHAPES = {
+    "conv1": [(4, 3, 5, 5), (4,)], "bn1": [(4,), (4,), (1,)], "scale1": [(4,), (4,)],
+    "fc2": [(8, 4 * 7 * 7), (8,)],
+}  # fmt: skip
+
+
+def assert_named(findings, severity, check, words):
+    named = [f for f in findings if (f.severity, f.check) == (severity, check) and words in f.message]
+    assert named, "\n".join(map(str, findings))
+    return named[0]
+
+
+def test_the_good_net_and_solver_are_clean(good):
+    assert lint_file("solver.prototxt", data=True) == []
+
+
+def test_the_committed_nets_and_solvers_are_clean(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    files = [*Path("solvers").glob("*.prototxt"), *Path("prototxt").glob("*/deploy.prototxt")]
+    assert len(files) >= 36
+    for file in files:
+        assert {finding.check for finding in lint_file(file)} <= {"data-absent"}, file
+
+
+@pytest.mark.parametrize(("old", "new", "severity", "check", "words"), NET_FAULTS)
+def test_a_fault_in_the_net_is_named(good, old, new, severity, check, words):
+    if "only_n" in new:
+        write_only_n(good / "only_n")
+    if "small_mean" in new:
+        write_mean(good / "small_mean", np.zeros((3, 32, 32), np.float32))
+    line = plant(good / "net.prototxt", old, new)
+    finding = assert_named(lint_file("solver.prototxt"), severity, check, words)
+    assert finding.file == "net.prototxt"
+    assert finding.line is not None
+    if check in ("unknown-field", "syntax"):
+        assert finding.line == line
+
+
+@pytest.mark.parametrize(("old", "new", "severity", "check", "words"), SOLVER_FAULTS)
+def test_a_fault_in_the_solver_is_named(good, old, new, severity, check, words):
+    line = plant(good / "solver.prototxt", old, new)
+    finding = assert_named(lint_file("solver.prototxt"), severity, check, words)
+    assert finding.file == "solver.prototxt"
+    if check == "unknown-field":
+        assert finding.line == line
+
+
+def test_data_that_is_not_there_is_an_error_only_when_asked_for(good):
+    (good / "train_lmdb").unlink()
+    assert not errors(lint_file("solver.prototxt"))
+    assert_named(lint_file("solver.prototxt", data=True), "error", "data", "train_lmdb: no LMDB there")
+
+
+def test_crop_is_held_against_the_mean_where_only_that_is_there(good):
+    (good / "train_lmdb").unlink()
+    plant(good / "net.prototxt", "crop_size: 32", "crop_size: 40")
+    assert_named(lint_file("net.prototxt"), "error", "data", "crop_size 40 is larger than the mean (3, 36, 36)")
+
+
+def test_a_test_net_of_its_own_needs_no_loss(good):
+    tested = NET.replace("include { phase: TEST }", "").replace("include { phase: TRAIN }", "exclude { phase: TEST }")
+    (good / "test.prototxt").write_text(tested[: tested.index('layer {\n  name: "loss_O"')])
+    plant(good / "solver.prototxt", 'net: "net', 'test_net: "test.prototxt"\ntrain_net: "net')
+    assert not errors(lint_file("solver.prototxt"))
+
+
+def test_weights_that_fit_leave_only_the_heads_new(good):
+    found = lint_file("solver.prototxt", write_weights(good / "w.caffemodel", **SMALL_SHAPES))
+    assert [finding.severity for finding in found] == ["note"]
+    assert "4 layers take weights; left at their fillers: score_O, score_10;" in found[0].message
+
+
+def test_weights_that_do_not_reach_are_named(good):
+    shapes = {name: blobs for name, blobs in SMALL_SHAPES.items() if name not in ("fc2", "bn1")}
+    shapes |= {"fc2_old": SMALL_SHAPES["fc2"], "score_10": [(1000, 8), (1000,)]}
+    plant(good / "net.prototxt", ' weight_filler { type: "xavier" }', "")
+    found = lint_file("solver.prototxt", write_weights(good / "w.caffemodel", **shapes))
+    assert_named(found, "error", "weights-renamed", "layer fc2: the weights do not reach it; fc2_old")
+    clash = "score_10 has blobs [(1000, 8), (1000,)], the net wants [(10, 8), (10,)]"
+    assert_named(found, "error", "weights-clash", clash)
+    assert_named(found, "error", "no-filler", "layer score_O: the weights do not reach it, and without weight_filler")
+    assert_named(found, "warning", "weights-missed", "layer bn1: not in the weights")
+
+
+def test_what_caffe_itself_refuses_is_said_in_its_words(good):
+    plant(good / "net.prototxt", "kernel_size: 5", "kernel_size: 50")
+    found = lint_file("net.prototxt", write_weights(good / "w.caffemodel", **SMALL_SHAPES))
+    assert_named(found, "error", "caffe-refuses", "Check failed")
+
+
+def test_training_refuses_what_lint_calls_an_error(good):
+    solver, net = (caffe_pb2.SolverParameter(), caffe_pb2.NetParameter())
+    read_message("solver.prototxt", solver)
+    read_message("net.prototxt", net)
+    solver.snapshot_prefix = "nowhere/net"  # a run has its own folder
+    refuse_errors(solver, net)
+    solver.lr_policy = "multistep"
+    net.layer[3].param[0].lr_mult = 1
+    both = '"multistep" without stepvalue; layer bn1: blob 0 of a BatchNorm has lr_mult 1'
+    with pytest.raises(ValueError, match=both):
+        refuse_errors(solver, net)
+
+
+def test_the_tool_prints_places_and_exits_by_errors(good):
+    clean = subprocess.run([sys.executable, LINT_NET, "solver.prototxt"], capture_output=True, text=True, check=False)
+    assert (clean.returncode, clean.stdout) == (0, "nothing found\n")
+    plant(good / "net.prototxt", "num_output: 4", "num_ouput: 4")
+    command = [sys.executable, LINT_NET, "solver.prototxt", "--json"]
+    wrong = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1
+    found = json.loads(wrong.stdout)
+    assert found["findings"][0]["file"] == "net.prototxt"
+    assert found["findings"][0]["line"] == 18
+    assert found["counts"]["error"] == len([f for f in found["findings"] if f["severity"] == "error"])

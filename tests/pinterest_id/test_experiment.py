@@ -1,0 +1,216 @@
+"""The whole experiment on generated pins: the paper's order, resuming, tables, figures, bad input."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinterest_id import experiment as experiment_module
+from pinterest_id.classifiers import JointLogisticRegression
+from pinterest_id.experiment import Experiment, Options
+from pinterest_id.generated import generate_pins
+from pinterest_id.records import write_pins
+from pinterest_id.scores import load_scores
+from pinterest_id.tables import TABLE2, format_table2, write_report
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = Options(sizes=(12, 4, 4))
+
+
+def write_data(folder, generated, ids=None):
+    pins = generated.pins()
+    write_pins(folder / "pins.jsonl", pins)
+    np.save(folder / "fc7.npy", generated.images)
+    (folder / "fc7.ids.txt").write_text("".join(f"{i}\n" for i in ids or [pin.id for pin in pins]))
+    return Experiment(folder / "pins.jsonl", folder / "fc7", folder / "run", SMALL)
+
+
+def small_pins():
+    return generate_pins(12, 20, 24, n_words=120, text_signal=0.6)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run of 12 users, with a second kind of features as the fine-tuned ones."""
+    folder = tmp_path_factory.mktemp("pins")
+    experiment = write_data(folder, small_pins())
+    Experiment(folder / "pins.jsonl", folder / "fc7", folder / "run", SMALL, fine_tuned=folder / "fc7").run()
+    write_report(folder / "run", "tools/run_identification --pins p")
+    return experiment.out
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_telling_texts_and_dull_images_give_the_papers_order(tmp_path, seed):
+    """Images < text < CF <= CF+Ref, as in Table 2."""
+    generated = generate_pins(8, 300, 16, n_words=50, text_signal=0.5, image_noise=3, variations=0.5, seed=seed)
+    experiment = write_data(tmp_path, generated)
+    experiment.options = Options(sizes=(200, 50, 50))
+    experiment.run()
+    rows = {row["model"]: row["accuracy"] for row in write_report(experiment.out)}
+    assert rows["images only"] < rows["text only"] < rows["CF"] <= rows["CF+Ref"]
+
+
+def test_table2_has_the_papers_rows_and_columns_then_ours(run):
+    rows = list(csv.DictReader((run / "table2.csv").open()))
+    assert list(rows[0]) == TABLE2
+    assert [row["model"] for row in rows][:7] == [
+        "text only", "images only", "linear 0.3", "linear 0.5", "linear 0.7", "CF", "CF+Ref",
+    ]  # fmt: skip
+    assert rows[6]["published_accuracy"] == "38.3" and rows[6]["published_f1"] == "37.46"
+    assert all(row["published_accuracy"] == "" for row in rows[7:]) and len(rows) == 12
+    assert all(float(row["low95"]) <= float(row["accuracy"]) <= float(row["high95"]) for row in rows)
+    assert {row["n"] for row in rows} == {"48"} and rows[0]["command"].startswith("tools/run_identification")
+    text = format_table2(write_report(run))
+    assert text.index("CF+Ref") < text.index("not in the paper") < text.index("late fusion")
+
+
+def test_scores_carry_ids_and_the_files_agree(run):
+    split = {row["id"]: row for row in csv.DictReader((run / "split.csv").open())}
+    scores = load_scores(run / "scores" / "cf_ref.npz")
+    assert all(split[i]["split"] == "test" for i in scores.ids)
+    assert [split[i]["user"] for i in scores.ids] == list(scores.users[scores.codes])
+    text, image, cf = (load_scores(run / "scores" / f"{name}.npz").logs for name in ("text", "images", "cf"))
+    np.testing.assert_allclose(cf, text + image, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["figure2", "figure3", "figure4", "figure5", "confused_pairs"])
+def test_every_figure_is_png_and_svg_with_its_csv(run, name):
+    figures = run / "figures"
+    assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (figures / f"{name}.svg").read_text()
+    assert len(list(csv.DictReader((figures / f"{name}.csv").open()))) >= 1
+
+
+def test_other_tables(run):
+    assert len(list(csv.DictReader((run / "table1.csv").open()))) == 25
+    table3 = list(csv.DictReader((run / "table3.csv").open()))
+    f1 = [float(row["f1"]) for row in table3]
+    assert f1[:5] == sorted(f1[:5]) and f1[5:] == sorted(f1[5:], reverse=True) and f1[0] <= f1[5]
+    assert table3[5]["published_f1"] == "0.995"
+    curve = list(csv.DictReader((run / "models" / "image" / "curve.csv").open()))
+    assert [float(row["C"]) for row in curve] == [0.1, 1, 10, 100]
+    chosen = [row for row in curve if row["chosen"] == "True"]
+    assert len(chosen) == 1 and chosen[0]["accuracy"] == max((row["accuracy"] for row in curve), key=float)
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["pearson_f1_vs_median_words"]["published"] == 0.46
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["parts"] == {"train": 144, "validation": 48, "test": 48}
+
+
+def test_figures_are_redone_from_scores_alone(run, tmp_path):
+    before = (run / "table2.csv").read_text()
+    (run / "table2.csv").write_text(before.replace("text only", "?"))
+    (run / "figures" / "figure4.png").unlink()
+    subprocess.run([sys.executable, ROOT / "tools" / "eval_identification", run], check=True, capture_output=True)
+    assert (run / "figures" / "figure4.png").is_file() and "text only" in (run / "table2.csv").read_text()
+
+
+def test_a_killed_run_fits_only_what_is_missing(tmp_path, monkeypatch):
+    experiment, fits = write_data(tmp_path, small_pins()), []
+    fit = JointLogisticRegression.fit
+
+    def counted(self, X, y, *args, **kwargs):
+        if len(fits) == 6:
+            raise KeyboardInterrupt
+        fits.append(self.C)
+        return fit(self, X, y, *args, **kwargs)
+
+    monkeypatch.setattr(JointLogisticRegression, "fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run()
+    monkeypatch.setattr(JointLogisticRegression, "fit", lambda *a, **k: (fits.append(0), fit(*a, **k))[1])
+    experiment.run()
+    assert len(fits) == 10  # two modalities, four C and a refit each
+    experiment.run()
+    assert len(fits) == 10
+    np.save(tmp_path / "fc7.npy", np.load(tmp_path / "fc7.npy") + 1)
+    Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", SMALL).run()
+    assert len(fits) == 15  # the images changed, the texts did not
+
+
+def test_features_of_other_pins_are_an_error(tmp_path):
+    experiment = write_data(tmp_path, small_pins(), ids=[f"q{i}" for i in range(240)])
+    with pytest.raises(ValueError, match=r"fc7.ids.txt: 240 of 240 pins have no features, among them p000000"):
+        experiment.run()
+
+
+def test_rejected_pictures_are_counted_and_extra_rows_passed_over(tmp_path):
+    generated = small_pins()
+    ids = [pin.id for pin in generated.pins()]
+    experiment = write_data(tmp_path, generated, ids=["extra", *ids[1:]])
+    with pytest.raises(ValueError, match="1 of 240 pins have no features, among them p000000"):
+        experiment.run()
+    (tmp_path / "fc7.rejected.jsonl").write_text('{"id": "p000000", "reason": "empty file"}\n')
+    experiment = Experiment(
+        tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", Options(sizes=(0.6, 0.2, 0.2))
+    )
+    experiment.run()
+    assert experiment.facts["rejected"] == {"no features: empty file": 1} and experiment.facts["pins"] == 239
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda array: array[:-1], "240 ids for 239 rows of features"),
+        (lambda array: array.astype(int), r"int64 \(240, 24\); float \[N, D\] is wanted"),
+        (lambda array: np.where(np.arange(240)[:, None] == 7, np.nan, array), "infinite features of pin p000007"),
+    ],
+)
+def test_features_that_cannot_be_used_are_named(tmp_path, change, message):
+    write_data(tmp_path, small_pins())
+    np.save(tmp_path / "fc7.npy", change(np.load(tmp_path / "fc7.npy")))
+    with pytest.raises(ValueError, match=message):
+        Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", SMALL).run()
+
+
+def test_an_id_twice_in_the_features_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="fc7.ids.txt: id 'p1' comes twice"):
+        write_data(tmp_path, small_pins(), ids=["p1"] * 240)
+
+
+def test_one_user_or_a_user_with_one_pin(tmp_path):
+    experiment = write_data(tmp_path, generate_pins(1, 20, 8))
+    with pytest.raises(ValueError, match="1 of 1 users has 20 pins or more; two users"):
+        experiment.run()
+    generated = small_pins()
+    generated.users[0] = "lonely"
+    experiment = write_data(tmp_path, generated)
+    with pytest.raises(ValueError, match=r"fewer than 20 pins: lonely \(1\), user000 \(19\)"):
+        experiment.run()
+    experiment.options = Options(sizes=(12, 4, 4), drop_small_users=True)
+    experiment.run()
+    assert experiment.facts["users_dropped"] == {"lonely": 1, "user000": 19} and experiment.facts["users"] == 11
+
+
+def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    with np.load(run / "scores" / "cf.npz") as arrays:
+        np.savez(tmp_path / "run" / "scores" / "cf.npz", **dict(arrays) | {"ids": arrays["ids"][::-1]})
+    with pytest.raises(ValueError, match="cf.npz: its pins are not those of"):
+        write_report(tmp_path / "run")
+    (tmp_path / "run" / "scores" / "cf.npz").unlink()
+    with pytest.raises(ValueError, match="no scores of cf; tools/run_identification makes them"):
+        write_report(tmp_path / "run")
+
+
+def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
+    write_data(tmp_path, small_pins())
+    command = [sys.executable, ROOT / "tools" / "run_identification", "--pins", tmp_path / "pins.jsonl",
+               "--features", tmp_path / "fc7", "--out", tmp_path / "run"]  # fmt: skip
+    done = subprocess.run([*command, "--split", "12", "4", "4", "--classifier", "liblinear", "--refine", "concat"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert "CF+Ref" in done.stdout and (tmp_path / "run" / "table2.csv").is_file()
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("run_identification: 12 users have fewer than 600 pins")
+
+
+def test_it_never_imports_caffe():
+    code = "import sys, pinterest_id.tables, pinterest_id.experiment; sys.exit('caffe' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd="/").returncode == 0
+    assert experiment_module.__doc__

@@ -1,0 +1,181 @@
+"""Scanning a crawl: what Arrow finds is what a loop over the lines finds, its errors included."""
+
+import json
+import random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from example_posts import POST, without, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mindpics.files import json_files as json_lines
+from mindpics.posts import crawl_files
+from mindpics.posts.candidates import draw, find_candidates
+from mindpics.posts.posts import read_posts
+from mindpics.posts.words import SLOTS, carried_words
+
+
+def oracle(manifest, seed=0):
+    """Return what a plain loop finds: (posts read, [(post, words, draw)]), or the error's text."""
+    try:
+        posts = list(read_posts(manifest))
+    except ValueError as error:
+        return str(error)
+    carried = [(post, carried_words(post["text"], post["tags"])) for post in posts]
+    return len(posts), [(post, words, draw(seed, post["id"])) for post, words in carried if words]
+
+
+def scanned(manifest, seed=0, **options):
+    """Return the same of `find_candidates`."""
+    try:
+        found = find_candidates(manifest, seed, **{"workers": 1} | options)
+    except ValueError as error:
+        return str(error)
+    words = [found.words[kind] for kind in found.kinds]
+    return found.n_read, list(zip(found.posts(found.positions.tolist()), words, found.draws.tolist(), strict=True))
+
+
+texts = st.lists(
+    st.sampled_from([*list(SLOTS)[::9], "MOON", "#Sky!", "moon's", "s\u212ay", "\u017fky", "stre\u00df", "moonlight",
+                     "x_moon", "\u00e9moon", "moon\u00e9", "\U0001f600", "\ud800", "\x00", "\u2028", '"', "\\"]),
+    max_size=4,
+).map(" ".join)  # fmt: skip
+odd_values = st.sampled_from([None, 5, True, "", "a\tb", "x" * 201, "\u6771", "../a", "/a", "a..b", ["moon"], {}, [1]])
+
+
+@st.composite
+def lines(draw):
+    """A line of a crawl: mostly a post, in any order of keys, sometimes with something wrong."""
+    post = {**POST, "id": str(draw(st.integers(0, 10**6))), "text": draw(texts)}
+    post["tags"] = draw(st.lists(texts, max_size=3))
+    post["more"] = draw(st.sampled_from([1, "moon", [None], float("nan"), 1e300, "\ud83d", "long " * 300]))
+    kind = draw(st.integers(0, 24))
+    if kind == 0:
+        post[draw(st.sampled_from(sorted(POST)))] = draw(odd_values)
+    elif kind == 1:
+        del post[draw(st.sampled_from(sorted(post)))]
+    elif kind == 2:
+        return draw(st.sampled_from([b"", b"  \t", b"\r", b"\x0c", b"[1]", b"5", b"{}{}", b"\xef\xbb\xbf{}", b"\xff"]))
+    text = json.dumps(dict(draw(st.permutations(list(post.items())))), ensure_ascii=draw(st.booleans()))
+    end = draw(st.sampled_from(["", "", "", "\r", " ", "\t"])) if kind else draw(st.sampled_from(["", "}", "{}"]))
+    return (text + end).encode("utf-8", "surrogatepass")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(lines(), max_size=12), st.sampled_from([200, 2000, 1 << 20]), st.booleans(), st.integers(0, 2))
+def test_the_scan_is_the_loop(tmp_path, body, block, last_line_ends, seed):
+    path = tmp_path / "posts.jsonl"
+    path.write_bytes(b"\n".join(body) + b"\n" * last_line_ends)
+    # written out, since NaN is not equal to itself
+    assert repr(scanned(path, seed, block=block)) == repr(oracle(path, seed))
+
+
+def many(n):
+    """Return n posts; one in five carries a word."""
+    rng = random.Random(0)
+    words = [*["walk", "home", "blue"] * 145, *SLOTS]
+    return [{**POST, "id": f"p{i}", "text": rng.choice(words), "tags": [rng.choice(words)]} for i in range(n)]
+
+
+def test_any_number_of_workers_and_any_block_give_the_same(tmp_path):
+    path = write(tmp_path, *many(3000))
+    wanted = oracle(path)
+    assert 300 < len(wanted[1]) < 1500
+    assert scanned(path) == scanned(path, block=100_000) == scanned(path, workers=2, block=50_000) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ({**POST, "id": "p7"}, "line 2001: id 'p7' is taken by line 8"),
+        ({**POST, "id": 5}, "line 2001: 'id' is 5; wanted a str"),
+        ("{broken", "line 2001: found '{broken'; wanted a JSON object"),
+        (without("text"), "line 2001: no 'text'"),
+        ({**POST, "id": "x", "image": "a/../../b"}, "line 2001: image 'a/../../b'"),
+    ],
+)
+def test_an_error_names_the_line_whatever_the_block(tmp_path, line, wanted):
+    path = write(tmp_path, *many(2000), line, "no JSON either")
+    for block in (20_000, 1 << 20):
+        with pytest.raises(ValueError) as error:
+            find_candidates(path, workers=1, block=block)
+        assert wanted in str(error.value) and str(path) in str(error.value)
+    assert scanned(path) == oracle(path)
+
+
+def test_one_line_that_arrow_cannot_read_leaves_it_the_others(tmp_path, monkeypatch):
+    posts = many(2000)
+    posts[777]["more"] = "HUGE"
+    path = write(tmp_path, *posts)
+    path.write_text(path.read_text().replace('"HUGE"', "1e999"))  # infinite to Python, too big for Arrow
+    judged = []
+    monkeypatch.setattr(crawl_files, "check_post", lambda post, *_: judged.append(post))
+    assert scanned(path)[0] == 2000
+    assert 0 < len(judged) < 2 * crawl_files.FEW and any(post["id"] == "p777" for post in judged)
+
+
+def test_a_line_without_end_is_not_swallowed(tmp_path, monkeypatch):
+    monkeypatch.setattr(crawl_files, "MAX_LINE", 5000)
+    monkeypatch.setattr(json_lines, "MAX_LINE", 5000)
+    path = write(tmp_path, *many(50), {**POST, "id": "x", "text": "y" * 90_000}, *many(50))
+    for block in (1000, 1 << 20):
+        assert "line 51: more than 5000 bytes; wanted a manifest" in scanned(path, block=block)
+    assert scanned(path) == oracle(path)
+
+
+def test_ids_of_one_hash_are_not_taken_for_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("mindpics.posts.candidates.hash_texts", lambda ids: np.zeros(len(ids), np.uint64))
+    assert scanned(write(tmp_path, *many(30))) == oracle(tmp_path / "posts.jsonl")
+
+
+def parquet(folder, posts, **columns):
+    table = pa.Table.from_pylist(posts)
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, values) if at >= 0 else table.append_column(name, values)
+    pyarrow.parquet.write_table(table, folder / "posts.parquet", row_group_size=700)
+    return folder / "posts.parquet"
+
+
+def test_parquet_gives_what_json_lines_give(tmp_path):
+    posts = [post | {"likes": i} for i, post in enumerate(many(3000))]
+    texts = pa.array([post["text"] for post in posts]).dictionary_encode()
+    wanted = scanned(write(tmp_path, *posts))
+    assert scanned(parquet(tmp_path, posts, text=texts)) == wanted
+    assert scanned(parquet(tmp_path, posts), workers=2) == wanted
+
+
+def test_values_that_json_lacks_become_text(tmp_path):
+    posts = [{**POST, "text": "moon"}]
+    path = parquet(tmp_path, posts, taken=pa.array([0], pa.timestamp("s")))
+    assert find_candidates(path).posts([0])[0]["taken"] == "1970-01-01 00:00:00"
+
+
+def test_parquet_of_something_else_is_named(tmp_path):
+    posts = many(1000)
+    ids = pa.array([*(f"p{i}" for i in range(999)), "p3"])
+    none = pa.array([None if i == 800 else "a" for i in range(1000)])
+    for columns, wanted in (
+        ({"id": pa.array(range(1000))}, "column 'id' is int64; wanted string"),
+        ({"tags": pa.array(["a"] * 1000)}, "column 'tags' is string; wanted list"),
+        ({"id": ids}, "row 1000: id 'p3' is taken by row 4"),
+        ({"author": none}, "row 801: 'author' is None; wanted a str"),
+    ):
+        with pytest.raises(ValueError, match=wanted):
+            find_candidates(parquet(tmp_path, posts, **columns), workers=1)
+    with pytest.raises(ValueError, match="no column 'license'"):
+        find_candidates(parquet(tmp_path, [without("license")]))
+    (tmp_path / "posts.parquet").write_bytes(b"no parquet at all")
+    with pytest.raises(ValueError, match="no Parquet file"):
+        find_candidates(tmp_path / "posts.parquet")
+    with pytest.raises(ValueError, match="no such file"):
+        find_candidates(tmp_path / "gone.parquet")
+
+
+def test_an_empty_manifest_holds_no_post(tmp_path):
+    (tmp_path / "posts.jsonl").write_bytes(b"")
+    found = find_candidates(tmp_path / "posts.jsonl")
+    assert (found.n_read, len(found), found.several, dict(found.found)) == (0, 0, 0, {})

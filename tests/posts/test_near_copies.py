@@ -1,0 +1,55 @@
+"""Perceptual hashes and the groups they make."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mindpics.posts.near_copies import DISTANCE, fingerprint, group_copies, near_pairs
+
+
+def scene(seed):
+    rng = np.random.default_rng(seed)
+    picture = np.full((256, 256, 3), 255, np.uint8)
+    for _ in range(12):
+        (x, y), r = rng.integers(20, 236, 2), int(rng.integers(10, 50))
+        cv2.circle(picture, (int(x), int(y)), r, tuple(int(c) for c in rng.integers(0, 255, 3)), -1)
+    return picture
+
+
+def bits(a, b):
+    return int(np.bitwise_count(fingerprint(a) ^ fingerprint(b)).sum())
+
+
+def test_resized_and_recompressed_pictures_are_near_copies_others_are_not():
+    picture = scene(0)
+    jpeg = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    assert bits(picture, jpeg) <= DISTANCE
+    assert bits(picture, cv2.resize(picture, (120, 120), interpolation=cv2.INTER_AREA)) <= DISTANCE
+    assert min(bits(picture, scene(s)) for s in range(1, 10)) > 2 * DISTANCE
+
+
+@pytest.mark.parametrize("distance", [0, 3, 20])
+def test_pairs_equal_those_of_comparing_all(distance):
+    rng = np.random.default_rng(distance)
+    prints = rng.integers(0, 256, (120, 32), np.uint8)
+    for i in range(60, 120):  # copies with 0..29 bits turned
+        turned = rng.choice(256, int(rng.integers(0, 30)), replace=False)
+        row = np.unpackbits(prints[i - 60])
+        row[turned] ^= 1
+        prints[i] = np.packbits(row)
+    differing = np.bitwise_count(prints[:, None] ^ prints[None]).sum(axis=2)
+    wanted = np.argwhere(np.triu(differing <= distance, 1))
+    assert len(wanted) and np.array_equal(near_pairs(prints, distance), wanted)
+
+
+def test_copies_of_copies_share_a_group():
+    prints = np.zeros((4, 32), np.uint8)
+    prints[1, :2] = 255  # 16 bits from the first
+    prints[2, :4] = 255  # 32 from the first, 16 from the second
+    prints[3] = 255
+    groups = group_copies(prints, 20)
+    assert groups[0] == groups[1] == groups[2] != groups[3]
+
+
+def test_no_pictures_no_groups():
+    assert len(group_copies(np.empty((0, 32), np.uint8))) == 0

@@ -1,0 +1,85 @@
+"""The manifest reader: what it keeps, and that every error names the line."""
+
+import json
+import tracemalloc
+
+import pytest
+from example_posts import POST, without, write
+
+from mindpics.posts.posts import picture_path, read_posts
+
+
+def test_keeps_unknown_keys_and_order_and_passes_over_empty_lines(tmp_path):
+    second = {**POST, "id": "b", "likes": 7}
+    assert list(read_posts(write(tmp_path, POST, "", second, ""))) == [POST, second]
+
+
+@pytest.mark.parametrize("key", POST)
+def test_a_missing_key_names_file_line_and_key(tmp_path, key):
+    with pytest.raises(ValueError, match=rf"posts\.jsonl, line 2: no '{key}'"):
+        list(read_posts(write(tmp_path, {**POST, "id": "z"}, without(key))))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{broken", "line 2: found '{broken'; wanted a JSON object"),
+        ("[1]", "line 2: found a list; wanted a JSON object"),
+        ("[" * 100_000, "line 2: found"),
+        ({**POST, "id": "b", "tags": "moon"}, "'tags' is 'moon'; wanted a list"),
+        ({**POST, "id": "b", "tags": [1]}, "wanted a list of str"),
+        ({**POST, "id": 5}, "'id' is 5; wanted a str"),
+        ({**POST, "id": "x" * 201}, "wanted 1 to 200 bytes"),
+        ({**POST, "id": "two\nlines"}, "printable"),
+        ({**POST, "id": "\ud800"}, "half a surrogate pair"),
+        (POST, "line 2: id 'a1' is taken by line 1"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, line, message):
+    with pytest.raises(ValueError) as error:
+        list(read_posts(write(tmp_path, POST, line)))
+    assert message in str(error.value)
+    assert str(tmp_path / "posts.jsonl") in str(error.value)
+
+
+def test_bytes_that_are_not_utf8_are_named(tmp_path):
+    path = tmp_path / "posts.jsonl"
+    path.write_bytes(json.dumps(POST).encode() + b'\n{"id": "\xff"}\n')
+    with pytest.raises(ValueError, match="line 2: not UTF-8"):
+        list(read_posts(path))
+
+
+@pytest.mark.parametrize("image", ["/etc/passwd", "../other/a.png", "images/../../a.png", "", "a\0b"])
+def test_a_path_that_leaves_the_folder_is_refused(tmp_path, image):
+    with pytest.raises(ValueError, match="line 1.*inside"):
+        list(read_posts(write(tmp_path, {**POST, "image": image})))
+
+
+def test_a_link_that_leaves_the_folder_is_refused_and_one_inside_is_not(tmp_path):
+    root = tmp_path / "root"
+    (root / "images").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (root / "images" / "out.png").symlink_to(tmp_path / "secret.png")
+    (root / "images" / "a.png").write_bytes(b"x")
+    (root / "images" / "in.png").symlink_to(root / "images" / "a.png")
+    assert picture_path(root, "images/in.png", "here").name == "in.png"
+    with pytest.raises(ValueError, match="here: image 'images/out.png' is a link that leaves"):
+        picture_path(root, "images/out.png", "here")
+
+
+def test_no_manifest_is_said(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        list(read_posts(tmp_path / "posts.jsonl"))
+
+
+def test_memory_stays_flat(tmp_path):
+    path = tmp_path / "posts.jsonl"
+    padding = "x" * 100_000
+    with open(path, "w", encoding="utf-8") as stream:
+        for i in range(200):  # 20 MB
+            stream.write(json.dumps({**POST, "id": f"p{i}", "text": padding}) + "\n")
+    tracemalloc.start()
+    assert sum(1 for _ in read_posts(path)) == 200
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3_000_000

@@ -1,0 +1,170 @@
+"""Selection by the words of Table 1: who is found, who is kept, who stands where."""
+
+import csv
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from example_posts import POST, write
+
+from mindpics.posts import selection
+from mindpics.posts import summary as selection_summary
+from mindpics.posts.candidates import find_candidates
+from mindpics.traits import word_slots
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "select_mindpics"
+
+
+def post(i, text="", tags=(), **more):
+    return {**POST, "id": f"p{i}", "image": f"images/p{i}.png", "text": text, "tags": list(tags), **more}
+
+
+@pytest.fixture
+def candidates_of(tmp_path):
+    """Return a function of posts, and of a seed, that scans them as a manifest."""
+    return lambda posts, seed=0: find_candidates(write(tmp_path, *posts), seed)
+
+
+@pytest.fixture
+def pics_of(candidates_of):
+    return lambda posts, seed=0, **caps: selection.pick(candidates_of(posts, seed), **caps)
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "found"),
+    [
+        ("The MOON rises", [], {"moon"}),
+        ("look: #Moon!", [], {"moon"}),
+        ("moon's light", [], {"moon"}),
+        ("", ["#Poetry"], {"poetry"}),
+        ("", ["night sky"], {"sky"}),
+        ("moonlight honeymoon #fullmoon full_moon", ["skyline"], set()),
+        ("stupid", [], {"stupid"}),
+    ],
+)
+def test_whole_words_case_folded_hashtags_too(candidates_of, text, tags, found):
+    candidates = candidates_of([post(1, text, tags)])
+    assert candidates.n_read == 1
+    assert {slot[0] for slot in candidates.found} == found
+
+
+def test_stupid_fills_low_c_or_low_a_but_one_of_them_only(pics_of):
+    picked = pics_of([post(i, "stupid") for i in range(40)])
+    assert len(picked) == 40
+    assert {(p.trait, p.pole) for p in picked} == {("C", "low"), ("A", "low")}
+
+
+def test_a_post_of_many_words_takes_one_slot(candidates_of, pics_of):
+    every_word = " ".join(word for word, _, _ in word_slots())
+    assert len(candidates_of([post(1, every_word)]).slots[0]) == 110
+    assert len(pics_of([post(1, every_word)])) == 1
+
+
+def test_caps_hold_and_a_full_slot_does_not_waste_a_post(pics_of):
+    posts = [post(i, "moon sky") for i in range(6)]
+    assert Counter(p.word for p in pics_of(posts, per_word=3)) == {"moon": 3, "sky": 3}
+    assert len(pics_of(posts, per_word=2)) == 4
+    assert len(pics_of(posts, per_pole=5)) == 5
+
+
+def test_the_seed_decides_and_the_order_of_the_manifest_does_not(pics_of):
+    posts = [post(i, "moon") for i in range(50)]
+    ids = [[p.post["id"] for p in pics_of(order, per_word=10, seed=seed)]
+           for order, seed in ((posts, 1), (posts[::-1], 1), (posts, 2))]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def all_poles(n):
+    """Return n posts for each of the ten poles."""
+    first = {(trait, pole): word for word, trait, pole in reversed(word_slots()) if word not in ("stupid", "lazy")}
+    return [post(f"{w}{i}", w, author=f"a{i % 10}") for w in first.values() for i in range(n)]
+
+
+def test_split_by_image_is_80_20_in_every_pole(pics_of):
+    pics = pics_of(all_poles(20))
+    split = selection.split(pics, np.arange(len(pics)), seed=3)
+    assert Counter((p.label, p.split) for p in split) == {(k, s): n for k in range(10) for s, n in
+                                                          (("train", 16), ("test", 4))}
+    again = selection.split(pics, np.arange(len(pics)), seed=3)
+    other = selection.split(pics, np.arange(len(pics)), seed=4)
+    assert split == again != other
+
+
+def test_split_by_group_keeps_authors_and_copies_on_one_side(pics_of):
+    pics = pics_of(all_poles(20))
+    copies = np.arange(len(pics))
+    # a near copy by another author ties the two authors together
+    one, other = (next(i for i, p in enumerate(pics) if p.post["author"] == a) for a in ("a1", "a2"))
+    copies[one] = copies[other]
+    groups = selection.group(pics, ["author", "copies"], copies)
+    assert len(set(groups)) == 9
+    split = selection.split(pics, groups, by_group=True)
+    sides = {frozenset(p.split for p in split if p.post["author"] == f"a{i}") for i in range(10)}
+    assert all(len(side) == 1 for side in sides) and len(sides) == 2
+    assert {p.split for p in split if p.post["author"] in ("a1", "a2")} in ({"train"}, {"test"})
+    assert {(p.label, p.split) for p in split} == {(k, s) for k in range(10) for s in ("train", "test")}
+
+
+def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named(pics_of):
+    pics = pics_of([post(1, "moon", emoji="x"), post(2, "sky"), post(3, "sky"), post(4, "moon", emoji="x")])
+    groups = dict(zip((p.post["id"] for p in pics), selection.group(pics, ["emoji"], np.arange(4)), strict=True))
+    assert groups["p1"] == groups["p4"] and len(set(groups.values())) == 3
+    with pytest.raises(ValueError, match="no post has the key 'board'"):
+        selection.group(pics, ["board"], np.arange(4))
+
+
+@pytest.mark.parametrize("caps", [{"per_word": 0}, {"per_pole": -1}])
+def test_a_cap_below_one_is_named(pics_of, caps):
+    with pytest.raises(ValueError, match="wanted 1 or more"):
+        pics_of([post(1, "moon")], **caps)
+
+
+def test_a_fraction_that_is_none_is_named():
+    with pytest.raises(ValueError, match="test fraction 20; wanted one between 0 and 1"):
+        selection.split([], np.arange(0), test_fraction=20)
+
+
+def test_too_few_pictures_or_groups_are_named(pics_of):
+    with pytest.raises(ValueError, match="low O, low C"):
+        selection.split(pics_of([post(i, "moon") for i in range(9)]), np.arange(9))
+    pics = pics_of(all_poles(5))
+    with pytest.raises(ValueError, match="one side of the split only"):
+        selection.split(pics, np.array([p.label for p in pics]), by_group=True)
+
+
+def test_larger_pole_share_is_of_the_pole_larger_in_train(candidates_of):
+    pics = [selection.MindPic(post(i), "moon", "O", "high", split="train") for i in range(3)]
+    pics += [selection.MindPic(post(9), "hate", "O", "low", split=s) for s in ("train", "test", "test", "test")]
+    pics += [selection.MindPic(post(8), "moon", "O", "high", split="test")]
+    about = selection_summary.summarise(pics, candidates_of([]), [], list(range(8)))["traits"]["O"]
+    assert about["larger_pole"] == "high"
+    assert about["larger_pole_share"] == {"train": 0.75, "test": 0.25}
+
+
+def test_the_tool_counts_everything_and_lists_the_broken(tmp_path):
+    posts = [*all_poles(6), post("none", "nothing"), post("gone", "moon"), post("broken", "sky")]
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for p in posts:
+        picture = rng.integers(0, 255, (8, 8, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / p["image"]), cv2.resize(picture, (64, 64)))
+    (tmp_path / "images/pgone.png").unlink()
+    (tmp_path / "images/pbroken.png").write_bytes(b"\x89PNG no more")
+    same = (tmp_path / posts[0]["image"]).read_bytes()
+    (tmp_path / posts[7]["image"]).write_bytes(same)
+    command = [sys.executable, TOOL, write(tmp_path, *posts), "--out", tmp_path / "out", "--workers", "1"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "63 posts read = 1 without a word + 62 with one" in shown
+    assert "62 with a word = 0 over the cap + 2 unreadable + 60 selected (48 train, 12 test)" in shown
+    assert "near copies: 2 pictures in 1 groups" in shown
+    rejected = (tmp_path / "out/rejected.jsonl").read_text()
+    assert '"pgone"' in rejected and "no such file" in rejected and '"pbroken"' in rejected
+    with open(tmp_path / "out/mindpics.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == selection_summary.COLUMNS and len(rows) == 60
+    groups = {row["id"]: row["group"] for row in rows}
+    assert groups[posts[0]["id"]] == groups[posts[7]["id"]]

@@ -1,0 +1,310 @@
+"""The report: its numbers are the CSVs', nothing in it leaves the machine, and values are escaped."""
+
+import base64
+import csv
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindpics.report.facts import readable
+from mindpics.report.page import write_report
+from mindpics.results.comparisons import right_answers
+from mindpics.results.table3 import row, write_table
+
+ROOT = Path(__file__).resolve().parents[2]
+EVIL = "<script>alert('x')</script>"
+MODEL = ("alexnet", "all-in-one", "scratch")
+
+
+class Page(HTMLParser):
+    """Headings and tables of a page as text, and where every src and href points."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.links, self.scripts, self.cell = [], [], 0, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+        self.scripts += tag == "script"
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.cell = ""
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append(self.cell)
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell is not None:
+            self.cell += data
+
+    def table(self, *headings):
+        return next(table for table in self.tables if table[0][: len(headings)] == list(headings))
+
+
+def make_run(folder):
+    """Make a run with one row of Table 3 of six, 40 pictures, and text that would break a careless page."""
+    mindpics, pictures = folder / "run" / "mindpics", folder / "emoji"
+    model = mindpics / "_".join(MODEL)
+    (model / model.name).mkdir(parents=True)
+    (pictures / "images").mkdir(parents=True)
+    labels, rng = np.arange(40) % 10, np.random.default_rng(0)
+    high = rng.uniform(0.05, 0.95, (40, 5))
+    ids = [f"p{i}" for i in range(40)]
+    scores = np.stack([1 - high, high], axis=-1).astype(np.float32)
+    np.savez(model / "scores.npz", ids=np.array(ids), labels=labels, scores=scores)
+    with open(mindpics / "mindpics.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("id", "image", "trait", "pole", "word", "label", "split", "group"))
+        for i, label in enumerate(labels):
+            Image.new("RGB", (8, 8), (i * 6, 99, 0)).save(pictures / "images" / f"{i}.png")
+            row_ = (f"p{i}", f"images/{i}.png", "OCEAN"[label // 2], ("low", "high")[label % 2], EVIL, label, "test", i)
+            writer.writerow(row_)
+    (mindpics / "summary.json").write_text(json.dumps({"arguments": {"posts": str(pictures / "posts.jsonl")}}))
+    (mindpics / "rejected.jsonl").write_text(json.dumps({"id": "q", "reason": f"broken {EVIL}"}) + "\n")
+    (model / model.name / "run.json").write_text(json.dumps({"iterations": 7, "caffemodel_sha256": "ab12"}))
+    (model / model.name / "train.csv").write_text("iteration,lr,loss_O\n0,0.1,0.7\n1,0.1,0.6\n")
+    (folder / "run" / "run.json").write_text(json.dumps({"data": "stand-in: emoji", "seed": 3, "gpu": None}))
+    write_table(mindpics / "table3.csv", [row(*MODEL, model / "scores.npz", f"tools/reproduce {EVIL}")])
+    return folder / "run"
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(run, page, its text, what was left out) of a run that no test changes."""
+    folder = make_run(tmp_path_factory.mktemp("made"))
+    return folder, *page_of(folder)
+
+
+def page_of(run, **options):
+    path, left_out = write_report(run, **options)
+    text = path.read_text(encoding="utf-8")
+    return Page(text), text, left_out
+
+
+def test_table_3_is_the_csv_beside_the_paper(made):
+    run, page, text, _ = made
+    with open(run / "mindpics" / "table3.csv", newline="") as stream:
+        (ours,) = csv.DictReader(stream)
+    table = page.table("row", "paper", "ours, on the stand-in")
+    avg, paper = float(ours["avg"]), 63.4
+    assert table[1] == [
+        "alexnet all-in-one scratch", f"{paper}", f"{avg:.1f}", f"{avg - paper:+.1f}",
+        f"{float(ours['low95']):.1f} to {float(ours['high95']):.1f}", f"{float(ours['larger_pole_avg']):.1f}",
+        "40", "3", ours["command"],
+    ]  # fmt: skip
+    traits = {line[1]: line[3] for line in page.table("row", "trait")[1:]}
+    assert traits == {trait: f"{float(ours[trait]):.1f}" for trait in "OCEAN"}
+    assert "1 of Table 3&#39;s six rows are here" in text
+
+
+def test_nothing_leaves_the_machine(made):
+    _, page, text, _ = made
+    assert page.links and all(link.startswith("data:") for link in page.links)
+    assert "default-src 'none'" in text
+    assert not re.search(r"url\(|@import|\bfetch\b|https?://", text)
+
+
+def test_values_are_escaped(made):
+    _, page, text, _ = made
+    assert EVIL not in text
+    assert page.scripts == 1
+    assert EVIL in page.table("row", "paper")[1][-1]
+    assert any(EVIL in line[2] for line in page.table("list", "rejected")[1:])
+
+
+def test_every_figure_has_its_three_files_and_is_in_the_page(made):
+    run, _, text, left_out = made
+    names = {path.stem for path in (run / "report" / "figures").glob("*.csv")}
+    assert names >= {"figure1", "figure3", "figure4", "figure8", "figure10", "confusion", "words"}
+    assert f"training_{'_'.join(MODEL)}" in names
+    for name in names:
+        assert all((run / "report" / "figures" / f"{name}.{kind}").is_file() for kind in ("png", "svg"))
+        assert f'download="{name}.csv"' in text
+    assert [figure for figure, _ in left_out] == ["Figures 4c to 8c and 9 (t-SNE)"]
+
+
+def test_with_features_the_maps_are_drawn(run):
+    name = run / "mindpics" / "_".join(MODEL) / "pool5"
+    np.save(f"{name}.npy", np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32))
+    Path(f"{name}.ids.txt").write_text("".join(f"p{i}\n" for i in range(40)))
+    _, text, left_out = page_of(run)
+    assert left_out == [] and "Figure 9" in text and "Figure 4c" in text
+
+
+def test_pinterest_beside_mindpics(run):
+    folder = run / "pinterest_id"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "table2.csv").write_text(
+        "model,accuracy,f1_macro,recall_at_10,low95,high95,n,published_accuracy,published_f1,command\n"
+        "CF,36.0,35.22,81.33,30.67,41.33,300,37.34,36.16,make\nlearned,50.0,50.0,87.0,45.0,55.0,300,,,make\n"
+    )
+    Image.new("RGB", (8, 8)).save(folder / "figures" / "figure4.png")
+    page, text, _ = page_of(run, pictures=run / "none")
+    table = page.table("model", "paper")
+    assert table[1][:5] == ["CF", "37.34", "36.00", "-1.34", "30.67 to 41.33"]
+    assert table[2][:4] == ["learned", "", "50.00", ""]
+    assert "F1 of each user" in text
+
+
+def test_an_unfinished_run_without_pictures_says_so(run):
+    (run / "run.json").unlink()
+    (run / "mindpics" / "summary.json").unlink()
+    page, text, left_out = page_of(run)
+    assert "run.json is not there" in text and page.table("row", "paper", "ours")
+    assert left_out == [("Figures 1, 4 to 10", "the pictures' folder is not there: not recorded (--pictures)")]
+
+
+def test_what_cannot_be_reported_is_said(run, tmp_path):
+    with pytest.raises(ValueError, match="no scores of resnet50_x; found alexnet_all-in-one_scratch"):
+        write_report(run, model="resnet50_x")
+    done = subprocess.run([sys.executable, ROOT / "tools/report", tmp_path / "no"], capture_output=True, text=True)
+    assert done.returncode == 1 and "found no table3.csv and no table2.csv" in done.stderr
+    (run / "run.json").write_text("{")
+    with pytest.raises(ValueError, match="run.json: not JSON"):
+        write_report(run)
+
+
+def two_heads(folder, seed, split="image"):
+    """A run with all-in-one and independent of one net, 40 test pictures, and CF with and without refinement."""
+    run, rng, rows = make_run(folder), np.random.default_rng(seed), []
+    for heads in ("all-in-one", "independent"):
+        path = run / "mindpics" / f"alexnet_{heads}_scratch" / "scores.npz"
+        path.parent.mkdir(exist_ok=True)
+        high = rng.uniform(0.05, 0.95, (40, 5))
+        scores = np.stack([1 - high, high], axis=-1).astype(np.float32)
+        np.savez(path, ids=np.array([f"p{i}" for i in range(40)]), labels=np.arange(40) % 10, scores=scores)
+        rows.append(row("alexnet", heads, "scratch", path, "make"))
+    write_table(run / "mindpics" / "table3.csv", rows)
+    (run / "run.json").write_text(json.dumps({"data": "stand-in: emoji", "seed": seed, "versions": {"numpy": "2"}}))
+    asked = {"split": split, "group_by": "['author', 'copies']"}
+    (run / "mindpics" / "summary.json").write_text(json.dumps({"arguments": asked, "train": 160, "test": 40}))
+    pins = run / "pinterest_id"
+    (pins / "figures").mkdir(parents=True)
+    (pins / "run.json").write_text(json.dumps({"parts": {"train": 60, "validation": 20, "test": 20}}))
+    (pins / "table2.csv").write_text(
+        "model,accuracy,f1_macro,recall_at_10,low95,high95,n,published_accuracy,published_f1,command\n"
+        f"CF,{40 + seed},35,80,30,50,20,37.34,36.16,make\nCF+Ref,50,50,87,45,55,20,38.3,37.46,make\n"
+    )
+    (pins / "mcnemar.csv").write_text("first,second,only_first_right,only_second_right,p_value\nCF,CF+Ref,1,3,0.6\n")
+    (pins / "table3.csv").write_text("performance,rank,user,w,f,u,m,p\nlowest,1,Ann [ann@home.org],3,0.1,13,4,0.05\n")
+    Image.new("RGB", (8, 8)).save(pins / "figures" / "figure4.png")
+    (pins / "figures" / "figure4.csv").write_text("user,CF\nAnn [ann@home.org],0.5\n")
+    return run
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    """(runs, page, its text) of three runs that differ in the seed alone."""
+    folders = [tmp_path_factory.mktemp("seed") for _ in range(3)]
+    runs = [two_heads(folder, seed).rename(folder / f"mini-seed{seed}") for seed, folder in enumerate(folders)]
+    page, text, _ = page_of(runs[0], others=runs[1:], pictures=runs[0] / "none")
+    return runs, page, text
+
+
+def rows_by_name(table):
+    return {line[0]: dict(zip(table[0], line, strict=True)) for line in table[1:]}
+
+
+def test_several_seeds_stand_side_by_side_with_mean_and_spread(seeds):
+    runs, page, text = seeds
+    shown = rows_by_name(page.table("row", "paper", "mini-seed0", "mini-seed1", "mini-seed2", "n", "mean"))
+    row_ = shown["alexnet all-in-one scratch"]
+    values = [float(row_[f"mini-seed{seed}"]) for seed in range(3)]
+    for value, run in zip(values, runs, strict=True):
+        with open(run / "mindpics" / "table3.csv", newline="") as stream:
+            assert value == float(next(csv.DictReader(stream))["avg"])
+    assert row_["n"] == "40"
+    assert row_["mean"] == f"{np.mean(values):.2f}" and row_["sd"] == f"{np.std(values, ddof=1):.2f}"
+    assert row_["least to most"] == f"{min(values):.2f} to {max(values):.2f}"
+    assert page.table("what", "mini-seed0")[1:] == [["seed", "0", "1", "2"]]
+    assert "3 runs that differ in the seed alone" in text and "are of mini-seed0." in text
+    written = read(runs[0] / "report" / "seeds.csv")
+    assert [line["mean"] for line in written if line["row"] == "alexnet all-in-one scratch"] == [row_["mean"]]
+    assert {line["data"] for line in written} == {"stand-in"}
+
+
+def test_paired_tests_are_the_scores_and_the_csv(seeds):
+    runs, page, _ = seeds
+    shown, written = page.table("run", "comparison")[1:], read(runs[0] / "report" / "paired.csv")
+    assert len(shown) == len(written) == 6
+    for seed, run in enumerate(runs):
+        ours, theirs = (right_answers(run / "mindpics" / f"alexnet_{heads}_scratch" / "scores.npz")[1]
+                        for heads in ("all-in-one", "independent"))  # fmt: skip
+        only = [str(int((ours & ~theirs).sum())), str(int((theirs & ~ours).sum()))]
+        assert shown[2 * seed][2:5] == [*only, "40"]
+        assert [written[2 * seed][key] for key in ("only_first_right", "only_second_right", "n")] == [*only, "40"]
+        assert shown[2 * seed + 1][1:6] == ["CF+Ref against CF", "3", "1", "20", "+10.0"]
+
+
+def test_over_seeds_and_sampling_error(seeds):
+    runs, page, _ = seeds
+    over = rows_by_name(page.table("comparison", "paper, points", "mean difference"))["CF+Ref against CF"]
+    assert [over[key] for key in ("paper, points", "mean difference", "sd", "seeds")] == ["+0.96", "+9.00", "1.00", "3"]
+    half = 4.302653 * (1 / 3 + 20 / 80) ** 0.5  # 20 test pins, 80 that train
+    assert over["95% interval"] == f"{9 - half:+.2f} to {9 + half:+.2f}"
+    errors = rows_by_name(page.table("comparison", "paper's difference"))
+    net = errors["alexnet scratch: all-in-one against independent"]
+    assert (net["paper's n"], net["standard error, unpaired"]) == ("24,200", "0.44")
+    assert errors["CF+Ref against CF"]["discordant here, %"] == "20.0"
+    assert read(runs[0] / "report" / "paired_over_seeds.csv")[1]["mean"] == "9.0"
+
+
+def test_runs_that_differ_in_more_than_the_seed_get_no_mean(tmp_path):
+    first, second = two_heads(tmp_path / "a", 0), two_heads(tmp_path / "b", 1, "group")
+    other = second.rename(tmp_path / "group")
+    path, _ = write_report(first, [other], out=tmp_path / "page" / "index.html", pictures=tmp_path / "none")
+    assert path == tmp_path / "page" / "index.html" and not (first / "report").exists()
+    page = Page(path.read_text(encoding="utf-8"))
+    side = page.table("row", "paper", "run", "group")
+    assert side[0][-1] == "second less first" and "mean" not in side[0]
+    assert float(side[1][-1]) == pytest.approx(float(side[1][3]) - float(side[1][2]))
+    assert ["split", "by image", "by group: author, copies"] in page.table("what", "run", "group")
+    assert "paired_over_seeds.csv" not in path.read_text(encoding="utf-8")
+
+
+def test_addresses_in_names_are_not_shown(seeds):
+    _, page, text = seeds
+    assert page.table("F1", "rank", "user")[1][2] == "Ann [ann@…]"
+    csvs = [base64.b64decode(link.split(",")[1]).decode() for link in page.links if link.startswith("data:text/csv")]
+    assert any("Ann [ann@…],0.5" in content for content in csvs)
+    assert not any("home.org" in content for content in [*csvs, text])
+
+
+def test_models_scored_on_other_pictures_are_not_compared(tmp_path):
+    run = two_heads(tmp_path, 0)
+    path = run / "mindpics" / "alexnet_independent_scratch" / "scores.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **arrays | {"ids": arrays["ids"][::-1]})
+    with pytest.raises(ValueError, match="not the same pictures; score them again"):
+        write_report(run, pictures=tmp_path / "none")
+
+
+def read(path):
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_settings_read_as_words():
+    assert readable("{('alexnet', 'pretrain'): Schedule(epochs=10, step_epochs=8)}") == (
+        "alexnet pretrain: epochs=10, step_epochs=8"
+    )
+    assert readable("{broken") == "{broken" and readable("None") == "none" and readable(0.95) == "0.95"

@@ -1,0 +1,176 @@
+"""Folders of Caffe's model zoo: read as Caffe reads them, and used as their readme says."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from caffe.proto import caffe_pb2
+from small_run import BEST
+
+from mindpics.inference.infer import TraitNets, save_scores, score_lmdb
+from mindpics.nets.rows import read_message, write_message
+from mindpics.nets.solvers import Schedule, solver
+from mindpics.nets.whole import Data, deploy, train_val
+from mindpics.report.publish import publish_row
+from mindpics.results.table3 import read_table, row, write_table
+from mindpics.results.trained_row import TrainedRow
+from mindpics.training.train import solve
+from mindpics.traits import TRAITS
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "publish_model"
+FILES = {"readme.md", "deploy.prototxt", "train_val.prototxt", "solver.prototxt", "mean.binaryproto", "mean.npy"}
+
+
+def front_matter(folder):
+    """As Caffe's scripts/download_model_binary.py does it: YAML between the first two lines of dashes."""
+    lines = [line.strip() for line in (folder / "readme.md").read_text(encoding="utf-8").splitlines()]
+    top = lines.index("---")
+    found = yaml.safe_load("\n".join(lines[top + 1 : lines.index("---", top + 1)]))
+    assert {"caffemodel", "caffemodel_url", "sha1"} <= set(found)
+    return found
+
+
+def snippets(folder):
+    return re.findall(r"```python\n(.*?)```", (folder / "readme.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run_snippet(code, folder):
+    """Run a snippet of the readme in its folder; return {output: scores} of what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return {name: [float(score) for score in scores] for name, *scores in rows}
+
+
+@pytest.fixture(scope="module")
+def published(small_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models")
+    subprocess.run(
+        [sys.executable, TOOL, small_run / "mindpics" / BEST, "--out", out, "--url", "https://example.org/zoo/",
+         "--license", "CC BY 4.0: see below"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return out / BEST
+
+
+def test_caffes_download_script_would_take_it(published):
+    assert {path.name for path in published.iterdir()} == FILES | {f"{BEST}.caffemodel"}
+    found = front_matter(published)
+    assert found["name"] == "MindPics ResNet-50 all-in-one fine-tuned (stand-in data)"
+    assert found["caffemodel"] == f"{BEST}.caffemodel"
+    assert found["caffemodel_url"] == f"https://example.org/zoo/{BEST}.caffemodel"
+    assert found["license"] == "CC BY 4.0: see below"
+    assert found["sha1"] == hashlib.sha1((published / found["caffemodel"]).read_bytes()).hexdigest()
+    assert re.fullmatch("[0-9a-f]{40}", found["caffe_commit"])
+
+
+def test_the_card_has_the_runs_numbers_and_escapes_what_it_says(small_run, published):
+    card = (published / "readme.md").read_text(encoding="utf-8")
+    table = next(row for row in read_table(small_run / "mindpics/table3.csv") if row["net"] == "resnet50")
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines() if line.startswith("| ")]
+    mean = next(row for row in cells if row[0] == "mean")
+    assert mean == ["mean", f"{table['avg']:.1f}", f"{table['low95']:.1f} to {table['high95']:.1f}", "40",
+                    f"{table['larger_pole_avg']:.1f}", "71.9"]  # fmt: skip
+    assert [row[0] for row in cells if row[-1] in ("69.8", "72.4", "77.7", "69.6")] == [
+        "Openness", "Conscientiousness", "Extraversion", "Agreeableness", "Neuroticism"
+    ]  # fmt: skip
+    assert "**Trained on a stand-in:** drawn stripes &lt;script&gt;" in card and "<script>" not in card
+    assert "160 pictures to learn from, 40 to test on, split by image, seed 0." in card
+    for path in published.iterdir():
+        if path.name != "readme.md":
+            assert f"| {path.name} | {hashlib.sha1(path.read_bytes()).hexdigest()} |" in card
+
+
+def test_the_folder_scores_a_picture_by_opencv_without_caffe_and_by_caffe(small_run, published, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(published, folder)
+    pixels = cv2.imread(str(small_run.parent / "emoji/images/163.png"))
+    cv2.imwrite(str(folder / "picture.jpg"), cv2.resize(pixels, (120, 90)))
+    by_opencv, by_caffe = snippets(folder)
+    without = run_snippet("import sys; sys.modules['caffe'] = None\n" + by_opencv, folder)
+    with_caffe = run_snippet(by_caffe, folder)
+    row = TrainedRow(small_run / "mindpics" / BEST)
+    seen = cv2.resize(cv2.imread(str(folder / "picture.jpg")), (75, 75)).transpose(2, 0, 1)[None]
+    wanted = TraitNets(row.files(), row.mean).scores(seen)[0]
+    for trait, scores in zip(TRAITS, wanted, strict=True):
+        np.testing.assert_allclose(without[f"prob_{trait}"], scores, atol=1e-4)
+        np.testing.assert_allclose(with_caffe[f"prob_{trait}"], scores, atol=1e-4)
+    assert np.ptp(wanted[:, 1]) > 0.01
+
+
+def test_the_published_solver_trains_the_net_again_in_its_folder(small_run, published, tmp_path, monkeypatch):
+    folder = tmp_path / "copy"
+    shutil.copytree(published, folder)
+    for name in ("train_lmdb", "test_lmdb"):
+        shutil.copytree(small_run / "mindpics" / name, folder / name)
+    monkeypatch.chdir(folder)
+    solve("solver.prototxt", "again", iterations=1, tensorboard=False, progress=False)
+    trained = read_message("again/net.prototxt", caffe_pb2.NetParameter())
+    original = read_message(small_run / "mindpics" / BEST / BEST / "net.prototxt", caffe_pb2.NetParameter())
+    assert [layer.name for layer in trained.layer] == [layer.name for layer in original.layer]
+
+
+@pytest.fixture(scope="module")
+def independent(small_run, tmp_path_factory):
+    """A run with the row alexnet independent scratch: five nets of one iteration each, scored, in its table."""
+    run = tmp_path_factory.mktemp("run")
+    name, size = "alexnet_independent_scratch", {"width": 0.0625}
+    mindpics = run / "mindpics"
+    mindpics.mkdir()
+    shutil.copy(small_run / "run.json", run)
+    for path in ("mean.binaryproto", "mindpics.csv", "summary.json"):
+        shutil.copy(small_run / "mindpics" / path, mindpics)
+    paths = [str(small_run / "mindpics" / path) for path in ("train_lmdb", "test_lmdb", "mean.binaryproto")]
+    nets = []
+    for trait in TRAITS:
+        folder, out = mindpics / "nets/prototxt" / f"{name}_{trait}", mindpics / name / f"{name}_{trait}"
+        write_message(train_val("alexnet", Data(*paths, 4, 4, 67), (trait,), **size), folder / "train_val.prototxt")
+        write_message(deploy("alexnet", (trait,), crop=67, **size), folder / "deploy.prototxt")
+        message = solver(str(folder / "train_val.prototxt"), Schedule(1, 1, 0.01), train=4, batch=4, test=4,
+                         test_batch=4, prefix="", seed=1)  # fmt: skip
+        nets.append((folder / "deploy.prototxt", solve(message, out, progress=False).caffemodel))
+    scores = mindpics / name / "scores.npz"
+    save_scores(scores, *score_lmdb(nets, paths[2], paths[1]))
+    write_table(mindpics / "table3.csv", [row("alexnet", "independent", "scratch", scores, "a command")])
+    return mindpics / name
+
+
+def test_independent_nets_get_a_folder_each(independent, tmp_path):
+    folders = publish_row(TrainedRow(independent), tmp_path)
+    assert [folder.name for folder in folders] == [f"alexnet_independent_scratch_{trait}" for trait in TRAITS]
+    assert len({front_matter(folder)["sha1"] for folder in folders}) == 5
+    found = front_matter(folders[2])
+    assert found["name"] == "MindPics AlexNet independent E trained from scratch (stand-in data)"
+    assert found["caffemodel_url"] == ""
+    card = (folders[2] / "readme.md").read_text(encoding="utf-8")
+    assert "| Extraversion |" in card and "| Openness |" not in card
+    assert "| mean of the row's five nets |" in card.replace("&#39;", "'")
+
+
+def test_what_does_not_belong_together_is_not_published(independent, tmp_path):
+    row = TrainedRow(independent)
+    publish_row(row, tmp_path / "models")
+    with pytest.raises(ValueError, match="alexnet_independent_scratch_O: is there already"):
+        publish_row(row, tmp_path / "models")
+    with pytest.raises(ValueError, match="no row of Table 3; wanted RUN/mindpics/NAME"):
+        TrainedRow(independent.parent)
+    copy = tmp_path / "run"
+    shutil.copytree(independent.parent.parent, copy)
+    there = copy / "mindpics" / independent.name
+    table = read_table(copy / "mindpics/table3.csv")
+    write_table(copy / "mindpics/table3.csv", [table[0] | {"avg": 99.0}])
+    with pytest.raises(ValueError, match=r"mean accuracy .*, but table3.csv has 99"):
+        publish_row(TrainedRow(there), tmp_path / "other")
+    net = TrainedRow(there).nets[3]
+    facts = json.loads((net.folder / "run.json").read_text()) | {"caffemodel_sha256": "0" * 64}
+    (net.folder / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="scratch_A/final.caffemodel: SHA-256 .* but its run.json has 000"):
+        publish_row(TrainedRow(there), tmp_path / "other")
+    assert list((tmp_path / "other").iterdir()) == []

@@ -1,0 +1,338 @@
+"""Verify: a good job folder has no contradiction, and each planted fault is named."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pytest
+
+import pinterest_id.verify
+from mindpics.caffe_files.datum import to_datum
+from mindpics.caffe_files.lmdbs import mean_image, read_lmdb, write_mean
+from mindpics.files.findings import errors
+from mindpics.nets.rows import write_message
+from mindpics.nets.solvers import Schedule, solver
+from mindpics.posts.summary import COLUMNS
+from mindpics.results.metrics import TRAITS
+from mindpics.results.verify import verify
+from mindpics.training.run_folder import sha256
+from mindpics.traits import label_of, word_slots
+from pinterest_id.scores import Scores, save_scores
+
+VERIFY = Path(__file__).resolve().parents[2] / "tools" / "verify"
+SIZE = 32
+RUN = "mindpics/alexnet_all-in-one_scratch/alexnet_all-in-one_scratch"
+SCORES = "mindpics/alexnet_all-in-one_scratch/scores.npz"
+
+
+# A good job: 30 pictures (a train, a train and a test one for each pole), a run, scores, Table 3, pins.
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    job = tmp_path_factory.mktemp("made") / "job"
+    data = job / "mindpics"
+    data.mkdir(parents=True)
+    make_selection(data)
+    make_run(job / RUN)
+    make_scores(job / SCORES, data / "test_lmdb")
+    make_table3(data / "table3.csv")
+    (job / "run.json").write_text(
+        json.dumps({"selection": sha256(data / "mindpics.csv"), "table3": sha256(data / "table3.csv")})
+    )
+    make_pins(job / "pins", job / "pinterest_id")
+    return job
+
+
+@pytest.fixture
+def job(made, tmp_path):
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    text("pinterest_id/run.json", str(made), str(job))(job)
+    return job
+
+
+def make_selection(data):
+    rows = []
+    for label in range(10):
+        word, trait, pole = next(slot for slot in word_slots() if label_of(*slot[1:]) == label)
+        for split in ("train", "train", "test"):
+            post_id = f"p{len(rows)}"
+            rows.append((post_id, f"images/{post_id}.png", trait, pole, word, label, split, len(rows)))
+    write_rows(data / "mindpics.csv", COLUMNS, rows)
+    (data / "summary.json").write_text(json.dumps({"selected": 30, "train": 20, "test": 10}))
+    rng = np.random.default_rng(0)
+    pictures = {row[0]: rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for row in rows}
+    for name, split, trait in (("train", "train", None), ("test", "test", None), ("train_O", "train", "O")):
+        own = [rows[i] for i in rng.permutation(len(rows)) if rows[i][6] == split and trait in (None, rows[i][2])]
+        write_records(data / f"{name}_lmdb", [(row[0], to_datum(pictures[row[0]], row[5])) for row in own])
+    write_mean(data / "mean.binaryproto", mean_image(data / "train_lmdb"))
+
+
+def make_run(run):
+    run.mkdir(parents=True)
+    (run / "net.prototxt").write_text("layer {\n  transform_param {\n    crop_size: 27\n  }\n}\n")
+    message = solver("net.prototxt", Schedule(1, 1, 0.01), train=20, batch=2, test=10, test_batch=5, prefix="net")
+    write_message(message, run / "solver.prototxt")
+    (run / "final.caffemodel").write_bytes(b"weights")
+    write_rows(run / "train.csv", ("iteration", "lr", "loss_O"), [(i, 0.01, 0.7) for i in range(10)])
+    facts = {"weights": None, "iterations": 10, "max_iter": 10, "interrupted": False}
+    facts |= {"caffemodel": f"elsewhere/{RUN}/final.caffemodel"}
+    for name, file in (("caffemodel", "final.caffemodel"), ("net", "net.prototxt"), ("solver", "solver.prototxt")):
+        facts[f"{name}_sha256"] = sha256(run / file)
+    (run / "run.json").write_text(json.dumps(facts))
+
+
+def make_scores(path, test_lmdb):
+    records = list(read_lmdb(test_lmdb))
+    ids, labels = [key[9:] for key, _ in records], [datum.label for _, datum in records]
+    low = np.random.default_rng(1).random((len(ids), 5), np.float32)
+    np.savez(path, ids=ids, labels=labels, scores=np.stack([low, 1 - low], axis=2))
+    path.with_name("figures.json").write_text("{}")
+
+
+def make_table3(path):
+    row = {"net": "alexnet", "heads": "all-in-one", "init": "scratch"} | dict.fromkeys(TRAITS, 60)
+    row |= {"avg": 60, "low95": 50, "high95": 70, "n": 10, "published_avg": 63.4}
+    write_rows(path, list(row), [row.values()])
+
+
+def make_pins(folder, out):
+    (folder / "images").mkdir(parents=True)
+    pins = []
+    for user in ("ann", "bob"):
+        for number in range(6):
+            pin = {"id": f"{user}{number}", "user": user, "board": "b", "image": f"images/{user}{number}.png"}
+            pins.append(pin | {"text": "blue sky over the sea"})
+            (folder / pin["image"]).write_text(pin["id"])
+    (folder / "pins.jsonl").write_text("".join(json.dumps(pin) + "\n" for pin in pins))
+    np.save(folder / "fc7.npy", np.ones((12, 3), np.float32))
+    (folder / "fc7.ids.txt").write_text("".join(f"{pin['id']}\n" for pin in pins))
+    parts = ["train", "train", "train", "train", "validation", "test"] * 2
+    rows = [(pin["id"], pin["user"], part) for pin, part in zip(pins, parts, strict=True)]
+    (out / "models").mkdir(parents=True)
+    write_rows(out / "split.csv", ("id", "user", "split"), rows)
+    write_rows(out / "models" / "dictionary.csv", ("word", "idf"), [("blue", 1), ("sky", 1), ("sea", 1)])
+    tested = np.array(["ann5", "bob5"])
+    save_scores(out / "scores" / "cf.npz", Scores(tested, np.array([0, 1]), np.array(["ann", "bob"]), np.zeros((2, 2))))
+    facts = {"inputs": {"pins": str(folder / "pins.jsonl")}, "parts": {"train": 8, "validation": 2, "test": 2}}
+    (out / "run.json").write_text(json.dumps(facts | {"dictionary": {"train and validation": 3}}))
+
+
+def write_rows(path, columns, rows):
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def write_records(path, records, key=lambda number, post_id: f"{number:08d}_{post_id}"):
+    shutil.rmtree(path, ignore_errors=True)
+    with lmdb.open(str(path), map_size=1 << 22) as env, env.begin(write=True) as transaction:
+        for number, (post_id, datum) in enumerate(records):
+            transaction.put(key(number, post_id).encode(), datum.SerializeToString())
+
+
+# The planted faults: each takes the job folder.
+
+
+def text(file, old, new):
+    """A fault in a text file: the first `old` becomes `new`."""
+
+    def plant(job):
+        content = (job / file).read_text()
+        assert old in content
+        (job / file).write_text(content.replace(old, new, 1))
+
+    return plant
+
+
+def records(name, change, **options):
+    """A fault in an LMDB: `change` gets and alters [(id, datum), ...]."""
+
+    def plant(job):
+        path = job / "mindpics" / name
+        found = [(key[9:], datum) for key, datum in read_lmdb(path)]
+        write_records(path, change(found) or found, **options)
+
+    return plant
+
+
+def relabel(found):
+    found[0][1].label = (found[0][1].label + 1) % 10
+
+
+def other_size(found):
+    found[3][1].CopyFrom(to_datum(np.zeros((SIZE + 1, SIZE, 3), np.uint8), found[3][1].label))
+
+
+def short_data(found):
+    found[3][1].data = found[3][1].data[:-1]
+
+
+def copy_of_train(job, change):
+    """The test set's first picture becomes a train picture, changed a little."""
+    train = next(datum for _, datum in read_lmdb(job / "mindpics" / "train_lmdb"))
+    pixels = np.frombuffer(train.data, np.uint8).reshape(3, SIZE, SIZE).transpose(1, 2, 0)
+
+    def put(found):
+        found[0][1].CopyFrom(to_datum(change(pixels), found[0][1].label))
+
+    records("test_lmdb", put)(job)
+
+
+def mean(array):
+    return lambda job: write_mean(job / "mindpics" / "mean.binaryproto", array)
+
+
+def scores(**changes):
+    def plant(job):
+        with np.load(job / SCORES) as stored:
+            arrays = dict(stored)
+        for name, change in changes.items():
+            arrays[name] = change(arrays[name])
+        np.savez(job / SCORES, **arrays)
+
+    return plant
+
+
+def file(path, content):
+    return lambda job: (job / path).write_bytes(content)
+
+
+def no_word_slot(job):
+    with open(job / "mindpics/mindpics.csv", encoding="utf-8") as stream:
+        lines = [line for line in stream if ",high,novel," not in line]
+    (job / "mindpics/mindpics.csv").write_text("".join(lines))
+
+
+CSV, PINS, SPLIT = "mindpics/mindpics.csv", "pins/pins.jsonl", "pinterest_id/split.csv"
+FAULTS = {
+    "column missing": (text(CSV, "word", "wort"), "error", "csv", "no column word"),
+    "id twice": (text(CSV, "\np1,", "\np0,"), "error", "duplicate-id", "'p0' stands on line 2 as well"),
+    "picture twice": (text(CSV, "images/p1.", "images/p0."), "error", "duplicate-image", "images/p0.png"),
+    "split unknown": (text(CSV, ",train,", ",trian,"), "error", "split", "'trian'"),
+    "trait unknown": (text(CSV, ",O,", ",X,"), "error", "trait", "'X'"),
+    "label against trait": (text(CSV, ",O,low,", ",O,high,"), "error", "label-code", "label 0, but high O is 1"),
+    "label no number": (text(CSV, ",0,train", ",zero,train"), "error", "label", "'zero'"),
+    "word of no table": (text(CSV, ",anniversary,", ",birthday,"), "error", "word", "'birthday' under low O"),
+    "pole on one side": (text(CSV, "anniversary,0,test", "anniversary,0,train"), "error", "empty-pole",
+     "low O in test"),
+    "summary": (text("mindpics/summary.json", "30", "31"), "error", "summary", "selected is 31"),
+    "key form": (records("train_lmdb", lambda found: None, key=lambda n, i: f"{n:07d}_{i}"), "error", "lmdb-key",
+                 "is not 00000000_<id>"),
+    "key gap": (records("train_lmdb", lambda found: None, key=lambda n, i: f"{n + (n > 4):08d}_{i}"), "error",
+                "lmdb-key", "is not 00000005_<id>"),
+    "id unknown": (records("test_lmdb", lambda found: [("p99", found[0][1]), *found[1:]]), "error", "lmdb-id", "'p99'"),
+    "record twice": (records("test_lmdb", lambda found: [*found, found[0]]), "error", "lmdb-duplicate", "twice"),
+    "record missing": (records("test_lmdb", lambda found: found[1:]), "error", "lmdb-count",
+     "9 pictures and 0 rejected"),
+    "label against csv": (records("test_lmdb", relabel), "error", "lmdb-label", "mindpics.csv says"),
+    "not shuffled": (records("train_lmdb", lambda found: sorted(found, key=lambda f: f[1].label)), "error",
+                     "lmdb-order", "must be shuffled"),
+    "sizes": (records("train_lmdb", other_size), "error", "lmdb-shapes", "(3, 33, 32)"),
+    "bytes missing": (records("train_lmdb", short_data), "error", "lmdb-datum", "a Datum of 3071 bytes"),
+    "other trait": (records("train_O_lmdb", lambda found: [("p6", found[0][1]), *found[1:]]), "error", "lmdb-trait",
+                    "'p6' is of trait C, not O"),
+    "other side": (records("test_lmdb", lambda found: [("p0", found[0][1]), *found[1:]]), "error", "lmdb-split",
+                   "'p0' (and 0 more) is of train"),
+    "id on both sides": (records("test_lmdb", lambda found: [("p0", found[0][1]), *found[1:]]), "error", "leak-id",
+                         "1 ids are in train as well"),
+    "no LMDB": (file("mindpics/train_lmdb/data.mdb", b"nothing"), "error", "lmdb", "cannot be read"),
+    "rejected and in": (file("mindpics/test_lmdb.rejected.jsonl", b'{"id": "p2"}\n'), "error", "lmdb-rejected", "'p2'"),
+    "same picture": (lambda job: copy_of_train(job, lambda pixels: pixels), "error", "leak-same", "pixel by pixel"),
+    "near copy": (lambda job: copy_of_train(job, lambda pixels: np.maximum(pixels, 1)), "warning", "leak-near",
+                  "1 of 10 test pictures"),
+    "mean of others": (mean(np.full((3, SIZE, SIZE), 100, np.float32)), "error", "mean", "not the mean of train_lmdb"),
+    "mean of another size": (mean(np.zeros((3, 30, 30), np.float32)), "error", "mean-shape", "mean (3, 30, 30)"),
+    "mean under the crop": (mean(np.zeros((3, 20, 20), np.float32)), "error", "mean-crop", "the crop of 27"),
+    "no mean": (file("mindpics/mean.binaryproto", b"nothing"), "error", "mean", "not a mean file"),
+    "weights of the run": (file(f"{RUN}/final.caffemodel", b"others"), "error", "hash", "run.json says"),
+    "net of the run": (text(f"{RUN}/net.prototxt", "27", "26"), "error", "hash", "run.json says"),
+    "weights gone": (lambda job: (job / RUN / "final.caffemodel").unlink(), "error", "hash", "it is not there"),
+    "run too short": (text(f"{RUN}/run.json", '"iterations": 10', '"iterations": 9'), "error", "run-length", "9 of 10"),
+    "loss rows": (text(f"{RUN}/train.csv", "9,0.01,0.7\n", ""), "error", "train-csv", "run.json says 10 iterations"),
+    "loss nan": (text(f"{RUN}/train.csv", "5,0.01,0.7", "5,0.01,nan"), "error", "loss", "loss_O is nan"),
+    "run.json": (text(f"{RUN}/run.json", "{", "["), "error", "run", "not JSON"),
+    "momentum": (text(f"{RUN}/solver.prototxt", "momentum: 0.9", "momentum: 0.8"), "differs", "paper-training", "0.8"),
+    "selection of the job": (text("run.json", '"selection": "', '"selection": "0'), "error", "job-hash",
+     "run.json says"),
+    "no probabilities": (scores(scores=lambda a: a * 2), "error", "scores", "no probabilities"),
+    "ids of the scores": (scores(ids=lambda a: a[::-1]), "error", "scores-ids", "that are not the 10 of test_lmdb"),
+    "labels of the scores": (scores(labels=lambda a: a[::-1]), "error", "scores-labels", "not those of test_lmdb"),
+    "average": (text("mindpics/table3.csv", "60,60,60,60,60,60", "60,60,60,60,70,60"), "error", "table3",
+     "average 62.00"),
+    "interval": (text("mindpics/table3.csv", "60,50,70", "60,50,55"), "error", "table3", "outside its interval"),
+    "published": (text("mindpics/table3.csv", "63.4", "64.3"), "error", "table3", "Table 3 has 63.4"),
+    "wrong SHA-1": (file("bvlc_alexnet.caffemodel", b"x"), "error", "weights-sha1", "NOT the published bvlc_alexnet"),
+    "pin key": (text(PINS, '"user"', '"usr"'), "error", "pins", "key user is missing"),
+    "pin twice": (text(PINS, '"ann1"', '"ann0"'), "error", "pins", "'ann0' was already"),
+    "features short": (text("pins/fc7.ids.txt", "ann0\n", ""), "error", "features", "11 ids for 12 rows"),
+    "features of others": (text("pins/fc7.ids.txt", "ann0", "eve0"), "error", "features", "have no features"),
+    "picture gone": (lambda job: (job / "pins/images/ann0.png").unlink(), "error", "pin-pictures", "'ann0'"),
+    "picture on both sides": (file("pins/images/ann5.png", b"ann0"), "warning", "pin-leak", "1 pictures of one user"),
+    "picture of two users": (file("pins/images/ann0.png", b"bob0"), "differs", "paper-counts", "the paper: 4.2"),
+    "split of nobody": (text(SPLIT, "ann0", "eve0"), "error", "split-id", "'eve0' is not among the pins"),
+    "owner": (text(SPLIT, "ann0,ann", "ann0,bob"), "error", "split-owner", "is of 'ann', not of 'bob'"),
+    "part unknown": (text(SPLIT, "ann0,ann,train", "ann0,ann,dev"), "error", "split-part", "'dev' is none of train"),
+    "part counts": (text(SPLIT, "ann0,ann,train", "ann0,ann,test"), "error", "split-count", "7 pins of train"),
+    "user untested": (text(SPLIT, "ann5,ann,test", "ann5,ann,train"), "error", "split-user",
+     "'ann' has no pin of test"),
+    "tested pins": (text(SPLIT, "ann5,ann,test", "ann5,ann,train"), "error", "pin-scores", "not the 1 test pins"),
+    "dictionary": (text("pinterest_id/models/dictionary.csv", "sea,1\n", ""), "error", "dictionary",
+     "2 words; run.json says 3"),
+}  # fmt: skip
+
+
+def check(job):
+    return [*verify(job), *pinterest_id.verify.verify(job)]
+
+
+def test_the_good_job_has_no_contradiction_and_says_what_differs_from_the_paper(job):
+    findings = check(job)
+    assert {finding.severity for finding in findings} == {"ok", "differs"}, "\n".join(map(str, findings))
+    differs = "\n".join(finding.message for finding in findings if finding.severity == "differs")
+    for words in ("images: 30; the paper: 121,000", "words of O with pictures: 2; the paper: 22",
+                  "pins: 12; the paper: 70,200", "users: 2; the paper: 117",
+                  "words in the dictionary: 3; the paper: 17,145"):  # fmt: skip
+        assert words in differs
+    agrees = {finding.check for finding in findings if finding.severity == "ok"}
+    assert {"lmdb", "mean", "leak-near", "hash", "job-hash", "scores", "paper-training", "features"} <= agrees
+
+
+@pytest.mark.parametrize(("plant", "severity", "name", "words"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_named(job, plant, severity, name, words):
+    plant(job)
+    findings = check(job)
+    named = [f for f in findings if (f.severity, f.check) == (severity, name) and words in f.message]
+    assert named, "\n".join(map(str, findings))
+    assert bool(errors(findings)) or severity != "error"
+
+
+def test_exit_status_for_scripts(job):
+    def status(*options):
+        command = [sys.executable, VERIFY, job, *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    good = status("--json")
+    assert good.returncode == 0, good.stderr
+    assert json.loads(good.stdout)["counts"]["error"] == 0
+    assert status("--paper", "--no-pictures").returncode == 1  # 30 pictures are not 121,000
+    text(CSV, ",train,", ",trian,")(job)
+    bad = status("--no-pictures")
+    assert bad.returncode == 1
+    assert "mindpics.csv:2: error: split is neither train nor test: 'trian'" in bad.stdout
+
+
+def test_a_folder_that_is_none(tmp_path):
+    with pytest.raises(ValueError, match="nowhere: no such folder"):
+        verify(tmp_path / "nowhere")
+
+
+def test_a_mean_without_lmdbs_is_left_alone(tmp_path):
+    write_mean(tmp_path / "mean.binaryproto", np.zeros((3, 4, 4), np.float32))
+    assert verify(tmp_path) == []

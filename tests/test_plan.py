@@ -1,0 +1,130 @@
+"""The plan of the main job at both scales."""
+
+import runpy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from mindpics.job import Job, describe, row_command
+from mindpics.nets.rows import ROWS
+from mindpics.nets.scales import MINI, PAPER
+from mindpics.plan import plan, report_stages
+
+ROOT = Path(__file__).resolve().parent.parent
+MINI_JOB = Job(MINI, "runs/mini")
+NATIVE_JOB = Job(replace(MINI, loss="native"), "runs/native")
+PAPER_JOB = Job(
+    PAPER, "runs/paper", posts="MY/posts.jsonl", gpu=0,
+    weights={"alexnet": "bvlc_alexnet.caffemodel", "resnet50": "ResNet-50-model.caffemodel"},
+)  # fmt: skip
+
+
+def test_each_input_is_given_or_made_before_it_is_read():
+    for job, given in ((MINI_JOB, set()), (PAPER_JOB, {"MY/posts.jsonl", *PAPER_JOB.weights.values()})):
+        there = set(given)
+        for stage in plan(job):
+            assert set(stage.inputs) <= there, stage.name
+            there |= set(stage.outputs)
+        assert f"{job.mindpics}/table3.csv" in there
+
+
+def test_each_command_is_a_tool_of_ours():
+    for stage in plan(MINI_JOB):
+        assert (ROOT / stage.command[0]).is_file(), stage.name
+
+
+def test_eighteen_nets_and_two_pretrainings_at_mini_scale():
+    names = [stage.name for stage in plan(MINI_JOB)]
+    assert len([n for n in names if n.startswith(("alexnet_", "resnet50_"))]) == 18
+    assert {"pretrain_alexnet", "pretrain_resnet50", "fetch"} <= set(names)
+
+
+def test_paper_scale_needs_no_stand_in():
+    stages = {stage.name: stage for stage in plan(PAPER_JOB)}
+    assert not [name for name in stages if name.startswith(("pretrain", "fetch", "categories"))]
+    train = stages["resnet50_all-in-one_finetune"]
+    assert train.command[-4:] == ("--weights", "ResNet-50-model.caffemodel", "--gpu", "0")
+    assert "--weights" not in stages["alexnet_all-in-one_scratch"].command
+    assert describe(PAPER_JOB) == "Data: MY/posts.jsonl."
+
+
+def test_native_losses_reach_the_nets_stage():
+    commands = {job.root: next(stage.command for stage in plan(job) if stage.name == "nets")
+                for job in (MINI_JOB, NATIVE_JOB)}  # fmt: skip
+    assert commands["runs/native"][-2:] == ("--loss", "native") and "--loss" not in commands["runs/mini"]
+
+
+def test_one_row_needs_only_its_own_stages():
+    names = {stage.name for stage in plan(MINI_JOB, [("alexnet", "all-in-one", "scratch")])}
+    assert {"alexnet_all-in-one_scratch", "table3"} <= names
+    assert not [name for name in names if name.startswith(("pretrain", "resnet50"))]
+
+
+def test_row_command_is_taken_by_the_tool_and_plans_that_row(monkeypatch, capsys):
+    for job in (MINI_JOB, NATIVE_JOB, PAPER_JOB):
+        for row in ROWS:
+            command = row_command(job, row).split()
+            assert command[0] == "tools/reproduce"
+            monkeypatch.setattr(sys, "argv", ["run_experiment", *command[1:], "--plan"])
+            runpy.run_path(str(ROOT / "tools" / "run_experiment"), run_name="__main__")
+            assert "_".join(row) in capsys.readouterr().out
+
+
+def test_seeds_share_the_pictures_and_nothing_else():
+    jobs = MINI_JOB.with_seeds(3)
+    assert [(job.root, job.seed) for job in jobs] == [
+        ("runs/mini", 0), ("runs/mini-seed1", 1), ("runs/mini-seed2", 2)]  # fmt: skip
+    assert [job.seed for job in Job(MINI, "runs/mini", seed=3).with_seeds(2)] == [3, 4]
+    first, later = plan(jobs[0]), jobs[1].own(plan(jobs[1]))
+    assert {stage.name for stage in first} - {stage.name for stage in later} == {"fetch"}
+    made = {path for stage in first for path in stage.outputs}
+    for stage in later:
+        assert not made & set(stage.outputs)
+        assert all(path.startswith(("runs/mini-seed1/", "data/open/")) for path in stage.inputs)
+        assert "--seed" not in stage.command or stage.command[stage.command.index("--seed") + 1] == "1"
+
+
+def test_the_row_command_of_another_seed_names_its_folder():
+    command = row_command(MINI_JOB.with_seeds(2)[1], ROWS[0])
+    assert command.endswith("--row alexnet/independent/scratch --seed 1 --out runs/mini-seed1")
+    assert "--out" not in row_command(MINI_JOB, ROWS[0])
+
+
+def test_one_report_stands_on_the_tables_of_all_seeds():
+    jobs = MINI_JOB.with_seeds(2)
+    stages = [stage for job in jobs for stage in plan(job)]
+    report = report_stages(jobs, stages)[-1]
+    assert report.command == ("tools/report", "runs/mini", "runs/mini-seed1")
+    for job in jobs:
+        assert {f"{job.mindpics}/table3.csv", f"{job.root}/run.json"} <= set(report.inputs)
+    assert report.outputs == ("runs/mini/report/index.html",)
+
+
+def test_the_tool_plans_all_seeds_and_wants_at_least_one():
+    def tool(*args):
+        command = [sys.executable, ROOT / "tools/run_experiment", "--plan", *args]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    planned = tool("--seeds", "2").stdout
+    assert planned.count("tools/fetch_open_pictures") == planned.count("tools/make_pins") == 1
+    assert planned.count("tools/make_table3") == 2 and "tools/report runs/mini runs/mini-seed1" in planned
+    refused = tool("--seeds", "0")
+    assert refused.returncode == 2 and "--seeds: found 0; wanted 1 or more" in refused.stderr
+
+
+def test_the_plan_prints_sizes_and_says_what_stands_in():
+    def printed(*args):
+        command = [sys.executable, ROOT / "tools/run_experiment", *args, "--plan"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    mini = printed()
+    assert mini.startswith("Stand-in data: emoji artwork")
+    paper = printed(
+        "--scale", "paper", "--posts", "MY/posts.jsonl", "--gpu", "0",
+        "--weights-alexnet", "a.caffemodel", "--weights-resnet50", "r.caffemodel",
+    )  # fmt: skip
+    assert paper.startswith("Data: MY/posts.jsonl")
+    for size in ("256x256, 96,800 pictures", "121,000", "batch 128, crop 227", "batch 32, crop 224",
+                 "47,266 iterations", "189,063 iterations", "68,063 iterations"):  # fmt: skip
+        assert size in paper, size

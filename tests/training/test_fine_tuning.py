@@ -1,0 +1,99 @@
+"""Fine-tuning on the users' own pictures by real Caffe: what is trained, what is copied, going on, the tool."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import caffe
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+from PIL import Image
+
+from mindpics.nets.rows import read_message, write_message
+from mindpics.nets.scales import MINI
+from mindpics.nets.solvers import Schedule
+from mindpics.nets.whole import features_deploy
+from mindpics.training import fine_tuning
+from mindpics.training.fine_tuning import HEAD, fine_tune
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = replace(
+    MINI,
+    size=75,
+    crop={"alexnet": 67},
+    width={"alexnet": 0.0625},
+    batch={("alexnet", "all-in-one"): 8},
+    test_batch=4,
+    schedules={("alexnet", "all-in-one", "finetune"): Schedule(2, 1, 0.001)},
+)
+
+
+@pytest.fixture
+def pins(tmp_path):
+    """24 pins of 3 users with pictures, their split, and a caffemodel to start from."""
+    rng, lines = np.random.default_rng(0), []
+    for index in range(24):
+        Image.fromarray(rng.integers(0, 256, (75, 75, 3), np.uint8)).save(tmp_path / f"{index}.png")
+        lines.append({"id": f"p{index}", "user": f"u{index % 3}", "board": None, "image": f"{index}.png", "text": "x"})
+    (tmp_path / "pins.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    parts = ["train"] * 15 + ["validation"] * 6 + ["test"] * 3
+    rows = [f"p{i},u{i % 3},{part}\n" for i, part in enumerate(parts)]
+    (tmp_path / "split.csv").write_text("id,user,split\n" + "".join(rows))
+    return tmp_path
+
+
+def rows(folder, start, stop):
+    return [(f"p{i}", folder / f"{i}.png", i % 3) for i in range(start, stop)]
+
+
+def weights_of(folder, **size):
+    path = folder / "body.prototxt"
+    write_message(features_deploy("alexnet", **size), path)
+    caffe.set_random_seed(5)
+    caffe.Net(str(path), caffe.TEST).save(str(folder / "body.caffemodel"))
+    return folder / "body.caffemodel"
+
+
+def test_it_starts_from_the_weights_and_learns_on_training_pictures_only(pins, monkeypatch):
+    weights = weights_of(pins, crop=67, **TINY.body_size("alexnet"))
+    tuned = fine_tune(rows(pins, 0, 15), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1)
+    net = caffe.Net(str(tuned.deploy), caffe.TEST)
+    net.copy_from(str(weights))
+    before = {name: blobs[0].data.copy() for name, blobs in net.params.items()}
+    net.copy_from(str(tuned.caffemodel))
+    for name, blobs in net.params.items():
+        moved = np.abs(blobs[0].data - before[name]).max()
+        assert 0 < moved < 0.1 * np.abs(before[name]).max(), name
+    train_val = read_message(pins / "out" / "train_val.prototxt", caffe_pb2.NetParameter())
+    head = next(layer for layer in train_val.layer if layer.name == HEAD)
+    assert head.inner_product_param.num_output == 3 and [p.lr_mult for p in head.param] == [10, 20]
+    keys = [path.name for path in (pins / "out").iterdir()]
+    assert {"train_lmdb", "test_lmdb", "mean.binaryproto", "deploy.prototxt", "run"} <= set(keys)
+
+    def fail(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(fine_tuning, "solve", fail)
+    assert fine_tune(rows(pins, 0, 15), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1) == tuned
+    with pytest.raises(AssertionError, match="trained again"):
+        fine_tune(rows(pins, 0, 14), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1)
+
+
+def test_a_folder_of_something_else_is_left_alone(pins):
+    weights = weights_of(pins, crop=67, **TINY.body_size("alexnet"))
+    (pins / "mine").mkdir()
+    (pins / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="mine: holds something else"):
+        fine_tune(rows(pins, 0, 15), rows(pins, 15, 21), pins / "mine", weights, TINY)
+    assert (pins / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_the_tool_says_what_is_wrong(pins):
+    (pins / "split.csv").write_text("id,user,split\np0,u0,test\n")
+    command = [sys.executable, ROOT / "tools" / "finetune_fc7", "--pins", pins / "pins.jsonl",
+               "--split", pins / "split.csv", "--weights", "gone.caffemodel", "--out", pins / "out"]  # fmt: skip
+    failed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert failed.returncode == 1 and "no training or no validation pin" in failed.stderr
