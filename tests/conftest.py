@@ -5,7 +5,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from striped_pictures import CROP, SIZE, write_lmdb
 
-from mindpics.nets.rows import write_message
+from mindpics.caffe_files.messages import write_message
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 

@@ -100,7 +100,7 @@ def _feed(engine, database, counts, repeats):
     import caffe
     from caffe.proto import caffe_pb2
 
-    from mindpics.nets.rows import write_message
+    from mindpics.caffe_files.messages import write_message
 
     net = caffe_pb2.NetParameter()
     layer = net.layer.add(name="data", type="Data", top=["data", "label"])

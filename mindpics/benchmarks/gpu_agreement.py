@@ -19,11 +19,11 @@ from caffe import params as P
 from caffe.proto import caffe_pb2
 
 from mindpics.benchmarks.net_runs import pictures
+from mindpics.caffe_files.messages import write_message
 from mindpics.datasets.generated_lmdb import MEAN, write_generated
 from mindpics.nets import alexnet
 from mindpics.nets.blocks import bottleneck, constant, conv_bn_scale, gaussian
 from mindpics.nets.head_losses import add_native
-from mindpics.nets.rows import write_message
 from mindpics.traits import N_LABELS, TRAITS
 
 SEED = 1

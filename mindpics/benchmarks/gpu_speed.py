@@ -8,8 +8,8 @@ from caffe.proto import caffe_pb2
 
 from mindpics.benchmarks import net_runs
 from mindpics.benchmarks.gpu_agreement import fill
+from mindpics.caffe_files.messages import write_message
 from mindpics.datasets.generated_lmdb import MEAN, write_generated
-from mindpics.nets.rows import write_message
 from mindpics.nets.whole import Data, train_val
 
 SIDE = 256  # section 4

@@ -29,7 +29,7 @@ def write_nets(folder, body, seed, width=1.0):
     """
     import caffe
 
-    from mindpics.nets.rows import write_message
+    from mindpics.caffe_files.messages import write_message
     from mindpics.nets.whole import Data, classification_train_val, features_deploy
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +178,7 @@ def _caffe(engine):
 def _solver(folder, body, engine):
     from caffe.proto import caffe_pb2
 
-    from mindpics.nets.rows import write_message
+    from mindpics.caffe_files.messages import write_message
 
     fields = {"net": str(folder / f"{body}_train.prototxt"), "max_iter": 1, "snapshot_after_train": False}
     path = folder / f"{body}_{engine}_solver.prototxt"

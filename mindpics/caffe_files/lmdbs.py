@@ -17,9 +17,9 @@ from mindpics.caffe_files.lmdb_writer import LmdbWriter
 from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import shown
 from mindpics.files.tables import read_table
-from mindpics.jobs.parallel import run_each
+from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.picture_files import AT_ONCE, read_packed
+from mindpics.posts.picture_files import read_packed
 from mindpics.posts.posts import check_id, picture_path
 
 COLUMNS = ("id", "image", "label", "split")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
-from mindpics.nets.rows import read_message
+from mindpics.caffe_files.messages import read_message
 
 
 def read_solver(solver, iterations=None, seed=None):

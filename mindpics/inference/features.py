@@ -19,9 +19,9 @@ from mindpics.files.json_files import read_objects, shown
 from mindpics.files.tables import read_table
 from mindpics.inference.feature_net import FeatureNet, ten_crops
 from mindpics.inference.infer import centre_crop
-from mindpics.jobs.parallel import run_each
+from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.picture_files import AT_ONCE, read_packed
+from mindpics.posts.picture_files import read_packed
 from mindpics.posts.posts import check_id, picture_path
 
 BATCH = 32

@@ -6,9 +6,9 @@ import numpy as np
 from tqdm import tqdm
 
 from mindpics.inference.infer import BATCH
-from mindpics.jobs.parallel import run_each
+from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.picture_files import AT_ONCE, read_packed
+from mindpics.posts.picture_files import read_packed
 
 
 def score_files(nets, items, batch=BATCH, workers=None):

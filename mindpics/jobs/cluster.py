@@ -21,7 +21,6 @@ from distributed import Client, LocalCluster, as_completed
 
 from mindpics.jobs import parallel
 from mindpics.jobs.commands import ClusterCommand
-from mindpics.posts.picture_files import AT_ONCE
 
 SHARD = 1024  # items a task: long beside its start, short beside what a killed worker loses
 AHEAD = 2  # shards a worker may be ahead of who reads them
@@ -99,19 +98,22 @@ class Cluster:
             self.client.cancel([future for _, _, future in waiting])
             shutil.rmtree(folder, ignore_errors=True)
 
-    def run_tasks(self, gpu, function, tasks):
+    def run_tasks(self, gpu, set_device, function, tasks):
         """Yield what ``function(*task)`` returns for each task, as they end.
 
         Parameters
         ----------
         gpu : int or None
             CUDA device that a worker gives the task: one whose resources name a GPU. None: CPU.
+        set_device : callable
+            Called with `gpu` before each task, in its thread: Caffe's device is each thread's own.
         function : callable
         tasks : list of tuple
         """
         resources = None if gpu is None else {"GPU": 1}
         shared = self.client.submit(_itself, function, pure=False)  # it may hold a mean image, which is sent once
-        futures = [self.client.submit(_on_device, gpu, shared, task, pure=False, resources=resources) for task in tasks]
+        run = partial(self.client.submit, _on_device, set_device, gpu, shared, pure=False, resources=resources)
+        futures = [run(task) for task in tasks]
         try:
             for _, result in as_completed(futures, with_results=True):
                 yield result
@@ -132,10 +134,8 @@ def _itself(value):
     return value
 
 
-def _on_device(gpu, function, task):
-    from mindpics.training.device import set_device  # imports Caffe, which a client may lack
-
-    set_device(gpu)  # of this thread: Caffe's device is each thread's own
+def _on_device(set_device, gpu, function, task):
+    set_device(gpu)
     return function(*task)
 
 
@@ -146,7 +146,8 @@ def _write_shard(function, items, path):
     # sparse: an LMDB takes what is written, not what it may take
     with lmdb.open(str(temporary), map_size=1 << 40, max_readers=1, sync=False) as environment:
         with environment.begin(write=True) as records:
-            for i, (_, result, reason) in enumerate(parallel.run_each(function, items, workers=1, at_once=AT_ONCE)):
+            outcomes = parallel.run_each(function, items, workers=1, at_once=parallel.AT_ONCE)
+            for i, (_, result, reason) in enumerate(outcomes):
                 value = b"+" + result if reason is None else b"-" + reason.encode()
                 records.put(f"{i:09d}".encode(), value, append=True)
         environment.sync(True)

@@ -16,6 +16,7 @@ from itertools import islice
 
 from pebble import ProcessExpired, ProcessPool
 
+AT_ONCE = 8  # items of a few milliseconds, such as pictures, that go to a child together
 WINDOW = 256  # results that may wait in memory: flat however long the list is
 KEPT = 256 << 20  # bytes that may wait for the next picture
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGEST = -1, -3, 32 << 20  # of glibc's malloc.h, and the largest it takes

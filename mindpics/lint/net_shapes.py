@@ -9,8 +9,8 @@ from pathlib import Path
 import caffe
 from caffe.proto import caffe_pb2
 
+from mindpics.caffe_files.messages import write_message
 from mindpics.jobs.fork_first import last_words
-from mindpics.nets.rows import write_message
 
 
 def net_shapes(net):

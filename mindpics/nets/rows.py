@@ -4,11 +4,8 @@ An all-in-one row is one net; an independent row is five, one a trait.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from google.protobuf import text_format
-
-from mindpics.files.atomic import atomic_write
+from mindpics.caffe_files.messages import write_message
 from mindpics.files.tables import read_table
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, deploy, train_val
@@ -147,27 +144,6 @@ def write_models(models, out, setting, counts, *, data_root, prefix="", seed=Non
 def all_models():
     """Return the eighteen nets of Table 3."""
     return [model for row in ROWS for model in models_of(row)]
-
-
-def write_message(message, path, comment=()):
-    """Write a message as prototxt, with comment lines on top; whole or not at all."""
-    with atomic_write(path) as stream:
-        stream.writelines(f"# {line}\n" for line in comment)
-        stream.write(text_format.MessageToString(message))
-
-
-def read_message(path, message):
-    """Read a prototxt into `message` and return it.
-
-    Raises
-    ------
-    ValueError
-        Names the file, the line and what is wrong with it.
-    """
-    try:
-        return text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
-    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a {type(message).__name__} prototxt: {error}") from None
 
 
 def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None):

@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
-from mindpics.jobs.parallel import run_each
+from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
 from mindpics.posts.near_copies import fingerprint
-from mindpics.posts.picture_files import AT_ONCE, read_picture
+from mindpics.posts.picture_files import read_picture
 from mindpics.posts.posts import picture_path
 
 

@@ -2,7 +2,6 @@
 
 from mindpics.posts import crops
 
-AT_ONCE = 8  # files that a child is given to read at a time
 MAX_BYTES = 256 << 20  # a larger file holds no picture of `crops.MAX_PIXELS`
 
 

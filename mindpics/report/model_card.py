@@ -8,7 +8,8 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.blobs import read_mean
-from mindpics.nets.rows import counts_of, read_message
+from mindpics.caffe_files.messages import read_message
+from mindpics.nets.rows import counts_of
 from mindpics.posts.posts import read_posts
 from mindpics.published import table3_row
 from mindpics.report.pages import template

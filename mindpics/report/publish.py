@@ -14,7 +14,7 @@ import numpy as np
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.blobs import read_mean
-from mindpics.nets.rows import read_message, write_message
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.report.model_card import render_card
 from mindpics.training.run_folder import sha256
 

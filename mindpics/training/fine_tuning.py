@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindpics.caffe_files.lmdbs import mean_image, write_lmdb, write_mean
+from mindpics.caffe_files.messages import write_message
 from mindpics.files.atomic import atomic_write
-from mindpics.nets.rows import write_message
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, features_deploy
 from mindpics.training.run_folder import sha256

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots
 from mindpics.files import lock as folder_lock
 from mindpics.files.atomic import atomic_write
-from mindpics.nets.rows import read_message, write_message
 
 
 class RunFolder:

@@ -25,8 +25,8 @@ from mindpics.benchmarks.gpu_wanted import wanted
 from mindpics.benchmarks.gpu_watch import Watch, describe
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.datasets.generated_lmdb import picture, write_generated
-from mindpics.nets.rows import read_message, write_message
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "gpu_check"

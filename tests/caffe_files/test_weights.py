@@ -9,9 +9,10 @@ from caffe.proto import caffe_pb2
 from published_nets import ALEXNET, he_resnet50
 
 from mindpics.caffe_files.blobs import read_weights
+from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.weights import describe, fit
 from mindpics.nets import alexnet, resnet50
-from mindpics.nets.rows import all_models, read_message
+from mindpics.nets.rows import all_models
 from mindpics.nets.whole import deploy
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,13 +17,14 @@ from damage import damaged
 from mindpics.caffe_files import blobs as blob_files
 from mindpics.caffe_files.lmdb_check import check_records
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.prototxt import read_prototxt
 from mindpics.caffe_files.snapshots import Snapshots
 from mindpics.files.arrays import load_npy
 from mindpics.inference import open_net
 from mindpics.inference.features import read_items
 from mindpics.jobs.fork_first import apart
-from mindpics.nets.rows import counts_of, read_message, write_message
+from mindpics.nets.rows import counts_of
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.results import metrics
 from pinterest_id import linear_models as models

@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from mindpics.caffe_files.blobs import read_weights
-from mindpics.nets.rows import read_message, write_message
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.training.resume import batches_read
 from mindpics.training.train import solve
 

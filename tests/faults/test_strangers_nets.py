@@ -16,12 +16,12 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots
 from mindpics.files.lock import locked
 from mindpics.inference.feature_net import FeatureNet
 from mindpics.jobs.runner import Runner
 from mindpics.jobs.stages import Stage, StageError
-from mindpics.nets.rows import read_message, write_message
 from mindpics.training.train import solve
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mindpics.caffe_files.messages import write_message
 from mindpics.job import Job
 from mindpics.jobs.runner import Runner
 from mindpics.jobs.stages import StageError
-from mindpics.nets.rows import ROWS, messages, models_of, write_message
+from mindpics.nets.rows import ROWS, messages, models_of
 from mindpics.nets.scales import TINY
 from mindpics.plan import plan
 from mindpics.traits import TRAITS, word_slots

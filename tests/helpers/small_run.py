@@ -13,9 +13,9 @@ from PIL import Image
 from striped_pictures import picture
 
 from mindpics.caffe_files.lmdbs import read_mean, write_mean
+from mindpics.caffe_files.messages import write_message
 from mindpics.inference.feature_net import FeatureNet
 from mindpics.inference.infer import centre_crop, save_scores, score_lmdb
-from mindpics.nets.rows import write_message
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.results.table3 import row, write_table

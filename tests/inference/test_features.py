@@ -13,12 +13,13 @@ from google.protobuf import text_format
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from mindpics.caffe_files.messages import write_message
 from mindpics.inference import features
 from mindpics.inference.feature_net import FeatureNet, load_mean, ten_crops
 from mindpics.inference.features import extract_features, read_items
 from mindpics.inference.infer import centre_crop
-from mindpics.nets.rows import write_message
 from mindpics.nets.whole import deploy, features_deploy
+from mindpics.training import device
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE, CROP = 75, 67
@@ -200,7 +201,7 @@ def test_a_cluster_writes_the_same_bytes_by_shards(net_files, pictures, tmp_path
     with threadpool_limits(1):  # as the workers of a cluster have; another number gives other last digits
         assert extract_features(net, items, tmp_path / "here", MEAN) == (6, 1)
     with cluster.connect("local", workers=2) as dask:
-        run_tasks = partial(dask.run_tasks, None)
+        run_tasks = partial(dask.run_tasks, None, device.set_device)
         assert extract_features(net, items, tmp_path / "there", MEAN, run_tasks=run_tasks) == (6, 1)
     for ending in (".npy", ".ids.txt", ".rejected.jsonl"):
         here, there = ((tmp_path / f"{name}{ending}").read_bytes() for name in ("here", "there"))

@@ -11,8 +11,8 @@ from striped_pictures import CROP, SIZE
 
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
+from mindpics.caffe_files.messages import write_message
 from mindpics.inference.infer import centre_crop, score_lmdb
-from mindpics.nets.rows import write_message
 from mindpics.nets.whole import deploy
 from mindpics.results.metrics import load_scores
 from mindpics.traits import TRAITS

@@ -8,9 +8,9 @@ import signal
 import caffe
 import pytest
 
+from mindpics.caffe_files.messages import write_message
 from mindpics.lint.net import lint_file
 from mindpics.nets.head_losses import LOSSES
-from mindpics.nets.rows import write_message
 
 DATA = """layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
   shape { dim: 4 dim: 3 } shape { dim: 4 dim: 1 } data_filler { type: "gaussian" std: 1 } data_filler { value: 1 } } }

@@ -11,9 +11,9 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.lmdbs import write_mean
+from mindpics.caffe_files.messages import read_message
 from mindpics.files.findings import errors
 from mindpics.lint.net import lint_file, refuse_errors
-from mindpics.nets.rows import read_message
 
 ROOT = Path(__file__).resolve().parents[2]
 LINT_NET = ROOT / "tools" / "lint_net"

@@ -11,10 +11,10 @@ from caffe import layers as L
 from caffe.proto import caffe_pb2
 from caffe_nets import write_lmdb
 
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.files.findings import errors
 from mindpics.lint.net import lint_file
 from mindpics.nets.head_losses import LOSSES, OTHER
-from mindpics.nets.rows import read_message, write_message
 from mindpics.nets.whole import Data, train_val
 from mindpics.training.train import solve
 from mindpics.traits import TRAITS

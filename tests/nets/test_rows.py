@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from caffe.proto import caffe_pb2
 
-from mindpics.nets.rows import ROWS, all_models, counts_of, models_of, paper_counts, read_message, write_models
+from mindpics.caffe_files.messages import read_message
+from mindpics.nets.rows import ROWS, all_models, counts_of, models_of, paper_counts, write_models
 from mindpics.nets.scales import MINI, PAPER
 from mindpics.published import published
 

@@ -15,8 +15,8 @@ import yaml
 from caffe.proto import caffe_pb2
 from small_run import BEST
 
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.inference.infer import TraitNets, save_scores, score_lmdb
-from mindpics.nets.rows import read_message, write_message
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.report.publish import publish_row

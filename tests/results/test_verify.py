@@ -14,8 +14,8 @@ import pytest
 import pinterest_id.verify
 from mindpics.caffe_files.datum import to_datum
 from mindpics.caffe_files.lmdbs import mean_image, read_lmdb, write_mean
+from mindpics.caffe_files.messages import write_message
 from mindpics.files.findings import errors
-from mindpics.nets.rows import write_message
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.posts.summary import COLUMNS
 from mindpics.results.metrics import TRAITS

@@ -12,7 +12,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from PIL import Image
 
-from mindpics.nets.rows import read_message, write_message
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.nets.scales import MINI
 from mindpics.nets.solvers import Schedule
 from mindpics.nets.whole import features_deploy

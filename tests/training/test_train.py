@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.inference.infer import save_scores, score_lmdb
-from mindpics.nets.rows import read_message, write_message
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.training.divergence import DivergedError, StuckHeads, check_losses
 from mindpics.training.train import solve
