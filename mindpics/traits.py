@@ -4,6 +4,8 @@ Trait order is O C E A N, pole low is 0 and high is 1, and the label that a
 Datum carries is ``2 * trait + pole`` (0..9).
 """
 
+import numpy as np
+
 from mindpics.published import published
 
 TRAITS = ("O", "C", "E", "A", "N")
@@ -23,11 +25,23 @@ def label_of(trait, pole):
     return 2 * TRAITS.index(trait) + POLES.index(pole)
 
 
+def unpack(labels):
+    """Return (traits, poles) of labels, each as the labels are: an int (0..4, 0..1), or an array of them."""
+    return labels // 2, labels % 2
+
+
+def own_poles(labels, trait):
+    """Return which pictures are of a trait (0..4), bool [N], and the pole of each, int [N] (0 low, 1 high)."""
+    traits, poles = unpack(np.asarray(labels).astype(int))
+    return traits == trait, poles
+
+
 def trait_of(label):
     """Return the trait and the pole of a label: ``trait_of(3) == ("C", "high")``."""
     if not 0 <= label < N_LABELS:
         raise ValueError(f"label {label} is outside 0..{N_LABELS - 1} (2 * trait + pole)")
-    return TRAITS[label // 2], POLES[label % 2]
+    trait, pole = unpack(label)
+    return TRAITS[trait], POLES[pole]
 
 
 def word_slots():

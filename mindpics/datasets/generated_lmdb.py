@@ -8,7 +8,7 @@ import numpy as np
 
 from mindpics.caffe_files.datum import to_datum
 from mindpics.caffe_files.lmdbs import write_mean
-from mindpics.traits import N_LABELS
+from mindpics.traits import N_LABELS, unpack
 
 COLOURS = np.array([[255, 60, 60], [60, 255, 60], [60, 60, 255], [255, 255, 60], [60, 255, 255]], np.float32)
 GREY = 110.0  # about what the pictures average to
@@ -17,7 +17,7 @@ MEAN = "mean.binaryproto"
 
 def picture(label, side, rng):
     """Return a picture, uint8 [side, side, 3], BGR: stripes in coarse noise, across for low and down for high."""
-    trait, pole = divmod(label, 2)
+    trait, pole = unpack(label)
     stripes = (np.arange(side) + rng.integers(side)) // (side // 8) % 2
     stripes = stripes[:, None, None] if pole else stripes[None, :, None]
     # Coarse: noise pixel by pixel would be no picture to a JPEG decoder.

@@ -7,7 +7,7 @@ gradient ("ignored classifier", section 3.2.2).
 
 import numpy as np
 
-from mindpics.traits import N_LABELS
+from mindpics.traits import N_LABELS, own_poles
 
 NORMALIZATIONS = ("VALID", "BATCH_SIZE")
 # Caffe clips probabilities here (softmax_loss_layer.cpp); -log of it is the 87.33
@@ -29,12 +29,6 @@ def check_labels(labels):
             f"got {labels.min():g}..{labels.max():g}: was this LMDB made for another net?"
         )
     return labels.astype(int)
-
-
-def own_poles(labels, trait):
-    """Return which pictures are of `trait` (bool [N]) and the pole of each (int [N], 0 low, 1 high)."""
-    labels = np.asarray(labels).astype(int)
-    return labels // 2 == trait, labels % 2
 
 
 def trait_loss(scores, labels, trait, normalization="VALID"):

@@ -1,6 +1,7 @@
-"""The pictures whose features point the way of another's: cosine, over all of them."""
+"""Nearest pictures by the cosine of their features."""
 
 import numpy as np
+from sklearn.neighbors import NearestNeighbors
 
 
 class Nearest:
@@ -13,17 +14,13 @@ class Nearest:
     """
 
     def __init__(self, features):
-        self.rows = _unit(np.array(features, np.float32))
+        self.neighbours = NearestNeighbors(metric="cosine", algorithm="brute").fit(np.asarray(features, np.float32))
 
     def find(self, feature, count):
         """Return the places of the nearest rows and their cosines: int [count], float32 [count]."""
-        if np.shape(feature) != self.rows.shape[1:]:
-            raise ValueError(f"a feature of shape {np.shape(feature)}; wanted {self.rows.shape[1:]}")
-        cosines = self.rows @ _unit(np.array(feature, np.float32)[None])[0]
-        places = np.argsort(-cosines, kind="stable")[:count]
-        return places, cosines[places]
-
-
-def _unit(rows):
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+        wanted = (self.neighbours.n_features_in_,)
+        if np.shape(feature) != wanted:
+            raise ValueError(f"a feature of shape {np.shape(feature)}; wanted {wanted}")
+        count = min(count, self.neighbours.n_samples_fit_)
+        distances, places = self.neighbours.kneighbors(np.asarray(feature, np.float32)[None], count)
+        return places[0], 1 - distances[0]

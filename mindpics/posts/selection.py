@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from mindpics.traits import POLES, TRAITS, label_of
+from mindpics.traits import label_of, trait_of
 
 PER_WORD = 1100  # "about 1,100 images were selected for each word"
 TEST_FRACTION = 0.2
@@ -155,4 +155,4 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
 
 
 def _poles(labels):
-    return ", ".join(f"{POLES[label % 2]} {TRAITS[label // 2]}" for label in labels)
+    return ", ".join(f"{pole} {trait}" for trait, pole in map(trait_of, labels))

@@ -7,7 +7,7 @@ from sklearn.metrics import auc, average_precision_score, confusion_matrix, prec
 
 from mindpics.report.charts import GREY, POLE_COLOURS, TRAIT_STYLES, literal, new_figure, save
 from mindpics.results.metrics import wilson
-from mindpics.traits import POLES, TRAIT_NAMES, TRAITS
+from mindpics.traits import POLES, TRAIT_NAMES, TRAITS, label_of, own_poles, unpack
 
 _TINY = np.finfo(np.float32).tiny
 
@@ -42,10 +42,10 @@ def curves(labels, scores):
         trait -> {"roc": (false positive rate, true positive rate), "auc", "pr": (recall,
         precision), "ap", "high": share of high, the chance line of precision}
     """
-    labels, odds, found = np.asarray(labels), log_odds(scores), {}
+    odds, found = log_odds(scores), {}
     for index, trait in enumerate(TRAITS):
-        own = labels // 2 == index
-        high, score = labels[own] % 2, odds[own, index]
+        own, poles = own_poles(labels, index)
+        high, score = poles[own], odds[own, index]
         if len(np.unique(high)) < 2:
             continue
         false_positive, true_positive, _ = roc_curve(high, score)
@@ -90,11 +90,10 @@ def confusions(labels, scores):
 
     A tie is no answer and counts against, as in `mindpics.results.metrics`.
     """
-    labels, odds = np.asarray(labels), log_odds(scores)
-    found = {}
+    odds, found = log_odds(scores), {}
     for index, trait in enumerate(TRAITS):
-        own = labels // 2 == index
-        true = labels[own] % 2
+        own, poles = own_poles(labels, index)
+        true = poles[own]
         predicted = np.where(odds[own, index] == 0, 1 - true, odds[own, index] > 0)
         found[trait] = confusion_matrix(true, predicted, labels=(0, 1))
     return found
@@ -153,9 +152,10 @@ def word_figures(ids, labels, scores, selection):
     labels, odds, counts = np.asarray(labels), log_odds(scores), {}
     for id_, label, own in zip(ids, labels, odds, strict=True):
         row = selection.get(str(id_))
-        if row is None or 2 * TRAITS.index(row["trait"]) + POLES.index(row["pole"]) != label:
+        if row is None or label_of(row["trait"], row["pole"]) != label:
             raise ValueError(f"picture {id_} of label {label}: found {row} in the selection; scores of another run?")
-        right = own[label // 2] > 0 if label % 2 else own[label // 2] < 0
+        trait, pole = unpack(label)
+        right = own[trait] > 0 if pole else own[trait] < 0
         key = (row["trait"], row["pole"], row["word"])
         n, so_far = counts.get(key, (0, 0))
         counts[key] = (n + 1, so_far + int(right))

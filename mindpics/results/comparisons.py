@@ -10,6 +10,7 @@ from mindpics.published import published
 from mindpics.results.metrics import load_scores
 from mindpics.results.paired import Paired, over_seeds, pair
 from mindpics.results.run_files import read_rows
+from mindpics.traits import unpack
 
 PAPER_PINS = 11_700  # test pins of the Pinterest paper: 117 users x 100 (section 3)
 REFINED = ("CF+Ref", "CF")
@@ -67,7 +68,7 @@ def right_answers(path):
     right : bool array [N]
     """
     ids, labels, scores = load_scores(path)
-    rows, traits, poles = np.arange(len(labels)), labels // 2, labels % 2
+    rows, (traits, poles) = np.arange(len(labels)), unpack(labels)
     return ids, scores[rows, traits, poles] > scores[rows, traits, 1 - poles]
 
 

@@ -5,14 +5,13 @@ figure is an average over batches, in which a picture of a batch with few of its
 trait weighs more.
 """
 
-import math
-
 import numpy as np
+from scipy.stats import binomtest, norm
 
 from mindpics.files.arrays import load_npz
-from mindpics.traits import TRAITS
+from mindpics.traits import TRAITS, own_poles
 
-Z95 = 1.959963984540054
+Z95 = float(norm.ppf(0.975))
 RESAMPLES = 10_000
 
 
@@ -20,10 +19,8 @@ def wilson(right, n):
     """Return the 95% Wilson interval of `right` successes in `n` trials, as two shares."""
     if n == 0:
         return 0.0, 1.0
-    share = right / n
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = binomtest(int(right), int(n)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def trait_figures(labels, scores, trait):
@@ -48,11 +45,10 @@ def trait_figures(labels, scores, trait):
     ValueError
         When no picture has the trait, or a score is not finite.
     """
-    labels = np.asarray(labels)
-    own = labels // 2 == trait
+    own, poles = own_poles(labels, trait)
     if not own.any():
         raise ValueError(f"no picture of trait {TRAITS[trait]} among {len(labels)}")
-    poles, heads = labels[own] % 2, np.asarray(scores)[own, trait]
+    poles, heads = poles[own], np.asarray(scores)[own, trait]
     if not np.isfinite(heads).all():
         raise ValueError(f"scores of trait {TRAITS[trait]} are not finite: was its net scored?")
     right = heads[np.arange(len(poles)), poles] > heads[np.arange(len(poles)), 1 - poles]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mindpics.nets.trait_loss import FLT_MIN, check_labels, softmax
-from mindpics.traits import N_LABELS, TRAITS
+from mindpics.traits import N_LABELS, TRAITS, unpack
 
 # -log(FLT_MIN): Softmax gave the true class a zero, and Caffe clipped it.
 CLIPPED_LOSS = 87.33
@@ -58,7 +58,7 @@ class StuckHeads:
         if not heads:  # another net, whose labels are its own
             return
         labels = check_labels(blobs["label"].data.reshape(-1))
-        rows, traits, poles = np.arange(len(labels)), labels // 2, labels % 2
+        rows, (traits, poles) = np.arange(len(labels)), unpack(labels)
         scores = np.zeros((len(TRAITS), len(labels), 2))
         for head in heads:
             scores[head] = blobs[f"score_{TRAITS[head]}"].data.reshape(-1, 2)
