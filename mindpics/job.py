@@ -42,7 +42,7 @@ class Job:
         return f"{self.root}/mindpics"
 
     def scores(self, row):
-        return f"{self.mindpics}/{'_'.join(row)}/scores.npz"
+        return f"{self.mindpics}/{row.name}/scores.npz"
 
     def with_seeds(self, count):
         """Return `count` jobs that differ in the seed, this one first; the others lie beside it, as ROOT-seedS."""
@@ -88,7 +88,7 @@ def jobs_of(args):
 
 def row_command(job, row):
     """Return the command that reproduces one row of Table 3, into the same folder."""
-    given = [f"--scale {job.setting.name}", f"--row {'/'.join(row)}"]
+    given = [f"--scale {job.setting.name}", f"--row {row.switch}"]
     given += [f"--posts {job.posts}"] if job.posts else []
     given += [f"--weights-{net} {path}" for net, path in (job.weights or {}).items()]
     given += [f"--gpu {job.gpu}"] if job.gpu is not None else []

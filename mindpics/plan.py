@@ -188,7 +188,7 @@ def _row_stages(job, row):
     for model in models_of(row):
         train_val = f"{folder}/nets/prototxt/{model.name}"
         solver = f"{folder}/nets/solvers/{model.name}.prototxt"
-        run = f"{folder}/{'_'.join(row)}/{model.name}"
+        run = f"{folder}/{row.name}/{model.name}"
         given = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
         lmdbs = tuple(f"{folder}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
         stages.append(
@@ -205,7 +205,7 @@ def _row_stages(job, row):
         nets += ["--net", f"{train_val}/deploy.prototxt", f"{run}/final.caffemodel"]
     stages.append(
         Stage(
-            f"score_{'_'.join(row)}",
+            f"score_{row.name}",
             ("tools/score_net", "--lmdb", f"{folder}/test_lmdb", "--mean", f"{folder}/mean.binaryproto",
              *nets, "--out", job.scores(row), *_gpu(job)),
             (f"{folder}/test_lmdb", f"{folder}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
@@ -226,7 +226,7 @@ def _sizes(setting, model):
 
 def _table_stage(job, rows):
     """The table shows every row that has been scored, now or before."""
-    given = [part for row in ROWS for part in ("--row", "/".join(row), job.scores(row), row_command(job, row))]
+    given = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), row_command(job, row))]
     table = f"{job.mindpics}/table3.csv"
     on = "on the stand-in" if job.posts is None else "measured"
     return Stage(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mindpics.job import Job, describe, row_command
-from mindpics.nets.rows import ROWS
+from mindpics.nets.rows import ROWS, Row
 from mindpics.nets.scales import MINI, PAPER
 from mindpics.plan import plan, report_stages
 
@@ -56,7 +56,7 @@ def test_native_losses_reach_the_nets_stage():
 
 
 def test_one_row_needs_only_its_own_stages():
-    names = {stage.name for stage in plan(MINI_JOB, [("alexnet", "all-in-one", "scratch")])}
+    names = {stage.name for stage in plan(MINI_JOB, [Row("alexnet", "all-in-one", "scratch")])}
     assert {"alexnet_all-in-one_scratch", "table3"} <= names
     assert not [name for name in names if name.startswith(("pretrain", "resnet50"))]
 

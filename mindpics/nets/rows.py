@@ -4,6 +4,7 @@ An all-in-one row is one net; an independent row is five, one a trait.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mindpics.caffe_files.messages import write_message
 from mindpics.files.tables import read_table
@@ -12,14 +13,43 @@ from mindpics.nets.whole import Data, classification_train_val, deploy, train_va
 from mindpics.published import published
 from mindpics.traits import TRAITS
 
-# (net, heads, init) in the order of Table 3; ResNet was only fine-tuned.
+
+class Row(NamedTuple):
+    """A row of Table 3, by what tells it from the others."""
+
+    net: str
+    heads: str
+    init: str
+
+    @classmethod
+    def of(cls, line):
+        """Return the row that a line of table3.csv is about."""
+        return cls(line["net"], line["heads"], line["init"])
+
+    @property
+    def name(self):
+        """As folders have it: alexnet_all-in-one_scratch."""
+        return "_".join(self)
+
+    @property
+    def switch(self):
+        """As ``--row`` has it: alexnet/all-in-one/scratch."""
+        return "/".join(self)
+
+    @property
+    def title(self):
+        """As tables have it: alexnet all-in-one scratch."""
+        return " ".join(self)
+
+
+# In the order of Table 3; ResNet was only fine-tuned.
 ROWS = (
-    ("alexnet", "independent", "scratch"),
-    ("alexnet", "all-in-one", "scratch"),
-    ("alexnet", "independent", "finetune"),
-    ("alexnet", "all-in-one", "finetune"),
-    ("resnet50", "independent", "finetune"),
-    ("resnet50", "all-in-one", "finetune"),
+    Row("alexnet", "independent", "scratch"),
+    Row("alexnet", "all-in-one", "scratch"),
+    Row("alexnet", "independent", "finetune"),
+    Row("alexnet", "all-in-one", "finetune"),
+    Row("resnet50", "independent", "finetune"),
+    Row("resnet50", "all-in-one", "finetune"),
 )
 
 
@@ -35,7 +65,7 @@ class Model:
     @property
     def name(self):
         trait = "" if self.heads == "all-in-one" else f"_{self.traits[0]}"
-        return f"{self.net}_{self.heads}_{self.init}{trait}"
+        return Row(self.net, self.heads, self.init).name + trait
 
     @property
     def share(self):
@@ -50,10 +80,9 @@ class Model:
 
 def models_of(row):
     """Return the nets of a row of Table 3: one, or five."""
-    net, heads, init = row
-    if heads == "all-in-one":
-        return [Model(net, heads, init, TRAITS)]
-    return [Model(net, heads, init, (trait,)) for trait in TRAITS]
+    if row.heads == "all-in-one":
+        return [Model(*row, TRAITS)]
+    return [Model(*row, (trait,)) for trait in TRAITS]
 
 
 def paper_counts():

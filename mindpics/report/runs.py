@@ -24,7 +24,7 @@ class Comparing:
     Attributes
     ----------
     names : list of str
-    rows : list of mindpics.results.seeds.Row
+    rows : list of mindpics.results.seeds.RowOfRuns
     compared : dict
         Name of a run -> list of `mindpics.results.comparisons.Comparison`.
     repeats : bool

@@ -1,5 +1,6 @@
 """What a report's tables say, in sentences."""
 
+from mindpics.nets.rows import Row
 from mindpics.results.metrics import Z95
 
 
@@ -53,8 +54,8 @@ def _about_table3(run, of):
     best = max(run.table3, key=lambda row: row["avg"])
     on = " of the stand-in" if run.stand_in() else ""
     said = [
-        f"{len(run.table3)} of Table 3's six rows are here. The best{of}, {best['net']} {best['heads']} "
-        f"{best['init']}, is right on {best['avg']:.1f}% of {best['n']:.0f} test pictures{on}, mean over traits "
+        f"{len(run.table3)} of Table 3's six rows are here. The best{of}, {Row.of(best).title}, "
+        f"is right on {best['avg']:.1f}% of {best['n']:.0f} test pictures{on}, mean over traits "
         f"(95% interval {best['low95']:.1f} to {best['high95']:.1f}); always guessing the larger pole gives "
         f"{best['larger_pole_avg']:.1f}%. The paper's best is ResNet-50 all-in-one with 71.9%."
     ]

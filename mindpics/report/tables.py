@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mindpics.nets.rows import Row
 from mindpics.published import table3_row
 from mindpics.report.addresses import hide_addresses
 from mindpics.results.run_files import read_json, read_rows
@@ -28,8 +29,9 @@ def table3(run):
         ("command", "code"),
     )  # fmt: skip
     rows = [
-        [_name(row), f"{row['published_avg']:.1f}", f"{row['avg']:.1f}", f"{row['avg'] - row['published_avg']:+.1f}",
-         f"{row['low95']:.1f} to {row['high95']:.1f}", f"{row['larger_pole_avg']:.1f}", f"{row['n']:.0f}", seed,
+        [Row.of(row).title, f"{row['published_avg']:.1f}", f"{row['avg']:.1f}",
+         f"{row['avg'] - row['published_avg']:+.1f}", f"{row['low95']:.1f} to {row['high95']:.1f}",
+         f"{row['larger_pole_avg']:.1f}", f"{row['n']:.0f}", seed,
          row["command"]]
         for row in run.table3
     ]  # fmt: skip
@@ -43,8 +45,9 @@ def table3_traits(run):
     columns = (("row", "text"), ("trait", "text"), ("paper", "number"), (ours, "number"), ("difference", "number"))
     rows = []
     for row in run.table3:
-        paper = table3_row(row["net"], row["heads"], row["init"])
-        rows += [[_name(row), t, f"{paper[t]:.1f}", f"{row[t]:.1f}", f"{row[t] - paper[t]:+.1f}"] for t in TRAITS]
+        paper = table3_row(*Row.of(row))
+        title = Row.of(row).title
+        rows += [[title, t, f"{paper[t]:.1f}", f"{row[t]:.1f}", f"{row[t] - paper[t]:+.1f}"] for t in TRAITS]
     return Table("Accuracy in % of each trait.", columns, rows)
 
 
@@ -111,10 +114,6 @@ def _facts(value):
     if not isinstance(value, dict):
         return "none" if value is None else value
     return "; ".join(f"{key.replace('_', ' ')} {one:.4g}" for key, one in value.items())
-
-
-def _name(row):
-    return f"{row['net']} {row['heads']} {row['init']}"
 
 
 def _ours(run):

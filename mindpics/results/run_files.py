@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from mindpics.nets.rows import Row
 from mindpics.results.table3 import read_table
 
 STAND_IN = "stand-in"  # how run.json begins what is no paper data
@@ -49,7 +50,7 @@ class RunFiles:
 
     def models(self):
         """Return {NET_HEADS_INIT: row of Table 3} of those whose scores are still there."""
-        named = {f"{row['net']}_{row['heads']}_{row['init']}": row for row in self.table3}
+        named = {Row.of(row).name: row for row in self.table3}
         return {name: row for name, row in named.items() if self.scores(name).is_file()}
 
     def best_model(self):

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindpics.files.atomic import atomic_write
+from mindpics.nets.rows import Row
 from mindpics.results.run_files import RunFiles
 
 TABLES = {"Table 3": "MindPics, mean over traits", "Table 2": "Pinterest"}
 
 
 @dataclass(frozen=True)
-class Row:
+class RowOfRuns:
     """One row of a table in several runs; accuracies in percent, None in a run that has no such row.
 
     Attributes
@@ -52,7 +53,7 @@ class Row:
 
 
 def rows_of(runs):
-    """Return every `Row` that some of the runs have, in the order of the tables.
+    """Return every `RowOfRuns` that some of the runs have, in the order of the tables.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def format_seeds(rows, seeds, measured):
 
     Parameters
     ----------
-    rows : list of Row
+    rows : list of RowOfRuns
     seeds : sequence of int
     measured : str
         What the means are, like "on the stand-in".
@@ -107,7 +108,7 @@ def format_seeds(rows, seeds, measured):
 
 
 def _table3(run):
-    return {f"{row['net']} {row['heads']} {row['init']}": (row["published_avg"], row["avg"], int(row["n"]))
+    return {Row.of(row).title: (row["published_avg"], row["avg"], int(row["n"]))
             for row in run.table3}  # fmt: skip
 
 
@@ -121,7 +122,8 @@ def _rows(table, by_run):
         found = [of[name] for of in by_run if name in of]
         published = found[0][0]
         values = tuple(of[name][1] if name in of else None for of in by_run)
-        rows.append(Row(table, name, None if published == "" else published, values, tuple(n for _, _, n in found)))
+        sizes = tuple(n for _, _, n in found)
+        rows.append(RowOfRuns(table, name, None if published == "" else published, values, sizes))
     return rows
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 
 from mindpics.files.atomic import atomic_write
+from mindpics.nets.rows import Row
 from mindpics.published import table3_row
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.traits import TRAITS
@@ -13,23 +14,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def row(net, heads, init, scores_path, command):
-    """Return one row of table3.csv as a dict: accuracies and interval in percent."""
+def line_of(row, scores_path, command):
+    """Return one line of table3.csv, a `Row`'s, as a dict: accuracies and interval in percent."""
     _, labels, scores = load_scores(scores_path)
     figures = evaluate(labels, scores)
     average = figures["avg"]
     percent = {trait: round(100 * figures[trait]["accuracy"], 2) for trait in TRAITS}
     return {
-        "net": net,
-        "heads": heads,
-        "init": init,
+        **row._asdict(),
         **percent,
         "avg": round(100 * average["accuracy"], 2),
         "larger_pole_avg": round(100 * average["larger_pole"], 2),
         "low95": round(100 * average["low95"], 2),
         "high95": round(100 * average["high95"], 2),
         "n": average["n"],
-        "published_avg": table3_row(net, heads, init)["avg"],
+        "published_avg": table3_row(*row)["avg"],
         "command": command,
     }
 
@@ -53,10 +52,9 @@ def format_table(rows, measured_on):
     heading = f"{'row':<34}{'published':>10}{measured_on:>24}{'larger pole':>13}{'95% interval':>16}{'pictures':>10}"
     lines = [heading, "-" * len(heading)]
     for line in rows:
-        name = f"{line['net']} {line['heads']} {line['init']}"
         interval = f"{line['low95']:.1f}..{line['high95']:.1f}"
         lines.append(
-            f"{name:<34}{line['published_avg']:>10.1f}{line['avg']:>24.1f}{line['larger_pole_avg']:>13.1f}"
+            f"{Row.of(line).title:<34}{line['published_avg']:>10.1f}{line['avg']:>24.1f}{line['larger_pole_avg']:>13.1f}"
             f"{interval:>16}{line['n']:>10.0f}"
         )
         lines.append(f"    {line['command']}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindpics.nets.rows import ROWS, Model, models_of
+from mindpics.nets.rows import ROWS, Model, Row, models_of
 from mindpics.results.run_files import RunFiles, read_json
 
 
@@ -59,10 +59,10 @@ class TrainedRow:
     def __init__(self, folder):
         folder = Path(folder)
         self.name = folder.name
-        rows = {"_".join(row): row for row in ROWS}
+        rows = {row.name: row for row in ROWS}
         if self.name not in rows:
             raise ValueError(f"{folder}: no row of Table 3; wanted RUN/mindpics/NAME, NAME one of {', '.join(rows)}")
-        command = f"tools/reproduce --row {'/'.join(rows[self.name])}"
+        command = f"tools/reproduce --row {rows[self.name].switch}"
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; {command} makes it")
         self.run = RunFiles(folder.parent.parent)
@@ -73,7 +73,7 @@ class TrainedRow:
         for path in [self.mean, *(path for net in self.nets for path in (net.deploy, net.caffemodel))]:
             if not path.is_file():
                 raise ValueError(f"{path}: no such file; {command} makes it")
-        self.accuracy = next((row for row in self.run.table3 if _name(row) == self.name), {})
+        self.accuracy = next((row for row in self.run.table3 if Row.of(row).name == self.name), {})
 
     def files(self):
         """Return [(deploy, caffemodel), ...] for `mindpics.inference.infer.TraitNets`."""
@@ -89,7 +89,3 @@ class TrainedRow:
             f"{row['low95']:.1f} to {row['high95']:.1f}); always guessing the larger pole gives "
             f"{row['larger_pole_avg']:.1f}%."
         )
-
-
-def _name(row):
-    return f"{row['net']}_{row['heads']}_{row['init']}"

@@ -12,6 +12,7 @@ from mindpics.caffe_files.lmdbs import read_lmdb
 from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.weights import KNOWN_SHA1, describe
 from mindpics.files.findings import Finding
+from mindpics.nets.rows import Row
 from mindpics.published import published, table3_row
 from mindpics.results.metrics import load_scores
 from mindpics.training.run_folder import sha256
@@ -156,7 +157,7 @@ def check_table3(path):
 
 
 def _table_row(row, place, line):
-    wanted = table3_row(row["net"], row["heads"], row["init"])["avg"]
+    wanted = table3_row(*Row.of(row))["avg"]
     if float(row["published_avg"]) != wanted:
         text = f"published_avg {row['published_avg']}; Table 3 has {wanted}"
         yield Finding("error", "table3", text, place, line)

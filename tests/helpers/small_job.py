@@ -16,7 +16,7 @@ from mindpics.caffe_files.messages import write_message
 from mindpics.job import Job
 from mindpics.jobs.runner import Runner
 from mindpics.jobs.stages import StageError
-from mindpics.nets.rows import ROWS, messages, models_of
+from mindpics.nets.rows import ROWS, Row, messages, models_of
 from mindpics.nets.scales import TINY
 from mindpics.plan import plan
 from mindpics.traits import TRAITS, word_slots
@@ -58,7 +58,7 @@ def _weights(net, folder):
     """Save a net as it is initialised: something to fine-tune from."""
     import caffe
 
-    (model,) = models_of((net, "all-in-one", "finetune"))
+    (model,) = models_of(Row(net, "all-in-one", "finetune"))
     _, deploy, _ = messages(model, TINY, COUNTS, data_root="", net_path="", snapshot_prefix="")
     for layer in deploy.layer:
         if layer.type in ("Convolution", "InnerProduct"):
@@ -76,7 +76,7 @@ def stages(rows, pins=True):
 
 
 def main():
-    rows = [tuple(row.split("/")) for row in sys.argv[1:] if row != "--no-pins"] or ROWS
+    rows = [Row(*row.split("/")) for row in sys.argv[1:] if row != "--no-pins"] or ROWS
     try:
         Runner(stages(rows, "--no-pins" not in sys.argv), "run", 2).run()
     except StageError as error:

@@ -16,9 +16,10 @@ from mindpics.caffe_files.lmdbs import read_mean, write_mean
 from mindpics.caffe_files.messages import write_message
 from mindpics.inference.feature_net import FeatureNet
 from mindpics.inference.infer import centre_crop, save_scores, score_lmdb
+from mindpics.nets.rows import Row
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
-from mindpics.results.table3 import row, write_table
+from mindpics.results.table3 import line_of, write_table
 from mindpics.training.train import solve
 from mindpics.traits import trait_of
 from pinterest_id.experiment import Experiment, Options
@@ -91,7 +92,8 @@ def _row(net, init, data, schedule, mindpics, size):
                      prefix="", seed=1, snapshots=1, tests=3)  # fmt: skip
     weights = solve(message, out / name, progress=False).caffemodel
     save_scores(out / "scores.npz", *score_lmdb([(nets / "deploy.prototxt", weights)], data.mean, data.test))
-    return row(net, "all-in-one", init, out / "scores.npz", f"tools/reproduce --row {name.replace('_', '/')} {EVIL}")
+    row = Row(net, "all-in-one", init)
+    return line_of(row, out / "scores.npz", f"tools/reproduce --row {row.switch} {EVIL}")
 
 
 def _identify(folder, out, mindpics):

@@ -17,10 +17,11 @@ from small_run import BEST
 
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.inference.infer import TraitNets, save_scores, score_lmdb
+from mindpics.nets.rows import Row
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.report.publish import publish_row
-from mindpics.results.table3 import read_table, row, write_table
+from mindpics.results.table3 import line_of, read_table, write_table
 from mindpics.results.trained_row import TrainedRow
 from mindpics.training.train import solve
 from mindpics.traits import TRAITS
@@ -138,7 +139,7 @@ def independent(small_run, tmp_path_factory):
         nets.append((folder / "deploy.prototxt", solve(message, out, progress=False).caffemodel))
     scores = mindpics / name / "scores.npz"
     save_scores(scores, *score_lmdb(nets, paths[2], paths[1]))
-    write_table(mindpics / "table3.csv", [row("alexnet", "independent", "scratch", scores, "a command")])
+    write_table(mindpics / "table3.csv", [line_of(Row("alexnet", "independent", "scratch"), scores, "a command")])
     return mindpics / name
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mindpics.results.seeds import Row, format_seeds, write_seeds
+from mindpics.results.seeds import RowOfRuns, format_seeds, write_seeds
 
 
 def make_run(folder, rows, data="stand-in: emoji"):
@@ -45,5 +45,5 @@ def test_folders_of_one_name_are_told_by_their_paths(tmp_path):
 
 
 def test_a_mean_is_over_the_runs_that_have_the_row():
-    row = Row("Table 3", "x", None, (1.0, None, 3.0), (5, 5))
+    row = RowOfRuns("Table 3", "x", None, (1.0, None, 3.0), (5, 5))
     assert row.mean == 2 and row.sd == pytest.approx(2**0.5) and row.tested == "5"
