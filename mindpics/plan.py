@@ -174,7 +174,7 @@ def _pretraining_stages(job, net):
             ("tools/train_net", solver, "--force", "--out", f"{folder}/{net}/run", *_gpu(job)),
             (solver, f"{folder}/{net}/train_val.prototxt", f"{folder}/mean.binaryproto",
              f"{folder}/train_lmdb", f"{folder}/test_lmdb"),
-            (pretrained(job, net),), cost=setting.seconds[net, "pretrain"], resumable=True,
+            (pretrained(job, net),), cost=setting.recipe(net, "pretrain").seconds, resumable=True,
             note="Open Clip Art categories, standing in for ImageNet",
         )  # fmt: skip
     )
@@ -198,7 +198,7 @@ def _row_stages(job, row):
                 (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs,
                  *given[1:]),
                 (f"{run}/final.caffemodel",), resumable=True,
-                cost=setting.seconds[model.net, model.init] * model.share,
+                cost=setting.recipe(model.net, model.heads, model.init).seconds * model.share,
                 note=_sizes(setting, model),
             )  # fmt: skip
         )
@@ -217,11 +217,12 @@ def _row_stages(job, row):
 
 def _sizes(setting, model):
     """Return batch, crop, width and length of a training; the paper's iterations are known beforehand."""
-    epochs, batch = setting.schedules[model.net, model.heads, model.init].epochs, setting.batch[model.net, model.heads]
+    recipe = setting.recipe(model.net, model.heads, model.init)
+    epochs, batch = recipe.schedule.epochs, recipe.batch
     length = f"{epochs:g} epochs"
     if setting.name == PAPER.name:
         length += f" ({math.ceil(epochs * PAPER_TRAIN * model.share / batch):,} iterations)"
-    return f"batch {batch}, crop {setting.crop[model.net]}, width {setting.width[model.net]:g}, {length}"
+    return f"batch {batch}, crop {recipe.crop}, width {recipe.width:g}, {length}"
 
 
 def _table_stage(job, rows):

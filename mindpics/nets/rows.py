@@ -120,23 +120,23 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
     snapshot_prefix : str
     seed : int, optional
     """
-    size = setting.body_size(model.net)
+    recipe = setting.recipe(model.net, model.heads, model.init)
     pictures = {split: sum(counts[split][trait] for trait in model.traits) for split in ("train", "test")}
     data = Data(
         train=f"{data_root}/train{model.lmdb_suffix}_lmdb",
         test=f"{data_root}/test{model.lmdb_suffix}_lmdb",
         mean=f"{data_root}/mean.binaryproto",
-        train_batch=setting.batch[model.net, model.heads],
+        train_batch=recipe.batch,
         test_batch=min(setting.test_batch, pictures["test"]),
-        crop=setting.crop[model.net],
+        crop=recipe.crop,
     )
     return (
         train_val(model.net, data, model.traits, model.init, normalization=setting.normalization,
-                  loss=setting.loss, **size),
-        deploy(model.net, model.traits, crop=data.crop, **size),
+                  loss=setting.loss, **setting.body(recipe)),
+        deploy(model.net, model.traits, crop=data.crop, **setting.body(recipe)),
         solver(
             net_path,
-            setting.schedules[model.net, model.heads, model.init],
+            recipe.schedule,
             train=pictures["train"],
             batch=data.train_batch,
             test=pictures["test"],
@@ -180,21 +180,20 @@ def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None
     rows = [row for _, row in read_table(categories_csv, ("split", "label"))]
     if not rows or not all(row["label"].isdecimal() for row in rows):
         raise ValueError(f"{categories_csv}: wanted rows whose label is a whole number from 0")
-    splits = [row["split"] for row in rows]
+    splits, recipe = [row["split"] for row in rows], setting.recipe(net, "pretrain")
     data = Data(
         train=f"{data_root}/train_lmdb",
         test=f"{data_root}/test_lmdb",
         mean=f"{data_root}/mean.binaryproto",
-        train_batch=setting.batch[net, "pretrain"],
+        train_batch=recipe.batch,
         test_batch=setting.test_batch,
-        crop=setting.crop[net],
+        crop=recipe.crop,
     )
     classes = 1 + max(int(row["label"]) for row in rows)
-    size = setting.body_size(net)
-    write_message(classification_train_val(net, data, classes, **size), out / "train_val.prototxt")
+    write_message(classification_train_val(net, data, classes, **setting.body(recipe)), out / "train_val.prototxt")
     message = solver(
         str(out / "train_val.prototxt"),
-        setting.schedules[net, "pretrain", "scratch"],
+        recipe.schedule,
         train=splits.count("train"),
         batch=data.train_batch,
         test=splits.count("test"),

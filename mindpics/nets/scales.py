@@ -9,14 +9,36 @@ from mindpics.nets import alexnet, resnet50
 from mindpics.nets.solvers import SCHEDULES, Schedule
 from mindpics.published import published
 
-NETS = (alexnet.NAME, resnet50.NAME)
-HEADS = ("independent", "all-in-one", "pretrain")
+HEADS = ("independent", "all-in-one")
 BATCH = published()["training"]["batch_size"]  # section 4: 128 and 32
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How one net is trained for one row of Table 3, or pretrained.
+
+    Attributes
+    ----------
+    crop : int
+        Side in pixels of what the net sees.
+    width : float
+        Share of the body's channels.
+    batch : int
+    schedule : mindpics.nets.solvers.Schedule
+    seconds : float
+        Roughly what training on all traits' pictures takes, for the time left.
+    """
+
+    crop: int
+    width: float
+    batch: int
+    schedule: Schedule
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Setting:
-    """Numbers of one scale; dicts are keyed by net, batch by (net, heads), the others by (net, heads, init).
+    """Numbers of one scale.
 
     Attributes
     ----------
@@ -25,12 +47,9 @@ class Setting:
         Side in pixels to which pictures are warped.
     per_word, per_pole : int or None
         At most so many pictures a word, a pole.
-    crop, width, batch : dict
+    recipes : dict
+        (net, heads, init) -> Recipe; pretraining is (net, "pretrain", "scratch").
     test_batch : int
-    schedules : dict
-        (net, heads, init) -> Schedule; pretraining is (net, "pretrain", "scratch").
-    seconds : dict
-        (net, init) -> roughly what training takes, for the time left.
     gain : float
         Of AlexNet's fillers, see `mindpics.nets.alexnet.add_body`.
     fraction : float or None
@@ -44,24 +63,33 @@ class Setting:
     size: int
     per_word: int | None
     per_pole: int | None
-    crop: dict
-    width: dict
-    batch: dict
-    test_batch: int
-    schedules: dict
-    seconds: dict
+    recipes: dict
+    test_batch: int = 40
     gain: float = 1.0
     fraction: float | None = None
     normalization: str = "VALID"
     loss: str = "python"
 
-    def body_size(self, net):
+    def recipe(self, net, heads, init="scratch"):
+        """Return the `Recipe` of a row, or of pretraining (heads "pretrain")."""
+        return self.recipes[net, heads, init]
+
+    def body(self, recipe):
         """Return the keywords of a body's ``add_body`` that are not the crop."""
-        return {"width": self.width[net], "gain": self.gain, "fraction": self.fraction}
+        return {"width": recipe.width, "gain": self.gain, "fraction": self.fraction}
 
     def with_crop(self, net, crop):
         """Return the same setting with another crop for one net."""
-        return replace(self, crop=self.crop | {net: crop})
+        return replace(self, recipes={key: replace(recipe, crop=crop) if key[0] == net else recipe
+                                      for key, recipe in self.recipes.items()})  # fmt: skip
+
+
+def _paper(net, crop, seconds):
+    """Return the recipes of a net at the paper's size; `seconds` by init, of one GPU."""
+    starts = {("pretrain", "scratch"): "pretrain"}
+    starts |= {(heads, init): init for init in seconds if init != "pretrain" for heads in HEADS}
+    return {(net, heads, init): Recipe(crop, 1.0, BATCH[net], SCHEDULES[init], seconds[known])
+            for (heads, init), known in starts.items()}  # fmt: skip
 
 
 PAPER = Setting(
@@ -69,14 +97,10 @@ PAPER = Setting(
     size=256,  # section 4
     per_word=1100,  # section 3.1
     per_pole=None,
-    crop={"alexnet": alexnet.CROP, "resnet50": resnet50.CROP},
-    width={"alexnet": 1.0, "resnet50": 1.0},
-    batch={(net, heads): batch for net, batch in BATCH.items() for heads in HEADS},
-    test_batch=40,  # 24,200 and 4,840 are whole multiples: a test pass sees each picture once
-    schedules={(net, heads, init): SCHEDULES[init] for net in NETS for heads in HEADS for init in SCHEDULES},
     # 47,266 iterations of AlexNet and 189,063 of ResNet-50 at 0.1 and 0.25 s on one GPU
-    seconds={("alexnet", "scratch"): 6800, ("alexnet", "finetune"): 4700, ("resnet50", "finetune"): 47000,
-             ("alexnet", "pretrain"): 600, ("resnet50", "pretrain"): 6000},  # fmt: skip
+    recipes=_paper("alexnet", alexnet.CROP, {"scratch": 6800, "finetune": 4700, "pretrain": 600})
+    | _paper("resnet50", resnet50.CROP, {"finetune": 47000, "pretrain": 6000}),
+    test_batch=40,  # 24,200 and 4,840 are whole multiples: a test pass sees each picture once
 )
 
 # Chosen on two cores: the whole of Table 3 in ten minutes of training. A 99-pixel crop is the
@@ -87,33 +111,15 @@ MINI = Setting(
     size=112,
     per_word=1100,
     per_pole=300,
-    crop={"alexnet": 99, "resnet50": 99},
-    width={"alexnet": 0.25, "resnet50": 0.125},
-    batch={
-        ("alexnet", "pretrain"): 64,
-        ("alexnet", "all-in-one"): 64,
-        ("alexnet", "independent"): 16,
-        ("resnet50", "pretrain"): 32,
-        ("resnet50", "all-in-one"): 32,
-        ("resnet50", "independent"): 16,
-    },
-    test_batch=40,
-    schedules={
-        ("alexnet", "pretrain", "scratch"): Schedule(10, 8, 0.01),
-        ("alexnet", "independent", "scratch"): Schedule(28, 22, 0.01),
-        ("alexnet", "all-in-one", "scratch"): Schedule(28, 22, 0.01),
-        ("alexnet", "independent", "finetune"): Schedule(26, 20, 0.005),
-        ("alexnet", "all-in-one", "finetune"): Schedule(26, 20, 0.005),
-        ("resnet50", "pretrain", "scratch"): Schedule(6, 5, 0.05),
-        ("resnet50", "independent", "finetune"): Schedule(14, 11, 0.02),
-        ("resnet50", "all-in-one", "finetune"): Schedule(22, 17, 0.06),
-    },
-    seconds={
-        ("alexnet", "pretrain"): 140,
-        ("resnet50", "pretrain"): 260,
-        ("alexnet", "scratch"): 160,
-        ("alexnet", "finetune"): 150,
-        ("resnet50", "finetune"): 340,
+    recipes={
+        ("alexnet", "pretrain", "scratch"): Recipe(99, 0.25, 64, Schedule(10, 8, 0.01), 140),
+        ("alexnet", "independent", "scratch"): Recipe(99, 0.25, 16, Schedule(28, 22, 0.01), 160),
+        ("alexnet", "all-in-one", "scratch"): Recipe(99, 0.25, 64, Schedule(28, 22, 0.01), 160),
+        ("alexnet", "independent", "finetune"): Recipe(99, 0.25, 16, Schedule(26, 20, 0.005), 150),
+        ("alexnet", "all-in-one", "finetune"): Recipe(99, 0.25, 64, Schedule(26, 20, 0.005), 150),
+        ("resnet50", "pretrain", "scratch"): Recipe(99, 0.125, 32, Schedule(6, 5, 0.05), 260),
+        ("resnet50", "independent", "finetune"): Recipe(99, 0.125, 16, Schedule(14, 11, 0.02), 340),
+        ("resnet50", "all-in-one", "finetune"): Recipe(99, 0.125, 32, Schedule(22, 17, 0.06), 340),
     },
     gain=3.0,
     fraction=0.95,
@@ -127,11 +133,8 @@ TINY = replace(
     name="tiny",
     size=72,
     per_pole=8,
-    crop={"alexnet": 67, "resnet50": 67},
-    width={"alexnet": 0.0625, "resnet50": 0.0625},
-    batch=dict.fromkeys(MINI.batch, 7),
+    recipes={key: Recipe(67, 0.0625, 7, Schedule(5, 4, recipe.schedule.base_lr / 10), 2)
+             for key, recipe in MINI.recipes.items()},
     test_batch=6,
-    schedules={key: Schedule(5, 4, schedule.base_lr / 10) for key, schedule in MINI.schedules.items()},
-    seconds=dict.fromkeys(MINI.seconds, 2),
-)
+)  # fmt: skip
 SETTINGS = {setting.name: setting for setting in (PAPER, MINI, TINY)}

@@ -76,8 +76,9 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
 
 
 def _write_nets(train, test, folder, setting, net, seed):
-    size, crop = setting.body_size(net), setting.crop[net]
-    batch, test_batch = min(setting.batch[net, "all-in-one"], len(train)), min(setting.test_batch, len(test))
+    recipe = setting.recipe(net, "all-in-one", "finetune")
+    size, crop = setting.body(recipe), recipe.crop
+    batch, test_batch = min(recipe.batch, len(train)), min(setting.test_batch, len(test))
     data = Data(
         str(folder / "train_lmdb"), str(folder / "test_lmdb"), str(folder / "mean.binaryproto"), batch, test_batch, crop
     )
@@ -86,7 +87,7 @@ def _write_nets(train, test, folder, setting, net, seed):
     write_message(train_val, folder / "train_val.prototxt")
     write_message(features_deploy(net, crop=crop, **size), folder / "deploy.prototxt")
     message = solver(
-        str(folder / "train_val.prototxt"), setting.schedules[net, "all-in-one", "finetune"],
+        str(folder / "train_val.prototxt"), recipe.schedule,
         train=len(train), batch=batch, test=len(test), test_batch=test_batch,
         prefix=str(folder / "net"), seed=seed, snapshots=2,
     )  # fmt: skip

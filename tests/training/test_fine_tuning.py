@@ -13,7 +13,7 @@ from caffe.proto import caffe_pb2
 from PIL import Image
 
 from mindpics.caffe_files.messages import read_message, write_message
-from mindpics.nets.scales import MINI
+from mindpics.nets.scales import MINI, Recipe
 from mindpics.nets.solvers import Schedule
 from mindpics.nets.whole import features_deploy
 from mindpics.training import fine_tuning
@@ -23,11 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = replace(
     MINI,
     size=75,
-    crop={"alexnet": 67},
-    width={"alexnet": 0.0625},
-    batch={("alexnet", "all-in-one"): 8},
+    recipes={("alexnet", "all-in-one", "finetune"): Recipe(67, 0.0625, 8, Schedule(2, 1, 0.001), 1)},
     test_batch=4,
-    schedules={("alexnet", "all-in-one", "finetune"): Schedule(2, 1, 0.001)},
 )
 
 
@@ -58,7 +55,7 @@ def weights_of(folder, **size):
 
 
 def test_it_starts_from_the_weights_and_learns_on_training_pictures_only(pins, monkeypatch):
-    weights = weights_of(pins, crop=67, **TINY.body_size("alexnet"))
+    weights = weights_of(pins, crop=67, **TINY.body(TINY.recipe("alexnet", "all-in-one", "finetune")))
     tuned = fine_tune(rows(pins, 0, 15), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1)
     net = caffe.Net(str(tuned.deploy), caffe.TEST)
     net.copy_from(str(weights))
@@ -83,7 +80,7 @@ def test_it_starts_from_the_weights_and_learns_on_training_pictures_only(pins, m
 
 
 def test_a_folder_of_something_else_is_left_alone(pins):
-    weights = weights_of(pins, crop=67, **TINY.body_size("alexnet"))
+    weights = weights_of(pins, crop=67, **TINY.body(TINY.recipe("alexnet", "all-in-one", "finetune")))
     (pins / "mine").mkdir()
     (pins / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(ValueError, match="mine: holds something else"):
