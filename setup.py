@@ -21,6 +21,13 @@ def prototxts():
     return sorted(folders.items())
 
 
+def tools():
+    """The tools go to share/mindpics/tools/, where the `mindpics` command finds them; set-up stays in the checkout."""
+    head = b"#!/usr/bin/env python3"
+    paths = [path for path in HERE.glob("tools/*") if path.is_file() and path.read_bytes().startswith(head)]
+    return [("share/mindpics/tools", sorted(str(path.relative_to(HERE)) for path in paths))]
+
+
 setup(
     name="mindpics",
     version="0.1.0",
@@ -31,9 +38,11 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["mindpics", "mindpics.*", "pinterest_id", "pinterest_id.*"]),
     package_data={"mindpics": ["data/*"], "mindpics.report": ["templates/*"], "pinterest_id": ["data/*"]},
-    data_files=prototxts(),
+    data_files=prototxts() + tools(),
+    entry_points={"console_scripts": ["mindpics = mindpics.cli:main"]},
     install_requires=[
         "ImageHash",
+        "argcomplete",
         "jinja2",
         "lmdb",
         "matplotlib",

@@ -4,12 +4,21 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # sys/prctl.h
 LOOK = 0.3  # seconds between looks at a process or a task
+
+
+def python_of(command):
+    """Return a stage's command for this Python: tools/NAME through the console command, which knows where tools lie."""
+    program, *arguments = command
+    if program.startswith("tools/"):
+        return [sys.executable, "-m", "mindpics.cli", program.removeprefix("tools/"), *arguments]
+    return [sys.executable, program, *arguments]
 
 
 def start_here(command, log, threads, resumable=False):

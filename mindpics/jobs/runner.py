@@ -18,7 +18,7 @@ from mindpics import __version__
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
-from mindpics.jobs.commands import start_here
+from mindpics.jobs.commands import python_of, start_here
 from mindpics.jobs.stages import StageError, ways_left
 from mindpics.jobs.time_left import time_left
 
@@ -147,7 +147,7 @@ class Runner:
             json.dump({"key": key}, stream)
         log = self._log(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, *stage.command, *(["--resume"] if resume else [])]
+        command = [*python_of(stage.command), *(["--resume"] if resume else [])]
         log.write_bytes(b"")
         process = self.start(command, log, max(1, (os.cpu_count() or 1) // self.jobs), stage.resumable and not resume)
         self.running[stage.name] = (stage, process, key, time.time())

@@ -1,0 +1,136 @@
+"""Console command: lists the tools by stage and runs them; makes their parsers and words their errors.
+
+    mindpics                        # every tool, by stage, with a line each
+    mindpics train_net --help       # is tools/train_net --help
+    eval "$(register-python-argcomplete mindpics)"     # completion, in bash or zsh
+
+A tool is a file of tools/ without suffix: a docstring with an example, STAGE, add_arguments(parser) and main(args).
+"""
+
+import argparse
+import ast
+import os
+import runpy
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import argcomplete
+
+STAGES = {
+    "job": "The whole of it",
+    "data": "From posts to LMDBs",
+    "nets": "Nets and their training",
+    "results": "Scores, tables, figures",
+    "pins": "Pinterest user identification",
+    "use": "To try, to pass on",
+    "machine": "This machine",
+}
+
+
+class UsageError(ValueError):
+    """Arguments that do not go together: exit status 2, with the tool's usage."""
+
+
+def run(doc, add_arguments, main, *errors):
+    """Parse the command line and run a tool; what may go wrong is one line, ``NAME: what was found and wanted``.
+
+    Parameters
+    ----------
+    doc : str
+        The tool's docstring, which is its help.
+    add_arguments : callable
+        Of an `argparse.ArgumentParser`.
+    main : callable
+        Of the parsed arguments. What it returns is the exit status, None for 0; it raises `UsageError` for status 2,
+        ValueError, OSError or one of `errors` for status 1.
+    errors : exception classes
+        What else the tool's work raises with words for the user.
+    """
+    parser = parser_of(doc, add_arguments)
+    argcomplete.autocomplete(parser)
+    args = parser.parse_args()
+    if getattr(args, "json", None) is not True:  # whose standard output is for programs
+        print(f"{parser.prog}: {said(args)}", flush=True)
+    try:
+        sys.exit(main(args))
+    except UsageError as error:
+        parser.error(str(error))
+    except BrokenPipeError:  # the reader, like head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, OSError, *errors) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser.prog}: interrupted")
+
+
+def parser_of(doc, add_arguments):
+    """Return a tool's parser; its docstring is shown as it stands, examples included."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    return parser
+
+
+def said(args):
+    """Return parsed arguments in one line: what a run's log should begin with."""
+    return " ".join(f"{name}={value}" for name, value in sorted(vars(args).items()) if value not in (None, False, []))
+
+
+def folder():
+    """Return the folder of the tools: the checkout's, or where ``pip install`` has put them."""
+    checkout = Path(__file__).resolve().parents[1] / "tools"
+    if checkout.is_dir():
+        return checkout
+    paths = metadata.files("mindpics") or ()
+    return next(Path(path.locate()).resolve().parent for path in paths if path.match("share/mindpics/tools/train_net"))
+
+
+def paths():
+    """Return {name: path} of the tools."""
+    found = (path for path in sorted(folder().iterdir()) if path.is_file())
+    return {path.name: path for path in found if path.read_bytes().startswith(b"#!/usr/bin/env python3\n")}
+
+
+def tools():
+    """Return {stage: {name: first line of its docstring}} of all tools, without running one."""
+    listed = {stage: {} for stage in STAGES}
+    for name, path in paths().items():
+        tree = ast.parse(path.read_bytes())
+        stage = next(node.value.value for node in tree.body
+                     if isinstance(node, ast.Assign) and node.targets[0].id == "STAGE")  # fmt: skip
+        listed[stage][name] = ast.get_docstring(tree).splitlines()[0]
+    return listed
+
+
+def listing():
+    """Return the tools by stage, a line each."""
+    lines = [__doc__.strip().splitlines()[0], "", "usage: mindpics TOOL [ARGUMENT ...]    mindpics TOOL --help"]
+    for stage, named in tools().items():
+        lines += ["", STAGES[stage], *(f"  {name:<22}{line}" for name, line in named.items())]
+    return "\n".join(lines)
+
+
+def main():
+    """Run the tool that the first argument names, or list them all."""
+    known = paths()
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    words = os.environ.get("COMP_LINE", "").split()
+    if len(words) > 1 and words[1] in known:  # the tool completes its own arguments, one word further on
+        os.environ["_ARGCOMPLETE"], name = "2", words[1]
+    elif words:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("tool", choices=sorted(known))
+        argcomplete.autocomplete(parser)
+    if name in ("-h", "--help"):
+        print(listing())
+    elif name not in known:
+        print(f"mindpics: found no tool {name!r}; wanted one of: {' '.join(sorted(known))}", file=sys.stderr)
+        sys.exit(2)
+    else:
+        sys.argv = [str(known[name]), *sys.argv[2:]]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Selection of MindPics whole: from a crawl to mindpics.csv, rejected.jsonl and summary.json."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from mindpics.files.atomic import atomic_write
+from mindpics.posts import crops, near_copies, selection, summary
+from mindpics.posts.candidates import find_candidates
+from mindpics.posts.first_look import look
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a selection leaves to its user; the defaults are the paper's (sections 3.1 and 4).
+
+    Attributes
+    ----------
+    per_word, per_pole : int or None
+        At most so many pictures of a word, of a pole.
+    split : {"image", "group"}
+    group_by : tuple of str
+        "copies" (near copies) or keys of the posts, for ``split="group"`` and for the summary.
+    test_fraction : float
+    distance : int
+        Bits of 256 in which near copies may differ.
+    max_pixels : int
+        Larger pictures are rejected.
+    seed : int
+    """
+
+    per_word: int | None = selection.PER_WORD
+    per_pole: int | None = None
+    split: str = "image"
+    group_by: tuple = ("author", "copies")
+    test_fraction: float = selection.TEST_FRACTION
+    distance: int = near_copies.DISTANCE
+    max_pixels: int = crops.MAX_PIXELS
+    seed: int = 0
+
+
+def select(posts, out, choices=None, workers=None):
+    """Select MindPics; return the summary that is written (see `mindpics.posts.summary.summarise`).
+
+    Parameters
+    ----------
+    posts : Path
+        posts.jsonl or posts.parquet, beside its pictures.
+    out : Path
+        Folder that gets mindpics.csv, rejected.jsonl and summary.json.
+    choices : Choices, optional
+    workers : int, optional
+        Processes; default: one a core.
+
+    Raises
+    ------
+    ValueError
+        When the manifest has a line that is no post; it is named.
+    """
+    choices = choices or Choices()
+    candidates = find_candidates(posts, choices.seed, workers)
+    picked = selection.pick(candidates, choices.per_word, choices.per_pole)
+    mindpics, fingerprints, rejected = look(picked, posts.parent, workers, choices.max_pixels)
+    copies = near_copies.group_copies(fingerprints, choices.distance)
+    groups = selection.group(mindpics, choices.group_by, copies)
+    by_group = choices.split == "group"
+    mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
+    facts = summary.summarise(mindpics, candidates, rejected, copies.tolist())
+    with atomic_write(out / "rejected.jsonl") as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rejected)
+    summary.write_csv(out / "mindpics.csv", mindpics)
+    given = {"posts": posts, "out": out, **asdict(choices), "group_by": list(choices.group_by), "workers": workers}
+    arguments = {key: str(value) for key, value in given.items()}
+    summary.write_summary(out / "summary.json", {"arguments": arguments, **facts})
+    return facts

@@ -1,0 +1,78 @@
+"""The `mindpics` command: its list, its completion, and how each tool ends."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tool_module import load_tool
+
+from mindpics import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON_TOOLS = {path.name for path in (ROOT / "tools").iterdir()
+                if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/env python3")}  # fmt: skip
+MINDPICS = [sys.executable, "-m", "mindpics.cli"]
+
+
+def run(*command, **environment):
+    return subprocess.run(command, capture_output=True, text=True, cwd="/", env=os.environ | environment)
+
+
+def complete(line):
+    """Return what bash would offer at the end of `line`."""
+    done = run(sys.executable, "-c", "import os; os.dup2(1, 8)\nfrom mindpics.cli import main; main()",
+               _ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), _ARGCOMPLETE_IFS="\n",
+               _ARGCOMPLETE_STDOUT_FILENAME="/dev/stdout")  # fmt: skip
+    return {word.strip() for word in done.stdout.splitlines()}
+
+
+def test_every_tool_is_listed_once_with_a_line():
+    listed = [name for named in cli.tools().values() for name in named]
+    assert sorted(listed) == sorted(PYTHON_TOOLS)
+    done = run(*MINDPICS)
+    assert done.returncode == 0
+    for stage, named in cli.tools().items():
+        assert cli.STAGES[stage] in done.stdout
+        assert all(f"{name:<22}{line}" in done.stdout for name, line in named.items())
+
+
+def test_a_tool_runs_as_in_its_file(tmp_path):
+    missing = str(tmp_path / "no.npz")
+    by_name, by_file = run(*MINDPICS, "eval_traits", missing), run(sys.executable, ROOT / "tools/eval_traits", missing)
+    assert by_name.returncode == by_file.returncode == 1
+    assert by_name.stderr == by_file.stderr
+    assert by_name.stderr.startswith("eval_traits: ") and len(by_name.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", sorted(PYTHON_TOOLS))
+def test_help_has_an_example_with_its_line_breaks(name):
+    tool = load_tool(ROOT / "tools" / name)
+    help_ = cli.parser_of(tool.__doc__, tool.add_arguments).format_help()
+    named = "reproduce" if name == "run_experiment" else name  # which sets up first
+    assert re.search(rf"^    tools/{named}\b", help_, re.MULTILINE)
+    assert max(map(len, help_.splitlines())) <= 130
+
+
+def test_an_unknown_tool_is_named_beside_those_there_are():
+    done = run(*MINDPICS, "train")
+    assert done.returncode == 2
+    assert "found no tool 'train'; wanted one of: " in done.stderr and "train_net" in done.stderr
+
+
+def test_wrong_usage_is_status_2():
+    assert run(*MINDPICS, "train_net").returncode == 2
+    posts = run(*MINDPICS, "profile_user", "--posts", "posts.jsonl", "--out", "x")
+    assert posts.returncode == 2 and "--posts takes --author" in posts.stderr
+
+
+def test_tools_and_their_arguments_are_completed():
+    assert {"train_net"} == complete("mindpics train_")
+    assert {"--iterations", "--weights"} <= complete("mindpics train_net --")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    done = run("bash", "-c", f"{sys.executable} -m mindpics.cli train_net --help | head -1")
+    assert done.stderr == ""
