@@ -1,5 +1,6 @@
 """Whole nets as ONNX against Caffe: the mini nets, the paper's sizes, the mean, and what is refused."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 from random_weights import save_random_weights
+from small_run import BEST
 
 from mindpics.caffe_files.lmdbs import write_mean
 from mindpics.inference import onnx_export
@@ -103,6 +105,17 @@ def test_the_tool_tells_of_the_mean_and_the_crop_in_the_metadata(tiny, tmp_path)
     assert len(told["mean_sha256"]) == len(told["caffemodel_sha256"]) == 64
     assert float(told["largest_difference_to_caffe"]) <= TOLERANCE
     assert [output.name for output in model.graph.output] == [f"prob_{trait}" for trait in sorted(TRAITS)]
+
+
+def test_the_example_of_the_help_runs_as_pasted(small_run, tmp_path):
+    printed = run_tool("--help").stdout
+    example = printed[printed.index("RUN=") : printed.index("    tools/export_onnx deploy.prototxt")]
+    pasted = example.replace("runs/mini/mindpics", shlex.quote(str(small_run / "mindpics")))
+    command = pasted.replace("tools/export_onnx", shlex.join([sys.executable, str(TOOL)]))
+    done = subprocess.run(["bash", "-ec", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{BEST}.onnx: largest difference to Caffe ")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{BEST}.onnx"]
 
 
 def test_with_the_mean_in_the_graph_its_input_is_the_bgr_crop(tiny, tmp_path):
