@@ -53,7 +53,7 @@ def run(doc, add_arguments, main, *errors):
     if getattr(args, "json", None) is not True:  # whose standard output is for programs
         print(f"{parser.prog}: {said(args)}", flush=True)
     try:
-        sys.exit(main(args))
+        status = main(args)
     except UsageError as error:
         parser.error(str(error))
     except BrokenPipeError:  # the reader, like head, has seen enough
@@ -63,6 +63,8 @@ def run(doc, add_arguments, main, *errors):
         sys.exit(f"{parser.prog}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{parser.prog}: interrupted")
+    if status:
+        sys.exit(status)
 
 
 def parser_of(doc, add_arguments):

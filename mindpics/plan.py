@@ -6,8 +6,9 @@ from pathlib import Path
 
 from mindpics.job import OPEN, pretrained, row_command
 from mindpics.jobs.stages import Stage, stages_for
-from mindpics.nets.rows import ROWS, models_of, paper_counts
+from mindpics.nets.rows import models_of, paper_counts
 from mindpics.nets.scales import PAPER
+from mindpics.published import ROWS
 from mindpics.results.run_files import PAPERS_BEST
 from mindpics.traits import TRAITS
 

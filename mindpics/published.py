@@ -3,12 +3,41 @@
 import json
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 
 @cache
 def published():
     """Return the published facts of Cucurull et al. 2018 as a dict."""
     return json.loads((files("mindpics") / "data" / "published.json").read_text(encoding="utf-8"))
+
+
+class Row(NamedTuple):
+    """A row of Table 3, by what tells it from the others."""
+
+    net: str
+    heads: str
+    init: str
+
+    @classmethod
+    def of(cls, line):
+        """Return the row that a line of table3.csv is about."""
+        return cls(line["net"], line["heads"], line["init"])
+
+    @property
+    def name(self):
+        """As folders have it: alexnet_all-in-one_scratch."""
+        return "_".join(self)
+
+    @property
+    def switch(self):
+        """As ``--row`` has it: alexnet/all-in-one/scratch."""
+        return "/".join(self)
+
+    @property
+    def title(self):
+        """As tables have it: alexnet all-in-one scratch."""
+        return " ".join(self)
 
 
 def table3_row(net, heads, init):
@@ -23,3 +52,7 @@ def table3_row(net, heads, init):
         if (row["net"], row["heads"], row["init"]) == (net, heads, init):
             return row
     raise ValueError(f"Table 3 has no row {net}, {heads}, {init}")
+
+
+# Table 3 in its order: AlexNet from scratch and fine-tuned, ResNet-50 fine-tuned; one net a trait, or all in one.
+ROWS = tuple(map(Row.of, published()["table3_accuracy"]))

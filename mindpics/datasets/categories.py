@@ -5,12 +5,11 @@ Folders with few pictures go to the one above. Keywords would give several
 labels a picture and mean less: the commonest are "hash" and "theme".
 """
 
-import csv
 import random
 from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import write_table
 
 MIN_PER_CATEGORY = 20
 PER_CATEGORY = 300  # else four in ten would be computed stars and desktop icons
@@ -101,7 +100,4 @@ def label_pictures(
 
 def write_categories(path, rows):
     """Write the rows as CSV: id, image, label, category, split."""
-    with atomic_write(path) as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, COLUMNS, rows)

@@ -13,6 +13,7 @@ from mindpics.datasets.open_clipart import PACKAGE, fetch_clipart, list_clipart,
 from mindpics.datasets.open_emoji import KEYWORDS, STYLES, fetch_emoji, read_emoji
 from mindpics.datasets.svg import FILLED, MAX_ZOOM, RENDERER, SIZE, TIMEOUT, draw_all
 from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import write_json, write_objects
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,7 @@ def _already(folder, request):
     if started.exists() and json.loads(started.read_text(encoding="utf-8")) != request:
         log.info("%s holds another request's pictures; drawing anew", folder)
         shutil.rmtree(folder / "images", ignore_errors=True)
-    with atomic_write(started) as stream:
-        json.dump(request, stream)
+    write_json(started, request)
     return None
 
 
@@ -88,11 +88,10 @@ def _make(folder, request, drawings, total, left_out, label, drawing):
         "left_out_why": dict(left_out),
         "licenses": dict(Counter(post["license"] for post in posts)),
     }
-    _write_lines(folder / "rejected.jsonl", rejected)
+    write_objects(folder / "rejected.jsonl", rejected)
     _write_attribution(folder / "ATTRIBUTION", request["packages"], posts)
-    _write_lines(folder / "posts.jsonl", posts)
-    with atomic_write(folder / "summary.json") as stream:
-        json.dump(summary, stream, indent=1)
+    write_objects(folder / "posts.jsonl", posts)
+    write_json(folder / "summary.json", summary)
     return summary
 
 
@@ -106,12 +105,6 @@ def _remove_strays(folder, posts):
 
 def _kind(reason):
     return reason.split(" to ")[0].split(":")[0]
-
-
-def _write_lines(path, rows):
-    with atomic_write(path) as stream:
-        for row in rows:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _write_attribution(path, packages, posts):

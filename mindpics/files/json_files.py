@@ -1,9 +1,44 @@
-"""Files of one JSON object a line, from anyone: lines are read as bytes, and what is wrong is said with its number."""
+"""JSON files, and files of one JSON object a line: written whole; read from anyone, with the line in every error."""
 
 import json
+import math
 from pathlib import Path
 
+from mindpics.files.atomic import atomic_write
+
 MAX_LINE = 64 << 20  # bytes; a longer line is no object but a file of another kind
+
+
+def write_json(path, facts):
+    """Write facts as strict JSON, whole or not at all: what is not finite, which JSON has no word for, is null."""
+    with atomic_write(path) as stream:
+        json.dump(_finite(facts), stream, indent=1, ensure_ascii=False, allow_nan=False)
+        stream.write("\n")
+
+
+def read_json(path):
+    """Return the object of a JSON file, {} where there is none.
+
+    Raises
+    ------
+    ValueError
+        When the file is there and is no JSON object.
+    """
+    if not Path(path).is_file():
+        return {}
+    try:
+        facts = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path}: found a {type(facts).__name__}; wanted a JSON object")
+    return facts
+
+
+def write_objects(path, objects):
+    """Write one JSON object a line, whole or not at all."""
+    with atomic_write(path) as stream:
+        stream.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in objects)
 
 
 def read_objects(path, wanted="one JSON object a line"):
@@ -52,3 +87,11 @@ def shown(value, length=80):
     """Return a value for an error message: its repr, cut short."""
     text = repr(value)
     return text if len(text) <= length else f"{text[:length]}..."
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

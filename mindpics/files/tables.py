@@ -1,7 +1,9 @@
-"""Tables from anyone: rows with the line they began on; what is wrong is said with its number."""
+"""CSV tables: written whole; read from anyone, with the line that a row began on in every error."""
 
 import csv
 from pathlib import Path
+
+from mindpics.files.atomic import atomic_write
 
 MAX_FIELD = 64 << 20  # characters; the csv module's own limit of 131,072 is below a long description
 
@@ -42,6 +44,27 @@ def read_table(path, columns=(), delimiter=","):
             raise ValueError(f"{path}, near line {begins}: not UTF-8 ({error.reason})") from None
         except csv.Error as error:
             raise ValueError(f"{path}, line {begins}: no row of a CSV ({error})") from None
+
+
+def write_table(path, columns, rows):
+    """Write a CSV with a header, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+    columns : sequence of str
+    rows : iterable of sequence, or of dict with these columns as keys
+
+    Raises
+    ------
+    ValueError
+        When a row has a key that is no column.
+    """
+    with atomic_write(path) as stream:
+        writer, dicts = csv.writer(stream, lineterminator="\n"), csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            (dicts if isinstance(row, dict) else writer).writerow(row)
 
 
 def _check_header(path, header, columns):

@@ -1,7 +1,6 @@
 """What a trained all-in-one net says of one picture: five traits, like MindPics, and the regions that matter."""
 
 import base64
-import csv
 
 import cv2
 import numpy as np
@@ -11,6 +10,7 @@ from mindpics.inference.infer import centre_crop, load_net
 from mindpics.inference.occlusion import GRID, occlusion_map
 from mindpics.posts.nearest import Nearest
 from mindpics.posts.posts import picture_path
+from mindpics.posts.summary import read_mindpics
 from mindpics.report.maps import read_features
 from mindpics.results.run_files import PAPERS_BEST, POOL
 from mindpics.traits import POLES, TRAIT_NAMES, TRAITS
@@ -154,11 +154,10 @@ def _compared(run, name):
     if not (run.features(name).with_suffix(".npy").is_file() and table.is_file() and run.pictures):
         return [], None
     features, rows = read_features(run.features(name)), []
-    with open(table, encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if row["id"] in features:
-                row["path"] = picture_path(run.pictures, row["image"], f"{table}, {row['id']}")
-                rows.append(row)
+    for row in read_mindpics(table):
+        if row["id"] in features:
+            row["path"] = picture_path(run.pictures, row["image"], f"{table}, {row['id']}")
+            rows.append(row)
     return rows, np.array([features[row["id"]] for row in rows])
 
 

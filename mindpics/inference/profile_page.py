@@ -1,11 +1,11 @@
 """A profile as JSON and as one HTML file that opens from disk, with the pictures that say most inside it."""
 
 import base64
-import json
 
 import cv2
 
 from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import write_json
 from mindpics.inference.profile import COVERS, IS_NOT, profile
 from mindpics.posts.picture_files import read_picture
 from mindpics.report.pages import template
@@ -66,9 +66,7 @@ def write_profile(facts, items, out):
         Where the pictures are.
     out : Path
     """
-    with atomic_write(out / "profile.json") as stream:
-        json.dump(facts, stream, indent=1, ensure_ascii=False)
-        stream.write("\n")
+    write_json(out / "profile.json", facts)
     with atomic_write(out / "index.html") as stream:
         stream.write(render(facts, dict(items)))
 

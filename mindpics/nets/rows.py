@@ -4,53 +4,13 @@ An all-in-one row is one net; an independent row is five, one a trait.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from mindpics.caffe_files.messages import write_message
 from mindpics.files.tables import read_table
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, deploy, train_val
-from mindpics.published import published
+from mindpics.published import ROWS, Row, published
 from mindpics.traits import TRAITS
-
-
-class Row(NamedTuple):
-    """A row of Table 3, by what tells it from the others."""
-
-    net: str
-    heads: str
-    init: str
-
-    @classmethod
-    def of(cls, line):
-        """Return the row that a line of table3.csv is about."""
-        return cls(line["net"], line["heads"], line["init"])
-
-    @property
-    def name(self):
-        """As folders have it: alexnet_all-in-one_scratch."""
-        return "_".join(self)
-
-    @property
-    def switch(self):
-        """As ``--row`` has it: alexnet/all-in-one/scratch."""
-        return "/".join(self)
-
-    @property
-    def title(self):
-        """As tables have it: alexnet all-in-one scratch."""
-        return " ".join(self)
-
-
-# In the order of Table 3; ResNet was only fine-tuned.
-ROWS = (
-    Row("alexnet", "independent", "scratch"),
-    Row("alexnet", "all-in-one", "scratch"),
-    Row("alexnet", "independent", "finetune"),
-    Row("alexnet", "all-in-one", "finetune"),
-    Row("resnet50", "independent", "finetune"),
-    Row("resnet50", "all-in-one", "finetune"),
-)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """What a selection holds: mindpics.csv, summary.json and a table for people."""
 
-import csv
-import json
 from collections import Counter
 
 import numpy as np
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import read_table, write_table
 from mindpics.traits import POLES, TRAITS, word_slots
 
 COLUMNS = ("id", "image", "trait", "pole", "word", "label", "split", "group")
@@ -14,12 +12,20 @@ COLUMNS = ("id", "image", "trait", "pole", "word", "label", "split", "group")
 
 def write_csv(path, mindpics):
     """Write mindpics.csv: one picture a row, `image` relative to the folder of the manifest."""
-    with atomic_write(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for pic in mindpics:
-            row = (pic.post["id"], pic.post["image"], pic.trait, pic.pole, pic.word, pic.label, pic.split, pic.group)
-            writer.writerow(row)
+    rows = ((pic.post["id"], pic.post["image"], pic.trait, pic.pole, pic.word, pic.label, pic.split, pic.group)
+            for pic in mindpics)  # fmt: skip
+    write_table(path, COLUMNS, rows)
+
+
+def read_mindpics(path):
+    """Return the rows of a mindpics.csv as dicts of str.
+
+    Raises
+    ------
+    ValueError
+        Names the file and the line where it is no such table.
+    """
+    return [row for _, row in read_table(path, COLUMNS)]
 
 
 def summarise(mindpics, candidates, rejected, copies):
@@ -96,12 +102,6 @@ def _trait(mindpics, trait):
 def _mean_larger(mindpics):
     traits = [_trait(mindpics, trait) for trait in TRAITS]
     return {s: float(np.mean([t["larger_pole_share"][s] for t in traits])) for s in ("train", "test")}
-
-
-def write_summary(path, summary):
-    with atomic_write(path) as stream:
-        json.dump(summary, stream, indent=1, ensure_ascii=False)
-        stream.write("\n")
 
 
 def table(summary):

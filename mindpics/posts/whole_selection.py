@@ -1,9 +1,8 @@
 """Selection of MindPics whole: from a crawl to mindpics.csv, rejected.jsonl and summary.json."""
 
-import json
 from dataclasses import asdict, dataclass
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import write_json, write_objects
 from mindpics.posts import crops, near_copies, selection, summary
 from mindpics.posts.candidates import find_candidates
 from mindpics.posts.first_look import look
@@ -65,10 +64,9 @@ def select(posts, out, choices=None, workers=None):
     by_group = choices.split == "group"
     mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
     facts = summary.summarise(mindpics, candidates, rejected, copies.tolist())
-    with atomic_write(out / "rejected.jsonl") as stream:
-        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rejected)
+    write_objects(out / "rejected.jsonl", rejected)
     summary.write_csv(out / "mindpics.csv", mindpics)
     given = {"posts": posts, "out": out, **asdict(choices), "group_by": list(choices.group_by), "workers": workers}
     arguments = {key: str(value) for key, value in given.items()}
-    summary.write_summary(out / "summary.json", {"arguments": arguments, **facts})
+    write_json(out / "summary.json", {"arguments": arguments, **facts})
     return facts

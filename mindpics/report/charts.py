@@ -4,7 +4,6 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; no line 
 differs by colour alone. The paper's border colours (section 4.2) have their nearest here.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import write_table
 
 BLACK, ORANGE, GREEN, BLUE, VERMILION, GREY = "#000000", "#E69F00", "#009E73", "#0072B2", "#D55E00", "#767676"
 DPI = 120
@@ -66,10 +66,7 @@ def save(figure, path, columns, rows):
         What the figure shows.
     """
     path = Path(path)
-    with atomic_write(f"{path}.csv") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    write_table(f"{path}.csv", columns, rows)
     FigureCanvasAgg(figure)
     # Without a date, and with names that do not change, the same numbers give the same SVG.
     with rc_context({"svg.hashsalt": path.name}):

@@ -1,10 +1,10 @@
 """What saved scores show: figure 3, confusion of each trait, accuracy of each word. Never imports Caffe."""
 
-import csv
 
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, confusion_matrix, precision_recall_curve, roc_curve
 
+from mindpics.posts.summary import read_mindpics
 from mindpics.report.charts import GREY, POLE_COLOURS, TRAIT_STYLES, literal, new_figure, save
 from mindpics.results.metrics import wilson
 from mindpics.traits import POLES, TRAIT_NAMES, TRAITS, label_of, own_poles, unpack
@@ -127,12 +127,7 @@ def read_selection(path):
     ValueError
         When columns are missing.
     """
-    wanted = {"id", "image", "trait", "pole", "word"}
-    with open(path, encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if not wanted <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path}, line 1: found columns {reader.fieldnames}; wanted {sorted(wanted)} among them")
-        return {row["id"]: row for row in reader}
+    return {row["id"]: row for row in read_mindpics(path)}
 
 
 def word_figures(ids, labels, scores, selection):

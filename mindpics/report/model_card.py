@@ -1,6 +1,5 @@
 """The readme.md of a published net: front matter of Caffe's zoo and a model card, from the run's files only."""
 
-import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message
 from mindpics.nets.rows import counts_of
 from mindpics.posts.posts import read_posts
+from mindpics.posts.summary import read_mindpics
 from mindpics.published import table3_row
 from mindpics.report.pages import template
 from mindpics.results.metrics import evaluate, load_scores
@@ -97,8 +97,7 @@ def _licenses(run):
     manifest = run.pictures and run.pictures / "posts.jsonl"
     if not (manifest and manifest.is_file()):
         return []
-    with open(run.mindpics / "mindpics.csv", encoding="utf-8", newline="") as stream:
-        selected = {row["id"] for row in csv.DictReader(stream)}
+    selected = {row["id"] for row in read_mindpics(run.mindpics / "mindpics.csv")}
     return Counter(post["license"] for post in read_posts(manifest) if post["id"] in selected).most_common()
 
 

@@ -1,11 +1,10 @@
 """Several runs side by side, and the tests and errors that say how much a difference means."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import write_table
 from mindpics.report.facts import SEED, choices, environment
 from mindpics.report.tables import Table
 from mindpics.results.comparisons import comparisons, differences_over_seeds, write_comparisons
@@ -147,15 +146,15 @@ class Comparing:
         folder, written = Path(folder), []
         if any(self.compared.values()):
             write_comparisons(folder / "paired.csv", self.compared)
-            _write_dicts(folder / "sampling_error.csv", self.errors())
+            write_table(folder / "sampling_error.csv", list(self.errors()[0]), self.errors())
             written += [folder / "paired.csv", folder / "sampling_error.csv"]
         if len(self.runs) > 1:
             write_seeds(folder / "seeds.csv", [run.root for run in self.runs])
             written.append(folder / "seeds.csv")
         if self.over_seeds:
-            _write_dicts(folder / "paired_over_seeds.csv",
-                         [{"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
-                          for name, of in self.over_seeds.items()])  # fmt: skip
+            rows = [{"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
+                    for name, of in self.over_seeds.items()]  # fmt: skip
+            write_table(folder / "paired_over_seeds.csv", list(rows[0]), rows)
             written.append(folder / "paired_over_seeds.csv")
         return written
 
@@ -183,10 +182,3 @@ def _unlike(table):
 
 def _percent(value):
     return "" if value is None else f"{value:.2f}"
-
-
-def _write_dicts(path, rows):
-    with atomic_write(path) as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

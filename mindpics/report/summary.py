@@ -1,6 +1,6 @@
 """What a report's tables say, in sentences."""
 
-from mindpics.nets.rows import Row
+from mindpics.published import Row
 from mindpics.results.metrics import Z95
 
 

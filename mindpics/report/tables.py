@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from mindpics.nets.rows import Row
-from mindpics.published import table3_row
+from mindpics.files.json_files import read_json
+from mindpics.published import Row, table3_row
 from mindpics.report.addresses import hide_addresses
-from mindpics.results.run_files import read_json, read_rows
+from mindpics.results.run_files import read_rows
 from mindpics.traits import TRAITS
 
 

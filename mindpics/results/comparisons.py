@@ -1,11 +1,10 @@
 """What is compared on the same test set: all-in-one against independent nets, CF+Ref against CF."""
 
-import csv
 from dataclasses import dataclass
 
 import numpy as np
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import write_table
 from mindpics.published import published
 from mindpics.results.metrics import load_scores
 from mindpics.results.paired import Paired, over_seeds, pair
@@ -139,14 +138,14 @@ def write_comparisons(path, by_run):
     by_run : dict
         Name of a run -> its comparisons.
     """
-    with atomic_write(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for run, found in by_run.items():
-            for each in found:
-                of, (low, high) = each.paired, each.paired.interval()
-                points = [f"{100 * value:.2f}" for value in (of.difference, low, high)]
-                writer.writerow([run, each.name, of.only_first, of.only_second, of.n, *points, f"{of.p_value:.3g}"])
+    write_table(path, COLUMNS, (_line(run, each) for run, found in by_run.items() for each in found))
+
+
+def _line(run, comparison):
+    paired, (low, high) = comparison.paired, comparison.paired.interval()
+    points = [f"{100 * value:.2f}" for value in (paired.difference, low, high)]
+    counts = [paired.only_first, paired.only_second, paired.n]
+    return [run, comparison.name, *counts, *points, f"{paired.p_value:.3g}"]
 
 
 def _ratio(parts):

@@ -5,8 +5,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from mindpics.nets.rows import Row
-from mindpics.results.table3 import read_table
+from mindpics.files.json_files import read_json
+from mindpics.published import Row
+from mindpics.results.table3 import read_table3
 
 STAND_IN = "stand-in"  # how run.json begins what is no paper data
 POOL = "pool5"  # the last pooling layer of both nets
@@ -99,26 +100,7 @@ class RunFiles:
         return Path(posts).parent if posts else None
 
     def _table(self, path):
-        return read_table(path) if path.is_file() else []
-
-
-def read_json(path):
-    """Return the object of a JSON file, {} where there is none.
-
-    Raises
-    ------
-    ValueError
-        When the file is there and is no JSON object.
-    """
-    if not Path(path).is_file():
-        return {}
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: found a {type(found).__name__}; wanted a JSON object")
-    return found
+        return read_table3(path) if path.is_file() else []
 
 
 def read_rows(path):

@@ -1,12 +1,11 @@
 """Each row of both papers' tables over several runs: mean, standard deviation, least and most."""
 
-import csv
 from dataclasses import dataclass
 
 import numpy as np
 
-from mindpics.files.atomic import atomic_write
-from mindpics.nets.rows import Row
+from mindpics.files.tables import write_table
+from mindpics.published import Row
 from mindpics.results.run_files import RunFiles
 
 TABLES = {"Table 3": "MindPics, mean over traits", "Table 2": "Pinterest"}
@@ -73,14 +72,14 @@ def write_seeds(path, roots):
     runs = [RunFiles(root) for root in roots]
     rows = rows_of(runs)
     data = "; ".join(dict.fromkeys("stand-in" if run.stand_in() else str(run.facts.get("data")) for run in runs))
-    with atomic_write(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["table", "row", "data", "n", "published", "runs", "mean", "sd", "min", "max", *labels(runs)])
-        for row in rows:
-            figures = map(_text, [row.mean, row.sd, min(row.measured), max(row.measured), *row.values])
-            facts = [row.table, row.name, data, row.tested, _text(row.published), len(row.measured)]
-            writer.writerow([*facts, *figures])
+    columns = ["table", "row", "data", "n", "published", "runs", "mean", "sd", "min", "max", *labels(runs)]
+    write_table(path, columns, (_line(row, data) for row in rows))
     return rows
+
+
+def _line(row, data):
+    figures = map(_text, [row.mean, row.sd, min(row.measured), max(row.measured), *row.values])
+    return [row.table, row.name, data, row.tested, _text(row.published), len(row.measured), *figures]
 
 
 def format_seeds(rows, seeds, measured):

@@ -1,11 +1,9 @@
 """Table 3: a row from saved scores, and the table from rows."""
 
-import csv
-import json
 
-from mindpics.files.atomic import atomic_write
-from mindpics.nets.rows import Row
-from mindpics.published import table3_row
+from mindpics.files.json_files import write_json
+from mindpics.files.tables import read_table, write_table
+from mindpics.published import Row, table3_row
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.traits import TRAITS
 
@@ -33,18 +31,14 @@ def line_of(row, scores_path, command):
     }
 
 
-def write_table(path, rows):
+def write_table3(path, lines):
     """Write table3.csv."""
-    with atomic_write(path) as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, COLUMNS, lines)
 
 
-def read_table(path):
-    """Return the rows of a table3.csv, numbers as numbers."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        return [{k: _number(v) for k, v in line.items()} for line in csv.DictReader(stream)]
+def read_table3(path):
+    """Return the lines of a table3.csv as dicts, numbers as numbers."""
+    return [{key: _number(text) for key, text in line.items()} for _, line in read_table(path)]
 
 
 def format_table(rows, measured_on):
@@ -64,9 +58,7 @@ def format_table(rows, measured_on):
 def write_figures(path, scores_path):
     """Write all figures of a scores file (see `mindpics.results.metrics.evaluate`) as JSON."""
     _, labels, scores = load_scores(scores_path)
-    with atomic_write(path) as stream:
-        json.dump(evaluate(labels, scores), stream, indent=1)
-        stream.write("\n")
+    write_json(path, evaluate(labels, scores))
 
 
 def _number(text):

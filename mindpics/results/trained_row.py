@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindpics.nets.rows import ROWS, Model, Row, models_of
-from mindpics.results.run_files import RunFiles, read_json
+from mindpics.files.json_files import read_json
+from mindpics.nets.rows import Model, models_of
+from mindpics.published import ROWS, Row
+from mindpics.results.run_files import RunFiles
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from mindpics.caffe_files.messages import write_message
 from mindpics.job import Job
 from mindpics.jobs.runner import Runner
 from mindpics.jobs.stages import StageError
-from mindpics.nets.rows import ROWS, Row, messages, models_of
+from mindpics.nets.rows import messages, models_of
 from mindpics.nets.scales import TINY
 from mindpics.plan import plan
+from mindpics.published import ROWS, Row
 from mindpics.traits import TRAITS, word_slots
 from pinterest_id.plan import plan as pinterest_plan
 

@@ -16,10 +16,10 @@ from mindpics.caffe_files.lmdbs import read_mean, write_mean
 from mindpics.caffe_files.messages import write_message
 from mindpics.inference.feature_net import FeatureNet
 from mindpics.inference.infer import centre_crop, save_scores, score_lmdb
-from mindpics.nets.rows import Row
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
-from mindpics.results.table3 import line_of, write_table
+from mindpics.published import Row
+from mindpics.results.table3 import line_of, write_table3
 from mindpics.training.train import solve
 from mindpics.traits import trait_of
 from pinterest_id.experiment import Experiment, Options
@@ -78,7 +78,7 @@ def _train(stripes, mindpics):
         _row("alexnet", "scratch", Data(*paths, 20, 20, 67), Schedule(4, 4, 0.01), mindpics, {}),
         _row("resnet50", "finetune", Data(*paths, 20, 20, 32), Schedule(15, 12, 0.01), mindpics, {"fraction": 0.9}),
     ]
-    write_table(mindpics / "table3.csv", rows)
+    write_table3(mindpics / "table3.csv", rows)
     _write_features(mindpics / BEST / "pool5", BEST, stripes, "p", mindpics)
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from small_run import BEST, EVIL, TRAIN
 
 from mindpics.results.metrics import load_scores
-from mindpics.results.table3 import write_table
+from mindpics.results.table3 import write_table3
 from pinterest_id.records import read_pins
 from pinterest_id.scores import load_scores as load_user_scores
 
@@ -281,7 +281,7 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path):
     done = tool(tmp_path / "none")
     assert done.returncode == 1 and "found no table3.csv and no table2.csv; tools/reproduce makes them" in done.stderr
     (tmp_path / "mindpics").mkdir()
-    write_table(tmp_path / "mindpics" / "table3.csv", [])
+    write_table3(tmp_path / "mindpics" / "table3.csv", [])
     (tmp_path / "pinterest_id").mkdir()
     (tmp_path / "pinterest_id" / "table2.csv").write_text("model,accuracy\nCF,1\n")
     done = tool(tmp_path)

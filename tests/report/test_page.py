@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindpics.nets.rows import Row
+from mindpics.published import Row
 from mindpics.report.facts import readable
 from mindpics.report.page import write_report
 from mindpics.results.comparisons import right_answers
-from mindpics.results.table3 import line_of, write_table
+from mindpics.results.table3 import line_of, write_table3
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert('x')</script>"
@@ -78,7 +78,7 @@ def make_run(folder):
     (model / model.name / "run.json").write_text(json.dumps({"iterations": 7, "caffemodel_sha256": "ab12"}))
     (model / model.name / "train.csv").write_text("iteration,lr,loss_O\n0,0.1,0.7\n1,0.1,0.6\n")
     (folder / "run" / "run.json").write_text(json.dumps({"data": "stand-in: emoji", "seed": 3, "gpu": None}))
-    write_table(mindpics / "table3.csv", [line_of(Row(*MODEL), model / "scores.npz", f"tools/reproduce {EVIL}")])
+    write_table3(mindpics / "table3.csv", [line_of(Row(*MODEL), model / "scores.npz", f"tools/reproduce {EVIL}")])
     return folder / "run"
 
 
@@ -193,7 +193,7 @@ def two_heads(folder, seed, split="image"):
         scores = np.stack([1 - high, high], axis=-1).astype(np.float32)
         np.savez(path, ids=np.array([f"p{i}" for i in range(40)]), labels=np.arange(40) % 10, scores=scores)
         rows.append(line_of(Row("alexnet", heads, "scratch"), path, "make"))
-    write_table(run / "mindpics" / "table3.csv", rows)
+    write_table3(run / "mindpics" / "table3.csv", rows)
     (run / "run.json").write_text(json.dumps({"data": "stand-in: emoji", "seed": seed, "versions": {"numpy": "2"}}))
     asked = {"split": split, "group_by": "['author', 'copies']"}
     (run / "mindpics" / "summary.json").write_text(json.dumps({"arguments": asked, "train": 160, "test": 40}))

@@ -17,11 +17,11 @@ from small_run import BEST
 
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.inference.infer import TraitNets, save_scores, score_lmdb
-from mindpics.nets.rows import Row
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
+from mindpics.published import Row
 from mindpics.report.publish import publish_row
-from mindpics.results.table3 import line_of, read_table, write_table
+from mindpics.results.table3 import line_of, read_table3, write_table3
 from mindpics.results.trained_row import TrainedRow
 from mindpics.training.train import solve
 from mindpics.traits import TRAITS
@@ -74,7 +74,7 @@ def test_caffes_download_script_would_take_it(published):
 
 def test_the_card_has_the_runs_numbers_and_escapes_what_it_says(small_run, published):
     card = (published / "readme.md").read_text(encoding="utf-8")
-    table = next(row for row in read_table(small_run / "mindpics/table3.csv") if row["net"] == "resnet50")
+    table = next(row for row in read_table3(small_run / "mindpics/table3.csv") if row["net"] == "resnet50")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines() if line.startswith("| ")]
     mean = next(row for row in cells if row[0] == "mean")
     assert mean == ["mean", f"{table['avg']:.1f}", f"{table['low95']:.1f} to {table['high95']:.1f}", "40",
@@ -157,7 +157,7 @@ def independent(small_run, tmp_path_factory):
         nets.append((folder / "deploy.prototxt", solve(message, out, progress=False).caffemodel))
     scores = mindpics / name / "scores.npz"
     save_scores(scores, *score_lmdb(nets, paths[2], paths[1]))
-    write_table(mindpics / "table3.csv", [line_of(Row("alexnet", "independent", "scratch"), scores, "a command")])
+    write_table3(mindpics / "table3.csv", [line_of(Row("alexnet", "independent", "scratch"), scores, "a command")])
     return mindpics / name
 
 
@@ -183,8 +183,8 @@ def test_what_does_not_belong_together_is_not_published(independent, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(independent.parent.parent, copy)
     there = copy / "mindpics" / independent.name
-    table = read_table(copy / "mindpics/table3.csv")
-    write_table(copy / "mindpics/table3.csv", [table[0] | {"avg": 99.0}])
+    table = read_table3(copy / "mindpics/table3.csv")
+    write_table3(copy / "mindpics/table3.csv", [table[0] | {"avg": 99.0}])
     with pytest.raises(ValueError, match=r"mean accuracy .*, but table3.csv has 99"):
         publish_row(TrainedRow(there), tmp_path / "other")
     net = TrainedRow(there).nets[3]

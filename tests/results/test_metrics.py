@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from mindpics.nets.rows import Row
+from mindpics.published import Row
 from mindpics.results.metrics import evaluate, load_scores, trait_figures, wilson
-from mindpics.results.table3 import line_of, read_table, write_table
+from mindpics.results.table3 import line_of, read_table3, write_table3
 
 
 def example(n=500, right=0.8, seed=0):
@@ -81,8 +81,8 @@ def test_table3_round_trip(tmp_path):
     labels, scores = example()
     np.savez(tmp_path / "s.npz", ids=np.arange(500).astype(str), labels=labels, scores=scores)
     line = line_of(Row("alexnet", "all-in-one", "scratch"), tmp_path / "s.npz", "tools/reproduce --row x")
-    write_table(tmp_path / "t.csv", [line])
-    (back,) = read_table(tmp_path / "t.csv")
+    write_table3(tmp_path / "t.csv", [line])
+    (back,) = read_table3(tmp_path / "t.csv")
     assert back == line
     assert back["published_avg"] == 63.4
     assert back["low95"] < back["avg"] < back["high95"]
