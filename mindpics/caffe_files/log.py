@@ -4,7 +4,6 @@ A failed CHECK aborts the process, so the writing is left to a child: it outlive
 the abort and shows the fatal lines where a person looks.
 """
 
-import itertools
 import os
 import re
 import signal
@@ -14,10 +13,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from mindpics.caffe_files.log_lines import Log
+
 # glog 0.6 puts the year before month and day; Caffe's parse_log.py knows the older form only.
 _YEAR = re.compile(rb"^([IWEF])20\d\d(\d{4} \d\d:)")
-_TEST = re.compile(r"\] Iteration (\d+), Testing net")
-_OUTPUT = re.compile(r"Test net output #\d+: (\S+) = (\S+)")
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def caffe_log(path):
 
 @cache  # BVLC's init_log aborts when it is called again
 def _log_every_line():
-    """Overrule a GLOG_minloglevel of the user's: the file would have no losses, and `read_test_passes` no passes."""
+    """Overrule a GLOG_minloglevel of the user's: the file would have no losses, and `TestPasses` no passes."""
     import caffe
 
     if os.environ.get("GLOG_minloglevel", "0") != "0":  # noqa: SIM112 (glog spells it so)
@@ -63,53 +62,49 @@ def log_line(text):
         caffe.log(text)
 
 
-def read_test_passes(path, offset=0, whole=False):
-    """Return ([(iteration, {output: value})], new offset) of the complete test passes from `offset` on.
-
-    The values are Caffe's: averages over the batches of the pass. A pass is complete when
-    a training line follows it, or when the log is `whole`.
-    """
-    with open(path, "rb") as stream:
-        stream.seek(offset)
-        text = stream.read().decode("utf-8", "replace")
-    starts = list(_TEST.finditer(text))
-    passes = []
-    for start, following in itertools.pairwise([*starts, None]):
-        section = text[start.end() : following and following.start()]
-        outputs = {name: float(value) for name, value in _OUTPUT.findall(section)}
-        if following is None and not whole and not re.search(r"\] Iteration \d+ .*loss", section):
-            return passes, offset + len(text[: start.start()].encode())
-        passes.append((int(start.group(1)), outputs))
-    return passes, offset + len(text.encode())
-
-
 class TestPasses:
     """The test passes of a log that is still being written.
 
     Attributes
     ----------
     rows : list of dict
-        One a pass, by iteration: iteration, and Caffe's averages over its batches.
+        One a pass, by iteration: iteration, and Caffe's averages over its batches, named as in `Log`.
     """
 
     def __init__(self, path, before=0):
         """Take over the passes at iterations below `before`, which a run before this one left."""
         self.path = path
         self.offset = 0
-        self._rows = {}
+        self.log = Log()
         self.update(whole=True)
-        self._rows = {iteration: row for iteration, row in self._rows.items() if iteration < before}
+        self.log.test = {key: value for key, value in self.log.test.items() if key[1] < before}
 
     @property
     def rows(self):
-        return [row for _, row in sorted(self._rows.items())]
+        return self.log.passes()
 
     def update(self, whole=False):
-        """Read on; return the rows of the passes that have come to their end since."""
-        passes, self.offset = read_test_passes(self.path, self.offset, whole)
-        found = [{"iteration": iteration} | outputs for iteration, outputs in passes]
-        self._rows |= {row["iteration"]: row for row in found}
-        return found
+        """Read on; return the rows of the passes that have come to their end since.
+
+        A pass is complete when a training line follows it, or when the log is `whole`.
+        """
+        with open(self.path, "rb") as stream:
+            stream.seek(self.offset)
+            data = stream.read()
+        if not whole:
+            data = data[: _end_of_passes(data)]
+        self.offset += len(data)
+        new = Log()
+        for line in data.decode("utf-8", "replace").splitlines():
+            new.read(line)
+        self.log.test |= new.test
+        return new.passes()
+
+
+def _end_of_passes(data):
+    """Return where the last line ends that follows a complete pass."""
+    last = max(data.rfind(b", loss = "), data.rfind(b", lr = "))
+    return data.find(b"\n", last) + 1 if last >= 0 else 0
 
 
 def _tee(path):

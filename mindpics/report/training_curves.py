@@ -1,20 +1,17 @@
 """Curves of a training: from any Caffe log, or from a run folder's CSVs. Never imports Caffe."""
 
 import csv
-import re
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
+from mindpics.caffe_files.log_lines import Log
 from mindpics.report.charts import literal, new_figure, save, style_of
 from mindpics.traits import TRAITS
 
 BINS = 60  # points a training curve is averaged to: a paper-size run has 189,000 iterations
 PANELS = ("train loss", "test loss", "train accuracy", "test accuracy", "learning rate")
-_TRAINING = re.compile(r"\] Iteration (\d+)(?: \([^)]*\))?, (loss|lr) = (\S+)")
-_TESTING = re.compile(r"\] Iteration (\d+), Testing net \(#(\d+)\)")
-_OUTPUT = re.compile(r"(Train|Test) net output #\d+: (\S+) = (\S+)")
 
 
 def read_log(path):
@@ -26,30 +23,25 @@ def read_log(path):
 
     Returns
     -------
-    list of tuple
-        (phase, output, iteration, value), phase "train" or "test", in order of iteration. Caffe's
-        smoothed "loss" and "lr" are outputs as well; those of further test nets are named ``NAME#1``.
+    rows : list of tuple
+        (phase, output, iteration, value), phase "train" or "test", sorted; outputs are named as in
+        `mindpics.caffe_files.log_lines.Log`.
+    unread : int
+        Lines that were cut or garbled, each of which costs itself alone.
 
     Raises
     ------
     ValueError
         When no line is a Caffe training line.
     """
-    found, iteration, tested, suffix = {}, 0, 0, ""
+    log = Log()
     with open(path, encoding="utf-8", errors="replace") as stream:
         for line in stream:
-            if match := _TRAINING.search(line):
-                iteration = int(match[1])
-                found["train", match[2], iteration] = _number(match[3])
-            elif match := _TESTING.search(line):
-                tested, suffix = int(match[1]), "" if match[2] == "0" else f"#{match[2]}"
-            elif match := _OUTPUT.search(line):
-                phase = match[1].lower()
-                key = (phase, match[2], iteration) if phase == "train" else (phase, match[2] + suffix, tested)
-                found[key] = _number(match[3])
-    if not found:
-        raise ValueError(f"{path}: no line of a Caffe training log; wanted some like '] Iteration 0, loss = 0.69'")
-    return sorted((*key, value) for key, value in found.items())
+            log.read(line)
+    rows = [(phase, *key, value) for phase in ("train", "test") for key, value in getattr(log, phase).items()]
+    if not rows:
+        raise ValueError(f"{path}: no line of a Caffe training log; wanted some like 'Iteration 0, loss = 0.69'")
+    return sorted(rows), log.unread
 
 
 def read_run(folder):
@@ -122,7 +114,3 @@ def _place(name):
     """Trait heads in the paper's order, whatever order Caffe prints its outputs in."""
     stem, _, trait = name.rpartition("_")
     return (stem, TRAITS.index(trait)) if trait in TRAITS else (name, 0)
-
-
-def _number(text):
-    return float(text.rstrip(",;"))

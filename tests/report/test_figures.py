@@ -204,10 +204,11 @@ def test_maps_from_feature_files(scored, thumbnails, tmp_path):
 def test_a_caffe_log(tmp_path):
     path = tmp_path / "caffe.log"
     path.write_text(LOG)
-    assert read_log(path) == [
+    rows = [
         ("test", "accuracy_O", 0, 0.5), ("test", "accuracy_O#1", 0, 0.25), ("train", "loss", 0, 0.75),
         ("train", "loss", 20, 0.5), ("train", "loss_O", 0, 0.7), ("train", "lr", 0, 0.003),
     ]  # fmt: skip
+    assert read_log(path) == (rows, 0)
     command = [sys.executable, ROOT / "tools/plot_training_log", path, "--out", tmp_path / "c"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "5 series, last iteration 20" in done.stdout, done.stderr

@@ -1,0 +1,78 @@
+"""Reader of Caffe's logs: losses, learning rate, test outputs, whatever glog, Windows or a copy made of the lines."""
+
+import math
+import re
+from dataclasses import dataclass, field
+
+_NUMBER = r"([-+]?(?:\d+(?:\.\d*)?(?:#\w+)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan(?:\(\w*\))?|inf(?:inity)?))"
+# glog's prefix is not asked for: copies lose it. Several lines glued into one are all found.
+_LINE = re.compile(
+    rf"Iteration (?P<trained>\d+)(?: \([^)]*\))?, (?P<figure>loss|lr) = {_NUMBER}"
+    rf"|Iteration (?P<tested>\d+), Testing net \(#(?P<net>\d+)\)"
+    rf"|(?P<phase>Train|Test) net output #\d+: (?P<output>\S.*?) = {_NUMBER}",
+    re.IGNORECASE,
+)
+_OURS = re.compile(r"Iteration \d|net output #")
+
+
+@dataclass
+class Log:
+    """What a log says, so far as it has been read.
+
+    Attributes
+    ----------
+    train, test : dict
+        (output, iteration) -> value; Caffe's smoothed "loss" and "lr" are outputs of "train". The second value of an
+        output is ``NAME[1]``, an output of the second test net ``NAME#1``. Of a resumed run the later value counts.
+    unread : int
+        Lines of a training of which nothing could be read: cut, or with no number.
+    """
+
+    train: dict = field(default_factory=dict)
+    test: dict = field(default_factory=dict)
+    unread: int = 0
+    _iteration: int = 0
+    _tested: int = 0
+    _net: int = 0
+    _names: dict = field(default_factory=dict)
+
+    def read(self, line):
+        """Take a line."""
+        matches = list(_LINE.finditer(line))
+        self.unread += not matches and bool(_OURS.search(line)) and ", Testing net" not in line
+        for match in matches:
+            self._take(match)
+
+    def passes(self):
+        """Return [{"iteration": .., output: value, ..}], one a test pass, by iteration."""
+        rows = {}
+        for (output, iteration), value in self.test.items():
+            rows.setdefault(iteration, {"iteration": iteration})[output] = value
+        return [row for _, row in sorted(rows.items())]
+
+    def _take(self, match):
+        if match["trained"]:
+            self._iteration, self._names = int(match["trained"]), {}
+            self.train[match["figure"].lower(), self._iteration] = number(match[3])
+        elif match["tested"]:
+            self._tested, self._net, self._names = int(match["tested"]), int(match["net"]), {}
+        else:
+            self._output(match["phase"].lower(), match["output"], number(match[match.lastindex]))
+
+    def _output(self, phase, name, value):
+        count = self._names[phase, name] = self._names.get((phase, name), -1) + 1
+        name += f"[{count}]" if count else ""
+        if phase == "train":
+            self.train[name, self._iteration] = value
+        else:
+            self.test[name + (f"#{self._net}" if self._net else ""), self._tested] = value
+
+
+def number(text):
+    """Return the value of a number as C prints it: -nan, nan(ind), 1.#QNAN, -1.#IND and 1.#INF included."""
+    text = text.lower()
+    if "nan" in text or "#ind" in text or "#qnan" in text:
+        return math.nan
+    if "inf" in text:
+        return -math.inf if text.startswith("-") else math.inf
+    return float(text)
