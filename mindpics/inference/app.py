@@ -46,7 +46,7 @@ def create_app(traits=None, users=None, *, about=None, max_megabytes=MAX_MEGABYT
     prepare : callable, optional
         Called once in the thread that runs the nets.
     """
-    app = Flask("mindpics", static_folder=None)
+    app = Flask("mindpics.report", static_folder=None)  # whose templates it has
     guard(app, int(max_megabytes * 1e6))
     parts = {"traits": traits, "users": users}
     desk = Desk(parts, Decoder(max_pixels), waiting, prepare)
