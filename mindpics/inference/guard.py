@@ -1,19 +1,37 @@
-"""What stands between a browser and the page's answers: hosts, origins, sizes, a bounded queue, errors in JSON."""
+"""What stands between a browser and the page's answers: hosts, origins, sizes, a bounded queue, errors in JSON.
+
+Flask answers; waitress reads requests, and calls Flask once the whole of one is here.
+"""
 
 import ctypes
+import errno
 import io
+import json
+import logging
+import os
+import socket
 import threading
 from contextlib import contextmanager
 from http import HTTPStatus
+from operator import attrgetter
 
 from flask import Request, jsonify, request
+from waitress.buffers import OverflowableBuffer
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import FixedStreamReceiver
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask
+from waitress.utilities import BadRequest
 from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, ServiceUnavailable
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 HOSTS = ["127.0.0.1", "localhost"]  # any other name is DNS rebinding
-CONNECTIONS = 64  # the next ones wait in the kernel
+CONNECTIONS = 64  # one more takes the place of the slowest to send its request
+NO_CONNECTIONS = 2  # waitress counts its own socket and its pipe among them
+THREADS = 8  # for the page and the refusals, beside those whose requests wait for a net
+SECONDS = 60  # for a request to arrive, headers and body
+HEADER = 16 << 10  # bytes
 M_ARENA_MAX = -8  # of glibc's malloc.h
-SILENCE = 30  # seconds of a connection that sends nothing
 DRAINED = 64 << 20  # bytes of a refused upload that are read, so that its sender sees the answer
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
@@ -33,7 +51,7 @@ class InMemory(Request):
 
 
 class Queue:
-    """Requests at work or waiting; one more is refused rather than kept in memory."""
+    """Requests at work or waiting, all of whose bytes are here; one more is refused."""
 
     def __init__(self, places):
         self.places, self.free = places, threading.BoundedSemaphore(places)
@@ -60,7 +78,6 @@ def guard(app, max_bytes):
         Of a whole request.
     """
     app.request_class = InMemory
-    app.wsgi_app = _Drained(app.wsgi_app)
     app.config.update(MAX_CONTENT_LENGTH=max_bytes, MAX_FORM_MEMORY_SIZE=max_bytes, TRUSTED_HOSTS=HOSTS)
     app.json.sort_keys = False
     app.before_request(_check_origin)
@@ -70,69 +87,105 @@ def guard(app, max_bytes):
     app.register_error_handler(Exception, lambda error: _broken(app, error))
 
 
-def make_server(app, port):
-    """Return a server on 127.0.0.1 only; a taken port ends the process with a line that says so."""
+def listen(port):
+    """Return a socket that listens on 127.0.0.1 only; who connects waits there until `make_server`'s server runs.
+
+    Raises
+    ------
+    ValueError
+        In one line, of a port that there is not, is in use, or that this user may not take.
+    """
+    if not 0 <= port < 1 << 16:
+        raise ValueError(f"--port: found {port}; wanted 0 to 65535, 0 for any free one")
+    try:
+        return socket.create_server((HOSTS[0], port), backlog=CONNECTIONS)
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had: {os.strerror(error.errno)}"
+        raise ValueError(f"Port {port} {reason}; --port 0 takes a free one") from None
+
+
+def make_server(app, listening, waiting, seconds=SECONDS):
+    """Return a server, not yet run, of a guarded Flask app on a socket of `listen`.
+
+    Parameters
+    ----------
+    app : flask.Flask
+    listening : socket.socket
+    waiting : int
+        Requests that may hold a place in the app's `Queue`.
+    seconds : int
+        A request that is not whole by then is forgotten and its connection closed.
+    """
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)  # else each thread's arena keeps what large uploads took
-    return _Server(HOSTS[0], port, app, handler=_Handler)
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    max_bytes = app.config["MAX_CONTENT_LENGTH"]
+    return _Server(
+        app, _sock=listening, bind_socket=False, sockinfo=(listening.family, listening.type, 0, None),
+        host=HOSTS[0], server_name=HOSTS[0], ident="mindpics", log_socket_errors=False,
+        threads=min(waiting, CONNECTIONS) + THREADS, connection_limit=CONNECTIONS + NO_CONNECTIONS,
+        channel_timeout=seconds, cleanup_interval=1, max_request_header_size=HEADER,
+        max_request_body_size=max(DRAINED, max_bytes) + 1, inbuf_overflow=max_bytes + 1, outbuf_overflow=DRAINED,
+    )  # fmt: skip
 
 
-class _Drained:
-    """Read the rest of a refused upload before the answer: a browser looks at none until it has sent all."""
+class _Request(HTTPRequestParser):
+    """A request whose body is as long as it says, and kept in memory, or dropped as it comes if it is too large."""
 
-    def __init__(self, app):
-        self.app = app
-
-    def __call__(self, environ, start_response):
-        body = environ["wsgi.input"] = _Body(environ)
+    def parse_header(self, header_plus):
         try:
-            return self.app(environ, start_response)
-        finally:
-            body.drain()
+            super().parse_header(header_plus)
+        except ValueError:  # a number of thousands of digits
+            raise ParsingError("The request cannot be read.") from None
+        if self.chunked:
+            self.error = _LengthRequired("An upload must say how long it is (Content-Length).")
+            self.body_rcv, self.expect_continue = None, False  # answered now, with no look at the body
+        elif self.content_length >= self.adj.inbuf_overflow:  # a browser looks at no answer until it has sent all
+            self.body_rcv = FixedStreamReceiver(self.content_length, _Nowhere(1))
 
 
-class _Body:
-    """A request's body, of which it is known how much is still to come."""
-
-    def __init__(self, environ):
-        self.stream = environ["wsgi.input"]
-        length = environ.get("CONTENT_LENGTH") or "0"
-        self.left = int(length) if length.isdecimal() else 0
-
-    def read(self, size=-1):
-        piece = self.stream.read(size)
-        self.left -= len(piece)
-        return piece
-
-    def drain(self):
-        if self.left <= DRAINED:  # who sends more sees a closed connection
-            while self.left > 0 and self.read(min(self.left, 1 << 16)):
-                pass
+class _Nowhere(OverflowableBuffer):
+    def append(self, data):
+        pass
 
 
-class _Handler(WSGIRequestHandler):
-    timeout = SILENCE
-
-    def log_request(self, code="-", size="-"):
-        """Say nothing of each request."""
-
-    def version_string(self):
-        return "mindpics"
+class _LengthRequired(BadRequest):
+    code, reason = HTTPStatus.LENGTH_REQUIRED.value, HTTPStatus.LENGTH_REQUIRED.phrase
 
 
-class _Server(ThreadedWSGIServer):
-    def __init__(self, *args, **options):
-        self.free = threading.Semaphore(CONNECTIONS)
-        super().__init__(*args, **options)
+class _Refusal(ErrorTask):
+    """What is no request at all is told so in the form of every other error."""
 
-    def process_request(self, request, client_address):
-        self.free.acquire()
-        super().process_request(request, client_address)
+    def execute(self):
+        error = self.request.error
+        body = json.dumps({"error": error.body}).encode()
+        self.status, self.content_length = f"{error.code} {error.reason}", len(body)
+        self.response_headers += [*HEADERS.items(), ("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        self.set_close_on_finish()
+        self.write(body)
 
-    def process_request_thread(self, request, client_address):
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.free.release()
+
+class _Channel(HTTPChannel):
+    """A connection whose time runs from its request's first byte; waitress's own starts anew with every byte."""
+
+    parser_class, error_task_class = _Request, _Refusal
+
+    def received(self, data):
+        if self.request is None:
+            self.begun = self.last_activity
+        self.last_activity = self.begun
+        return super().received(data)
+
+
+class _Server(TcpWSGIServer):
+    channel_class = _Channel
+
+    def handle_accept(self):
+        """Let a connection in; if it is the last one there may be, the slowest to send its request goes."""
+        super().handle_accept()
+        channels = [channel for channel in self.active_channels.values() if not channel.will_close]
+        unfinished = [channel for channel in channels if not channel.requests]
+        if len(channels) >= CONNECTIONS and unfinished:
+            min(unfinished, key=attrgetter("last_activity")).will_close = True
 
 
 def _check_origin():
