@@ -1,12 +1,15 @@
 """Past one machine: Dask runs what the serial path runs, in shards, and gives the same bytes.
 
 A scheduler and its workers execute what a client sends them, so both must be
-yours: a cluster started here listens on 127.0.0.1 only. Workers see the
-pictures and the folder of the results under the same paths as the client.
+yours: a cluster started here listens on 127.0.0.1 only, and to holders of the
+certificate that it is born with. Workers see the pictures and the folder of the
+results under the same paths as the client.
 """
 
 import os
 import shutil
+import ssl
+import tempfile
 import uuid
 from collections import deque
 from contextlib import contextmanager
@@ -15,9 +18,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import cryptography  # noqa: F401  Security.temporary makes certificates with it
 import dask
 import lmdb
 from distributed import Client, LocalCluster, as_completed
+from distributed.security import Security
 
 from mindpics.jobs import parallel
 from mindpics.jobs.commands import ClusterCommand
@@ -26,6 +31,8 @@ SHARD = 1024  # items a task: long beside its start, short beside what a killed 
 AHEAD = 2  # shards a worker may be ahead of who reads them
 LOCAL = "local"
 HOST = "127.0.0.1"
+SETTINGS = "DASK_DISTRIBUTED__COMM__TLS__"
+TLS_FILES = {"ca_file": "CA_FILE", "cert": "CLIENT__CERT", "key": "CLIENT__KEY"}
 
 
 @contextmanager
@@ -42,19 +49,56 @@ def connect(address, workers=None, gpu=False):
         Each worker of a local cluster can take a task that needs {"GPU": 1}; those of your own
         cluster can when they were started with ``dask worker --resources GPU=1``.
     """
-    # a worker reads pictures in children of its own, which a daemon may not have
-    with dask.config.set({"distributed.worker.daemon": False}):
-        if address != LOCAL:
-            with Client(address) as client:
-                print(f"dashboard: {client.dashboard_link}", flush=True)
-                yield Cluster(client)
-            return
-        with LocalCluster(
+    with _local_client(workers, gpu) if address == LOCAL else _client(address) as client:
+        print(f"dashboard: {client.dashboard_link}", flush=True)
+        yield Cluster(client)
+
+
+@contextmanager
+def _local_client(workers, gpu):
+    """Give a client of a cluster that nobody else on this machine can send code to, or slip any into."""
+    parent = dask.config.get("temporary-directory")
+    with (
+        tempfile.TemporaryDirectory(prefix="mindpics-dask-", dir=parent, ignore_cleanup_errors=True) as folder,
+        # Dask imports from its folders, by default below one in /tmp that anybody may have made;
+        # a worker reads pictures in children of its own, which a daemon may not have
+        dask.config.set({"temporary-directory": folder, "distributed.worker.daemon": False}),
+        LocalCluster(
             workers or (1 if gpu else os.cpu_count()), threads_per_worker=1, host=HOST, dashboard_address=f"{HOST}:0",
-            resources={"GPU": 1} if gpu else None,
-        ) as cluster, Client(cluster) as client:  # fmt: skip
-            print(f"dashboard: {client.dashboard_link}", flush=True)
-            yield Cluster(client)
+            security=Security.temporary(), resources={"GPU": 1} if gpu else None,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
+
+
+def _client(address):
+    """Return a client of a scheduler; ValueError in one line when it is not reached, or does not know us."""
+    try:
+        return Client(address, security=_certificates(address))
+    except OSError as error:
+        raise ValueError(f"--scheduler {address}: {error}") from None
+
+
+def _certificates(address):
+    """Return Dask's settings of TLS; ValueError names those that are missing for a tls:// address."""
+    settings = Security()
+    if address.startswith("tls://"):
+        files = settings.get_tls_config_for_role("client")
+        absent = [f"{SETTINGS}{name}={files[key]}" for key, name in TLS_FILES.items() if _is_absent(files[key], key)]
+        if absent:
+            raise ValueError(f"--scheduler {address}: found {', '.join(absent)}; wanted files (--help)")
+        try:
+            settings.get_connection_args("client")
+        except ssl.SSLError as error:
+            raise ValueError(f"--scheduler {address}: found no certificate and key in {files['cert']}, {files['key']} "
+                             f"and {files['ca_file']} ({error.reason})") from None  # fmt: skip
+    return settings
+
+
+def _is_absent(file, key):
+    """Whether a setting is none, or no file; it may be the PEM text itself, and a certificate's file hold its key."""
+    return key != "key" if file is None else "\n" not in file and not os.path.isfile(file)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,35 @@
 """The --scheduler switch of the tools; Dask, an extra, is imported only where it is given."""
 
+import sys
 from contextlib import contextmanager, nullcontext
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from joblib import parallel_config
 
 from mindpics.jobs.commands import start_here
+
+ENCRYPTED = ("tls", "wss")
+CERTIFICATES = """A scheduler at tcp:// runs what anybody sends who reaches it; at tls:// what holders of its key send.
+On each machine, this one too, with the same two files, of which key.pem is the secret:
+
+    openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=dask -keyout key.pem -out cert.pem     # once
+    export DASK_DISTRIBUTED__COMM__TLS__CA_FILE=$PWD/cert.pem
+    export DASK_DISTRIBUTED__COMM__TLS__{SCHEDULER,WORKER,CLIENT}__CERT=$PWD/cert.pem
+    export DASK_DISTRIBUTED__COMM__TLS__{SCHEDULER,WORKER,CLIENT}__KEY=$PWD/key.pem
+    export DASK_DISTRIBUTED__WORKER__DAEMON=False     # workers read pictures in children
+    dask scheduler --protocol tls
+    dask worker tls://10.0.0.1:8786
+"""
 
 
 def add_argument(parser):
     """Add --scheduler ADDRESS to a tool."""
     parser.add_argument(
         "--scheduler", metavar="ADDRESS",
-        help="work on a Dask cluster of yours, like tcp://10.0.0.1:8786; 'local' starts one here",
+        help="work on a Dask cluster of yours, like tls://10.0.0.1:8786 (below); 'local' starts one here",
     )  # fmt: skip
+    parser.epilog = CERTIFICATES
 
 
 def connect(address, workers=None, gpu=None):
@@ -22,8 +39,21 @@ def connect(address, workers=None, gpu=None):
     try:
         from mindpics.jobs import cluster
     except ImportError as error:
-        raise ValueError(f"--scheduler needs Dask ({error}); pip install dask distributed") from None
+        raise ValueError(f"--scheduler: {error}; pip install 'mindpics[cluster]'") from None
+    if address != cluster.LOCAL and is_open(address):
+        print(f"{address}: whoever reaches this port can run code there as you.\n{CERTIFICATES}", file=sys.stderr)
     return cluster.connect(address, workers, gpu=gpu is not None)
+
+
+def is_open(address):
+    """Whether a scheduler's address is neither encrypted nor of this machine's loopback."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme in ENCRYPTED or parts.hostname == "localhost":
+        return False
+    try:
+        return not ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return True  # a name
 
 
 @contextmanager

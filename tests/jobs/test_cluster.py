@@ -49,9 +49,9 @@ def slow(item):
 
 
 def test_a_cluster_of_its_own_listens_on_this_machine_only(client):
-    assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+    assert client.scheduler.address.startswith("tls://127.0.0.1:")
     assert client.dashboard_link.startswith("http://127.0.0.1:")
-    assert all(address.startswith("tcp://127.0.0.1:") for address in client.scheduler_info()["workers"])
+    assert all(address.startswith("tls://127.0.0.1:") for address in client.scheduler_info()["workers"])
 
 
 def test_outcomes_are_those_of_the_serial_run(dask, tmp_path):

@@ -1,5 +1,6 @@
 """Children with a time limit: one bad item costs one item."""
 
+import multiprocessing
 import os
 import time
 from itertools import count
@@ -57,3 +58,17 @@ def test_an_error_of_the_reader_is_not_hidden():
 
     with pytest.raises(RuntimeError, match="the list broke"):
         list(parallel.run_each(abs, items(), workers=1))
+
+
+def test_a_process_that_may_have_no_children_is_told_how_a_dask_worker_may():
+    context = multiprocessing.get_context("fork")
+    said = context.SimpleQueue()
+
+    def run():
+        try:
+            list(parallel.run_each(work, [1]))
+        except ValueError as error:
+            said.put(str(error))
+
+    context.Process(target=run, daemon=True).start()
+    assert "DASK_DISTRIBUTED__WORKER__DAEMON=False" in said.get()
