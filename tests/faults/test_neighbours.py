@@ -30,18 +30,18 @@ from distributed.protocol.pickle import dumps
 from distributed.security import Security
 
 mark, *addresses = sys.argv[1:]
+own = Security.temporary().get_connection_args("client")  # a certificate, though not the cluster's
 
 def run(path):
     os.mkdir(path)
     return "ran"
 
 async def attack(address, operation):
-    own = Security.temporary().get_connection_args("client")  # a certificate, though not the cluster's
     target = rpc(address, connection_args=own if address.startswith("tls") else None, timeout=5)
     try:
         there = f"{mark}.{operation}.{address.rpartition(':')[2]}"
         answer = await asyncio.wait_for(
-            getattr(target, operation)(function=dumps(run), args=dumps((there,))), 30)
+            getattr(target, operation)(function=dumps(run), args=dumps((there,))), 10)  # a dashboard is silent
         return str(answer)
     except Exception as error:
         return f"refused: {type(error).__name__}"
@@ -62,7 +62,8 @@ def attack(marks, ports):
     nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
     addresses = [f"{scheme}://127.0.0.1:{port}" for port in ports for scheme in ("tcp", "tls")]
     done = subprocess.run(
-        [sys.executable, "-c", ATTACK, marks / "mark", *addresses], cwd="/", env={"PATH": os.environ["PATH"]},
+        [sys.executable, "-c", ATTACK, marks / "mark", *addresses], cwd="/",
+        env={"PATH": os.environ["PATH"], "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
         capture_output=True, text=True, timeout=200, check=True, **nobody,
     )  # fmt: skip
     uid, said = json.loads(done.stdout)
