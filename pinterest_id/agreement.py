@@ -54,14 +54,14 @@ def compare(data, X, y, C):
     return Agreement(data, C, float(errors.max()), float(same), float(difference.max()))
 
 
-def run(pins=None, features=None, C_grid=C_GRID):
+def run(pins=None, features=None, C_grid=C_GRID, unit=False):
     """Yield an `Agreement` for digits, a generated text of 20 users, and pins (text and images) if given."""
-    for name, X, y in _data(pins, features):
+    for name, X, y in _data(pins, features, unit):
         for C in C_grid:
             yield compare(name, X, y, C)
 
 
-def _data(pins, features):
+def _data(pins, features, unit):
     X, y = load_digits(return_X_y=True)
     yield "digits", (X / 16).astype(np.float32), y
     generated = generate_pins(20, 60, 4, n_words=3000)
@@ -73,7 +73,7 @@ def _data(pins, features):
     if features is not None:
         file = FeatureFile(features)
         records, _ = file.match(records)
-        yield "pins, images", file.matrix([pin.id for pin in records]), _users(records)
+        yield "pins, images", file.matrix([pin.id for pin in records], unit), _users(records)
 
 
 def _users(records):
@@ -96,8 +96,9 @@ def add_suite(suites):
     suite = suites.add_parser("agreement", help="coefficients and probabilities beside liblinear's")
     suite.add_argument("--pins", type=Path, help="pins.jsonl, beside digits and a generated text")
     suite.add_argument("--features", help="NAME of their NAME.npy")
+    suite.add_argument("--unit-features", action="store_true", help="bring image features to length 1")
     suite.set_defaults(run=_run_suite, format=lambda rows: format_rows(Agreement(**row) for row in rows))
 
 
 def _run_suite(args):
-    return [asdict(row) for row in run(args.pins, args.features)]
+    return [asdict(row) for row in run(args.pins, args.features, unit=args.unit_features)]

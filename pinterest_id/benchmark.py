@@ -30,7 +30,8 @@ MODALITIES = ("text", "image")
 PARTS = (8, 4, 2)  # of a user's pins, on which ours is run as well
 
 
-def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repeats=1, curve=True, seed=0):
+def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repeats=1, curve=True, seed=0,
+        unit=False):  # fmt: skip
     """Generate, run ours and the peer, each in a process of its own; return a JSON-able dict.
 
     Parameters
@@ -46,9 +47,11 @@ def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repe
     curve : bool
         Whether to time smaller experiments as well, and draw the cost against the number of pins.
     seed : int
+    unit : bool
+        Whether rows of image features are brought to length 1.
     """
     folder = Path(folder)
-    ours = _runs(folder, n_users, pins_per_user, n_features, repeats, seed)
+    ours = _runs(folder, n_users, pins_per_user, n_features, repeats, seed, unit)
     facts, sizes = ours[0][0], _split_sizes(pins_per_user)
     result = {
         "generated": {"pins": n_users * pins_per_user, "users": n_users, "features": n_features, **facts["data"]},
@@ -62,20 +65,20 @@ def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repe
     result["image_share_of_sgemm"] = facts["fit_gflop"]["image"] / facts["fit_s"]["image"] / result["sgemm_gflops"]
     if curve:
         smaller = {pins_per_user // part: _runs(folder / f"part{part}", n_users, pins_per_user // part, n_features, 1,
-                                                seed) for part in PARTS}  # fmt: skip
+                                                seed, unit) for part in PARTS}  # fmt: skip
         result["costs"] = _costs(folder, n_users, smaller | {pins_per_user: ours})
     if classes:
-        result["liblinear"] = in_child(_liblinear, folder, folder / "run0", sizes, classes, seed)[0]
+        result["liblinear"] = in_child(_liblinear, folder, folder / "run0", sizes, classes, seed, unit)[0]
         result["times_faster"] = result["liblinear"]["all_classes_s"] / float(np.median(result["grid_and_refit_s"]))
         # What other programs do on the machine stretches wall time; processor time far less.
         result["times_less_cpu"] = result["liblinear"]["all_classes_cpu_s"] / sum(facts["fit_cpu_s"].values())
     return result
 
 
-def _runs(folder, n_users, pins_per_user, n_features, repeats, seed):
+def _runs(folder, n_users, pins_per_user, n_features, repeats, seed, unit):
     in_child(_generate, folder, n_users, pins_per_user, n_features, seed)
     sizes = _split_sizes(pins_per_user)
-    return [in_child(_ours, folder, folder / f"run{k}", sizes, seed) for k in range(repeats)]
+    return [in_child(_ours, folder, folder / f"run{k}", sizes, seed, unit) for k in range(repeats)]
 
 
 def _costs(folder, n_users, runs):
@@ -98,12 +101,13 @@ def add_suite(suites):
     suite.add_argument("--classes", type=int, default=2, help="that the peer solves; 0 leaves it out")
     suite.add_argument("--repeats", type=int, default=1, help="runs of the whole experiment")
     suite.add_argument("--no-curve", action="store_true", help="leave out the cost against the number of pins")
+    suite.add_argument("--unit-features", action="store_true", help="bring image features to length 1")
     suite.set_defaults(run=_run_suite, format=format_result)
 
 
 def _run_suite(args):
     return run(args.folder / "pinterest", args.users, args.pins_per_user, args.features, args.classes, args.repeats,
-               not args.no_curve, args.seed)  # fmt: skip
+               not args.no_curve, args.seed, args.unit_features)  # fmt: skip
 
 
 def format_result(result):
@@ -147,13 +151,14 @@ def _generate(folder, n_users, pins_per_user, n_features, seed):
         stream.writelines(f"{pin.id}\n" for pin in pins)
 
 
-def _experiment(folder, out, sizes, seed):
-    return Experiment(folder / "pins.jsonl", folder / "fc7", out, Options(sizes=sizes, seed=seed), progress=True)
+def _experiment(folder, out, sizes, seed, unit):
+    options = Options(sizes=sizes, seed=seed, unit_features=unit)
+    return Experiment(folder / "pins.jsonl", folder / "fc7", out, options, progress=True)
 
 
-def _ours(folder, out, sizes, seed):
+def _ours(folder, out, sizes, seed, unit):
     begun = time.perf_counter()
-    experiment = _experiment(folder, out, sizes, seed)
+    experiment = _experiment(folder, out, sizes, seed, unit)
     experiment.run()
     rows = write_report(out, "tools/benchmark pinterest", seed)
     total = time.perf_counter() - begun
@@ -180,34 +185,35 @@ def _models(folder):
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
-def _liblinear(folder, out, sizes, classes, seed):
+def _liblinear(folder, out, sizes, classes, seed, unit):
     """Time scikit-learn's one-vs-rest liblinear: the grid and the refit at the same C, for some of the classes."""
-    experiment = _experiment(folder, out, sizes, seed)
-    experiment.split()
-    chosen = np.random.default_rng(seed).choice(len(experiment.users), classes, replace=False)
+    experiment = _experiment(folder, out, sizes, seed, unit)
+    experiment.arrange()
+    pins = experiment.pins
+    chosen = np.random.default_rng(seed).choice(len(pins.users), classes, replace=False)
     seconds, cpu = np.zeros(classes), np.zeros(classes)
     fits = [(name, C, False) for name in MODALITIES for C in C_GRID] + [(name, None, True) for name in MODALITIES]
     for name, C, refit in tqdm(fits, desc="liblinear", unit="fit"):
         best = next(step.C for step in read_curve(out / "models" / name / "curve.csv") if step.chosen)
-        n = experiment.n_seen if refit else experiment.n_train
+        n = pins.n_seen if refit else pins.n_train
         X = _matrix(experiment, name, n)
         for k, code in enumerate(chosen):
             # One column of an indicator matrix is one class of one-vs-rest.
-            target = (experiment.codes[:n] == code).astype(int)[:, None]
+            target = (pins.codes[:n] == code).astype(int)[:, None]
             begun, cpu_begun = time.perf_counter(), time.process_time()
             OneVsRestClassifier(LogisticRegression(solver="liblinear", C=best if refit else C)).fit(X, target)
             seconds[k] += time.perf_counter() - begun
             cpu[k] += time.process_time() - cpu_begun
         del X
     return {
-        "share": f"{classes}/{len(experiment.users)}",
+        "share": f"{classes}/{len(pins.users)}",
         "class_s_min": float(seconds.min()), "class_s_max": float(seconds.max()),
-        "all_classes_s": float(seconds.mean() * len(experiment.users)),
-        "all_classes_cpu_s": float(cpu.mean() * len(experiment.users)),
+        "all_classes_s": float(seconds.mean() * len(pins.users)),
+        "all_classes_cpu_s": float(cpu.mean() * len(pins.users)),
     }  # fmt: skip
 
 
 def _matrix(experiment, name, n):
     if name == "image":
-        return experiment.features["image"].matrix(experiment.ids[:n])
-    return PinTfidf().fit_transform([pin.text for pin in experiment.pins[:n]])
+        return experiment.features["image"].matrix(experiment.pins.ids[:n], experiment.options.unit_features)
+    return PinTfidf().fit_transform(experiment.pins.texts[:n])

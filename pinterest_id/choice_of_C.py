@@ -2,9 +2,12 @@
 
 Paper, section 3.1. Ties go to the smaller C, the stronger penalty. Each fit starts
 from the last one's weights and is saved, so that a killed run goes on at the next C.
+A saved model's key is a hash of the matrix and the users that it was fitted on: whatever
+changes them, a renamed user too, fits anew, and nothing else does.
 """
 
 import csv
+import hashlib
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy import sparse
 from tqdm import tqdm
 
 from mindpics.files.atomic import atomic_write
@@ -44,58 +48,86 @@ class Data:
     validation_users: np.ndarray
 
 
-def choose_and_refit(data, folder, kind="joint", C_grid=C_GRID, tol=1e-3, key="", progress=False):
-    """Fit a modality's classifier.
+@dataclass(frozen=True)
+class Choice:
+    """The chosen C, the grid, the model fitted on the training pins, and its log probabilities [N, K] of validation."""
+
+    C: float
+    grid: tuple
+    model: object
+    validation: np.ndarray
+
+    @property
+    def end(self):
+        """"lowest" or "highest" when a grid of several has no value beyond the chosen C; else ""."""
+        if len(self.grid) < 2 or min(self.grid) < self.C < max(self.grid):
+            return ""
+        return "lowest" if min(self.grid) == self.C else "highest"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How models are fitted: "joint", "liblinear" or "multinomial", the joint solver's tolerance, a progress bar."""
+
+    kind: str = "joint"
+    tol: float = 1e-3
+    progress: bool = False
+
+
+def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
+    """Fit a modality's classifier along a grid on the training pins; return the `Choice` by the validation pins.
 
     Parameters
     ----------
     data : Data
     folder : Path
-        Gets a model for each C, final.npz, curve.csv. Models of the same `key` are not fitted again.
-    kind : {"joint", "liblinear", "multinomial"}
+        Gets a model for each C, and CURVE.csv. Models of the same pins are not fitted again.
     C_grid : sequence of float
-    tol : float
-        Of the joint solver.
-    key : str
-        Hash of what the data are.
-    progress : bool
-
-    Returns
-    -------
-    validation : float32 array [N, K]
-        Log probabilities of the validation pins by the chosen model, which has not seen them.
-    test : float32 array [N, K]
-        Those of the test pins by the final model.
-    final : LinearModel
+    fitting : Fitting
+    curve : str
     """
-    folder, fits = Path(folder), _Fits(kind, tol, key, progress)
-    steps, best = [], None
-    for C, model in zip(C_grid, fits.grid(C_grid, data, folder), strict=True):
+    folder, steps, best = Path(folder), [], None
+    for C, model in zip(C_grid, _Fits(fitting).grid(C_grid, data, folder), strict=True):
         logs = model.log_proba(data.validation)
         right = float(100 * np.mean(model.classes[logs.argmax(axis=1)] == data.validation_users))
         steps.append(Step(C, right, model.about["seconds"]))
-        if best is None or right > best[0].accuracy:
+        if best is None or (right, -C) > (best[0].accuracy, -best[0].C):
             best = (steps[-1], logs, model)
     chosen, validation, model = best
-    _write_curve(folder / "curve.csv", steps, chosen)
+    _write_curve(folder / f"{curve}.csv", steps, chosen)
+    return Choice(chosen.C, tuple(C_grid), model, validation)
+
+
+def refit(data, choice, path, fitting=None):
+    """Fit the final model on training and validation pins at the chosen C; return it and the test pins' logs [N, K]."""
     X, test = data.final()
     users = np.concatenate([data.users, data.validation_users])
-    final = fits.fit(chosen.C, X, users, folder / "final", start=model)
-    return validation, final.log_proba(test), final
+    final = _Fits(fitting).fit(choice.C, X, users, Path(path), data_key(X, users), start=choice.model)
+    return final, final.log_proba(test)
+
+
+def data_key(X, users):
+    """Return a hash of a matrix (dense or CSR) and the users of its rows."""
+    digest = hashlib.sha256(repr((X.shape, str(X.dtype), [str(user) for user in users])).encode())
+    for part in (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X,):
+        digest.update(np.ascontiguousarray(part))
+    return digest.hexdigest()[:16]
 
 
 class _Fits:
     """Fit and save, or load what the same inputs gave before."""
 
-    def __init__(self, kind, tol, key, progress):
-        self.kind, self.tol, self.key, self.progress = kind, tol, key, progress
+    def __init__(self, fitting=None):
+        fitting = fitting or Fitting()
+        self.kind, self.tol, self.progress = fitting.kind, fitting.tol, fitting.progress
 
     def grid(self, C_grid, data, folder):
         """Yield the model of each C: the joint solver's start from the one before, scikit-learn's side by side.
 
         How many, and where, joblib's own `parallel_config` says; one after another without.
         """
-        tasks = [(C, data.train, data.users, (folder / f"C{C:g}").resolve()) for C in C_grid]
+        key = data_key(data.train, data.users)
+        tasks = [(C, data.train, data.users, (folder / f"C{C:g}").resolve(), key) for C in C_grid]
         bar = partial(tqdm, total=len(tasks), desc=folder.name, unit="fit", disable=not self.progress)
         if self.kind != "joint":
             yield from bar(Parallel(return_as="generator")(delayed(self.fit)(*task, start=None) for task in tasks))
@@ -105,8 +137,8 @@ class _Fits:
             model = self.fit(*task, start=model)
             yield model
 
-    def fit(self, C, X, users, path, start):
-        about = {"C": C, "solver": self.kind, "tol": self.tol, "key": self.key}
+    def fit(self, C, X, users, path, key, start):
+        about = {"C": C, "solver": self.kind, "tol": self.tol, "key": key}
         saved = _load(path)
         if saved and all(saved.about.get(name) == value for name, value in about.items()):
             return saved

@@ -7,7 +7,6 @@
 What the same inputs and options gave before is not computed again.
 """
 
-import hashlib
 import json
 import logging
 import platform
@@ -20,36 +19,43 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.files.atomic import atomic_write
-from mindpics.files.fingerprints import fingerprint
+from pinterest_id.arrange import arrange
 from pinterest_id.cascade import LAMBDAS, cascade, linear
-from pinterest_id.choice_of_C import Data, choose_and_refit
+from pinterest_id.choice_of_C import Data, Fitting, choose, refit
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
 from pinterest_id.projection import save_projection
-from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.refine import TOP, refine
 from pinterest_id.scores import Scores, save_scores
-from pinterest_id.splits import PAPER_COUNTS, PARTS, split_users, write_split
-from pinterest_id.text import PinTfidf, word_statistics
-from pinterest_id.word_tables import write_dictionary, write_word_tables
+from pinterest_id.splits import PAPER_COUNTS
+from pinterest_id.text import PinTfidf
+from pinterest_id.word_tables import write_dictionary
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the paper leaves open or a user may want otherwise; the defaults are the paper's."""
+    """What the paper leaves open or a user may want otherwise; the defaults are the paper's.
+
+    `C_grid_baselines`, where given, is the grid of the models of one modality and of the linear fusions
+    (section 4.1 prints "C = [0.1, 1, ]"), `C_grid` that of the cascade (section 3.1).
+    """
 
     sizes: tuple = PAPER_COUNTS
     seed: int = 0
     drop_small_users: bool = False
+    lacking: int = 0
+    split_file: str = ""
     keep_empty_text: bool = False
+    keep_no_image: bool = False
     stop_words: str = "snowball"
-    normalize_images: bool = True
+    unit_features: bool = False
     classifier: str = "joint"
     tol: float = 1e-3
     C_grid: tuple = C_GRID
+    C_grid_baselines: tuple = ()
     refine_modality: str = "mean"
     refine_top: int = TOP
 
@@ -61,23 +67,27 @@ class Experiment:
     ----------
     pins : path
         pins.jsonl.
-    features : path
+    features : path or FeatureFile
         NAME of NAME.npy and NAME.ids.txt: fc7.
     out : path
     options : Options
-    fine_tuned : path, optional
+    fine_tuned : path or FeatureFile, optional
         Features of the same pins by a net fine-tuned on the users' training pictures; adds rows.
+    text : FeatureFile, optional
+        A ready-made tf-idf matrix of the pins, in place of the words of their texts.
     progress : bool
     """
 
-    def __init__(self, pins, features, out, options=None, fine_tuned=None, progress=False):
+    def __init__(self, pins, features, out, options=None, fine_tuned=None, text=None, progress=False):
         self.out = Path(out)
         self.options = options or Options()
+        self.fitting = Fitting(self.options.classifier, self.options.tol, progress)
         self.progress = progress
         self.pins_path = Path(pins)
-        self.features = {"image": FeatureFile(features)}
+        self.features = {"image": _features(features)}
         if fine_tuned:
-            self.features["fine_tuned"] = FeatureFile(fine_tuned)
+            self.features["fine_tuned"] = _features(fine_tuned)
+        self.text = text
         self.seconds = {}
 
     def run(self):
@@ -89,7 +99,7 @@ class Experiment:
             On pins, features or options that do not go together; it says which.
         """
         with self._timed("pins"):
-            self.split()
+            self.arrange()
         with self._timed("text"):
             text = self.fit_text()
         for name in self.features:
@@ -109,105 +119,81 @@ class Experiment:
         self.seconds[stage] = round(time.perf_counter() - begun, 2)
         logger.info("%s: %.1f s", stage, self.seconds[stage])
 
-    def split(self):
-        """Read, match and split the pins; order them by part and user, so that matrices are slices."""
-        pins, rejected = read_pins(self.pins_path, self.options.keep_empty_text)
-        for features in self.features.values():
-            pins, without = features.match(pins)
-            rejected += without
-        if not pins:
-            raise ValueError(f"{self.pins_path}: no pin is left; {count_reasons(rejected)}")
-        users = [pin.user for pin in pins]
-        parts, dropped = split_users(users, self.options.sizes, self.options.seed, self.options.drop_small_users)
-        write_split(self.out / "split.csv", pins, parts)
-        write_rejections(self.out / "rejected.jsonl", rejected)
-        write_word_tables(self.out, pins, self.options.stop_words)
-        self._order(pins, parts)
-        self.facts = {
-            "pins": len(pins), "rejected": count_reasons(rejected),
-            "users": len(self.users), "users_dropped": dict(dropped),
-            "parts": {part: int(np.sum(parts == part)) for part in PARTS},
-            "words_per_pin": word_statistics([pin.text for pin in pins]),
-        }  # fmt: skip
-
-    def _order(self, pins, parts):
-        rank = {part: i for i, part in enumerate(PARTS)}
-        kept = [i for i, part in enumerate(parts) if part in rank]
-        order = sorted(kept, key=lambda i: (rank[parts[i]], pins[i].user))
-        self.pins = [pins[i] for i in order]
-        self.parts = parts[order]
-        self.ids = [pin.id for pin in self.pins]
-        self.users, self.codes = np.unique([pin.user for pin in self.pins], return_inverse=True)
-        self.n_train, self.n_seen = (int(np.sum(np.isin(self.parts, PARTS[:k]))) for k in (1, 2))
+    def arrange(self):
+        """Read, match, split and order the pins."""
+        files = [*self.features.values(), *([self.text] if self.text else [])]
+        self.pins = arrange(self.pins_path, files, self.options, self.out)
+        self.facts = {**self.pins.facts, "C": {}}
 
     def fit_text(self):
         """Fit the text classifier; return its log probabilities and tf-idf matrices."""
-        texts = [pin.text for pin in self.pins]
-        first = PinTfidf(self.options.stop_words).fit(texts[: self.n_train])
-        final = PinTfidf(self.options.stop_words).fit(texts[: self.n_seen])
-        matrix = final.transform(texts)
-        known = first.transform(texts[: self.n_seen])
-        data = self._data(known, lambda: (matrix[: self.n_seen], matrix[self.n_seen :]))
+        first, final = self._words() if self.text is None else [self.text.rows(self.pins.ids)] * 2
+        return self._fit("text", first, final)
+
+    def _words(self):
+        """The tf-idf of the training pins' dictionary, and that of training and validation pins' (section 4)."""
+        texts, n_train, n_seen = self.pins.texts, self.pins.n_train, self.pins.n_seen
+        first, final = (PinTfidf(self.options.stop_words).fit(texts[:n]) for n in (n_train, n_seen))
         self.facts["dictionary"] = {"train": len(first.vocabulary_), "train and validation": len(final.vocabulary_)}
         write_dictionary(self.out / "models" / "dictionary.csv", final)
-        return self._fit("text", data, matrix, [self.pins_path], self.options.stop_words)
+        return first.transform(texts), final.transform(texts)
 
     def fit_images(self, name):
         """Fit the image classifier on features `name`; return its log probabilities and the matrix."""
-        matrix = self.features[name].matrix(self.ids, self.options.normalize_images)
-        data = self._data(matrix[: self.n_seen], lambda: (matrix[: self.n_seen], matrix[self.n_seen :]))
-        return self._fit(name, data, matrix, self.features[name].paths, self.options.normalize_images)
+        matrix = self.features[name].matrix(self.pins.ids, self.options.unit_features)
+        return self._fit(name, matrix, matrix)
 
-    def _data(self, known, final):
-        names = self.users[self.codes]
-        return Data(
-            known[: self.n_train], known[self.n_train :], final,
-            names[: self.n_train], names[self.n_train : self.n_seen],
-        )  # fmt: skip
-
-    def _fit(self, name, data, matrix, inputs, option):
-        folder = self.out / "models" / name
-        validation, test, _ = choose_and_refit(
-            data, folder, self.options.classifier, self.options.C_grid, self.options.tol,
-            self._key(inputs, option), self.progress,
-        )  # fmt: skip
-        return Fitted(validation, test, matrix)
+    def _fit(self, name, first, final):
+        """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""
+        n_train, n_seen, users = self.pins.n_train, self.pins.n_seen, self.pins.names
+        data = Data(first[:n_train], first[n_train:n_seen], lambda: (final[:n_seen], final[n_seen:]),
+                    users[:n_train], users[n_train:n_seen])  # fmt: skip
+        folder, grids = self.out / "models" / name, {"": self.options.C_grid}
+        if self.options.C_grid_baselines:
+            grids["_baselines"] = self.options.C_grid_baselines
+        choices = {suffix: choose(data, folder, grid, self.fitting, f"curve{suffix}") for suffix, grid in grids.items()}
+        tests = {suffix: refit(data, choice, folder / f"final{suffix}", self.fitting)[1]
+                 for suffix, choice in choices.items()}  # fmt: skip
+        for suffix, choice in choices.items():
+            self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, "end": choice.end}
+        return Fitted(choices[""].validation, tests[""], tests.get("_baselines", tests[""]), final)
 
     def fuse(self, text, image, suffix=""):
         """Save the scores of every row of Table 2, and of the late fusion."""
-        codes, seen = self.codes[self.n_train : self.n_seen], slice(self.n_seen)
+        codes, n_seen = self.pins.codes, self.pins.n_seen
+        seen, unseen = slice(n_seen), slice(n_seen, None)
         cf = cascade(text.test, image.test)
-        both, unseen = (text.matrix, image.matrix), slice(self.n_seen, None)
+        both = (text.matrix, image.matrix)
         with self._timed(f"refine{suffix}"):
             refined = refine(
-                cf, [m[unseen] for m in both], [m[seen] for m in both], self.codes[seen],
+                cf, [m[unseen] for m in both], [m[seen] for m in both], codes[seen],
                 self.options.refine_modality, self.options.refine_top, self.progress,
             )  # fmt: skip
-        weights = fit_late_fusion([text.validation, image.validation], codes)
+        weights = fit_late_fusion([text.validation, image.validation], codes[self.pins.n_train : n_seen])
         self.facts[f"late_fusion_weights{suffix}"] = dict(zip(("text", "image"), map(float, weights), strict=True))
-        rows = {"images": image.test, "cf": cf, "cf_ref": refined}
+        rows = {"images": image.baseline, "cf": cf, "cf_ref": refined}
         rows["late_fusion"] = late_fusion([text.test, image.test], weights)
         if not suffix:
-            rows["text"] = text.test
-            rows |= {f"linear_{weight:g}": linear(text.test, image.test, weight) for weight in LAMBDAS}
+            rows["text"] = text.baseline
+            rows |= {f"linear_{weight:g}": linear(text.baseline, image.baseline, weight) for weight in LAMBDAS}
         for slug, logs in rows.items():
             self._save(f"{slug}{suffix}", logs)
 
     def _save(self, slug, logs):
-        test = slice(self.n_seen, None)
-        scores = Scores(np.array(self.ids[test]), self.codes[test], self.users, logs)
+        test, pins = slice(self.pins.n_seen, None), self.pins
+        scores = Scores(np.array(pins.ids[test]), pins.codes[test], pins.users, logs)
         save_scores(self.out / "scores" / f"{slug}.npz", scores)
 
     def project(self, text, image):
         """Save the first two principal components of all pins, and the variance of ten (figure 3)."""
         matrices = {"text": text.matrix, "image": image.matrix}
-        save_projection(self.out / "projection.npz", self.ids, matrices, self.options.seed)
+        save_projection(self.out / "projection.npz", self.pins.ids, matrices, self.options.seed)
 
     def write_facts(self):
         """Write run.json: options, inputs, counts, versions, seconds of each stage."""
         facts = {
             "options": asdict(self.options),
-            "inputs": {"pins": str(self.pins_path)} | {name: f.name for name, f in self.features.items()},
+            "inputs": self._inputs(),
             **self.facts,
             "versions": {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
             | {"python": platform.python_version()},
@@ -216,16 +202,23 @@ class Experiment:
         with atomic_write(self.out / "run.json") as stream:
             json.dump(facts, stream, indent=1)
 
-    def _key(self, inputs, option):
-        """Return a hash of what a modality's matrices are made of."""
-        facts = [[fingerprint(path) for path in inputs], option, self.ids, self.n_train, self.n_seen]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    def _inputs(self):
+        files = self.features | ({"text": self.text} if self.text else {})
+        named = {name: file.name for name, file in files.items()}
+        ids = {f"{name}_ids": str(file.ids_path) for name, file in files.items()}
+        return {"pins": str(self.pins_path)} | named | ids
+
+
+def _features(given):
+    return given if isinstance(given, FeatureFile) else FeatureFile(given)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A modality: log probabilities [N, K] of the validation and test pins, and the matrix of all pins."""
+    """A modality: log probabilities [N, K] of the validation and test pins, those of the test pins by the
+    baselines' C, and the matrix of all pins."""
 
     validation: np.ndarray
     test: np.ndarray
+    baseline: np.ndarray
     matrix: object

@@ -1,48 +1,49 @@
-"""Read image features: NAME.npy float32 [N, D] and NAME.ids.txt, line by line."""
+"""Features or tf-idf of pins on disk: a matrix (.npy, .mat, .csv, .svmlight) and NAME.ids.txt, line by line."""
 
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
-from mindpics.files.arrays import load_npy
 from mindpics.files.json_files import read_objects, shown
+from pinterest_id.matrix_files import is_matrix, load_matrix, without_ending
 from pinterest_id.records import Rejection
 
 ROWS = 4096
 
 
 class FeatureFile:
-    """Features on disk, mapped into memory.
+    """A matrix on disk, a row for each id; .npy is mapped into memory.
 
     Parameters
     ----------
     name : str or Path
-        Without ending: NAME.npy, NAME.ids.txt and, if there, NAME.rejected.jsonl (id, reason).
+        NAME for NAME.npy, or a file of `pinterest_id.matrix_files`. NAME.rejected.jsonl (id, reason), if
+        there, says which pictures have no row.
+    ids : str or Path, optional
+        The list of ids; NAME.ids.txt by default.
 
     Raises
     ------
     ValueError
-        When the array is not float [N, D], the ids are not N, or one comes twice.
+        When the matrix is not float [N, D], the ids are not N, or one comes twice.
     """
 
-    def __init__(self, name):
-        self.name = str(name).removesuffix(".npy")
-        self.array = load_npy(f"{self.name}.npy", mmap=True)
-        self.ids = _read_ids(Path(f"{self.name}.ids.txt"))
+    def __init__(self, name, ids=None):
+        self.path = str(name) if is_matrix(name) else f"{name}.npy"
+        self.name = without_ending(self.path) if self.path.endswith(".npy") else self.path
+        self.array = load_matrix(self.path)
+        self.ids_path = Path(ids or f"{without_ending(self.path)}.ids.txt")
+        self.ids = _read_ids(self.ids_path)
         if self.array.ndim != 2 or self.array.dtype.kind != "f":
-            raise ValueError(f"{self.name}.npy: {self.array.dtype} {self.array.shape}; float [N, D] is wanted")
-        if len(self.ids) != len(self.array):
-            raise ValueError(f"{self.name}: {len(self.ids)} ids for {len(self.array)} rows of features")
+            raise ValueError(f"{self.path}: {self.array.dtype} {self.array.shape}; float [N, D] is wanted")
+        if len(self.ids) != self.array.shape[0]:
+            raise ValueError(f"{self.path}: {len(self.ids)} ids for {self.array.shape[0]} rows of features")
         self.row = {id_: row for row, id_ in enumerate(self.ids)}
         if len(self.row) != len(self.ids):
             twice = next(id_ for row, id_ in enumerate(self.ids) if self.row[id_] != row)
-            raise ValueError(f"{self.name}.ids.txt: id {twice!r} comes twice")
-        self.rejected = _read_rejected(Path(f"{self.name}.rejected.jsonl"))
-
-    @property
-    def paths(self):
-        """The two files."""
-        return [f"{self.name}.npy", f"{self.name}.ids.txt"]
+            raise ValueError(f"{self.ids_path}: id {twice!r} comes twice")
+        self.rejected = _read_rejected(Path(f"{without_ending(self.path)}.rejected.jsonl"))
 
     def match(self, pins):
         """Return the pins that have a row, and a rejection for those whose picture was rejected.
@@ -56,14 +57,14 @@ class FeatureFile:
         unexplained = [pin.id for pin in absent if pin.id not in self.rejected]
         if unexplained:
             raise ValueError(
-                f"{self.name}.ids.txt: {len(unexplained)} of {len(pins)} pins have no features, "
+                f"{self.ids_path}: {len(unexplained)} of {len(pins)} pins have no features, "
                 f"among them {', '.join(unexplained[:5])}; the ids must be those of the pins"
             )
         reasons = [Rejection(pin.id, self.name, f"no features: {self.rejected[pin.id]}") for pin in absent]
         return [pin for pin in pins if pin.id in self.row], reasons
 
-    def matrix(self, ids, normalize=True):
-        """Return the rows of `ids` as float32 [N, D], each of length 1 unless not `normalize`.
+    def matrix(self, ids, unit=False):
+        """Return the rows of `ids` as float32 [N, D], each of length 1 if `unit`.
 
         Raises
         ------
@@ -73,19 +74,30 @@ class FeatureFile:
         rows = np.array([self.row[id_] for id_ in ids])
         out = np.empty((len(rows), self.array.shape[1]), dtype=np.float32)
         for start in range(0, len(rows), ROWS):
-            part = out[start : start + ROWS]
-            part[:] = self.array[rows[start : start + ROWS]]
+            part, taken = out[start : start + ROWS], self.array[rows[start : start + ROWS]]
+            part[:] = taken.toarray() if sparse.issparse(taken) else taken
             self._check_finite(part, ids[start : start + ROWS])
-            if normalize:
+            if unit:
                 lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
                 part /= np.where(lengths > 0, lengths, 1)[:, None]
         return out
+
+    def rows(self, ids):
+        """Return the rows of `ids` as float32 CSR [N, D]; raises as `matrix` does."""
+        if not sparse.issparse(self.array):
+            return sparse.csr_array(self.matrix(ids))
+        taken = self.array[np.array([self.row[id_] for id_ in ids])].astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(taken.data))
+        if bad.size:
+            row = int(np.searchsorted(taken.indptr, bad[0], side="right")) - 1
+            raise ValueError(f"{self.path}: NaN or infinite values of pin {ids[row]}; all must be finite")
+        return taken
 
     def _check_finite(self, part, ids):
         bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
         if bad.size:
             named = ", ".join(ids[i] for i in bad[:5])
-            raise ValueError(f"{self.name}.npy: NaN or infinite features of pin {named}; all must be finite")
+            raise ValueError(f"{self.path}: NaN or infinite features of pin {named}; all must be finite")
 
 
 def _read_ids(path):

@@ -19,7 +19,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 SHOWN = {"text only": (BLUE, "--"), "images only": (ORANGE, ":"), "linear 0.3": (GREEN, "-."),
-         "CF": (VERMILION, (0, (6, 1))), "CF+Ref": (BLACK, "-")}  # fmt: skip
+         "linear 0.5": (SKY, (0, (1, 1))), "linear 0.7": (PURPLE, (0, (3, 1, 1, 1))),
+         "CF": (VERMILION, (0, (6, 1))), "CF+Ref": (BLACK, "-")}  # every row of Table 2  # fmt: skip
 BINS = 10
 
 
@@ -66,7 +67,7 @@ def draw_projection(path, folder):
 
 
 def draw_f1(folder):
-    """Figure 4: F1 of each user under each model; users in the order of CF+Ref."""
+    """Figure 4: F1 of each user under each model of Table 2; users in the order of CF+Ref."""
     rows = sorted(read_csv(folder / "figure4.csv"), key=lambda row: -float(row["CF+Ref"]))
     figure, axes = _axes("Users, by F1 of CF+Ref", "F1")
     for name, (colour, style) in SHOWN.items():

@@ -41,7 +41,7 @@ class Identifier:
     matrices : (CSR [M, D], float32 [M, E])
         tf-idf and image features of `pins`.
     options : dict
-        Of the experiment: refine_modality, refine_top, normalize_images, stop_words.
+        Of the experiment: refine_modality, refine_top, unit_features, stop_words.
     """
 
     pins: list
@@ -98,7 +98,7 @@ class Identifier:
         if np.shape(features) != (width,) or not np.isfinite(features).all():
             raise ValueError(f"features of shape {np.shape(features)}; the run's are {width} finite numbers")
         row = np.array(features, np.float32)[None]
-        length = np.linalg.norm(row) if self.options["normalize_images"] else 0
+        length = np.linalg.norm(row) if self.options["unit_features"] else 0
         return row / length if length > 0 else row
 
     def _words(self, text, row):
@@ -144,19 +144,17 @@ def open_identifier(folder):
         When something is missing, or the pins are no longer those of the run; it names the command that helps.
     """
     folder = Path(folder)
-    facts, split = _facts(folder), read_split(folder / "split.csv")
+    facts = _facts(folder)
     options, source = facts["options"], Path(facts["inputs"]["pins"])
-    if not source.is_file():
-        raise ValueError(f"{source}: no such file; {folder / 'run.json'} names it, as seen from where the run was made")
-    pins = [pin for pin in read_pins(source, options["keep_empty_text"])[0] if split.get(pin.id) in SEEN]
-    pins.sort(key=lambda pin: (SEEN.index(split[pin.id]), pin.user))  # as the experiment orders them
+    pins = _seen_pins(folder, source, options)
     text, image = (load_model(folder / "models" / name / "final") for name in ("text", "image"))
     tfidf = PinTfidf(options["stop_words"]).fit([pin.text for pin in pins])
     learned = [row["word"] for row in read_csv(folder / "models" / "dictionary.csv")]
     users = {user: code for code, user in enumerate(text.classes.tolist())}
     if learned != tfidf.get_feature_names_out().tolist() or {pin.user for pin in pins} != set(users):
-        raise ValueError(f"{source}: not the pins that {folder} was made from; run tools/run_identification again")
-    matrix = FeatureFile(facts["inputs"]["image"]).matrix([pin.id for pin in pins], options["normalize_images"])
+        raise ValueError(_others(source, folder))
+    features = FeatureFile(facts["inputs"]["image"], facts["inputs"]["image_ids"])
+    matrix = features.matrix([pin.id for pin in pins], options["unit_features"])
     return Identifier(
         pins=pins, paths=[picture_path(source.parent, pin.image, pin.id) for pin in pins],
         codes=np.array([users[pin.user] for pin in pins]), tfidf=tfidf, text=text, image=image,
@@ -164,11 +162,38 @@ def open_identifier(folder):
     )  # fmt: skip
 
 
+def _seen_pins(folder, source, options):
+    """Return the training and validation pins in the experiment's order."""
+    if not source.is_file():
+        raise ValueError(f"{source}: no such file; {folder / 'run.json'} names it, as seen from where the run was made")
+    split = read_split(folder / "split.csv")
+    pins = read_pins(source, options["keep_empty_text"], options["keep_no_image"])[0]
+    pins = [pin for pin in pins if split.get(pin.id) in SEEN]
+    owners = {row["id"]: row["user"] for row in read_csv(folder / "split.csv")}
+    if any(owners[pin.id] != pin.user for pin in pins):
+        raise ValueError(_others(source, folder))
+    return sorted(pins, key=lambda pin: (SEEN.index(split[pin.id]), pin.user))
+
+
+def _others(source, folder):
+    return f"{source}: not the pins that {folder} was made from; run tools/run_identification again"
+
+
 def _facts(folder):
-    needed = [folder / "run.json", folder / "split.csv", folder / "models" / "dictionary.csv"]
+    needed = [folder / "split.csv", folder / "models" / "dictionary.csv"]
     needed += [folder / "models" / name / f"final.{kind}" for name in ("text", "image") for kind in ("npz", "json")]
+    _check_there(folder / "run.json")
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if "text" in facts["inputs"]:
+        raise ValueError(f"{folder}: made from a ready tf-idf matrix, whose words are not known; wanted a run on texts")
     for path in needed:
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file; made by: tools/reproduce (without --row and --posts), "
-                             "or by tools/run_identification")  # fmt: skip
-    return json.loads(needed[0].read_text(encoding="utf-8"))
+        _check_there(path)
+    if "unit_features" not in facts["options"]:
+        raise ValueError(f"{folder}: made by an earlier version; run tools/run_identification again")
+    return facts
+
+
+def _check_there(path):
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; made by: tools/reproduce (without --row and --posts), "
+                         "or by tools/run_identification")  # fmt: skip

@@ -35,7 +35,7 @@ class Rejection:
     reason: str
 
 
-def read_pins(path, keep_empty_text=False):
+def read_pins(path, keep_empty_text=False, keep_no_image=False):
     """Read pins.jsonl.
 
     Parameters
@@ -43,6 +43,8 @@ def read_pins(path, keep_empty_text=False):
     path : str or Path
     keep_empty_text : bool
         Keep pins without text (the paper has none: "all the pins contain an image and a text").
+    keep_no_image : bool
+        Keep pins that name no picture, whose features are ready-made.
 
     Returns
     -------
@@ -57,10 +59,11 @@ def read_pins(path, keep_empty_text=False):
         before; on an image path that leaves the file's folder. It names the file and the line.
     """
     path = Path(path)
-    return check_records(read_objects(path, "pins, one JSON object a line"), path.parent, keep_empty_text)
+    records = read_objects(path, "pins, one JSON object a line")
+    return check_records(records, path.parent, keep_empty_text, keep_no_image)
 
 
-def check_records(records, root, keep_empty_text=False):
+def check_records(records, root, keep_empty_text=False, keep_no_image=False):
     """Turn ``(where, dict)`` pairs into pins and rejections; images are relative to `root`.
 
     Raises as `read_pins` does.
@@ -71,12 +74,13 @@ def check_records(records, root, keep_empty_text=False):
         if record["id"] in seen:
             raise ValueError(f"{where}: id {record['id']!r} was already at {seen[record['id']]}; ids must differ")
         seen[record["id"]] = where
-        reason = _reason(record, keep_empty_text)
+        reason = _reason(record, keep_empty_text, keep_no_image)
         if reason:
             rejected.append(Rejection(record["id"], where, reason))
-        else:
+            continue
+        if record["image"]:
             picture_path(root, record["image"], where)
-            pins.append(_pin(record))
+        pins.append(_pin(record))
     return pins, rejected
 
 
@@ -114,8 +118,8 @@ def _check_keys(record, where):
         raise ValueError(f"{where}: user must be printable and not empty, found {shown(record['user'])}")
 
 
-def _reason(record, keep_empty_text):
-    if not (record["image"] or "").strip():
+def _reason(record, keep_empty_text, keep_no_image):
+    if not keep_no_image and not (record["image"] or "").strip():
         return "no image"
     if not keep_empty_text and not (record["text"] or "").strip():
         return "no text"
@@ -124,4 +128,4 @@ def _reason(record, keep_empty_text):
 
 def _pin(record):
     extra = {key: value for key, value in record.items() if key not in KEYS}
-    return Pin(record["id"], record["user"], record["board"], record["image"], record["text"] or "", extra)
+    return Pin(record["id"], record["user"], record["board"], record["image"] or "", record["text"] or "", extra)

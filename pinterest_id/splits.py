@@ -16,7 +16,7 @@ PAPER_SHARES = (4 / 6, 1 / 6, 1 / 6)
 UNUSED = ""
 
 
-def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False):
+def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False, lacking=0):
     """Split each user's pins at random.
 
     Parameters
@@ -28,6 +28,8 @@ def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False):
     seed : int
     drop_small : bool
         Leave users with too few pins out, in place of an error.
+    lacking : int
+        How many pins a user may lack of the counts: validation and test are whole, training has so many fewer.
 
     Returns
     -------
@@ -42,8 +44,10 @@ def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False):
     """
     users = np.asarray(users, dtype=str)
     sizes = _check_sizes(sizes)
+    if lacking and not (isinstance(sizes[0], int) and 0 <= lacking < sizes[0]):
+        raise ValueError(f"found {lacking} pins that a user may lack; wanted fewer than the training pins, with counts")
     names, codes, counts = np.unique(users, return_inverse=True, return_counts=True)
-    least = _least(sizes)
+    least = _least(sizes, lacking)
     small = [(str(name), int(count)) for name, count in zip(names, counts, strict=True) if count < least]
     if small and not drop_small:
         raise ValueError(_small_text(small, least))
@@ -68,12 +72,45 @@ def write_split(path, pins, parts):
 
 
 def read_split(path):
-    """Return {id: part} of split.csv; ValueError when it is none."""
+    """Return {id: part} of split.csv, part "" for pins over the counts; ValueError when it is none."""
     parts = {}
     for where, row in read_table(path, ("id", "split")):
-        if row["split"] not in PARTS or row["id"] in parts:
-            raise ValueError(f"{where}: id {row['id']!r}, split {row['split']!r}; ids that differ, and one of {PARTS}")
+        if row["split"] not in (*PARTS, UNUSED) or row["id"] in parts:
+            wanted = f"ids that differ, and a split of {', '.join(PARTS)} or none"
+            raise ValueError(f"{where}: found id {row['id']!r}, split {row['split']!r}; wanted {wanted}")
         parts[row["id"]] = row["split"]
+    return parts
+
+
+def parts_of_file(path, ids, users, known):
+    """Return the part of each pin by a table of ids and parts; pins that it does not name are unused.
+
+    Parameters
+    ----------
+    path : path
+        A CSV with id and split.
+    ids, users : sequence of str, length N
+    known : set of str
+        Ids that the table may name: those of `ids`, and of pins that were rejected.
+
+    Raises
+    ------
+    ValueError
+        When it names an id that is no pin's, leaves a part empty, or a user without training pins.
+    """
+    split = read_split(path)
+    if strangers := sorted(set(split) - set(known)):
+        raise ValueError(f"{path}: found id {strangers[0]!r} and {len(strangers) - 1} more that no pin has; "
+                         "wanted ids of the pins")  # fmt: skip
+    parts = np.array([split.get(id_, UNUSED) for id_ in ids], dtype="U10")
+    users = np.asarray(users, dtype=str)
+    if empty := [part for part in PARTS if part not in parts]:
+        raise ValueError(f"{path}: found no pin of {', '.join(empty)}; wanted some of each of {', '.join(PARTS)}")
+    learned = set(users[parts == PARTS[0]])
+    if untaught := sorted(set(users[parts != UNUSED]) - learned):
+        raise ValueError(f"{path}: found no training pin of user {untaught[0]!r}; wanted one of every user")
+    if len(learned) < 2:
+        raise ValueError(f"{path}: found one user, {learned.pop()!r}; wanted two or more")
     return parts
 
 
@@ -90,13 +127,13 @@ def _check_sizes(sizes):
 def _counts(n, sizes):
     """Return how many of n pins go to each part; shares leave none unused."""
     if isinstance(sizes[0], int):
-        return sizes
+        return min(sizes[0], n - sizes[1] - sizes[2]), *sizes[1:]
     validation, test = (max(1, round(n * share)) for share in sizes[1:])
     return n - validation - test, validation, test
 
 
-def _least(sizes):
-    return sum(sizes) if isinstance(sizes[0], int) else 3
+def _least(sizes, lacking):
+    return sum(sizes) - lacking if isinstance(sizes[0], int) else 3
 
 
 def _small_text(small, least):

@@ -1,13 +1,12 @@
 """Tables and figures from saved scores: nothing is fitted here, so it can be redone at any time."""
 
-import json
 import random
 from pathlib import Path
 
 import numpy as np
 
-from mindpics.files.atomic import atomic_write
 from pinterest_id import figures, metrics
+from pinterest_id.facts_table import read_facts, write_facts_table
 from pinterest_id.published import published, table2_row
 from pinterest_id.scores import load_scores
 from pinterest_id.word_tables import read_csv, write_csv
@@ -23,8 +22,10 @@ OTHER_ROWS = {
     "late_fusion_fine_tuned": "late fusion, learned, fc7 fine-tuned",
 }  # fmt: skip
 NOT_IN_PAPER = "not in the paper"
+BASELINES = ("text", "images", "linear_0.3", "linear_0.5", "linear_0.7")  # whose C may come of another grid
+ONE_MODALITY = {"text": "text", "images": "image", "images_fine_tuned": "image"}
 TABLE2 = ["model", "accuracy", "f1_macro", "recall_at_10", "low95", "high95", "n",
-          "published_accuracy", "published_f1", "command"]  # fmt: skip
+          "published_accuracy", "published_f1", "command", "C_text", "C_image", "C_at_end"]  # fmt: skip
 
 MEASURED = ("accuracy", "f1_macro", "recall_at_10", "low95", "high95")
 
@@ -54,7 +55,8 @@ def write_report(folder, command="", seed=0):
     folder = Path(folder)
     scores = read_all(folder)
     words = read_csv(folder / "words_by_user.csv")
-    rows = [_row(slug, s, command, seed) for slug, s in scores.items()]
+    facts = read_facts(folder)
+    rows = [_row(slug, s, command, seed) | _penalties(slug, facts["C"]) for slug, s in scores.items()]
     write_csv(folder / "table2.csv", TABLE2, [[row[key] for key in TABLE2] for row in rows])
     _write_intervals(folder / "intervals.csv", scores, seed)
     _write_mcnemar(folder / "mcnemar.csv", scores)
@@ -63,7 +65,7 @@ def write_report(folder, command="", seed=0):
     medians = _medians(words, scores["cf_ref"].users)
     _write_users(folder, scores["cf_ref"], f1, medians)
     _write_pairs(folder / "figures" / "confused_pairs.csv", scores["cf_ref"])
-    _write_summary(folder / "summary.json", rows, f1["CF+Ref"], medians, folder / "run.json")
+    write_facts_table(folder, rows, f1["CF+Ref"], medians, facts)
     figures.draw_all(folder)
     return rows
 
@@ -104,7 +106,8 @@ def format_table2(rows):
             f"{row['model']:<38}{row['published_accuracy']!s:>12}{row['accuracy']:>10.2f}{interval:>16}"
             f"{row['f1_macro']:>8.2f}{row['recall_at_10']:>11.2f}"
         )
-    return "\n".join([*lines, f"accuracy in % of {rows[0]['n']} test pins; each row: {rows[0]['command']}"])
+    lines.append(f"accuracy in % of {rows[0]['n']} test pins; each row: {rows[0]['command']}")
+    return "\n".join([*lines, *dict.fromkeys(row["C_at_end"] for row in rows if row["C_at_end"])])
 
 
 def _row(slug, s, command, seed):
@@ -118,6 +121,22 @@ def _row(slug, s, command, seed):
         "n": len(s.ids), "published_accuracy": paper.get("accuracy", ""),
         "published_f1": paper.get("f1_macro", ""), "command": command,
     }  # fmt: skip
+
+
+def _penalties(slug, chosen):
+    """Return the C of each modality that a row is made of, and which of them lie at an end of their grid."""
+    image = "fine_tuned" if slug.endswith("fine_tuned") else "image"
+    baselines = "_baselines" if slug in BASELINES and "text_baselines" in chosen else ""
+    names = {"text": f"text{baselines}", "image": f"{image}{baselines}"}
+    names = {key: name for key, name in names.items() if key == ONE_MODALITY.get(slug, key)}
+    ends = [_at_end(key, chosen[name]) for key, name in names.items() if chosen[name]["end"]]
+    values = {f"C_{key}": chosen[names[key]]["chosen"] if key in names else "" for key in ("text", "image")}
+    return values | {"C_at_end": "; ".join(ends)}
+
+
+def _at_end(modality, choice):
+    grid = ", ".join(f"{C:g}" for C in choice["grid"])
+    return f"C of {modality}, {choice['chosen']:g}, is the {choice['end']} of {grid}: a better one may lie beyond"
 
 
 def _write_intervals(path, scores, seed):
@@ -163,9 +182,11 @@ def _write_users(folder, s, f1, medians):
     rows = []
     for end, chosen in (("lowest", order[:5]), ("highest", order[::-1][:5])):
         for rank, (k, theirs) in enumerate(zip(chosen, paper[end], strict=False), 1):
-            rows.append([end, rank, s.users[k], medians[k], f"{f1['CF+Ref'][k]:.3f}", *theirs])
+            note = paper["notes"].get(str(theirs[0]), "")
+            rows.append([end, rank, s.users[k], medians[k], f"{f1['CF+Ref'][k]:.3f}", *theirs, note])
     header = ["performance", "rank", "user", "median_words", "f1"]
-    write_csv(folder / "table3.csv", [*header, "published_user", "published_median_words", "published_f1"], rows)
+    theirs = ["published_user", "published_median_words", "published_f1", "published_note"]
+    write_csv(folder / "table3.csv", [*header, *theirs], rows)
 
 
 def _write_pairs(path, s):
@@ -177,30 +198,3 @@ def _write_pairs(path, s):
 def _medians(words, users):
     median = {row["user"]: float(row["median"]) for row in words}
     return np.array([median[user] for user in users])
-
-
-def _write_summary(path, rows, f1, medians, run):
-    """Section 5's counts and correlation beside the published ones; what else the paper states in words."""
-    counts, facts = published()["counts"], json.loads(run.read_text(encoding="utf-8"))
-    correlation = metrics.pearson(f1, medians)
-    summary = {
-        "users": len(f1),
-        "users_f1_below_10pct": {"measured": int(np.sum(f1 < 0.1)), "published": counts["users_f1_below_10pct"]},
-        "users_f1_above_90pct": {"measured": int(np.sum(f1 > 0.9)), "published": counts["users_f1_above_90pct"]},
-        "pearson_f1_vs_median_words": {
-            "measured": None if np.isnan(correlation) else round(correlation, 3),
-            "published": counts["pearson_f1_vs_median_words"],
-        },
-        "recall_at_10_cf": {
-            "measured": next(row["recall_at_10"] for row in rows if row["model"] == "CF"),
-            "published": published()["recall_at_10_cf"],
-        },
-        "words_per_pin": {
-            "measured": facts["words_per_pin"],
-            "published": published()["dataset"]["words_per_pin"]
-            | {"one_word_pins_pct": published()["dataset"]["one_word_pins_pct"]},
-        },
-        "dictionary_words": {"measured": facts["dictionary"], "published": published()["dataset"]["dictionary_words"]},
-    }  # fmt: skip
-    with atomic_write(path) as stream:
-        json.dump(summary, stream, indent=1, allow_nan=False)

@@ -1,17 +1,16 @@
 """Hold pins, their split, features and scores against each other and against the paper: what agrees, what does not."""
 
 import csv
-import hashlib
 import json
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.files.findings import Finding
 from pinterest_id.feature_files import FeatureFile
+from pinterest_id.pictures import digests, shared_of
 from pinterest_id.published import published
 from pinterest_id.records import read_pins
 from pinterest_id.scores import load_scores
@@ -94,7 +93,7 @@ def check_features(pins, folder):
             features = FeatureFile(str(ids).removesuffix(".ids.txt"))
             matched, _ = features.match(pins)
             for start in range(0, len(matched), 4096):
-                features.matrix([pin.id for pin in matched[start : start + 4096]], normalize=False)
+                features.matrix([pin.id for pin in matched[start : start + 4096]])
         except (ValueError, OSError) as error:
             yield Finding("error", "features", str(error), str(ids))
             continue
@@ -197,34 +196,22 @@ def _scores(path, tested):
 def check_pictures(pins, folder):
     """Yield the share of pictures that several users have, byte by byte (the paper: 4.2%)."""
     path = folder / "pins.jsonl"
-    by_digest, missing = _digests(pins, folder)
+    by_digest, missing = digests(pins, folder)
     if missing:
         text = f"{len(missing)} pictures are not there, the first of pin {missing[0]!r}"
         yield Finding("error", "pin-pictures", text, str(path))
         return
-    shared = sum(len({pin.user for pin in same}) > 1 for same in by_digest.values())
     wanted = published()["dataset"]["images_shared_by_two_or_more_users_pct"]
-    yield _compare(path, "pictures of two or more users, %", 100 * shared / len(by_digest), wanted, 0.05)
+    yield _compare(path, "pictures of two or more users, %", shared_of(by_digest), wanted, 0.05)
 
 
 def check_leak(pins, folder, split):
     """Yield pictures that one user has on both sides of a split.csv: the same bytes learned and tested."""
     parts = _parts(split)
-    leaked = [same for same in _digests(pins, folder)[0].values() if _leaks(same, parts)]
+    leaked = [same for same in digests(pins, folder)[0].values() if _leaks(same, parts)]
     if leaked:
         text = f"{len(leaked)} pictures of one user are in test and in what is learned, first pin {leaked[0][0].id!r}"
         yield Finding("warning", "pin-leak", text, str(split))
-
-
-def _digests(pins, folder):
-    """Return {SHA-1 of the picture: [pins]} and the ids of pins whose picture is not there."""
-    by_digest, missing = defaultdict(list), []
-    for pin in tqdm(pins, desc="pictures of pins", unit="picture", delay=2):
-        try:
-            by_digest[hashlib.sha1((folder / pin.image).read_bytes()).digest()].append(pin)
-        except OSError:
-            missing.append(pin.id)
-    return by_digest, missing
 
 
 def _leaks(pins, parts):

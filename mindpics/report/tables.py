@@ -67,6 +67,8 @@ def table2(run):
                      f"{row['low95']:.2f} to {row['high95']:.2f}", f1, f"{row['f1_macro']:.2f}",
                      f"{row['recall_at_10']:.2f}", f"{row['n']:.0f}", seed, row["command"]])  # fmt: skip
     caption = "Accuracy, macro F1 and recall at 10 in %. Rows without a paper's figure are not in the paper."
+    ends = dict.fromkeys(row["C_at_end"] for row in run.table2 if row.get("C_at_end"))
+    caption = ". ".join([caption.rstrip("."), *ends]) + "."
     if len({row[-1] for row in rows}) != 1:
         return Table(caption, columns, rows)
     return Table(caption, columns[:-1], [row[:-1] for row in rows], rows[0][-1])
@@ -92,6 +94,7 @@ def pinterest_users(run):
     _, rows = read_rows(path)
     columns = (("F1", "text"), ("rank", "number"), ("user", "text"), ("median words", "number"), ("F1, ours", "number"),
                ("user, paper", "text"), ("median words, paper", "number"), ("F1, paper", "number"))  # fmt: skip
+    columns = (*columns, ("note", "text"))[: len(rows[0]) if rows else None]  # runs before had no notes
     rows = [[hide_addresses(value) for value in row] for row in rows]
     return Table("F1 of CF+Ref. The paper's users and these are different people.", columns, rows)
 
@@ -103,6 +106,9 @@ def pinterest_facts(run):
         "users_f1_below_10pct": "users with an F1 under 10%", "users_f1_above_90pct": "users with an F1 over 90%",
         "pearson_f1_vs_median_words": "correlation of F1 with median words", "recall_at_10_cf": "recall at 10 of CF, %",
         "words_per_pin": "words a pin", "dictionary_words": "words in the dictionary",
+        "images_shared_by_two_or_more_users_pct": "pictures that two or more users pinned, %",
+        "explained_variance_10_pcs": "variance explained by 10 principal components",
+        "C": "chosen C", "C_at_an_end_of_its_grid": "of which at an end of the grid",
     }  # fmt: skip
     rows = [["users", 117, facts["users"]]] if "users" in facts else []  # section 3
     rows += [[text, _facts(facts[key]["published"]), _facts(facts[key]["measured"])]
@@ -113,7 +119,8 @@ def pinterest_facts(run):
 def _facts(value):
     if not isinstance(value, dict):
         return "none" if value is None else value
-    return "; ".join(f"{key.replace('_', ' ')} {one:.4g}" for key, one in value.items())
+    said = {key.replace("_", " "): one if isinstance(one, str) else f"{one:.4g}" for key, one in value.items()}
+    return "; ".join(f"{key} {one}" for key, one in said.items())
 
 
 def _ours(run):

@@ -15,7 +15,7 @@ from joblib import parallel_config
 from mindpics.jobs import cluster, parallel
 from mindpics.jobs.runner import Runner
 from mindpics.jobs.stages import Stage, StageError
-from pinterest_id.choice_of_C import Data, choose_and_refit
+from pinterest_id.choice_of_C import Data, Fitting, choose, refit
 from pinterest_id.linear_models import load_model
 
 
@@ -132,10 +132,16 @@ def test_the_grid_of_C_gives_the_same_models_on_the_cluster(dask, tmp_path):
     X, y = load_digits(n_class=3, return_X_y=True)
     names = y.astype(str)
     data = Data(X[:300], X[300:400], lambda: (X[:400], X[400:]), names[:300], names[300:400])
-    here = choose_and_refit(data, tmp_path / "here", "liblinear")
+    fitting = Fitting("liblinear")
+
+    def fitted(folder):
+        choice = choose(data, folder, fitting=fitting)
+        return choice.validation, refit(data, choice, folder / "final", fitting)[1]
+
+    here = fitted(tmp_path / "here")
     with parallel_config("dask", n_jobs=-1):
-        there = choose_and_refit(data, tmp_path / "there", "liblinear")
-    assert [np.array_equal(*pair) for pair in zip(here[:2], there[:2], strict=True)] == [True, True]
+        there = fitted(tmp_path / "there")
+    assert [np.array_equal(*pair) for pair in zip(here, there, strict=True)] == [True, True]
     for model in ("C0.1", "C1", "C10", "C100", "final"):
         weights = [load_model(tmp_path / where / model) for where in ("here", "there")]
         assert np.array_equal(weights[0].coef, weights[1].coef)

@@ -9,29 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_experiment import SMALL, small_pins, write_data
 
 from pinterest_id import experiment as experiment_module
 from pinterest_id.classifiers import JointLogisticRegression
 from pinterest_id.experiment import Experiment, Options
+from pinterest_id.figures import SHOWN
 from pinterest_id.generated import generate_pins
-from pinterest_id.records import write_pins
+from pinterest_id.published import published
 from pinterest_id.scores import load_scores
 from pinterest_id.tables import TABLE2, format_table2, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = Options(sizes=(12, 4, 4))
-
-
-def write_data(folder, generated, ids=None):
-    pins = generated.pins()
-    write_pins(folder / "pins.jsonl", pins)
-    np.save(folder / "fc7.npy", generated.images)
-    (folder / "fc7.ids.txt").write_text("".join(f"{i}\n" for i in ids or [pin.id for pin in pins]))
-    return Experiment(folder / "pins.jsonl", folder / "fc7", folder / "run", SMALL)
-
-
-def small_pins():
-    return generate_pins(12, 20, 24, n_words=120, text_signal=0.6)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +80,9 @@ def test_other_tables(run):
     table3 = list(csv.DictReader((run / "table3.csv").open()))
     f1 = [float(row["f1"]) for row in table3]
     assert f1[:5] == sorted(f1[:5]) and f1[5:] == sorted(f1[5:], reverse=True) and f1[0] <= f1[5]
-    assert table3[5]["published_f1"] == "0.995"
+    assert table3[5]["published_f1"] == "0.995" and table3[5]["published_note"] == ""
+    user83 = next(row for row in table3 if row["published_user"] == "83")
+    assert user83["published_median_words"] == "13.5" and "printed 135" in user83["published_note"]
     curve = list(csv.DictReader((run / "models" / "image" / "curve.csv").open()))
     assert [float(row["C"]) for row in curve] == [0.1, 1, 10, 100]
     chosen = [row for row in curve if row["chosen"] == "True"]
@@ -100,6 +91,31 @@ def test_other_tables(run):
     assert summary["pearson_f1_vs_median_words"]["published"] == 0.46
     facts = json.loads((run / "run.json").read_text())
     assert facts["parts"] == {"train": 144, "validation": 48, "test": 48}
+
+
+def test_what_the_paper_says_of_its_data_stands_beside_the_runs(run):
+    summary = json.loads((run / "summary.json").read_text())
+    with np.load(run / "projection.npz") as arrays:
+        explained = {name: arrays[f"{name}_variance"].sum() for name in ("text", "image")}
+    assert summary["explained_variance_10_pcs"]["published"] == {"text": 0.043, "image": 0.321}
+    assert summary["explained_variance_10_pcs"]["measured"] == pytest.approx(explained, abs=1e-4)
+    assert summary["images_shared_by_two_or_more_users_pct"] == {"measured": None, "published": 4.2}  # no pictures
+
+
+def test_the_share_of_pictures_that_several_users_pinned_is_by_their_bytes(tmp_path):
+    experiment = write_data(tmp_path, small_pins())  # 12 users of 20 pins each
+    for i in range(240):
+        content = {0: b"shared", 20: b"shared", 40: b"shared", 1: b"twice", 2: b"twice"}.get(i, bytes([i]))
+        (tmp_path / f"{i:06d}.jpg").write_bytes(content)
+    experiment.run()
+    write_report(experiment.out)
+    summary = json.loads((experiment.out / "summary.json").read_text())
+    # 240 pins: one picture of three users, one that a user has twice, 235 others
+    assert summary["images_shared_by_two_or_more_users_pct"]["measured"] == round(100 / 237, 2)
+
+
+def test_figure4_shows_every_row_of_table2():
+    assert list(SHOWN) == [row["model"] for row in published()["table2"]]
 
 
 def test_figures_are_redone_from_scores_alone(run, tmp_path):
@@ -131,6 +147,20 @@ def test_a_killed_run_fits_only_what_is_missing(tmp_path, monkeypatch):
     np.save(tmp_path / "fc7.npy", np.load(tmp_path / "fc7.npy") + 1)
     Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", SMALL).run()
     assert len(fits) == 15  # the images changed, the texts did not
+
+
+def test_features_are_taken_as_they_are_unless_asked_otherwise(tmp_path):
+    experiment = write_data(tmp_path, small_pins())
+    experiment.arrange()
+    row = experiment.features["image"].row[experiment.pins.ids[0]]
+    raw = np.load(tmp_path / "fc7.npy")[row]
+    seen = []
+    for unit in (False, True):
+        experiment.options = Options(sizes=(12, 4, 4), unit_features=unit)
+        seen.append(experiment.fit_images("image").matrix[0])
+    np.testing.assert_array_equal(seen[0], raw)
+    np.testing.assert_allclose(seen[1], raw / np.linalg.norm(raw), rtol=1e-6)
+    assert not Options().unit_features
 
 
 def test_features_of_other_pins_are_an_error(tmp_path):

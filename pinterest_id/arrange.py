@@ -1,0 +1,92 @@
+"""Pins read, matched with their features, split, and ordered by part and user, so that matrices are slices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pinterest_id.pictures import shared_pct
+from pinterest_id.records import count_reasons, read_pins, write_rejections
+from pinterest_id.splits import PARTS, parts_of_file, split_users, write_split
+from pinterest_id.text import word_statistics
+from pinterest_id.word_tables import write_word_tables
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """The pins that take part: `n_train` of training first, up to `n_seen` those of validation, then those of test.
+
+    `users` [K] are the names in order, `codes` [N] each pin's; `facts` go to run.json.
+    """
+
+    pins: list
+    users: np.ndarray
+    codes: np.ndarray
+    n_train: int
+    n_seen: int
+    facts: dict
+
+    @property
+    def ids(self):
+        return [pin.id for pin in self.pins]
+
+    @property
+    def texts(self):
+        return [pin.text for pin in self.pins]
+
+    @property
+    def names(self):
+        """The user of each pin, [N]."""
+        return self.users[self.codes]
+
+
+def arrange(path, features, options, out):
+    """Read and split the pins; write split.csv, rejected.jsonl and the word tables to `out`.
+
+    Parameters
+    ----------
+    path : Path
+        pins.jsonl.
+    features : iterable of FeatureFile
+        Each must have a row, or a reason for its absence, for every pin.
+    options : pinterest_id.experiment.Options
+    out : Path
+
+    Raises
+    ------
+    ValueError
+        When no pin is left, or the split cannot be made.
+    """
+    pins, rejected = read_pins(path, options.keep_empty_text, options.keep_no_image)
+    for file in features:
+        pins, without = file.match(pins)
+        rejected += without
+    if not pins:
+        raise ValueError(f"{path}: no pin is left; {count_reasons(rejected)}")
+    parts, dropped = _split(pins, rejected, options)
+    write_split(out / "split.csv", pins, parts)
+    write_rejections(out / "rejected.jsonl", rejected)
+    write_word_tables(out, pins, options.stop_words)
+    shared = shared_pct(pins, path.parent)
+    facts = {
+        "pins": len(pins), "rejected": count_reasons(rejected), "users_dropped": dict(dropped),
+        "parts": {part: int(np.sum(parts == part)) for part in PARTS},
+        "words_per_pin": word_statistics([pin.text for pin in pins]), "images_shared_by_two_or_more_users_pct": shared,
+    }  # fmt: skip
+    return _in_order(pins, parts, facts)
+
+
+def _split(pins, rejected, options):
+    users = [pin.user for pin in pins]
+    if options.split_file:
+        known = {pin.id for pin in pins} | {item.id for item in rejected}
+        return parts_of_file(options.split_file, [pin.id for pin in pins], users, known), []
+    return split_users(users, options.sizes, options.seed, options.drop_small_users, options.lacking)
+
+
+def _in_order(pins, parts, facts):
+    rank = {part: i for i, part in enumerate(PARTS)}
+    kept = [i for i, part in enumerate(parts) if part in rank]
+    order = sorted(kept, key=lambda i: (rank[parts[i]], pins[i].user))
+    users, codes = np.unique([pins[i].user for i in order], return_inverse=True)
+    n_train, n_seen = (int(np.sum(np.isin(parts, PARTS[:k]))) for k in (1, 2))
+    return Arranged([pins[i] for i in order], users, codes, n_train, n_seen, facts | {"users": len(users)})

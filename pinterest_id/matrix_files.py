@@ -1,0 +1,102 @@
+"""Matrices as others save them: .npy, MATLAB's .mat, .csv, svmlight. Nothing is unpickled."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from scipy.io import loadmat
+from sklearn.datasets import load_svmlight_file
+
+from mindpics.files.arrays import load_npy
+
+SVMLIGHT = (".svmlight", ".svm", ".libsvm")
+ENDINGS = (".npy", ".mat", ".csv", *SVMLIGHT)
+
+
+def is_matrix(name):
+    """Say whether a name ends as a matrix file does; MATLAB's may name its variable, FILE.mat:NAME."""
+    return Path(_file(name)).suffix.lower() in ENDINGS
+
+
+def without_ending(name):
+    """Return NAME of NAME.npy, NAME.mat:VARIABLE and the others."""
+    return str(Path(_file(name)).with_suffix(""))
+
+
+def load_matrix(name):
+    """Return a matrix file's float array [N, D] or, where most values are zeros by its form, float32 CSR.
+
+    Parameters
+    ----------
+    name : str
+        .npy is mapped; .mat up to version 7 holds one matrix, or FILE.mat:NAME says which; .csv has a line of
+        numbers for each row, with a header or without; of svmlight the labels are passed over.
+
+    Raises
+    ------
+    ValueError
+        Names the file, what was found and what was wanted.
+    """
+    path = Path(_file(name))
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; wanted a matrix ({', '.join(ENDINGS)})")
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return load_npy(path, mmap=True)
+    if suffix == ".mat":
+        return _load_mat(path, str(name)[len(str(path)) + 1 :])
+    return _load_csv(path) if suffix == ".csv" else _load_svmlight(path)
+
+
+def _file(name):
+    file, mark, variable = str(name).rpartition(":")
+    return file if mark and file.lower().endswith(".mat") else str(name)
+
+
+def _load_mat(path, variable):
+    try:
+        found = loadmat(path)
+    except NotImplementedError:
+        raise ValueError(f"{path}: found MATLAB 7.3 (HDF5); wanted version 7: save('x.mat', 'X', '-v7')") from None
+    except Exception as error:  # whatever a broken file leads its reader to
+        raise ValueError(f"{path}: no .mat file ({error})") from None
+    matrices = {key: value for key, value in found.items() if _is_numeric(value)}
+    if variable and variable not in matrices:
+        raise ValueError(f"{path}: found the matrices {', '.join(matrices) or 'none'}; wanted {variable}")
+    if not variable and len(matrices) != 1:
+        raise ValueError(f"{path}: found {len(matrices)} matrices ({', '.join(matrices)}); wanted one, or {path}:NAME")
+    matrix = matrices[variable] if variable else next(iter(matrices.values()))
+    return sparse.csr_array(matrix, dtype=np.float32) if sparse.issparse(matrix) else matrix.astype(np.float32)
+
+
+def _is_numeric(value):
+    return getattr(value, "ndim", 0) == 2 and min(value.shape) > 0 and value.dtype.kind in "fiu"
+
+
+def _load_csv(path):
+    with open(path, encoding="utf-8-sig", errors="replace") as stream:
+        first = stream.readline()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an empty file; its shape says it
+            return np.loadtxt(path, np.float32, delimiter=",", skiprows=not _is_numbers(first), ndmin=2,
+                              encoding="utf-8-sig")  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; wanted numbers between commas, as many in each line") from None
+
+
+def _is_numbers(line):
+    try:
+        [float(part) for part in line.split(",")]
+    except ValueError:
+        return False
+    return True
+
+
+def _load_svmlight(path):
+    try:
+        matrix, _ = load_svmlight_file(str(path), dtype=np.float32)
+    except Exception as error:
+        raise ValueError(f"{path}: no svmlight file ({error}); wanted lines of LABEL INDEX:VALUE ...") from None
+    return sparse.csr_array(matrix)
