@@ -8,40 +8,51 @@ from mindpics.files.atomic import atomic_write
 MAX_FIELD = 64 << 20  # characters; the csv module's own limit of 131,072 is below a long description
 
 
-def read_table(path, columns=(), delimiter=","):
+def read_table(path, columns=(), delimiter=",", encoding="utf-8-sig", header=True, quotes=True):
     """Yield ``(where, {column: text})`` of each row of a CSV with a header; `where` is "FILE, line 3".
 
     Parameters
     ----------
     path : str or Path
-        UTF-8, with a byte order mark or without.
     columns : sequence of str
         That must be in the header.
     delimiter : str
+    encoding : str
+        By default UTF-8, with a byte order mark or without.
+    header : bool
+        Whether the first line names the columns; otherwise their names are "1", "2", ...
+    quotes : bool
+        Whether a field may stand between ``"``; otherwise these are letters like others.
 
     Raises
     ------
     ValueError
         Names the file, the line, what was found and what was wanted: no such file, bytes that are not
-        UTF-8, a column that is missing, a row with more or fewer fields than the header.
+        of the encoding, a column that is missing, a row with more or fewer fields than the header.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; wanted a CSV with a header")
+        raise ValueError(f"{path}: no such file; wanted a CSV{' with a header' if header else ''}")
     csv.field_size_limit(MAX_FIELD)
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        begins = 1
+    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    with open(path, encoding=encoding, newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter, strict=True, quoting=quoting)
+        begins, names = 1, None
         try:
-            header = next(reader, [])
-            _check_header(path, header, columns)
-            begins = reader.line_num + 1
             for row in reader:
                 where = f"{path}, line {begins}"
                 begins = reader.line_num + 1
+                if names is None:
+                    names = row if header else [str(number) for number in range(1, len(row) + 1)]
+                    _check_header(path, names, columns)
+                    if header:
+                        continue
                 if row:
-                    yield where, _fields(header, row, where)
+                    yield where, _fields(names, row, where)
+            if names is None:
+                _check_header(path, [], columns)
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}, near line {begins}: not UTF-8 ({error.reason})") from None
+            named = "UTF-8" if encoding == "utf-8-sig" else encoding
+            raise ValueError(f"{path}, near line {begins}: not {named} ({error.reason})") from None
         except csv.Error as error:
             raise ValueError(f"{path}, line {begins}: no row of a CSV ({error})") from None
 

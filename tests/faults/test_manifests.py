@@ -14,7 +14,8 @@ from mindpics.files.json_files import MAX_LINE, read_objects
 from mindpics.files.tables import read_table
 from mindpics.inference.features import read_items
 from mindpics.posts.posts import REQUIRED, picture_path, read_posts
-from pinterest_id.layouts import read_pins_csv, read_pins_folder
+from pinterest_id.pins_from_folders import read_pins_folder
+from pinterest_id.pins_from_tables import read_pins_csv
 from pinterest_id.records import KEYS, read_pins
 
 settings.register_profile(

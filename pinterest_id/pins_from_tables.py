@@ -1,0 +1,129 @@
+"""Pins of a table (CSV, TSV, with a header or without) and of JSON.
+
+The layout of the paper's own set (Mendeley Data, doi 10.17632/fsdk2zc535) is not known to us;
+the column map is where a table of any shape is fitted to pins.
+"""
+
+import json
+from pathlib import Path
+
+from mindpics.files.json_files import parse_object, shown
+from mindpics.files.tables import read_table
+from pinterest_id.records import KEYS, check_records
+
+NEEDED = ("user", "image", "text")
+MAX_JSON = 1 << 30  # bytes that are read at once
+
+
+def read_pins_csv(path, columns=None, delimiter=",", *, encoding="utf-8-sig", header=True, quotes=True):
+    r"""Read pins from a table.
+
+    Parameters
+    ----------
+    path : str or Path
+        Image paths are relative to its folder.
+    columns : dict, optional
+        Pin key to column: ``{"user": "username", "text": "description"}``, or to its number from "1" where
+        there is no header. Keys not named are looked for under their own name; without an id column the
+        row number is the id, without a board column the board is None.
+    delimiter : str
+    encoding : str
+        "cp1252" is what Windows wrote.
+    header, quotes : bool
+        See `mindpics.files.tables.read_table`.
+
+    Returns
+    -------
+    pins, rejected
+        As of `pinterest_id.records.read_pins`.
+
+    Raises
+    ------
+    ValueError
+        When a column is not in the header (which is shown), or as `read_pins` does.
+    """
+    path, columns = Path(path), _columns(columns)
+    if not header and (unnamed := [key for key in NEEDED if not columns[key].isdigit()]):
+        raise ValueError(f"{path}: found no column of {', '.join(unnamed)}; a table without header wants their "
+                         "numbers: user=1")  # fmt: skip
+    table = read_table(path, [columns[key] for key in NEEDED], delimiter, encoding, header, quotes)
+    records = ((where, _record(row, columns, number)) for number, (where, row) in enumerate(table, 1))
+    return check_records(records, path.parent)
+
+
+def read_pins_json(path, columns=None, *, encoding="utf-8-sig"):
+    """Read pins from JSON: an array of objects, an object a line, or an object of users with an array each.
+
+    Parameters and errors are those of `read_pins_csv`; other keys of the objects are kept.
+    """
+    path, columns = Path(path), _columns(columns)
+    records = ((where, _from_object(where, found, columns, number))
+               for number, (where, found) in enumerate(_objects(path, columns["user"], encoding), 1))  # fmt: skip
+    return check_records(records, path.parent)
+
+
+def _columns(given):
+    columns = {**{key: key for key in KEYS}, **(given or {})}
+    if unknown := set(columns) - set(KEYS):
+        raise ValueError(f"column map: {', '.join(sorted(unknown))} is no key of a pin; keys are {', '.join(KEYS)}")
+    return columns
+
+
+def _record(row, columns, number):
+    record = {key: row.get(columns[key]) for key in KEYS}
+    return record | {"id": record["id"] or f"{number:07d}", "user": record["user"] or ""}
+
+
+def _from_object(where, found, columns, number):
+    missing = [columns[key] for key in NEEDED if columns[key] not in found]
+    if missing:
+        raise ValueError(f"{where}: no {', '.join(missing)}; found {shown(sorted(found))}")
+    extra = {key: value for key, value in found.items() if key not in columns.values() and key not in KEYS}
+    numbers = {columns[key]: str(found[columns[key]]) for key in ("id", "user") if _is_int(found.get(columns[key]))}
+    return extra | _record(found | numbers, columns, number)
+
+
+def _is_int(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _objects(path, user, encoding):
+    """Yield (where, object) of a JSON file of one of the three forms."""
+    text = _text(path, encoding)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        yield from _of_lines(path, text)
+        return
+    if isinstance(found, dict) and any(isinstance(one, list) for one in found.values()):
+        for name, pins in found.items():
+            yield from ((where, {user: name} | one) for where, one in _of_array(f"{path}, user {name!r}", pins))
+        return
+    yield from _of_array(str(path), [found] if isinstance(found, dict) else found)
+
+
+def _of_lines(path, text):
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield where, parse_object(line.encode("utf-8", "surrogatepass"), where)
+
+
+def _of_array(where, pins):
+    if not isinstance(pins, list):
+        raise ValueError(f"{where}: found a {type(pins).__name__}; wanted an array of pins")
+    for number, pin in enumerate(pins, 1):
+        # Written and read again, since what is no object, or half a surrogate pair, is said in one place.
+        yield f"{where}, pin {number}", parse_object(json.dumps(pin).encode(), f"{where}, pin {number}")
+
+
+def _text(path, encoding):
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; wanted pins in JSON")
+    if path.stat().st_size > MAX_JSON:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes; at most {MAX_JSON} are read at once")
+    try:
+        return path.read_bytes().decode(encoding)
+    except UnicodeDecodeError as error:
+        named = "UTF-8" if encoding == "utf-8-sig" else encoding
+        raise ValueError(f"{path}: not {named} (byte {error.start + 1}); --encoding names another") from None

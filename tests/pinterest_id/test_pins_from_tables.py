@@ -1,0 +1,37 @@
+"""Tables and JSON of pins: the column map, and what is wrong is named."""
+
+import pytest
+
+from pinterest_id.pins_from_tables import read_pins_csv, read_pins_json
+from pinterest_id.records import Pin, count_reasons
+
+
+def test_a_table_is_read_by_its_column_map(tmp_path):
+    (tmp_path / "crawl.csv").write_text("username;description;file\nann;a cake;1.jpg\nbob;;2.jpg\n")
+    columns = {"user": "username", "text": "description", "image": "file"}
+    pins, rejected = read_pins_csv(tmp_path / "crawl.csv", columns, delimiter=";")
+    assert pins == [Pin("0000001", "ann", None, "1.jpg", "a cake")]
+    assert count_reasons(rejected) == {"no text": 1}
+    with pytest.raises(ValueError, match="no column user, image; the header has username, description, file"):
+        read_pins_csv(tmp_path / "crawl.csv", {"text": "description"}, delimiter=";")
+    with pytest.raises(ValueError, match="colour is no key of a pin"):
+        read_pins_csv(tmp_path / "crawl.csv", {"colour": "x"})
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("7", "crawl.json: found a int; wanted an array of pins"),
+    ('{"ann": [{"image": "a", "text": "b"}], "bob": 3}', "crawl.json, user 'bob': found a int; wanted an array"),
+    ('[{"user": "ann"}]', r"crawl.json, pin 1: no image, text; found \['user'\]"),
+    ('[["ann"]]', "crawl.json, pin 1: found a list; wanted a JSON object"),
+    ('{"user": "ann"}\n{"', "crawl.json, line 1: no image, text"),
+])  # fmt: skip
+def test_json_that_holds_no_pins_is_named(tmp_path, text, message):
+    (tmp_path / "crawl.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_pins_json(tmp_path / "crawl.json")
+
+
+def test_numbers_are_names_in_json_and_other_keys_are_kept(tmp_path):
+    (tmp_path / "crawl.json").write_text('[{"id": 7, "user": 12, "image": "a.jpg", "text": "b", "likes": 3}]')
+    pins, _ = read_pins_json(tmp_path / "crawl.json")
+    assert (pins[0].id, pins[0].user, pins[0].extra) == ("7", "12", {"likes": 3})
