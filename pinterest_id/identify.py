@@ -42,6 +42,8 @@ class Identifier:
         tf-idf and image features of `pins`.
     options : dict
         Of the experiment: refine_modality, refine_top, unit_features, stop_words.
+    features : str
+        NAME of the image features that `image` was fitted on.
     """
 
     pins: list
@@ -52,6 +54,7 @@ class Identifier:
     image: object
     matrices: tuple
     options: dict
+    features: str
 
     def rank(self, text="", features=None):
         """Return the likeliest users of a pin and why, as values that JSON takes.
@@ -153,12 +156,12 @@ def open_identifier(folder):
     users = {user: code for code, user in enumerate(text.classes.tolist())}
     if learned != tfidf.get_feature_names_out().tolist() or {pin.user for pin in pins} != set(users):
         raise ValueError(_others(source, folder))
-    features = FeatureFile(facts["inputs"]["image"], facts["inputs"]["image_ids"])
+    features = FeatureFile(facts["inputs"]["image"], facts["inputs"].get("image_ids"))
     matrix = features.matrix([pin.id for pin in pins], options["unit_features"])
     return Identifier(
         pins=pins, paths=[picture_path(source.parent, pin.image, pin.id) for pin in pins],
         codes=np.array([users[pin.user] for pin in pins]), tfidf=tfidf, text=text, image=image,
-        matrices=(tfidf.transform([pin.text for pin in pins]), matrix), options=options,
+        matrices=(tfidf.transform([pin.text for pin in pins]), matrix), options=options, features=features.name,
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def _load_csv(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an empty file; its shape says it
-            return np.loadtxt(path, np.float32, delimiter=",", skiprows=not _is_numbers(first), ndmin=2,
+            return np.loadtxt(path, np.float32, delimiter=",", skiprows=int(not _is_numbers(first)), ndmin=2,
                               encoding="utf-8-sig")  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{path}: {error}; wanted numbers between commas, as many in each line") from None

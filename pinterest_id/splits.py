@@ -103,11 +103,11 @@ def parts_of_file(path, ids, users, known):
         raise ValueError(f"{path}: found id {strangers[0]!r} and {len(strangers) - 1} more that no pin has; "
                          "wanted ids of the pins")  # fmt: skip
     parts = np.array([split.get(id_, UNUSED) for id_ in ids], dtype="U10")
-    users = np.asarray(users, dtype=str)
     if empty := [part for part in PARTS if part not in parts]:
         raise ValueError(f"{path}: found no pin of {', '.join(empty)}; wanted some of each of {', '.join(PARTS)}")
-    learned = set(users[parts == PARTS[0]])
-    if untaught := sorted(set(users[parts != UNUSED]) - learned):
+    learned = {user for user, part in zip(users, parts, strict=True) if part == PARTS[0]}
+    kept = {user for user, part in zip(users, parts, strict=True) if part != UNUSED}
+    if untaught := sorted(kept - learned):
         raise ValueError(f"{path}: found no training pin of user {untaught[0]!r}; wanted one of every user")
     if len(learned) < 2:
         raise ValueError(f"{path}: found one user, {learned.pop()!r}; wanted two or more")

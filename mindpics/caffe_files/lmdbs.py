@@ -76,6 +76,7 @@ def write_lmdb(
     max_pixels=crops.MAX_PIXELS,
     force=False,
     reduced=False,
+    fit="warp",
     run=None,
 ):
     """Decode, warp and store pictures in a seeded order under the keys ``%08d_<id>``.
@@ -98,6 +99,8 @@ def write_lmdb(
         Replace an LMDB of that name.
     reduced : bool
         See `mindpics.posts.crops.decode`: faster, and not the pixels of convert_imageset.
+    fit : {"warp", "crop"}
+        What makes a picture a square, see `mindpics.posts.crops.FITS`; convert_imageset warps.
     run : callable, optional
         In place of `mindpics.jobs.parallel.run_each`: of a function and a list of
         paths; yields ``(path, result, reason)`` of each, in order.
@@ -117,8 +120,9 @@ def write_lmdb(
         raise ValueError(f"{out} exists; choose another name or --force")
     rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     work = functools.partial(
-        read_packed, size=size, encoding=encoding, max_pixels=max_pixels, reduced_to=size if reduced else None
-    )
+        read_packed, size=size, encoding=encoding, max_pixels=max_pixels,
+        reduced_to=size if reduced else None, fit=fit,
+    )  # fmt: skip
     run = run or functools.partial(run_each, workers=workers, at_once=AT_ONCE)
     with LmdbWriter(out, _key(rows, work), len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as writer:
         rows = rows[writer.done :]

@@ -1,5 +1,6 @@
 """Run a net up to one of its blobs, over centre crops or ten crops."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ class FeatureNet:
     def __init__(self, deploy, weights_path, blob="fc7", before_relu=False, allow_python_layers=False):
         files = Path(deploy).resolve(), Path(weights_path).resolve()
         self.arguments = (*files, blob, before_relu, allow_python_layers)  # to load it again elsewhere
+        self.before_relu = before_relu
         self.net, fit = open_trained_net(deploy, weights_path, allow_python_layers)
         self.blob, self.input = blob, self._input(deploy)
         self.last_layer = self._last_layer(deploy, before_relu)
@@ -49,6 +51,19 @@ class FeatureNet:
         data.data[...] = pictures
         self.net.forward(end=self.last_layer)
         return self.net.blobs[self.blob].data.reshape(len(pictures), -1).copy()
+
+    def features(self, pictures, mean, oversample=False):
+        """Return the blob of uint8 pictures [N, 3, H, W] (BGR) less `mean`: of the centre crop, or the mean of ten."""
+        if not oversample:
+            return self.run(centre_crop(pictures, mean, self.crop))
+        return np.mean([self.run(view) for view in ten_crops(pictures, mean, self.crop)], axis=0)
+
+    def key(self):
+        """Return a hash of all that the blob depends on beside the pictures: net, weights, blob, layer."""
+        digest = hashlib.sha256(repr((self.blob, self.last_layer)).encode())
+        for path in self.arguments[:2]:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
 
     def _input(self, deploy):
         if len(self.net.inputs) != 1:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from tqdm import tqdm
 from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import read_objects, shown
 from mindpics.files.tables import read_table
-from mindpics.inference.feature_net import FeatureNet, ten_crops
-from mindpics.inference.infer import centre_crop
+from mindpics.inference.feature_net import FeatureNet
+from mindpics.inference.reading import Reading
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.picture_files import read_packed
+from mindpics.posts.picture_files import picture_state, read_packed
 from mindpics.posts.posts import check_id, picture_path
 
 BATCH = 32
@@ -56,7 +57,7 @@ def read_items(path, root=None):
     return list(items.items())
 
 
-def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, workers=None, key="",
+def extract_features(net, items, out, mean, *, oversample=False, fit="warp", batch=BATCH, workers=None,
                      max_pixels=crops.MAX_PIXELS, run_tasks=None):  # fmt: skip
     """Write the features of `items` to OUT.npy and OUT.ids.txt.
 
@@ -67,14 +68,14 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
     out : path
         NAME, without ending.
     mean : float32 [3, size, size]
-        Subtracted from pictures that are warped to its size.
+        Subtracted from pictures that are made of its size.
     oversample : bool
         Mean of ten crops in place of the centre crop.
+    fit : {"warp", "crop"}
+        How, see `mindpics.posts.crops.FITS`.
     batch : int
     workers : int, optional
         Processes that read pictures.
-    key : str
-        What else the features depend on (the weights' hash); shards of another key are not taken over.
     max_pixels : int
         Larger pictures are rejected.
     run_tasks : callable, optional
@@ -92,7 +93,7 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
     """
     if mean.shape[-1] < net.crop:
         raise ValueError(f"pictures of {mean.shape[-1]} pixels are smaller than the net's crop of {net.crop}")
-    key = _key(net, items, mean, oversample, f"{key} {max_pixels}" if max_pixels != crops.MAX_PIXELS else key)
+    key = _key(net, items, mean, oversample, fit, max_pixels)
     finished = _finished(out, key)
     if finished:
         return finished
@@ -100,7 +101,7 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
     _take_over(shards, key)
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
-    write = partial(_write_shard, mean=mean, oversample=oversample, batch=batch, max_pixels=max_pixels)
+    write = partial(_write_shard, mean=mean, oversample=oversample, fit=fit, batch=batch, max_pixels=max_pixels)
     left = sum(len(part) for _, part in absent)
     with tqdm(total=len(items), initial=len(items) - left, desc=net.blob, unit="picture", disable=None) as bar:
         if run_tasks:
@@ -109,7 +110,8 @@ def extract_features(net, items, out, mean, *, oversample=False, batch=BATCH, wo
         else:
             for path, part in absent:
                 write(net, path, part, workers=workers, update=bar.update)
-    return _join(shards, out, list(parts), key)
+    reading = Reading(fit, net.before_relu, oversample)
+    return _join(shards, out, list(parts), {"key": key, "blob": net.blob, "reading": asdict(reading)})
 
 
 @cache
@@ -124,12 +126,12 @@ def _write_elsewhere(arguments, write, path, items):
     return len(items)
 
 
-def _write_shard(net, path, items, mean, oversample, batch, max_pixels, workers, update):
-    pictures, ids, rejected = _read(items, mean.shape[-1], workers, max_pixels)
+def _write_shard(net, path, items, mean, oversample, fit, batch, max_pixels, workers, update):
+    pictures, ids, rejected = _read(items, mean.shape[-1], fit, workers, max_pixels)
     update(len(rejected))
     features = []
     for start in range(0, len(ids), batch):
-        features.append(_features(net, pictures[start : start + batch], mean, oversample))
+        features.append(net.features(pictures[start : start + batch], mean, oversample))
         update(len(features[-1]))
     with atomic_write(path, "wb") as stream:
         rows = np.concatenate(features) if features else np.empty((0, 0), np.float32)
@@ -137,9 +139,9 @@ def _write_shard(net, path, items, mean, oversample, batch, max_pixels, workers,
         np.savez(stream, ids=np.array(ids, dtype=str), features=rows, rejected=pairs)
 
 
-def _read(items, size, workers, max_pixels):
+def _read(items, size, fit, workers, max_pixels):
     """Return uint8 [N, 3, size, size], their ids, and (id, reason) of what cannot be read."""
-    read = partial(read_packed, size=size, encoding=None, max_pixels=max_pixels)
+    read = partial(read_packed, size=size, encoding=None, max_pixels=max_pixels, fit=fit)
     pictures, ids, rejected = [], [], []
     results = run_each(read, [file for _, file in items], workers, at_once=AT_ONCE)
     for (id_, _), (_, data, reason) in zip(items, results, strict=True):
@@ -151,13 +153,7 @@ def _read(items, size, workers, max_pixels):
     return np.array(pictures), ids, rejected
 
 
-def _features(net, pictures, mean, oversample):
-    if not oversample:
-        return net.run(centre_crop(pictures, mean, net.crop))
-    return np.mean([net.run(view) for view in ten_crops(pictures, mean, net.crop)], axis=0)
-
-
-def _join(shards, out, paths, key):
+def _join(shards, out, paths, facts):
     parts = [np.load(path, allow_pickle=False) for path in paths]
     ids = [str(id_) for part in parts for id_ in part["ids"]]
     rejected = [tuple(map(str, pair)) for part in parts for pair in part["rejected"]]
@@ -176,7 +172,7 @@ def _join(shards, out, paths, key):
     _write_lines(f"{out}.ids.txt", ids)
     _write_lines(f"{out}.rejected.jsonl", [json.dumps({"id": id_, "reason": why}) for id_, why in rejected])
     (shards / "all.npy").replace(f"{out}.npy")
-    _write_lines(f"{out}.json", [json.dumps({"key": key, "done": len(ids), "rejected": len(rejected)})])
+    _write_lines(f"{out}.json", [json.dumps(facts | {"done": len(ids), "rejected": len(rejected)})])
     shutil.rmtree(shards)
     return len(ids), len(rejected)
 
@@ -186,9 +182,8 @@ def _write_lines(path, lines):
         stream.writelines(f"{line}\n" for line in lines)
 
 
-def _key(net, items, mean, oversample, key):
-    pictures = [[id_, str(file), file.stat().st_mtime_ns if file.is_file() else None] for id_, file in items]
-    facts = [key, net.blob, net.last_layer, net.crop, oversample, pictures]
+def _key(net, items, mean, oversample, fit, max_pixels):
+    facts = [net.key(), oversample, fit, max_pixels, mean.shape, [[id_, *picture_state(file)] for id_, file in items]]
     return hashlib.sha256(json.dumps(facts).encode() + mean.tobytes()).hexdigest()
 
 

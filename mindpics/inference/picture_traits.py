@@ -34,6 +34,8 @@ class PictureTraits:
         Of the occlusion map.
     """
 
+    fit = "warp"  # as LMDBs are made
+
     def __init__(self, net, mean, mindpics=(), features=None, grid=GRID):
         lacking = {f"prob_{trait}" for trait in TRAITS} - set(net.outputs)
         if lacking:

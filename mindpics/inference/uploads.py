@@ -13,7 +13,7 @@ SECONDS = 10  # a picture that takes longer was made to
 
 
 class Decoder:
-    """One child process that decodes and warps, one picture at a time; a crash or a bomb costs that child only.
+    """One child process that decodes and makes squares, one picture at a time; a crash or a bomb costs that child only.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ class Decoder:
         self.pool = _pool()
         self(crops.pack(np.zeros((1, 1, 3), np.uint8), "png"), 1)  # so that no upload waits for the child's start
 
-    def __call__(self, data, size):
-        """Return uint8 [size, size, 3], BGR, of an encoded picture; ValueError says why it cannot be read."""
+    def __call__(self, data, size, fit="warp"):
+        """Return uint8 [size, size, 3], BGR, of an encoded picture by one of `crops.FITS`; ValueError says why not."""
         for _ in range(2):
             pool = self._whole_pool()
-            future = pool.schedule(_decode, args=[data, size, self.max_pixels], timeout=SECONDS)
+            future = pool.schedule(_decode, args=[data, size, self.max_pixels, fit], timeout=SECONDS)
             pixels, reason = outcome(future.result, SECONDS)
             if pool.active:
                 break  # else the child died while it waited, and not of this picture
@@ -56,5 +56,5 @@ def _pool():
     return ProcessPool(1, initializer=prepare_child, context=context)
 
 
-def _decode(data, size, max_pixels):
-    return crops.warp(crops.decode(data, max_pixels), size).tobytes()
+def _decode(data, size, max_pixels, fit):
+    return crops.FITS[fit](crops.decode(data, max_pixels), size).tobytes()

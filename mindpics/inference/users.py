@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mindpics.inference.infer import centre_crop
+from mindpics.inference.reading import Reading
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_packed
 
@@ -19,14 +19,23 @@ class Users:
     net : mindpics.inference.feature_net.FeatureNet
         One caller at a time.
     mean : float32 [3, size, size]
+    reading : mindpics.inference.reading.Reading, optional
+        Of the ranker's own features; `net` is before or after ReLU as it says.
     """
 
-    def __init__(self, ranker, net, mean):
-        self.ranker, self.net, self.mean = ranker, net, mean
+    def __init__(self, ranker, net, mean, reading=None):
+        self.ranker, self.net, self.mean, self.reading = ranker, net, mean, reading or Reading()
+        if net.before_relu != self.reading.before_relu:
+            raise ValueError(f"the net's blob is before ReLU: {net.before_relu}; wanted the run's, {self.reading}")
+
+    @property
+    def fit(self):
+        """How a picture is made a square: a name of `mindpics.posts.crops.FITS`."""
+        return self.reading.fit
 
     @property
     def size(self):
-        """Side to which a picture is warped before it is cropped."""
+        """Side of the square that a picture is made before it is cropped."""
         return self.mean.shape[-1]
 
     def answer(self, text, pixels):
@@ -39,7 +48,7 @@ class Users:
 
     def check_features(self, first):
         """Raise ValueError unless the net gives the ranker's first picture the features it had in the run."""
-        pixels = np.frombuffer(read_packed(self.paths()[0], self.size, None, crops.MAX_PIXELS), np.uint8)
+        pixels = np.frombuffer(read_packed(self.paths()[0], self.size, None, crops.MAX_PIXELS, fit=self.fit), np.uint8)
         ours = self._features(pixels.reshape(3, self.size, self.size))
         same = ours.shape == first.shape
         cosine = float(ours @ first / max(np.linalg.norm(ours) * np.linalg.norm(first), 1e-12)) if same else 0
@@ -48,4 +57,4 @@ class Users:
                              "it was trained again since; run tools/reproduce")  # fmt: skip
 
     def _features(self, channels):
-        return self.net.run(centre_crop(channels[None], self.mean, self.net.crop))[0]
+        return self.net.features(channels[None], self.mean, self.reading.ten_crops)[0]

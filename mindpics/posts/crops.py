@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 SIZE = 256  # side of the stored picture (MindPics, section 4)
 JPEG_QUALITY = 95  # OpenCV's default, which convert_imageset --encode_type jpg uses
 MAX_PIXELS = 50_000_000  # a larger picture is more likely a decompression bomb than a photograph
+MAX_SIDES = 100  # longer to shorter side that `centre_square` scales
 BAND = 1 << 22  # pixels converted at a time: memory beyond the decoded picture itself
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit could not be raised by a user; `decode` has its own
 ORIENTATION = 0x0112  # of EXIF; 1 is upright
@@ -82,6 +83,35 @@ def warp(pixels, size=SIZE):
     if pixels.shape[:2] == (size, size):
         return pixels
     return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def centre_square(pixels, size=SIZE):
+    """Scale the shorter side to `size` and cut the centre, as DeCAF did (scale_and_extract): nothing is warped.
+
+    Parameters
+    ----------
+    pixels : ndarray, uint8, [H, W, 3]
+
+    Returns
+    -------
+    ndarray, uint8, [size, size, 3], same channel order
+
+    Raises
+    ------
+    ValueError
+        When the longer side is over 100 times the shorter: almost nothing of it would be seen, in much memory.
+    """
+    height, width = pixels.shape[:2]
+    if max(height, width) > MAX_SIDES * min(height, width):
+        raise ValueError(f"{width}x{height}; the longer side is over {MAX_SIDES} times the shorter")
+    ratio = max(size / height, size / width)
+    height, width = int(height * ratio + 0.5), int(width * ratio + 0.5)
+    scaled = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+    top, left = (height - size) // 2, (width - size) // 2
+    return np.ascontiguousarray(scaled[top : top + size, left : left + size])
+
+
+FITS = {"warp": warp, "crop": centre_square}  # what makes a picture of any shape a square
 
 
 def pack(pixels, encoding=None):

@@ -20,6 +20,12 @@ def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None):
     return crops.decode(data, max_pixels, reduced_to)
 
 
-def read_packed(path, size, encoding, max_pixels, reduced_to=None):
-    """Return a file's picture warped to ``size x size``, as the bytes a Datum holds."""
-    return crops.pack(crops.warp(read_picture(path, max_pixels, reduced_to), size), encoding)
+def picture_state(path):
+    """Return [path, size in bytes, time of change], by which a file is told from what it was; None where absent."""
+    status = path.stat() if path.is_file() else None
+    return [str(path), status and status.st_size, status and status.st_mtime_ns]
+
+
+def read_packed(path, size, encoding, max_pixels, reduced_to=None, fit="warp"):
+    """Return a file's picture as ``size x size`` by one of `crops.FITS`, as the bytes a Datum holds."""
+    return crops.pack(crops.FITS[fit](read_picture(path, max_pixels, reduced_to), size), encoding)

@@ -15,6 +15,7 @@ from mindpics.caffe_files.messages import write_message
 from mindpics.files.atomic import atomic_write
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, features_deploy
+from mindpics.posts.picture_files import picture_state
 from mindpics.training.run_folder import sha256
 from mindpics.training.train import solve
 
@@ -30,7 +31,8 @@ class FineTuned:
     mean: Path
 
 
-def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None, seed=0, workers=None):
+def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None, seed=0, workers=None,
+              fit="warp"):  # fmt: skip
     """Train `net` on `train`, starting from a caffemodel; a killed call goes on with what is there.
 
     Parameters
@@ -47,6 +49,8 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
     seed : int
     workers : int, optional
         Processes that read pictures.
+    fit : {"warp", "crop"}
+        What makes a picture a square, see `mindpics.posts.crops.FITS`.
 
     Returns
     -------
@@ -60,10 +64,11 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
         When training diverges.
     """
     folder = Path(folder)
-    _take_over(folder, [train, test, sha256(weights), repr(setting), net, seed])
+    pictures = [[(id_, *picture_state(path), label) for id_, path, label in rows] for rows in (train, test)]
+    _take_over(folder, [pictures, sha256(weights), repr(setting), net, seed, fit])
     for name, rows in (("train", train), ("test", test)):
         if not (folder / f"{name}_lmdb").exists():
-            write_lmdb(rows, folder / f"{name}_lmdb", setting.size, seed=seed, workers=workers)
+            write_lmdb(rows, folder / f"{name}_lmdb", setting.size, seed=seed, workers=workers, fit=fit)
     if not (folder / "mean.binaryproto").exists():
         write_mean(folder / "mean.binaryproto", mean_image(folder / "train_lmdb"))
     result = FineTuned(folder / "deploy.prototxt", folder / "run" / "final.caffemodel", folder / "mean.binaryproto")

@@ -18,6 +18,7 @@ from mindpics.inference import features
 from mindpics.inference.feature_net import FeatureNet, load_mean, ten_crops
 from mindpics.inference.features import extract_features, read_items
 from mindpics.inference.infer import centre_crop
+from mindpics.inference.reading import Reading, load_reading
 from mindpics.nets.whole import deploy, features_deploy
 from mindpics.training import device
 
@@ -118,7 +119,8 @@ def test_a_killed_run_goes_on_with_the_shards_it_has(net_files, pictures, tmp_pa
     extract_features(net, items, tmp_path / "fc7", MEAN)
     assert sum(runs) == 6 and not (tmp_path / "fc7.shards").exists()
     assert extract_features(net, items, tmp_path / "fc7", MEAN) == (6, 1) and sum(runs) == 6
-    extract_features(net, items, tmp_path / "fc7", MEAN, key="other weights")
+    net_files[1].write_bytes(net_files[1].read_bytes() + b"\x08\x00")  # a field more: other weights to a hash
+    extract_features(net, items, tmp_path / "fc7", MEAN)
     assert sum(runs) == 12
 
 
@@ -206,3 +208,41 @@ def test_a_cluster_writes_the_same_bytes_by_shards(net_files, pictures, tmp_path
     for ending in (".npy", ".ids.txt", ".rejected.jsonl"):
         here, there = ((tmp_path / f"{name}{ending}").read_bytes() for name in ("here", "there"))
         assert here == there
+
+
+def test_decafs_own_reading_is_a_switch_and_written_down(net_files, tmp_path):
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (SIZE, 2 * SIZE, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    (tmp_path / "pins.jsonl").write_text('{"id": "a", "image": "wide.png"}\n')
+    command = [sys.executable, ROOT / "tools" / "extract_features", *net_files, "--jsonl", tmp_path / "pins.jsonl",
+               "--size", str(SIZE), "--mean", "120", "120", "120", "--out", tmp_path / "fc7"]  # fmt: skip
+    subprocess.run([*command, "--no-warp", "--ten-crops", "--before-relu"], check=True, capture_output=True)
+    assert load_reading(tmp_path / "fc7") == Reading("crop", before_relu=True, ten_crops=True)
+    centre = pixels[:, SIZE // 2 : SIZE // 2 + SIZE, ::-1].transpose(2, 0, 1)[None]  # SIZE high: nothing is scaled
+    net = FeatureNet(*net_files, before_relu=True)
+    by_hand = np.mean([net.run(view)[0] for view in ten_crops(centre, MEAN, CROP)], axis=0)
+    found = np.load(tmp_path / "fc7.npy")[0]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-4, atol=1e-6)
+    subprocess.run(command, check=True, capture_output=True)  # another reading is extracted anew
+    assert load_reading(tmp_path / "fc7") == Reading() and not np.allclose(np.load(tmp_path / "fc7.npy")[0], found)
+
+
+def test_features_are_kept_while_nothing_that_they_depend_on_changes(net_files, pictures, tmp_path):
+    items, runs = read_items(pictures), []
+
+    def extract(net=None, mean=MEAN, **options):
+        net = net or FeatureNet(*net_files)
+        run = net.run
+        net.run = lambda data: (runs.append(len(data)), run(data))[1]
+        extract_features(net, items, tmp_path / "fc7", mean, **options)
+        return len(runs) and (sum(runs), runs.clear())[0]
+
+    assert extract() == 6 and extract() == 0
+    assert extract(fit="crop") == 6 and extract(fit="crop") == 0
+    assert extract(FeatureNet(*net_files, before_relu=True)) == 6
+    assert extract(mean=MEAN + 1) == 6
+    Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "0.png")
+    assert extract(mean=MEAN + 1) == 6 and extract(mean=MEAN + 1) == 0
+    net_files[0].write_text(net_files[0].read_text() + "# another net\n")
+    assert extract(mean=MEAN + 1) == 6

@@ -23,6 +23,11 @@ def test_a_picture_is_decoded_and_warped_as_for_an_lmdb(decoder):
     np.testing.assert_array_equal(decoder(crops.pack(PIXELS, "png"), 20), crops.warp(PIXELS, 20))
 
 
+def test_a_picture_may_be_cut_in_place_of_warped(decoder):
+    found = decoder(crops.pack(PIXELS, "png"), 20, "crop")
+    np.testing.assert_array_equal(found, crops.centre_square(PIXELS, 20))
+
+
 @pytest.mark.parametrize(("data", "message"), [
     (b"text", "The picture cannot be read: no picture of a known format"),
     (crops.pack(np.zeros((50, 50, 3), np.uint8), "png"), "50x50 is 2500 pixels; at most 2000 are decoded"),

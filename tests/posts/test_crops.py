@@ -178,3 +178,40 @@ def test_pack_is_channel_first_bgr():
     assert crops.pack(pixels)[:8] == bytes(range(0, 24, 3))
     with pytest.raises(ValueError, match=r"found float64 \(2, 4, 3\); wanted uint8"):
         crops.pack(pixels.astype(float))
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (41, 41), (17, 90), (512, 700)])
+def test_decaf_scales_the_shorter_side_and_cuts_the_centre(shape):
+    """Against the formulas of its scale_and_extract: ratio, rounding, offsets, and bilinear values by hand."""
+    size = 32
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    ratio = max(size / shape[0], size / shape[1])
+    scaled = [int(side * ratio + 0.5) for side in shape]
+    rows, columns = ((np.arange(size) + (new - size) // 2 + 0.5) * old / new - 0.5
+                     for old, new in zip(shape, scaled, strict=True))  # fmt: skip
+
+    def along(values, places):
+        places = np.clip(places, 0, len(values) - 1)
+        low = np.floor(places).astype(int)
+        share = (places - low)[:, None, None]
+        return values[low] * (1 - share) + values[np.minimum(low + 1, len(values) - 1)] * share
+
+    by_hand = along(along(pixels.astype(float), rows).transpose(1, 0, 2), columns).transpose(1, 0, 2)
+    found = crops.centre_square(pixels, size)
+    assert found.shape == (size, size, 3) and found.flags.c_contiguous
+    assert np.abs(found - by_hand).max() <= 1
+
+
+def test_what_is_not_warped_keeps_its_shape():
+    """A circle in a wide picture stays one."""
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    cv2.circle(pixels, (100, 50), 30, WHITE, -1)
+    width, height = ((crops.centre_square(pixels, 50) > 127).any(axis=axis).any(axis=-1).sum() for axis in (0, 1))
+    assert abs(width - height) <= 1 and abs(width - 30) <= 2
+    warped = crops.warp(pixels, 50) > 127
+    assert warped.any(axis=0).any(axis=-1).sum() < 20
+
+
+def test_a_strip_is_refused_before_it_fills_the_memory():
+    with pytest.raises(ValueError, match="1x500; the longer side is over 100 times the shorter"):
+        crops.centre_square(np.zeros((500, 1, 3), np.uint8))

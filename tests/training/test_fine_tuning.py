@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import caffe
 import numpy as np
@@ -77,6 +79,25 @@ def test_it_starts_from_the_weights_and_learns_on_training_pictures_only(pins, m
     assert fine_tune(rows(pins, 0, 15), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1) == tuned
     with pytest.raises(AssertionError, match="trained again"):
         fine_tune(rows(pins, 0, 14), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1)
+
+
+def test_another_picture_under_the_old_name_or_another_fit_is_learned_anew(pins, monkeypatch):
+    weights, trained = weights_of(pins, crop=67, **TINY.body_size("alexnet")), []
+    call = partial(fine_tune, rows(pins, 0, 15), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1)
+
+    def solve(*args, **kwargs):
+        trained.append(args)
+        (pins / "out" / "run").mkdir()
+        (pins / "out" / "run" / "final.caffemodel").write_bytes(b"x")
+        return SimpleNamespace(interrupted=False)
+
+    monkeypatch.setattr(fine_tuning, "solve", solve)
+    for change, times in ((lambda: call(), 1), (lambda: call(), 1), (lambda: call(fit="crop"), 2)):
+        change()
+        assert len(trained) == times
+    Image.new("RGB", (75, 75)).save(pins / "3.png")
+    call(fit="crop")
+    assert len(trained) == 3
 
 
 def test_a_folder_of_something_else_is_left_alone(pins):

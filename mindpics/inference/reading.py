@@ -1,0 +1,60 @@
+"""How a picture becomes features: what makes it a square, before or after ReLU, one crop or ten."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindpics.files.json_files import shown
+from mindpics.posts.crops import FITS
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reading of the paper's "activation values of the 4,096 neurons in the 7-th layer" (Pinterest, section 3).
+
+    Attributes
+    ----------
+    fit : {"warp", "crop"}
+        Warped as convert_imageset does, or DeCAF's: the shorter side scaled, the centre cut.
+    before_relu : bool
+        DeCAF's fc7_cudanet_out; after it, fc7_neuron_cudanet_out.
+    ten_crops : bool
+        Mean of four corners, the centre, and their mirrors; else the centre.
+    """
+
+    fit: str = "warp"
+    before_relu: bool = False
+    ten_crops: bool = False
+
+
+def add_arguments(parser):
+    parser.add_argument("--no-warp", action="store_true",
+                        help="as DeCAF: the shorter side scaled, the centre cut; not warped to a square")  # fmt: skip
+    parser.add_argument("--before-relu", action="store_true", help="the blob before its in-place ReLU")
+    parser.add_argument("--ten-crops", action="store_true", help="mean of ten crops, not the centre crop")
+
+
+def reading_of(args):
+    """Return the Reading of a tool's arguments."""
+    return Reading("crop" if args.no_warp else "warp", args.before_relu, args.ten_crops)
+
+
+def load_reading(name):
+    """Return the Reading of features NAME, from NAME.json; the default where none is written down.
+
+    Raises
+    ------
+    ValueError
+        When NAME.json says something else.
+    """
+    path = Path(f"{name}.json")
+    if not path.is_file():
+        return Reading()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("reading", {})
+        reading = Reading(**found)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: no facts of features ({error}); tools/extract_features makes them") from None
+    if reading.fit not in FITS:
+        raise ValueError(f"{path}: found fit {shown(reading.fit)}; wanted one of {', '.join(FITS)}")
+    return reading
