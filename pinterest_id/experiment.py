@@ -195,6 +195,7 @@ class Experiment:
             "options": asdict(self.options),
             "inputs": self._inputs(),
             **self.facts,
+            "features": {name: file.said() for name, file in self.features.items()},
             "versions": {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
             | {"python": platform.python_version()},
             "seconds": self.seconds,

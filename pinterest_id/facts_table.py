@@ -64,7 +64,9 @@ def _of_data(folder, facts):
     paper = published()["dataset"]
     words = paper["words_per_pin"] | {"one_word_pins_pct": paper["one_word_pins_pct"]}
     shared = facts["images_shared_by_two_or_more_users_pct"]
+    length = "each of length 1" if facts["options"]["unit_features"] else "as they are"
     return {
+        "image_features": _beside(f"{facts['features']['image']}; {length}", published()["features"]["image"]),
         "words_per_pin": _beside(facts["words_per_pin"], words),
         "dictionary_words": _beside(facts.get("dictionary"), paper["dictionary_words"]),
         "images_shared_by_two_or_more_users_pct": _beside(

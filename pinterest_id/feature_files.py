@@ -1,5 +1,6 @@
 """Features or tf-idf of pins on disk: a matrix (.npy, .mat, .csv, .svmlight) and NAME.ids.txt, line by line."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,20 @@ class FeatureFile:
         if len(self.row) != len(self.ids):
             twice = next(id_ for row, id_ in enumerate(self.ids) if self.row[id_] != row)
             raise ValueError(f"{self.ids_path}: id {twice!r} comes twice")
+        self.about = _read_about(Path(f"{without_ending(self.path)}.json"))
         self.rejected = _read_rejected(Path(f"{without_ending(self.path)}.rejected.jsonl"))
+
+    def said(self):
+        """Return in words what made the features, where tools/extract_features wrote it down."""
+        if "reading" not in self.about:
+            return f"{self.path}, ready-made"
+        reading, sha1 = self.about["reading"], self.about.get("weights_sha1", "")
+        words = (
+            "shorter side scaled and centre cut" if reading["fit"] == "crop" else "warped",
+            "before ReLU" if reading["before_relu"] else "after ReLU",
+            "ten crops" if reading["ten_crops"] else "centre crop",
+        )
+        return f"{self.about['blob']} of {self.about['weights']} (SHA-1 {sha1[:10]}), {', '.join(words)}"
 
     def match(self, pins):
         """Return the pins that have a row, and a rejection for those whose picture was rejected.
@@ -105,6 +119,15 @@ def _read_ids(path):
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: no list of ids ({error}); wanted one id a line, UTF-8") from None
+
+
+def _read_about(path):
+    """Return the facts that tools/extract_features left; {} for a file of anyone else's."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and {"reading", "blob", "weights"} <= set(found) else {}
 
 
 def _read_rejected(path):

@@ -45,7 +45,7 @@ def plan(root, scale="mini", seed=0, gpu=None):
         ("tools/extract_features", deploy, weights, "--mean", mean, "--jsonl", PINS, "--blob", "fc7",
          "--out", f"{folder}/fc7", *on_gpu),
         (f"{mindpics}/nets/prototxt", weights, mean, PINS), (f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt"), cost=30,
-        note="fc7 of the AlexNet that learned emoji, after ReLU, centre crop",
+        note="fc7 of the AlexNet that learned emoji, in place of DeCAF's; after ReLU, centre crop",
     )  # fmt: skip
     run = ("tools/run_identification", "--pins", PINS, "--features", f"{folder}/fc7", "--split", *SPLIT,
            "--seed", str(seed), "--out", folder)  # fmt: skip

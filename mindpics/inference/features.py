@@ -111,7 +111,8 @@ def extract_features(net, items, out, mean, *, oversample=False, fit="warp", bat
             for path, part in absent:
                 write(net, path, part, workers=workers, update=bar.update)
     reading = Reading(fit, net.before_relu, oversample)
-    return _join(shards, out, list(parts), {"key": key, "blob": net.blob, "reading": asdict(reading)})
+    facts = {"key": key, "blob": net.blob, "reading": asdict(reading), "weights": str(net.arguments[1])}
+    return _join(shards, out, list(parts), facts | {"weights_sha1": file_sha1(net.arguments[1])})
 
 
 @cache
@@ -175,6 +176,11 @@ def _join(shards, out, paths, facts):
     _write_lines(f"{out}.json", [json.dumps(facts | {"done": len(ids), "rejected": len(rejected)})])
     shutil.rmtree(shards)
     return len(ids), len(rejected)
+
+
+def file_sha1(path):
+    """Return the SHA-1 of a file, by which published weights are known."""
+    return hashlib.sha1(path.read_bytes()).hexdigest()
 
 
 def _write_lines(path, lines):

@@ -66,7 +66,10 @@ def table2(run):
         rows.append([row["model"], paper, f"{row['accuracy']:.2f}", difference,
                      f"{row['low95']:.2f} to {row['high95']:.2f}", f1, f"{row['f1_macro']:.2f}",
                      f"{row['recall_at_10']:.2f}", f"{row['n']:.0f}", seed, row["command"]])  # fmt: skip
-    caption = "Accuracy, macro F1 and recall at 10 in %. Rows without a paper's figure are not in the paper."
+    caption = (
+        "Accuracy, macro F1 and recall at 10 in %. Rows without a paper's figure are not in the paper. The paper's fc7 "
+        "is of the DeCAF library's own ImageNet net; another net's stands for it, which \"in words\" below names."
+    )
     ends = dict.fromkeys(row["C_at_end"] for row in run.table2 if row.get("C_at_end"))
     caption = ". ".join([caption.rstrip("."), *ends]) + "."
     if len({row[-1] for row in rows}) != 1:
@@ -105,7 +108,8 @@ def pinterest_facts(run):
     names = {
         "users_f1_below_10pct": "users with an F1 under 10%", "users_f1_above_90pct": "users with an F1 over 90%",
         "pearson_f1_vs_median_words": "correlation of F1 with median words", "recall_at_10_cf": "recall at 10 of CF, %",
-        "words_per_pin": "words a pin", "dictionary_words": "words in the dictionary",
+        "image_features": "image features", "words_per_pin": "words a pin",
+        "dictionary_words": "words in the dictionary",
         "images_shared_by_two_or_more_users_pct": "pictures that two or more users pinned, %",
         "explained_variance_10_pcs": "variance explained by 10 principal components",
         "C": "chosen C", "C_at_an_end_of_its_grid": "of which at an end of the grid",

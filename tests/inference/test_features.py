@@ -1,5 +1,6 @@
 """Features by real Caffe on small nets: which blob, before or after ReLU, crops, resuming, bad input."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from mindpics.inference.infer import centre_crop
 from mindpics.inference.reading import Reading, load_reading
 from mindpics.nets.whole import deploy, features_deploy
 from mindpics.training import device
+from pinterest_id.feature_files import FeatureFile
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE, CROP = 75, 67
@@ -220,6 +222,9 @@ def test_decafs_own_reading_is_a_switch_and_written_down(net_files, tmp_path):
     subprocess.run([*command, "--no-warp", "--ten-crops", "--before-relu"], check=True, capture_output=True)
     assert load_reading(tmp_path / "fc7") == Reading("crop", before_relu=True, ten_crops=True)
     centre = pixels[:, SIZE // 2 : SIZE // 2 + SIZE, ::-1].transpose(2, 0, 1)[None]  # SIZE high: nothing is scaled
+    sha1 = hashlib.sha1(net_files[1].read_bytes()).hexdigest()[:10]
+    words = f"fc7 of {net_files[1]} (SHA-1 {sha1}), shorter side scaled and centre cut, before ReLU, ten crops"
+    assert FeatureFile(tmp_path / "fc7").said() == words
     net = FeatureNet(*net_files, before_relu=True)
     by_hand = np.mean([net.run(view)[0] for view in ten_crops(centre, MEAN, CROP)], axis=0)
     found = np.load(tmp_path / "fc7.npy")[0]

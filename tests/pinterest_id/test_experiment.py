@@ -99,6 +99,8 @@ def test_what_the_paper_says_of_its_data_stands_beside_the_runs(run):
         explained = {name: arrays[f"{name}_variance"].sum() for name in ("text", "image")}
     assert summary["explained_variance_10_pcs"]["published"] == {"text": 0.043, "image": 0.321}
     assert summary["explained_variance_10_pcs"]["measured"] == pytest.approx(explained, abs=1e-4)
+    assert summary["image_features"]["published"].startswith("DeCAF, 4,096 activations of layer 7")
+    assert summary["image_features"]["measured"].endswith("fc7.npy, ready-made; as they are")
     assert summary["images_shared_by_two_or_more_users_pct"] == {"measured": None, "published": 4.2}  # no pictures
 
 
@@ -111,6 +113,8 @@ def test_the_share_of_pictures_that_several_users_pinned_is_by_their_bytes(tmp_p
     write_report(experiment.out)
     summary = json.loads((experiment.out / "summary.json").read_text())
     # 240 pins: one picture of three users, one that a user has twice, 235 others
+    assert summary["image_features"]["published"].startswith("DeCAF, 4,096 activations of layer 7")
+    assert summary["image_features"]["measured"].endswith("fc7.npy, ready-made; as they are")
     assert summary["images_shared_by_two_or_more_users_pct"]["measured"] == round(100 / 237, 2)
 
 
