@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import write_json
 from pinterest_id import metrics
 from pinterest_id.published import published
 
@@ -43,8 +43,7 @@ def write_facts_table(folder, rows, f1, medians, facts):
     summary = {"users": len(f1), **_of_users(f1, medians), **_of_data(folder, facts), **_of_penalties(facts["C"])}
     recall = next(row["recall_at_10"] for row in rows if row["model"] == "CF")
     summary["recall_at_10_cf"] = _beside(recall, published()["recall_at_10_cf"])
-    with atomic_write(folder / "summary.json") as stream:
-        json.dump(summary, stream, indent=1, allow_nan=False)
+    write_json(folder / "summary.json", summary)
 
 
 def _beside(measured, wanted):

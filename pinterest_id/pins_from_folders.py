@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindpics.posts.posts import picture_path
+from pinterest_id.encodings import UTF8, read_text
 from pinterest_id.records import Rejection, check_records
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
@@ -23,7 +24,7 @@ class Tree:
     passed: Counter = field(default_factory=Counter)
 
 
-def read_pins_folder(root, texts=None, encoding="utf-8-sig"):
+def read_pins_folder(root, texts=None, encoding=UTF8):
     """Read ROOT/USER/[BOARD/]NAME.jpg and its text.
 
     A text is NAME.txt beside the picture, or at the same place in `texts`; or USER.txt holds a user's, a line
@@ -118,13 +119,7 @@ def _text(root, found, encoding):
     """A text that a user's file gave, or that of a file; "" without."""
     if found is None or isinstance(found, str):
         return found or ""
-    path = picture_path(root, found.as_posix(), str(root))  # a link may leave the root
-    try:
-        return path.read_bytes().decode(encoding)
-    except UnicodeDecodeError as error:
-        named = "UTF-8" if encoding == "utf-8-sig" else encoding
-        raise ValueError(f"{root / found}: not {named} (byte {error.start + 1}); --encoding cp1252 is Windows' "
-                         "own") from None  # fmt: skip
+    return read_text(picture_path(root, found.as_posix(), str(root)), encoding)  # a link may leave the root
 
 
 def _of_lines(root, path, pictures, beside, encoding):

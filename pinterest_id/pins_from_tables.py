@@ -9,13 +9,14 @@ from pathlib import Path
 
 from mindpics.files.json_files import parse_object, shown
 from mindpics.files.tables import read_table
+from pinterest_id.encodings import UTF8, read_text
 from pinterest_id.records import KEYS, check_records
 
 NEEDED = ("user", "image", "text")
 MAX_JSON = 1 << 30  # bytes that are read at once
 
 
-def read_pins_csv(path, columns=None, delimiter=",", *, encoding="utf-8-sig", header=True, quotes=True):
+def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=True, quotes=True):
     r"""Read pins from a table.
 
     Parameters
@@ -51,7 +52,7 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding="utf-8-sig", he
     return check_records(records, path.parent)
 
 
-def read_pins_json(path, columns=None, *, encoding="utf-8-sig"):
+def read_pins_json(path, columns=None, *, encoding=UTF8):
     """Read pins from JSON: an array of objects, an object a line, or an object of users with an array each.
 
     Parameters and errors are those of `read_pins_csv`; other keys of the objects are kept.
@@ -122,8 +123,4 @@ def _text(path, encoding):
         raise ValueError(f"{path}: no such file; wanted pins in JSON")
     if path.stat().st_size > MAX_JSON:
         raise ValueError(f"{path}: {path.stat().st_size} bytes; at most {MAX_JSON} are read at once")
-    try:
-        return path.read_bytes().decode(encoding)
-    except UnicodeDecodeError as error:
-        named = "UTF-8" if encoding == "utf-8-sig" else encoding
-        raise ValueError(f"{path}: not {named} (byte {error.start + 1}); --encoding names another") from None
+    return read_text(path, encoding)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mindpics.files.findings import Finding
 from pinterest_id.feature_files import FeatureFile
+from pinterest_id.matrix_files import ENDINGS
 from pinterest_id.pictures import digests, shared_of
 from pinterest_id.published import published
 from pinterest_id.records import read_pins
@@ -90,7 +91,7 @@ def check_features(pins, folder):
     """Yield what is wrong with the NAME.npy and NAME.ids.txt beside the pins."""
     for ids in sorted(folder.glob("*.ids.txt")):
         try:
-            features = FeatureFile(str(ids).removesuffix(".ids.txt"))
+            features = FeatureFile(_beside(ids))
             matched, _ = features.match(pins)
             for start in range(0, len(matched), 4096):
                 features.matrix([pin.id for pin in matched[start : start + 4096]])
@@ -98,6 +99,12 @@ def check_features(pins, folder):
             yield Finding("error", "features", str(error), str(ids))
             continue
         yield Finding("ok", "features", f"{len(features.ids)} x {features.array.shape[1]}", str(ids))
+
+
+def _beside(ids):
+    """Return the matrix whose ids these are: NAME, for NAME.npy, unless another kind of file is there."""
+    name = str(ids).removesuffix(".ids.txt")
+    return next((f"{name}{ending}" for ending in ENDINGS if Path(f"{name}{ending}").is_file()), name)
 
 
 def check_experiment(folder, pictures=True):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from damage import damaged
+from scipy.io import savemat
 
 from mindpics.caffe_files import blobs as blob_files
 from mindpics.caffe_files.lmdb_check import check_records
@@ -30,6 +31,8 @@ from mindpics.results import metrics
 from pinterest_id import linear_models as models
 from pinterest_id import scores as score_files
 from pinterest_id.feature_files import FeatureFile
+from pinterest_id.matrix_files import load_matrix
+from pinterest_id.pins_from_tables import read_pins_json
 from pinterest_id.records import read_pins
 from pinterest_id.splits import read_split
 
@@ -87,6 +90,11 @@ def features(folder):
     return (folder / "f.npy").read_bytes()
 
 
+def mat(folder):
+    savemat(folder / "made.mat", {"G": np.ones((2, 3), np.float32)}, do_compression=True)
+    return (folder / "made.mat").read_bytes()
+
+
 def prototxt(_folder):
     data = Data("train_lmdb", "test_lmdb", "mean.binaryproto", 4, 4, 32)
     return str(train_val("alexnet", data, width=0.0625)).encode()
@@ -108,7 +116,11 @@ READERS = {
     "ids of features": ("f.ids.txt", lambda folder: features(folder) and b"a\nb\n",
                         lambda path: FeatureFile(path.parent / "f.npy")),
     "npy": ("f.npy", features, load_npy),
+    "mat": ("f.mat", mat, load_matrix),
+    "csv of numbers": ("f.csv", lambda _: b"1,2.5,3\n4,5,-6\n", load_matrix),
+    "svmlight": ("f.svmlight", lambda _: b"1 1:2 3:0.5\n2 2:1\n", load_matrix),
     "pins": ("pins.jsonl", lambda _: PINS, read_pins),
+    "pins in JSON": ("crawl.json", lambda _: b"[" + PINS.strip().replace(b"\n", b",") + b"]", read_pins_json),
     "split": ("split.csv", lambda _: b"id,user,split\na,u,train\nb,u,test\n", read_split),
     "mindpics.csv": ("mindpics.csv", lambda _: b"id,split,trait\na,train,O\nb,test,C\n", counts_of),
     "list of pictures": ("list.csv", lambda _: b"id,image\na,a.jpg\nb,b.jpg\n", read_items),

@@ -1,0 +1,18 @@
+"""Text files of a named encoding; by default UTF-8, with a byte order mark or without."""
+
+UTF8 = "utf-8-sig"
+
+
+def read_text(path, encoding=UTF8):
+    """Return the text of a file as it stands, line ends included.
+
+    Raises
+    ------
+    ValueError
+        When its bytes are not of the encoding; it names the first.
+    """
+    try:
+        return path.read_bytes().decode(encoding)
+    except UnicodeDecodeError as error:
+        named = "UTF-8" if encoding == UTF8 else encoding
+        raise ValueError(f"{path}: not {named} (byte {error.start + 1}); --encoding cp1252 is Windows' own") from None
