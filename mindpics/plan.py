@@ -102,23 +102,32 @@ def _data_stages(job):
 
 
 def _lmdb_stages(job, selected, pictures):
-    """All pictures of a split, and those of each trait for the independent nets."""
+    """All pictures of a split; then those of each trait, for the independent nets, copied out of them."""
     setting, workers, stages = job.setting, f"{os.cpu_count()}", []
-    for trait in ("", *TRAITS):
-        for split in ("train", "test"):
-            of_trait = f"_{trait}" if trait else ""
-            n = _pictures(setting)[split] // (len(TRAITS) if trait else 1)
+    for split in ("train", "test"):
+        n, whole = _pictures(setting)[split], f"{job.mindpics}/{split}_lmdb"
+        stages.append(
+            Stage(
+                f"lmdb_{split}",
+                ("tools/create_lmdb", selected, "--force", "--root", pictures, "--split", split, "--size",
+                 str(setting.size), "--seed", str(job.seed), "--workers", workers, "--out", whole),
+                (selected,), (whole,), cost=3 + n / 400, note=_picture_sizes(setting, n),
+            )  # fmt: skip
+        )
+        for trait in TRAITS:
+            out = f"{job.mindpics}/{split}_{trait}_lmdb"
             stages.append(
                 Stage(
-                    f"lmdb_{split}{of_trait}",
-                    ("tools/create_lmdb", selected, "--force", "--root", pictures, "--split", split,
-                     *(["--trait", trait] if trait else []), "--size", str(setting.size),
-                     "--seed", str(job.seed), "--workers", workers, "--out", f"{job.mindpics}/{split}{of_trait}_lmdb"),
-                    (selected,), (f"{job.mindpics}/{split}{of_trait}_lmdb",), cost=3 + n / 400,
-                    note=f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting.name == PAPER.name else ""),
+                    f"lmdb_{split}_{trait}",
+                    ("tools/create_lmdb", "--copy", whole, "--trait", trait, "--force", "--out", out),
+                    (whole,), (out,), cost=1 + n / 2000, note=_picture_sizes(setting, n // len(TRAITS)),
                 )  # fmt: skip
             )
     return stages
+
+
+def _picture_sizes(setting, n):
+    return f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting.name == PAPER.name else "")
 
 
 def _pictures(setting):

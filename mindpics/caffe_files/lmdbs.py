@@ -132,11 +132,11 @@ def write_lmdb(
                 if reason is None:
                     writer.put(post_id, wrap(data, (size, size), label, encoding).SerializeToString())
                 else:
-                    writer.reject({"id": post_id, "image": str(path), "reason": reason})
+                    writer.reject({"id": post_id, "image": str(path), "label": label, "reason": reason})
                 bar.update()
         if not writer.written:
             raise ValueError(f"none of {writer.done} pictures can be read; the first: {writer.rejected[0]}")
-        _write_rejected(out, writer.rejected)
+        write_rejected(out, writer.rejected)
         writer.finish()
     return writer.written, len(writer.rejected)
 
@@ -222,6 +222,7 @@ def _record(path, key, value):
         raise ValueError(f"{path}, key {key.decode(errors='replace')!r}: {error}") from None
 
 
-def _write_rejected(out, rejected):
+def write_rejected(out, rejected):
+    """List the pictures of an LMDB that cannot be read, beside it."""
     with atomic_write(out.with_name(out.name + ".rejected.jsonl")) as stream:
         stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rejected)
