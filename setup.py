@@ -43,6 +43,7 @@ setup(
     install_requires=[
         "ImageHash",
         "argcomplete",
+        "h5py",  # weights in HDF5
         "jinja2",
         "lmdb",
         "matplotlib",

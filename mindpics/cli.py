@@ -17,6 +17,8 @@ from pathlib import Path
 
 import argcomplete
 
+from mindpics.files.printable import printable
+
 STAGES = {
     "job": "The whole of it",
     "data": "From posts to LMDBs",
@@ -60,7 +62,9 @@ def run(doc, add_arguments, main, *errors):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError, *errors) as error:
-        sys.exit(f"{parser.prog}: {error}")
+        sys.exit(printable(f"{parser.prog}: {error}"))
+    except MemoryError as error:
+        sys.exit(f"{parser.prog}: memory does not suffice ({error or 'no more is given'})")
     except KeyboardInterrupt:
         sys.exit(f"{parser.prog}: interrupted")
     if status:

@@ -8,6 +8,7 @@ import json
 
 import caffe
 
+from mindpics.files.json_files import shown
 from mindpics.nets.trait_loss import NORMALIZATIONS, check_labels, trait_accuracy, trait_loss
 from mindpics.traits import TRAITS
 
@@ -22,10 +23,10 @@ def parse_param_str(param_str, **defaults):
     """
     try:
         given = json.loads(param_str)
-    except json.JSONDecodeError as error:
-        raise ValueError(f'param_str must be JSON like {{"trait": "O"}}, got {param_str!r}: {error}') from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f'param_str must be JSON like {{"trait": "O"}}, got {shown(param_str)}: {error}') from None
     if not isinstance(given, dict):
-        raise ValueError(f'param_str must be a JSON object like {{"trait": "O"}}, got {param_str!r}')
+        raise ValueError(f'param_str must be a JSON object like {{"trait": "O"}}, got {shown(param_str)}')
     unknown = sorted(set(given) - {"trait", *defaults})
     if unknown:
         raise ValueError(f"param_str has unknown keys {unknown}; known are {sorted({'trait', *defaults})}")

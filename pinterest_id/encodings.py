@@ -1,5 +1,7 @@
 """Text files of a named encoding; by default UTF-8, with a byte order mark or without."""
 
+from mindpics.files.bounded import TEXT, read_bytes
+
 UTF8 = "utf-8-sig"
 
 
@@ -9,10 +11,10 @@ def read_text(path, encoding=UTF8):
     Raises
     ------
     ValueError
-        When its bytes are not of the encoding; it names the first.
+        When its bytes are not of the encoding; it names the first. When it is no regular file of at most TEXT bytes.
     """
     try:
-        return path.read_bytes().decode(encoding)
+        return read_bytes(path, "a text", TEXT).decode(encoding)
     except UnicodeDecodeError as error:
         named = "UTF-8" if encoding == UTF8 else encoding
         raise ValueError(f"{path}: not {named} (byte {error.start + 1}); --encoding cp1252 is Windows' own") from None

@@ -1,16 +1,17 @@
 """Features or tf-idf of pins on disk: a matrix (.npy, .mat, .csv, .svmlight) and NAME.ids.txt, line by line."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from mindpics.files.json_files import read_objects, shown
+from mindpics.files.bounded import read_text
+from mindpics.files.json_files import read_document, read_objects, shown
 from pinterest_id.matrix_files import is_matrix, load_matrix, without_ending
 from pinterest_id.records import Rejection
 
 ROWS = 4096
+IDS = 1 << 30  # bytes of a list of ids
 
 
 class FeatureFile:
@@ -115,17 +116,14 @@ class FeatureFile:
 
 
 def _read_ids(path):
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: no list of ids ({error}); wanted one id a line, UTF-8") from None
+    return read_text(path, "a list of ids, one a line, UTF-8", IDS).splitlines()
 
 
 def _read_about(path):
     """Return the facts that tools/extract_features left; {} for a file of anyone else's."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_document(path)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) and {"reading", "blob", "weights"} <= set(found) else {}
 

@@ -3,13 +3,13 @@
 The cascade and its refinement are the paper's (section 3.1), as in `pinterest_id.experiment`.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
+from mindpics.files.json_files import read_document
 from mindpics.posts.posts import picture_path
 from pinterest_id.cascade import cascade
 from pinterest_id.feature_files import FeatureFile
@@ -186,7 +186,7 @@ def _facts(folder):
     needed = [folder / "split.csv", folder / "models" / "dictionary.csv"]
     needed += [folder / "models" / name / f"final.{kind}" for name in ("text", "image") for kind in ("npz", "json")]
     _check_there(folder / "run.json")
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    facts = read_document(folder / "run.json")
     if "text" in facts["inputs"]:
         raise ValueError(f"{folder}: made from a ready tf-idf matrix, whose words are not known; wanted a run on texts")
     for path in needed:

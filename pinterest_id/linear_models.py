@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mindpics.files.arrays import load_npz
 from mindpics.files.atomic import atomic_write
-from mindpics.files.json_files import shown
+from mindpics.files.json_files import read_document, shown
 
 KINDS = ("one-vs-rest", "multinomial")
 
@@ -95,10 +95,7 @@ def load_model(path):
 
 
 def _read_about(path):
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: no facts of a model in JSON ({error})") from None
+    about = read_document(path, "facts of a model in JSON")
     if not isinstance(about, dict) or about.get("kind") not in KINDS:
         raise ValueError(f"{path}: found {shown(about)}; wanted an object with kind, one of {', '.join(KINDS)}")
     return about

@@ -9,8 +9,10 @@ from scipy.io import loadmat
 from sklearn.datasets import load_svmlight_file
 
 from mindpics.files.arrays import load_npy
+from mindpics.files.bounded import open_regular
 
 SVMLIGHT = (".svmlight", ".svm", ".libsvm")
+MATRIX = 4 << 30  # bytes of one that is read whole; .npy is mapped
 ENDINGS = (".npy", ".mat", ".csv", *SVMLIGHT)
 
 
@@ -39,9 +41,8 @@ def load_matrix(name):
         Names the file, what was found and what was wanted.
     """
     path = Path(_file(name))
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; wanted a matrix ({', '.join(ENDINGS)})")
     suffix = path.suffix.lower()
+    open_regular(path, f"a matrix ({', '.join(ENDINGS)})", None if suffix == ".npy" else MATRIX).close()
     if suffix == ".npy":
         return load_npy(path, mmap=True)
     if suffix == ".mat":

@@ -1,7 +1,6 @@
 """Hold pins, their split, features and scores against each other and against the paper: what agrees, what does not."""
 
 import csv
-import json
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.files.findings import Finding
+from mindpics.files.json_files import read_document
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.matrix_files import ENDINGS
 from pinterest_id.pictures import digests, shared_of
@@ -113,9 +113,9 @@ def check_experiment(folder, pictures=True):
     The pins are those that run.json names, relative to the working directory, where they are still there.
     """
     try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = read_document(folder / "run.json")
     except ValueError as error:
-        yield Finding("error", "run", f"not JSON: {error}", str(folder / "run.json"))
+        yield Finding("error", "run", str(error), str(folder / "run.json"))
         return
     named = Path(facts.get("inputs", {}).get("pins", ""))
     pins = _read(named)[0] if named.is_file() else None

@@ -1,18 +1,25 @@
-"""Read the arrays of a caffemodel, a solverstate or a mean without copying them number by number.
+"""Blob arrays of a caffemodel of any form (new, V1, V0, HDF5), a solverstate or a mean, not copied number by number.
 
 Caffe's messages hold arrays as packed repeated floats. On the wire those are bytes, so the messages
 here, which say bytes, are parsed at the speed of the file, and nothing is believed before it is checked.
 """
 
 import math
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from caffe.proto import caffe_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
+from mindpics.caffe_files.upgrade import upgrade_net
+from mindpics.files.bounded import open_regular, read_bytes
+from mindpics.jobs.fork_first import apart
+
+HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file begins
 MAX_AXES = 32  # Caffe's kMaxBlobAxes
 MAX_COUNT = 2**31 - 1  # Caffe counts a blob's values in an int
 OLD_SHAPE = ("num", "channels", "height", "width")  # goes before `shape` in Caffe, where a file has both
@@ -23,7 +30,9 @@ _MESSAGES = {
     "Blob": {"num": (1, "int32"), "channels": (2, "int32"), "height": (3, "int32"), "width": (4, "int32"),
              "data": (5, "bytes"), "diff": (6, "bytes"), "shape": (7, "Shape"), "double_data": (8, "bytes")},
     "Layer": {"name": (1, "string"), "type": (2, "string"), "blobs": (7, "*Blob")},
-    "Net": {"old_layers": (2, "*bytes"), "layer": (100, "*Layer")},
+    "V0": {"name": (1, "string"), "blobs": (50, "*Blob")},
+    "V1": {"v0": (1, "V0"), "name": (4, "string"), "blobs": (6, "*Blob")},
+    "Net": {"layers": (2, "*V1"), "layer": (100, "*Layer")},
     "State": {"iter": (1, "int32"), "learned_net": (2, "string"), "history": (3, "*Blob")},
 }  # fmt: skip
 
@@ -38,26 +47,79 @@ class SolverState:
 
 
 def read_weights(path):
-    """Return {layer name: [float32 arrays]} of a binary caffemodel's layers with blobs.
+    """Return {layer name: [float32 arrays]} of a caffemodel's layers with blobs.
+
+    Parameters
+    ----------
+    path : str or Path
+        In any form that ``caffe train --weights`` reads: protobuf with new, V1 or V0 layers, or HDF5.
 
     Raises
     ------
     ValueError
-        When the file is none, is an old one (V1 layers) that Caffe's upgrade_net_proto_binary must
-        bring up to date first, or an array does not have its shape's size.
+        When the file is none, or an array does not have its shape's size.
     """
-    net = _parse(path, "Net", "a caffemodel")
-    if net.old_layers and not net.layer:
-        raise ValueError(f"{path}: an old caffemodel (V1 layers); run upgrade_net_proto_binary on it first")
     found = {}
-    for layer in net.layer:
-        if layer.blobs:
-            if layer.name in found:
-                raise ValueError(f"{path}: two layers {layer.name!r} with weights; names must differ")
-            found[layer.name] = [_array(blob, f"{path}: layer {layer.name!r}") for blob in layer.blobs]
+    for name, blobs in _layers(path):
+        if blobs:
+            if name in found:
+                raise ValueError(f"{path}: two layers {name!r} with weights; names must differ")
+            found[name] = [_array(blob, f"{path}: layer {name!r}, blob {i}") for i, blob in enumerate(blobs)]
     if not found:
         raise ValueError(f"{path}: a net without weights; a .caffemodel is wanted")
     return found
+
+
+def _layers(path):
+    """Return (name, blobs) of each layer of a caffemodel, as Caffe has them after its upgrade."""
+    with open_regular(path, "a caffemodel") as stream:
+        is_hdf5 = stream.read(len(HDF5)) == HDF5
+    net = _from_hdf5(path) if is_hdf5 else _parse(path, "Net", "a caffemodel")
+    if not net.layers:
+        return [(layer.name, layer.blobs) for layer in net.layer]
+    old = [layer.v0 if any(layer.HasField("v0") for layer in net.layers) else layer for layer in net.layers]
+    blobs = [list(layer.blobs) for layer in old]
+    for layer in old:
+        layer.ClearField("blobs")  # the rest, fields that are not named here included, is small
+    try:
+        upgraded = upgrade_net(caffe_pb2.NetParameter.FromString(net.SerializeToString()))
+    except (ValueError, DecodeError) as error:
+        raise ValueError(f"{path}: an old caffemodel that Caffe cannot upgrade: {error}") from None
+    origins = zip(upgraded.net.layer, upgraded.origins, strict=True)
+    return [(layer.name, [] if origin is None else blobs[origin]) for layer, origin in origins]
+
+
+def _from_hdf5(path):
+    """Return the Net of HDF5 weights, read by a child: HDF5's library trusts what it reads."""
+    with tempfile.NamedTemporaryFile(suffix=".caffemodel") as binary:
+        try:
+            apart(_convert_hdf5, str(path), binary.name)
+        except ValueError as error:
+            raise ValueError(f"{path}: HDF5, but no weights that can be read ({error})") from None
+        return _parse(binary.name, "Net", "a caffemodel")
+
+
+def _convert_hdf5(path, out):
+    """Write HDF5 weights, data/LAYER/NUMBER, as a binary caffemodel."""
+    import h5py  # in the child alone
+
+    net = _classes["Net"]()
+    with h5py.File(path, "r") as file:
+        for name, group in file["data"].items():
+            blobs = net.layer.add(name=name).blobs
+            for number in range(len(group)):
+                if str(number) not in group:
+                    raise ValueError(f"layer {name!r} has {len(group)} blobs, and none of number {number}")
+                _add_blob(blobs, group[str(number)], f"layer {name!r}, blob {number}")
+    Path(out).write_bytes(net.SerializeToString())
+
+
+def _add_blob(blobs, dataset, where):
+    if dataset.dtype.kind not in "fiu":
+        raise ValueError(f"{where}: found {dataset.dtype}; wanted numbers")
+    _check_shape(dataset.shape, where)  # a few bytes may say that they are terabytes
+    dims = b"".join(map(_varint, dataset.shape))
+    blobs.add(shape={"dim": dims}, data=dataset[()].astype("<f4").tobytes())
 
 
 def read_state(path):
@@ -96,9 +158,7 @@ def read_mean(path):
 
 def _parse(path, kind, what):
     try:
-        return _classes[kind].FromString(Path(path).read_bytes())
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); {what} is wanted") from None
+        return _classes[kind].FromString(read_bytes(path, what))
     except DecodeError as error:
         raise ValueError(f"{path}: not {what} ({error})") from None
 
@@ -118,9 +178,23 @@ def _shape(blob, where):
         shape = tuple(getattr(blob, name) for name in OLD_SHAPE)
     else:
         shape = tuple(_varints(blob.shape.dim, where))
-    if len(shape) > MAX_AXES or min(shape, default=0) < 0 or math.prod(shape) > MAX_COUNT:
-        raise ValueError(f"{where}: shape {shape}; at most {MAX_AXES} axes and {MAX_COUNT} values")
+    return _check_shape(shape, where)
+
+
+def _check_shape(shape, where):
+    """Return a shape; ValueError unless Caffe counts it, and numpy, which counts beside a 0 as well."""
+    if len(shape) > MAX_AXES or min(shape, default=0) < 0 or math.prod(dim or 1 for dim in shape) > MAX_COUNT:
+        raise ValueError(f"{where}: found shape {shape}; wanted at most {MAX_AXES} axes and {MAX_COUNT} values")
     return shape
+
+
+def _varint(value):
+    """Return a number from 0 as protobuf writes it."""
+    data = bytearray()
+    while value > 0x7F:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*data, value])
 
 
 def _varints(data, where):

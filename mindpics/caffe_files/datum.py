@@ -1,5 +1,7 @@
 """Pixels <-> Caffe's Datum, raw or encoded."""
 
+import math
+
 import cv2
 import numpy as np
 from caffe.proto import caffe_pb2
@@ -62,9 +64,9 @@ def to_pixels(datum):
             raise ValueError(f"an encoded Datum of {len(datum.data)} bytes that does not decode")
         return pixels
     shape = (datum.channels, datum.height, datum.width)
-    if datum.float_data or len(datum.data) != np.prod(shape):
+    if datum.float_data or min(shape) < 0 or len(datum.data) != math.prod(shape):
         raise ValueError(
             f"a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
-            f"wanted {'x'.join(map(str, shape))} = {np.prod(shape)} bytes"
+            f"wanted {'x'.join(map(str, shape))} = {math.prod(shape)} bytes"
         )
     return np.frombuffer(datum.data, np.uint8).reshape(shape).transpose(1, 2, 0)

@@ -193,17 +193,22 @@ def mean_image(path):
     Raises
     ------
     ValueError
-        Pictures of several sizes, named by the first odd key.
+        No picture, one of another size than the first, or a record that is none; named by its key.
     """
     total, count = None, 0
     for key, datum in tqdm(read_lmdb(path), total=count_lmdb(path), desc="mean", unit="picture"):
-        pixels = to_pixels(datum)
+        try:
+            pixels = to_pixels(datum)
+        except ValueError as error:
+            raise ValueError(f"{path}, key {key!r}: {error}") from None
         if total is None:
             total = np.zeros(pixels.shape, np.int64)
         if pixels.shape != total.shape:
-            raise ValueError(f"{path}, key {key}: found {pixels.shape}; wanted {total.shape} as the first")
+            raise ValueError(f"{path}, key {key!r}: found {pixels.shape}; wanted {total.shape} as the first")
         total += pixels
         count += 1
+    if total is None:
+        raise ValueError(f"{path}: an empty LMDB; wanted pictures")
     return (total / count).astype(np.float32).transpose(2, 0, 1)
 
 

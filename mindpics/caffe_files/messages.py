@@ -1,10 +1,11 @@
 """Caffe messages as prototxt files: written whole, and read with file and line in every error."""
 
-from pathlib import Path
-
+from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
+from mindpics.caffe_files.upgrade import upgrade_net, upgrade_solver
 from mindpics.files.atomic import atomic_write
+from mindpics.files.bounded import read_text
 
 
 def write_message(message, path, comment=()):
@@ -15,14 +16,28 @@ def write_message(message, path, comment=()):
 
 
 def read_message(path, message):
-    """Read a prototxt into `message` and return it.
+    """Read a prototxt into `message` and return it; old nets and solvers are upgraded, as Caffe does.
 
     Raises
     ------
     ValueError
         Names the file, the line and what is wrong with it.
     """
+    wanted = f"a {type(message).__name__} prototxt"
+    text = read_text(path, wanted)
     try:
-        return text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
+        text_format.Parse(text, message)
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a {type(message).__name__} prototxt: {error}") from None
+        raise ValueError(f"{path}: not {wanted}: {error}") from None
+    try:
+        _upgrade(message)
+    except ValueError as error:
+        raise ValueError(f"{path}: an old {type(message).__name__} that Caffe cannot upgrade: {error}") from None
+    return message
+
+
+def _upgrade(message):
+    if isinstance(message, caffe_pb2.NetParameter):
+        message.CopyFrom(upgrade_net(message).net)
+    elif isinstance(message, caffe_pb2.SolverParameter):
+        upgrade_solver(message)

@@ -1,4 +1,4 @@
-"""Read a prototxt as Caffe would, but name every unknown field, and know each field's line."""
+"""Prototxt reader: a net or a solver as Caffe has it after its upgrade, every unknown field, each field's line."""
 
 import difflib
 import re
@@ -8,6 +8,8 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
+from mindpics.caffe_files.upgrade import upgrade_net, upgrade_solver
+from mindpics.files.bounded import read_text
 from mindpics.files.findings import Finding
 
 _TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}<>\[\]:,;]|[^\s{}<>\[\]:,;#"']+""")
@@ -65,9 +67,9 @@ def read_prototxt(path):
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return None, [Finding("error", "unreadable", f"cannot be read as text: {error}", str(path))]
+        text = read_text(path, "a net or a solver")
+    except ValueError as error:
+        return None, [Finding("error", "unreadable", str(error).removeprefix(f"{path}: "), str(path))]
     try:
         lines = scan(text)
     except RecursionError:
@@ -83,7 +85,45 @@ def read_prototxt(path):
         return None, [*findings, Finding("error", "syntax", TOO_DEEP, str(path))]
     if not lines.fields:
         findings.append(Finding("error", "syntax", "an empty file; a net or a solver is wanted", str(path)))
-    return Prototxt(message, str(path), lines), findings
+    prototxt = Prototxt(message, str(path), lines)
+    try:
+        return prototxt, findings + (_upgrade_net if kind_of(lines) is caffe_pb2.NetParameter else _upgrade)(prototxt)
+    except ValueError as error:
+        return None, [*findings, Finding("error", "upgrade", f"Caffe cannot upgrade it: {error}", str(path))]
+
+
+def _upgrade_net(prototxt):
+    """Put the net that Caffe makes of an old one in its place, and its layers' lines in theirs; return notes on it."""
+    old = next((name for name in ("layers", "input") if getattr(prototxt.message, name)), None)
+    upgraded = upgrade_net(prototxt.message)
+    notes = [prototxt.finding("warning", "upgrade-lost", f"Caffe's upgrade drops {text}", ("layers", index))
+             for index, text in upgraded.lost]  # fmt: skip
+    if old:
+        text = f"the old form ({old}); it is read as Caffe upgrades it"
+        notes.append(prototxt.finding("note", "old-form", text, old))
+    blocks = prototxt.lines.fields.get("layers") or prototxt.lines.fields.get("layer", [])
+    at_input = Block(prototxt.lines.at("input"))
+    layers = [at_input if origin is None else _as_new(blocks[origin]) for origin in upgraded.origins]
+    prototxt.lines = Block(prototxt.lines.line, prototxt.lines.fields | {"layer": layers})
+    prototxt.message = upgraded.net
+    for index in upgraded.frozen:
+        text = f"layer {upgraded.net.layer[index].name}: a BatchNorm's lr_mult, which Caffe's upgrade sets to 0"
+        notes.append(prototxt.finding("note", "batchnorm-upgraded", text, ("layer", index), "param"))
+    return notes
+
+
+def _as_new(block):
+    """Return the Block of an old layer with its fields where a new one has them, as far as they have a place."""
+    fields = dict(block.fields)
+    for inner in fields.pop("layer", []):  # V0
+        fields |= inner.fields
+    specs = [fields[name] for name in ("blobs_lr", "weight_decay", "param") if name in fields]
+    return Block(block.line, fields | ({"param": max(specs, key=len)} if specs else {}))
+
+
+def _upgrade(prototxt):
+    upgrade_solver(prototxt.message)
+    return []
 
 
 def kind_of(lines):
@@ -106,32 +146,41 @@ def scan(text):
 
 
 def _scan_block(tokens, block, closing):
-    """Take fields until `closing`: a name is what stands before a ":" or an opening brace."""
+    """Take fields until `closing`: a name is what stands before a ":", a "[" or an opening brace."""
     name = None
     for token, line in tokens:
         if token in (closing, ""):
             break
-        if token in _CLOSING and name:
-            inner = _scan_block(tokens, Block(name[1]), _CLOSING[token])
-            block.fields.setdefault(name[0], []).append(inner)
-            name = None
-        elif token == ":" and name:
-            token, line = next(tokens, ("", line))
-            if token in _CLOSING:
-                block.fields.setdefault(name[0], []).append(_scan_block(tokens, Block(name[1]), _CLOSING[token]))
-            else:
-                block.fields.setdefault(name[0], []).append(Block(name[1]))
+        if name and token in (":", "[", *_CLOSING):
+            if token == ":":
+                token, _ = next(tokens, ("", line))
+            block.fields.setdefault(name[0], []).extend(_values(tokens, token, name[1]))
             name = None
         elif re.fullmatch(r"[A-Za-z_]\w*", token):
             name = (token, line)
     return block
 
 
+def _values(tokens, token, line):
+    """Return the Block of a field whose value begins with a token, or one each of a list."""
+    if token in _CLOSING:
+        return [_scan_block(tokens, Block(line), _CLOSING[token])]
+    if token != "[":
+        return [Block(line)]
+    found = []
+    for token, line in tokens:
+        if token in ("]", ""):
+            break
+        if token != ",":
+            found += _values(tokens, token, line)
+    return found
+
+
 def _unknown_fields(block, descriptor, path):
     known = descriptor.fields_by_name
     for name, places in block.fields.items():
         if name not in known:
-            advice = _advice(name, descriptor)
+            advice = _advice(name, descriptor)  # of names alone: a field that comes often is looked up once
             for place in places:
                 text = f"{descriptor.name} has no field {name!r}{advice}"
                 yield Finding("error", "unknown-field", text, path, place.line)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.caffe_files.blobs import read_state, read_weights, renamed_state
+from mindpics.files.printable import printable_name
 
 _STATE = re.compile(r"net_iter_(\d+)\.solverstate")
 KINDS = (".caffemodel", ".random", ".solverstate")  # in the order in which they are renamed
@@ -122,7 +123,8 @@ def check(state, model, iteration, shapes=None):
     found = {name: [blob.shape for blob in blobs] for name, blobs in weights.items()}
     if shapes is not None and found != shapes:
         odd = next(name for name in {**shapes, **found} if shapes.get(name) != found.get(name))
-        raise ValueError(f"{model}: layer {odd} has blobs {found.get(odd)}, the net wants {shapes.get(odd)}")
+        layer = printable_name(odd)
+        raise ValueError(f"{model}: layer {layer} has blobs {found.get(odd)}, the net wants {shapes.get(odd)}")
     blobs = sum(map(len, weights.values()))
     if not stored.history or len(stored.history) > blobs and len(stored.history) % blobs:
         raise ValueError(f"{state}: history of {len(stored.history)} arrays for {blobs} blobs of weights")

@@ -1,10 +1,13 @@
 """Read a solver and its net for a training of ours: one net, no weights that Caffe would read itself."""
 
+import tempfile
 from pathlib import Path
 
+import caffe
 from caffe.proto import caffe_pb2
 
-from mindpics.caffe_files.messages import read_message
+from mindpics.caffe_files.messages import read_message, write_message
+from mindpics.jobs.fork_first import apart
 
 
 def read_solver(solver, iterations=None, seed=None):
@@ -34,6 +37,38 @@ def read_solver(solver, iterations=None, seed=None):
         message.random_seed = seed
     message.display = message.display or 20
     return message, net
+
+
+def build_apart(message, net):
+    """Let a child build the nets of a solver first, on the CPU: Caffe ends the process where it does not like one.
+
+    Parameters
+    ----------
+    message : SolverParameter
+    net : NetParameter
+        Its net, checked.
+
+    Raises
+    ------
+    ValueError
+        With Caffe's own words.
+    """
+    own = caffe_pb2.SolverParameter()
+    own.CopyFrom(message)
+    with tempfile.TemporaryDirectory() as folder:
+        own.net, own.snapshot_prefix = f"{folder}/net.prototxt", f"{folder}/net"
+        own.solver_mode = own.CPU
+        write_message(net, own.net)
+        write_message(own, f"{folder}/solver.prototxt")
+        try:
+            apart(_build, f"{folder}/solver.prototxt")
+        except ValueError as error:
+            raise ValueError(f"{message.net}: Caffe refuses this net: {error}") from None
+
+
+def _build(path):
+    caffe.set_mode_cpu()
+    caffe.get_solver(path)
 
 
 def take_weights(message):

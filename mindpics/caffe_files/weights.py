@@ -1,12 +1,12 @@
 """Look at a caffemodel before Caffe does: which layers take its weights, which do not."""
 
-import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from mindpics.caffe_files.blobs import read_weights
+from mindpics.files.bounded import MESSAGE, digest
+from mindpics.files.printable import printable_name, printable_names
 
 # BVLC/caffe, models/NAME/readme.md
 KNOWN_SHA1 = {
@@ -26,8 +26,9 @@ class Fit:
 
     def __str__(self):
         return (
-            f"{len(self.taken)} layers take weights; left at their fillers: "
-            f"{', '.join(self.not_in_weights) or 'none'}; in the file only: {', '.join(self.not_in_net) or 'none'}"
+            f"{len(self.taken)} layers take weights; "
+            f"left at their fillers: {printable_names(self.not_in_weights) or 'none'}; "
+            f"in the file only: {printable_names(self.not_in_net) or 'none'}"
         )
 
 
@@ -48,8 +49,8 @@ def _fit(net, path, stored):
         raise ValueError(f"{path}: {result.clashes[0]}")
     if not result.taken:
         raise ValueError(
-            f"{path}: none of its layers ({', '.join(result.not_in_net[:5])} ...) is in the net "
-            f"({', '.join(result.not_in_weights[:5])} ...)"
+            f"{path}: none of its layers ({printable_names(result.not_in_net[:5])} ...) is in the net "
+            f"({printable_names(result.not_in_weights[:5])} ...)"
         )
     return result
 
@@ -67,7 +68,7 @@ def copy(path, *nets):
     stored = read_weights(path)
     for name, blobs in stored.items():
         if not all(np.isfinite(blob).all() for blob in blobs):
-            raise ValueError(f"{path}: layer {name} has weights that are not finite")
+            raise ValueError(f"{path}: layer {printable_name(name)} has weights that are not finite")
     result = _fit(nets[0], path, _shapes(stored))
     for net in nets:
         for name, blobs in net.params.items():
@@ -88,7 +89,7 @@ def compare(wanted, stored):
         if name not in stored:
             result.not_in_weights.append(name)
         elif not same_shapes(shapes, stored[name]):
-            result.clashes.append(f"layer {name} has blobs {stored[name]}, the net wants {shapes}")
+            result.clashes.append(f"layer {printable_name(name)} has blobs {stored[name]}, the net wants {shapes}")
         else:
             result.taken.append(name)
     return result
@@ -105,17 +106,22 @@ def _shapes(stored):
 
 def same_shapes(wanted, found):
     """Tell whether Caffe would copy blobs of the one shapes to the others."""
-    return [_squeezed(shape) for shape in wanted] == [_squeezed(shape) for shape in found]
+    return shape_key(wanted) == shape_key(found)
+
+
+def shape_key(shapes):
+    """Return what blobs that may be copied to each other have in common."""
+    return tuple(map(_squeezed, shapes))
 
 
 def describe(path, expected=None):
     """Return "bvlc_alexnet" for a published file, else a line that says it is not the `expected` one."""
-    digest = hashlib.sha1(Path(path).read_bytes()).hexdigest()
-    name = KNOWN_SHA1.get(digest)
+    sha1 = digest(path, "sha1", MESSAGE)
+    name = KNOWN_SHA1.get(sha1)
     if name is None and expected is not None:
         wanted = next(sha for sha, known in KNOWN_SHA1.items() if known == expected)
-        return f"NOT the published {expected}: SHA-1 {digest}, published {wanted}"
-    return name or f"SHA-1 {digest}"
+        return f"NOT the published {expected}: SHA-1 {sha1}, published {wanted}"
+    return name or f"SHA-1 {sha1}"
 
 
 def _squeezed(shape):

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from mindpics.files.bounded import open_regular
+
+ARRAYS = 4 << 30  # bytes that a .npz may unpack to: a zip of kilobytes may say gigabytes
+
 # what numpy and zipfile raise on files that are not what they say
 _BROKEN = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, NotImplementedError,
            OverflowError, RuntimeError, UnicodeError, AttributeError, tokenize.TokenError,
@@ -22,6 +26,7 @@ def load_npy(path, mmap=False):
     ValueError
         When it is none, or holds objects.
     """
+    open_regular(path, "an array in .npy form").close()
     try:
         with _quiet():
             found = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
@@ -48,8 +53,12 @@ def load_npz(path, keys, what="arrays"):
     ValueError
         When it is none, lacks a key, or holds objects.
     """
+    stream = open_regular(path, what)
     try:
-        with _quiet(), np.load(path, allow_pickle=False) as stored:
+        with stream, _quiet(), np.load(stream, allow_pickle=False) as stored:
+            unpacked = sum(member.file_size for member in stored.zip.infolist())
+            if unpacked > ARRAYS:
+                raise ValueError(f"{unpacked} bytes unpacked; at most {ARRAYS} are read")
             return [stored[key] for key in keys]
     except _BROKEN as error:
         raise ValueError(f"{path}: not {what} with {', '.join(keys)} ({_said(path, error)})") from None

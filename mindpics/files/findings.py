@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 
+from mindpics.files.printable import printable_name
+
 SEVERITIES = ("error", "warning", "differs", "note", "ok")
 
 
@@ -31,7 +33,7 @@ class Finding:
 
     def __str__(self):
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place + ': ' if place else ''}{self.severity}: {self.message} [{self.check}]"
+        return printable_name(f"{place + ': ' if place else ''}{self.severity}: {self.message} [{self.check}]")
 
 
 def unique(findings):

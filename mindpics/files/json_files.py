@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from mindpics.files.atomic import atomic_write
+from mindpics.files.bounded import open_regular, read_text
 
 MAX_LINE = 64 << 20  # bytes; a longer line is no object but a file of another kind
 
@@ -26,13 +27,20 @@ def read_json(path):
     """
     if not Path(path).is_file():
         return {}
-    try:
-        facts = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
+    facts = read_document(path, "a JSON object")
     if not isinstance(facts, dict):
         raise ValueError(f"{path}: found a {type(facts).__name__}; wanted a JSON object")
     return facts
+
+
+def read_document(path, wanted="a JSON document"):
+    """Return what a JSON file holds; ValueError when it is no JSON, or is none that can be read whole."""
+    try:
+        return json.loads(read_text(path, wanted))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON (line {error.lineno}: {error.msg}); wanted {wanted}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: not JSON (lists within lists, hundreds deep); wanted {wanted}") from None
 
 
 def write_objects(path, objects):
@@ -49,10 +57,8 @@ def read_objects(path, wanted="one JSON object a line"):
     ValueError
         Names the file, the line, what was found and what was wanted.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; wanted {wanted}")
     number = 0
-    with open(path, "rb") as stream:
+    with open_regular(path, wanted) as stream:
         while line := stream.readline(MAX_LINE + 1):
             number += 1
             where = f"{path}, line {number}"

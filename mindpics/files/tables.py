@@ -1,9 +1,11 @@
 """CSV tables: written whole; read from anyone, with the line that a row began on in every error."""
 
 import csv
-from pathlib import Path
+import io
 
 from mindpics.files.atomic import atomic_write
+from mindpics.files.bounded import open_regular
+from mindpics.files.printable import printable_name
 
 MAX_FIELD = 64 << 20  # characters; the csv module's own limit of 131,072 is below a long description
 
@@ -30,12 +32,11 @@ def read_table(path, columns=(), delimiter=",", encoding="utf-8-sig", header=Tru
         Names the file, the line, what was found and what was wanted: no such file, bytes that are not
         of the encoding, a column that is missing, a row with more or fewer fields than the header.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; wanted a CSV{' with a header' if header else ''}")
     csv.field_size_limit(MAX_FIELD)
     quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    with open(path, encoding=encoding, newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True, quoting=quoting)
+    file = open_regular(path, "a CSV with a header" if header else "a CSV")
+    with io.TextIOWrapper(file, encoding=encoding, newline="") as stream:
+        reader = csv.reader(_lines(stream), delimiter=delimiter, strict=True, quoting=quoting)
         begins, names = 1, None
         try:
             for row in reader:
@@ -78,12 +79,20 @@ def write_table(path, columns, rows):
             (dicts if isinstance(row, dict) else writer).writerow(row)
 
 
+def _lines(stream):
+    while line := stream.readline(MAX_FIELD + 1):
+        if len(line) > MAX_FIELD:
+            raise csv.Error(f"a line of more than {MAX_FIELD} characters")
+        yield line
+
+
 def _check_header(path, header, columns):
+    shown = printable_name(", ".join(header)[:200])
     missing = [column for column in columns if column not in header]
     if missing:
-        raise ValueError(f"{path}, line 1: no column {', '.join(missing)}; the header has {', '.join(header)[:200]}")
+        raise ValueError(f"{path}, line 1: no column {', '.join(missing)}; the header has {shown}")
     if len(set(header)) != len(header):
-        raise ValueError(f"{path}, line 1: a column comes twice in {', '.join(header)[:200]}")
+        raise ValueError(f"{path}, line 1: a column comes twice in {shown}")
 
 
 def _fields(header, row, where):

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.caffe_files.blobs import read_mean
+from mindpics.files import bounded
 from mindpics.files.arrays import load_npy
+from mindpics.files.printable import printable_names
 from mindpics.inference.infer import centre_crop
 from mindpics.inference.open_net import open_trained_net
 
@@ -62,7 +64,7 @@ class FeatureNet:
         """Return a hash of all that the blob depends on beside the pictures: net, weights, blob, layer."""
         digest = hashlib.sha256(repr((self.blob, self.last_layer)).encode())
         for path in self.arguments[:2]:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(bytes.fromhex(bounded.digest(path, "sha256")))
         return digest.hexdigest()
 
     def _input(self, deploy):
@@ -75,7 +77,7 @@ class FeatureNet:
 
     def _last_layer(self, deploy, before_relu):
         if self.blob not in self.net.blobs:
-            raise ValueError(f"{deploy}: no blob {self.blob!r}; there are {', '.join(self.net.blobs)}")
+            raise ValueError(f"{deploy}: no blob {self.blob!r}; there are {printable_names(self.net.blobs)}")
         writers = [layer for layer, tops in self.net.top_names.items() if self.blob in tops]
         if before_relu and len(writers) == 1:
             raise ValueError(f"{deploy}: nothing overwrites {self.blob}, so it has no state before a ReLU")
@@ -86,7 +88,7 @@ class FeatureNet:
         needed = names[: names.index(self.last_layer) + 1]
         absent = [name for name in fit.not_in_weights if name in needed]
         if absent:
-            raise ValueError(f"{weights_path}: has no weights for {', '.join(absent)} of {deploy}")
+            raise ValueError(f"{weights_path}: has no weights for {printable_names(absent)} of {deploy}")
 
 
 def load_mean(given, size):

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mindpics.files.atomic import atomic_write
+from mindpics.files.bounded import digest
 from mindpics.files.json_files import read_objects, shown
 from mindpics.files.tables import read_table
 from mindpics.inference.feature_net import FeatureNet
@@ -180,7 +181,7 @@ def _join(shards, out, paths, facts):
 
 def file_sha1(path):
     """Return the SHA-1 of a file, by which published weights are known."""
-    return hashlib.sha1(path.read_bytes()).hexdigest()
+    return digest(path, "sha1")
 
 
 def _write_lines(path, lines):

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.files.atomic import atomic_write
+from mindpics.files.printable import printable_names
 from mindpics.inference.open_net import open_trained_net
 from mindpics.traits import TRAITS
 
@@ -24,7 +25,7 @@ def load_net(deploy, weights, allow_python_layers=False):
     """
     net, fit = open_trained_net(deploy, weights, allow_python_layers)
     if fit.not_in_weights:
-        raise ValueError(f"{weights}: has no weights for {', '.join(fit.not_in_weights)} of {deploy}")
+        raise ValueError(f"{weights}: has no weights for {printable_names(fit.not_in_weights)} of {deploy}")
     return net
 
 

@@ -4,12 +4,13 @@ Caffe aborts the process on a net or a file that it does not like, imports what 
 writes where an HDF5Output layer says. So a net is read and built in a child first, and weights are read by us.
 """
 
-from pathlib import Path
+import tempfile
 
 import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import weights as weight_files
+from mindpics.caffe_files.messages import write_message
 from mindpics.caffe_files.prototxt import read_prototxt
 from mindpics.files.findings import errors
 from mindpics.jobs.fork_first import apart
@@ -31,12 +32,14 @@ def open_net(path, allow_python_layers=False):
     ValueError
         When the file is no net, has unknown fields, reaches outside, or is refused by Caffe, whose words it has.
     """
-    check_net(path, allow_python_layers)
-    try:
-        apart(_build, str(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: Caffe refuses this net: {error}") from None
-    return caffe.Net(str(path), caffe.TEST)
+    net = check_net(path, allow_python_layers)
+    with tempfile.NamedTemporaryFile(suffix=".prototxt") as file:  # what was checked is what Caffe reads
+        write_message(net, file.name)
+        try:
+            apart(_build, file.name)
+        except ValueError as error:
+            raise ValueError(f"{path}: Caffe refuses this net: {error}") from None
+        return caffe.Net(file.name, caffe.TEST)
 
 
 def open_trained_net(path, weights, allow_python_layers=False):
@@ -46,9 +49,13 @@ def open_trained_net(path, weights, allow_python_layers=False):
 
 
 def check_net(path, allow_python_layers=False):
-    """Raise ValueError unless a file is a net that Caffe can parse and that does not reach outside."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; a net prototxt is wanted")
+    """Return the NetParameter of a file, upgraded as Caffe does.
+
+    Raises
+    ------
+    ValueError
+        Unless Caffe can parse it and it does not reach outside.
+    """
     prototxt, findings = read_prototxt(path)
     if prototxt is not None and not isinstance(prototxt.message, caffe_pb2.NetParameter):
         raise ValueError(f"{path}: a solver; a net is wanted")
@@ -57,6 +64,7 @@ def check_net(path, allow_python_layers=False):
     wrong = errors(findings)
     if wrong:
         raise ValueError("; ".join(map(str, wrong[:3])))
+    return prototxt.message
 
 
 def _build(path):

@@ -4,29 +4,44 @@ import faulthandler
 import json
 import os
 import re
+import resource
 import select
 import signal
 import tempfile
+from pathlib import Path
+
+from mindpics.files.printable import printable
 
 TIMEOUT = 600  # seconds; a child that hangs is worse than one that is slow
+SHARE = 0.75  # of the machine's memory that a child may take: less than would bring everything else to a stop
+NO_MEMORY = "it would take more memory than there is"
+CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def apart(function, *args, timeout=TIMEOUT):
+def apart(function, *args, timeout=TIMEOUT, memory=None):
     """Return ``function(*args)`` of a forked child: a new process would take a second to import Caffe.
 
     What it returns goes through JSON. It must not use a GPU, whose state no fork shares. Unlike
     multiprocessing's, the child may be that of a worker of a pool or a cluster.
 
+    Parameters
+    ----------
+    function : callable
+    timeout : float
+        Seconds.
+    memory : int, optional
+        Bytes that the child may take; three quarters of the machine's by default.
+
     Raises
     ------
     ValueError
         With the message of what the function raised; or with the last words of a child that aborted,
-        crashed or hung.
+        crashed, hung or wanted more memory.
     """
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as said:
         child = os.fork()
         if not child:
-            _answer(answer, said, function, args)
+            _answer(answer, said, function, args, memory)
         status = _wait(child, timeout)
         answer.seek(0)
         if status == 0:
@@ -42,19 +57,43 @@ def last_words(stderr, exitcode=1):
     """Return what Caffe said as it aborted: "Check failed: ...", or how the process ended."""
     lines = [line for line in stderr.splitlines() if re.match(r"F\d+ ", line)]
     if lines:
-        return re.sub(r"^F\d+ \S+ +\d+ ", "", lines[0])
+        return printable(re.sub(r"^F\d+ \S+ +\d+ ", "", lines[0]))
+    if "std::bad_alloc" in stderr:
+        return NO_MEMORY
     if exitcode < 0:
         return f"the reader ended with {signal.Signals(-exitcode).name}"
-    return (stderr.strip().splitlines() or [f"the reader ended with status {exitcode}"])[-1]
+    return printable((stderr.strip().splitlines() or [f"the reader ended with status {exitcode}"])[-1])
 
 
-def _answer(answer, said, function, args):
+def limit_memory(memory=None):
+    """Let this process, a child, take at most so many bytes more: three quarters of the machine's by default.
+
+    Files that are mapped to be read (an LMDB) do not count.
+    """
+    taken = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    most = 1024 * int(taken.group(1)) + (memory or int(SHARE * _machine_memory()))
+    for limit in resource.getrlimit(resource.RLIMIT_DATA):
+        most = most if limit == resource.RLIM_INFINITY else min(most, limit)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _machine_memory():
+    """Return the bytes that the machine has, or that its container may take."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    allowed = CGROUP.read_text(encoding="ascii").strip() if CGROUP.is_file() else ""
+    return min(machine, int(allowed)) if allowed.isdecimal() else machine
+
+
+def _answer(answer, said, function, args, memory):
     """Run the function in the child, and end it: nothing of the parent's is to be cleaned up twice."""
     try:
         faulthandler.disable()  # its dump would go to the parent's terminal
         os.dup2(said.fileno(), 2)
+        limit_memory(memory)
         try:
             found = {"result": function(*args)}
+        except MemoryError:
+            found = {"error": NO_MEMORY}
         except Exception as error:  # whatever it is, it is the parent's to hear
             found = {"error": str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"}
         answer.write(json.dumps(found).encode())

@@ -12,12 +12,14 @@ NEEDS_TOP = {"Sigmoid", "TanH", "Softmax", "LRN", "Exp", "ELU", "MVN"}
 NEEDS_NO_BOTTOM = {"Concat", "Pooling", "Dropout", "Sigmoid", "TanH", "Exp", "Softmax", "BatchNorm", "Accuracy",
                    "ArgMax", "Silence", "Crop", "Tile", "Slice", "SoftmaxWithLoss"}  # fmt: skip
 
+ADVISED = 20  # blobs whose nearest name is looked up, among all
+
 
 def check_blobs(view):
     """Yield what is wrong with the blobs of a NetPhase."""
-    made = dict.fromkeys(view.prototxt.message.input)
+    made, advice = {}, {}
     for index, layer in view.layers:
-        yield from _bottoms(view, index, layer, made)
+        yield from _bottoms(view, index, layer, made, advice)
         yield from _tops(view, index, layer, made)
         for top in set(layer.top) & set(layer.bottom):
             yield from _in_place(view, index, layer, top)
@@ -25,12 +27,14 @@ def check_blobs(view):
             yield from _softmax_twice(view, index, layer)
 
 
-def _bottoms(view, index, layer, made):
+def _bottoms(view, index, layer, made, advice):
     for number, bottom in enumerate(layer.bottom):
         if bottom not in made:
-            later = [other.name for i, other in view.layers if i > index and bottom in other.top]
-            advice = f"; layer {later[0]} makes it, but later" if later else nearest(bottom, made)
-            text = f"bottom {bottom!r} that no layer of phase {view.name} has made{advice}"
+            later = view.later_maker(bottom, index)
+            if bottom not in advice:
+                advice[bottom] = nearest(bottom, made) if len(advice) < ADVISED else ""
+            hint = f"; layer {later.name} makes it, but later" if later else advice[bottom]
+            text = f"bottom {bottom!r} that no layer of phase {view.name} has made{hint}"
             yield view.finding("error", "missing-bottom", index, text, ("bottom", number))
 
 
@@ -54,21 +58,11 @@ def _in_place(view, index, layer, blob):
     if maker is not None and maker.type in NEEDS_TOP:
         text = f"overwrites {blob!r}, from which {maker.name} ({maker.type}) computes its gradient; use a new top"
         yield view.finding("error", "in-place", index, text, "top")
-    for other in _read_before(view, index, blob):
-        text = f"overwrites {blob!r}, which {other.name} ({other.type}) reads as well and needs for its gradient"
-        yield view.finding("error", "in-place-shared", index, text, "top")
-
-
-def _read_before(view, index, blob):
-    """Yield earlier readers of what an in-place layer overwrites: a split shares the data among all."""
-    for position, other in reversed(view.layers):
-        if position >= index:
-            continue
-        if blob in other.top:
-            return
+    for other in view.beside(blob, index):  # a split shares the data among all
         summed = other.type == "Eltwise" and other.eltwise_param.operation == other.eltwise_param.SUM
-        if blob in other.bottom and other.type not in NEEDS_NO_BOTTOM and not summed:
-            yield other
+        if other is not layer and other.type not in NEEDS_NO_BOTTOM and not summed:
+            text = f"overwrites {blob!r}, which {other.name} ({other.type}) reads as well and needs for its gradient"
+            yield view.finding("error", "in-place-shared", index, text, "top")
 
 
 def _softmax_twice(view, index, layer):

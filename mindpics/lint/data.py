@@ -98,7 +98,7 @@ def _labels(view, index, layer):
     if len(layer.top) < 2:
         return
     labels = {datum.label for _, datum in islice(read_lmdb(layer.data_param.source), LABELS)}
-    for position, reader in view.readers(layer.top[1], index):
+    for position, reader, _ in view.readers(layer.top[1], index):
         limit, trait = _wants(view, position, reader)
         ignored = {reader.loss_param.ignore_label} if reader.loss_param.HasField("ignore_label") else set()
         wrong = sorted(label for label in labels - ignored if limit is not None and not 0 <= label < limit)

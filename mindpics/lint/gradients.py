@@ -44,10 +44,10 @@ def _asked(view):
     asked = _above_what_learns(view)
     below_loss = set()
     for index, layer in reversed(view.layers):
-        readers = [_readers(view, top, index) for top in layer.top]
-        if is_loss(layer) or any(i in below_loss for of_top in readers for i, _ in of_top):
+        readers = [view.readers(top, index) for top in layer.top]
+        if is_loss(layer) or any(i in below_loss for of_top in readers for i, _, _ in of_top):
             below_loss.add(index)
-        is_cut = all(of_top and not any(i in asked and asked[i][n] for i, n in of_top) for of_top in readers)
+        is_cut = all(of_top and not any(i in asked and asked[i][n] for i, _, n in of_top) for of_top in readers)
         if index not in below_loss or is_cut:
             asked.pop(index, None)
     return asked
@@ -68,8 +68,3 @@ def _above_what_learns(view):
 
 def _learns(layer):
     return layer.type in WITH_WEIGHTS and (not layer.param or any(param.lr_mult for param in layer.param))
-
-
-def _readers(view, top, index):
-    """Return (index, number of the bottom) of each that reads a top."""
-    return [(i, n) for i, reader in view.readers(top, index) for n, name in enumerate(reader.bottom) if name == top]

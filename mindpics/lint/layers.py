@@ -1,6 +1,7 @@
 """Lint: one layer at a time, and its place in a phase."""
 
 from collections import Counter
+from functools import cache
 
 import caffe
 
@@ -49,9 +50,6 @@ def check_reach(net):
             yield net.finding("error", "python-module", text, where, "python_param", "module")
         if layer.type == "HDF5Output":
             yield _writes(net, layer, where)
-    for index, layer in enumerate(net.message.layers):
-        if layer.type == layer.HDF5_OUTPUT:
-            yield _writes(net, layer, ("layers", index))
 
 
 def _writes(net, layer, where):
@@ -82,11 +80,16 @@ def check_phase(view):
         yield view.prototxt.finding("error", "no-loss", "no layer of phase TRAIN has a loss: nothing would be learned")
 
 
+@cache
+def _types():
+    return frozenset(caffe.layer_type_list())
+
+
 def _type(layer):
     if not layer.name:
         yield "error", "no-name", f"a layer of type {layer.type!r} without a name"
-    if layer.type not in caffe.layer_type_list():
-        text = f"no layer type {layer.type!r}{nearest(layer.type, caffe.layer_type_list())}"
+    if layer.type not in _types():
+        text = f"no layer type {layer.type!r}{nearest(layer.type, _types())}"
         yield "error", "unknown-type", text, "type"
 
 
@@ -217,7 +220,7 @@ def _statistics(view, index, layer):
     if param.HasField("use_global_stats") and not param.use_global_stats and view.phase == TEST:
         text = "use_global_stats: false in phase TEST: a picture's score depends on its batch"
         yield view.finding("error", "batchnorm-stats", index, text, *where)
-    if not any(reader.type == "Scale" for _, reader in view.readers(layer.top[0], index)):
+    if not any(reader.type == "Scale" for _, reader, _ in view.readers(layer.top[0], index)):
         text = "no Scale layer follows; Caffe's BatchNorm has no scale and shift of its own"
         yield view.finding("warning", "batchnorm-alone", index, text)
 

@@ -5,19 +5,21 @@ warnings are what is legal but rarely meant. Nothing is instantiated, except, wh
 weights are given, a net in a child process (see `mindpics.lint.weights`).
 """
 
+from itertools import zip_longest
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.prototxt import Prototxt, read_prototxt
 from mindpics.files.findings import Finding, errors, unique
+from mindpics.files.printable import printable_name
 from mindpics.lint import blobs as lint_blobs
 from mindpics.lint import data as lint_data
 from mindpics.lint import gradients as lint_backward
 from mindpics.lint import layers as lint_layers
 from mindpics.lint import solver as lint_solver
 from mindpics.lint import weights as lint_weights
-from mindpics.lint.phases import NetPhase, phases_of
+from mindpics.lint.phases import TEST, TRAIN, NetPhase, phases_of
 
 
 def lint_file(path, weights=None, data=False, allow_python_layers=False):
@@ -44,14 +46,26 @@ def lint_file(path, weights=None, data=False, allow_python_layers=False):
     if isinstance(prototxt.message, caffe_pb2.NetParameter):
         return unique([*findings, *_lint_net(prototxt, None, weights, data, allow_python_layers)])
     findings += lint_solver.check_solver(prototxt)
-    for net_path in lint_solver.net_paths(prototxt.message):
-        if Path(net_path).is_file():
-            net, found = read_prototxt(net_path)
-            findings += found
-            if net is not None:
-                net.phases = lint_solver.phases_for(prototxt.message, net_path)
-                findings += _lint_net(net, prototxt, weights, data, allow_python_layers)
+    for net, found in _nets_of(prototxt):
+        findings += found
+        if net is not None:
+            findings += _lint_net(net, prototxt, weights, data, allow_python_layers)
     return unique(findings)
+
+
+def _nets_of(solver):
+    """Yield (Prototxt or None, findings) of each net of a solver (a Prototxt): its files, and what stands in itself."""
+    for path in lint_solver.net_paths(solver.message):
+        if Path(path).is_file():
+            net, found = read_prototxt(path)
+            if net is not None:
+                net.phases = lint_solver.phases_for(solver.message, path)
+            yield net, found
+    for name, phases in (("net_param", ()), ("train_net_param", (TRAIN,)), ("test_net_param", (TEST,))):
+        given = getattr(solver.message, name)
+        nets = given if name == "test_net_param" else [given] * solver.message.HasField(name)
+        for net, lines in zip_longest(nets, solver.lines.fields.get(name, [])[: len(nets)], fillvalue=solver.lines):
+            yield Prototxt(net, solver.path, lines, phases), []
 
 
 def refuse_errors(solver, net, allow_python_layers=False):
@@ -77,14 +91,11 @@ def refuse_errors(solver, net, allow_python_layers=False):
     wrong = unique(Finding("error", "", finding.message) for finding in errors(found))
     if wrong:
         more = f" (and {len(wrong) - 3} more: tools/lint_net)" if len(wrong) > 3 else ""
-        raise ValueError("; ".join(finding.message for finding in wrong[:3]) + more)
+        raise ValueError("; ".join(printable_name(finding.message) for finding in wrong[:3]) + more)
 
 
 def _lint_net(net, solver, weights, data, allow_python_layers):
     """Yield what is wrong with a net; `solver` (a Prototxt or None) decides the phases and what is learned."""
-    if net.message.layers:
-        yield net.finding("warning", "old-layers", "old V1 layers; run upgrade_net_proto_text on it first", "layers")
-        return
     if not net.message.layer:
         yield net.finding("error", "no-layers", "a net without layers")
         return

@@ -1,5 +1,7 @@
 """A net as Caffe sees it in one phase: which layers take part."""
 
+from collections import defaultdict
+
 from caffe.proto import caffe_pb2
 
 TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
@@ -23,27 +25,47 @@ class NetPhase:
         self.name = caffe_pb2.Phase.Name(phase)
         self.layers = [(i, layer) for i, layer in enumerate(prototxt.message.layer) if takes_part(layer, phase)]
         self.deploy = is_deploy(prototxt.message)
+        self._readers, self._makers, self._made_by = defaultdict(list), {}, defaultdict(list)
+        self._connect()
+
+    def _connect(self):
+        """Find who makes and who reads each value of each blob, in one pass: a layer in place makes a new value."""
+        makers = {}
+        for index, layer in self.layers:
+            for number, bottom in enumerate(layer.bottom):
+                maker = makers.get(bottom)
+                self._makers[index, bottom] = maker
+                if maker is not None:
+                    self._readers[maker[0], bottom].append((index, layer, number))
+            for top in set(layer.top):
+                makers[top] = (index, layer)
+                self._made_by[top].append((index, layer))
 
     def finding(self, severity, check, index, message, *where):
         """Return a Finding about the layer of an index."""
         name = self.prototxt.message.layer[index].name
         return self.prototxt.finding(severity, check, f"layer {name}: {message}", ("layer", index), *where)
 
-    def readers(self, top, after):
-        """Return the layers behind index `after` that read `top`, up to the one that makes it anew."""
-        found = []
-        for index, layer in self.layers:
-            if index > after:
-                if top in layer.bottom:
-                    found.append((index, layer))
-                if top in layer.top and top not in layer.bottom:
-                    break
-        return found
+    def readers(self, top, index):
+        """Return (index, layer, number of its bottom) of each that reads a top of the layer at `index` as it made it.
 
-    def maker(self, bottom, before):
-        """Return the last layer before an index that writes a blob, in place or not; None without one."""
-        makers = [layer for index, layer in self.layers if index < before and bottom in layer.top]
-        return makers[-1] if makers else None
+        As Caffe connects them: what comes behind a layer in place reads that layer's top.
+        """
+        return self._readers.get((index, top), [])
+
+    def maker(self, bottom, index):
+        """Return the layer that made a bottom of the layer at `index`, in place or not; None without one."""
+        maker = self._makers.get((index, bottom))
+        return maker and maker[1]
+
+    def beside(self, bottom, index):
+        """Return the layers that read, as it is, a bottom of the layer at `index`, that layer among them."""
+        maker = self._makers.get((index, bottom))
+        return [layer for _, layer, _ in self._readers[maker[0], bottom]] if maker else []
+
+    def later_maker(self, blob, index):
+        """Return the first layer behind `index` that makes a blob; None without one."""
+        return next((layer for i, layer in self._made_by.get(blob, ()) if i > index), None)
 
 
 def takes_part(layer, phase):

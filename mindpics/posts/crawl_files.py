@@ -5,25 +5,22 @@ post. A reader has ``blocks()``, ``read(block)`` and ``posts(positions)``.
 """
 
 import io
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.json
-import pyarrow.parquet
 
 from mindpics.files.json_files import MAX_LINE
-from mindpics.posts.posts import REQUIRED, check_post, parse_post
+from mindpics.posts.crawl_rows import SCHEMA, Rows
+from mindpics.posts.parquet_crawl import Parquet
+from mindpics.posts.posts import check_post, parse_post
 
 BLOCK = 16 << 20  # bytes of JSON lines a worker reads at a time
 FEW = 64  # lines that are no longer worth another try of Arrow's
 # Python refuses 1,000 levels of nesting and numbers of 4,300 digits, and Arrow does not. Shorter lines hold neither.
 LONG = 1000
 WANTED = "a manifest, one JSON object a line"
-TYPES = {str: pa.string(), list: pa.list_(pa.string())}
-SCHEMA = pa.schema([(key, TYPES[kind]) for key, kind in REQUIRED.items()])
 
 
 def open_crawl(path, block=BLOCK):
@@ -38,34 +35,6 @@ def open_crawl(path, block=BLOCK):
     if not path.is_file():
         raise ValueError(f"{path}: no such file; wanted {WANTED}")
     return Parquet(path) if path.suffix == ".parquet" else JsonLines(path, block)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The posts of a block.
-
-    Attributes
-    ----------
-    tables : list of (first, pyarrow.Table)
-        Posts that Arrow parsed, from row `first` on: the columns of SCHEMA, nulls where a key is missing.
-    vouched : ndarray, bool, [N]
-        Rows of `tables` that Python would parse to the same.
-    positions : ndarray, int64, [N]
-        Where a post is to be found again.
-    numbers : ndarray, int64, [N]
-        Lines from the block's first, counted from 0.
-    n_lines : int
-        Of the block, empty ones included.
-    post : function of (row, where)
-        Returns the post as a dict; ValueError when it is none.
-    """
-
-    tables: list
-    vouched: np.ndarray
-    positions: np.ndarray
-    numbers: np.ndarray
-    n_lines: int
-    post: object
 
 
 class JsonLines:
@@ -178,75 +147,3 @@ def _parse_json(data):
         pyarrow.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
         pyarrow.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore"),
     )
-
-
-class Parquet:
-    """A manifest as a Parquet file. A position is a row."""
-
-    unit, measure = "row", "post"
-
-    def __init__(self, path):
-        self.path = Path(path)
-        self.root = self.path.parent.resolve()
-        try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
-                self.counts = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-                self._check_columns(file.schema_arrow)
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{self.path}: no Parquet file ({error})") from None
-        self.firsts = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
-
-    def blocks(self):
-        """Return the row groups' numbers."""
-        return list(range(len(self.counts)))
-
-    def size(self, block):
-        """Return how much a block is, in `measure`."""
-        return self.counts[block]
-
-    def read(self, block):
-        with pyarrow.parquet.ParquetFile(self.path) as file:
-            table = file.read_row_group(block, columns=list(REQUIRED), use_threads=False)
-        table = table.select(list(REQUIRED)).cast(SCHEMA)
-        n = len(table)
-
-        def post(row, where):
-            found = table.slice(row, 1).to_pylist()[0]
-            check_post(found, self.root, where)
-            return found
-
-        rows = np.arange(n)
-        return Rows([(0, table)] if n else [], np.ones(n, bool), rows + self.firsts[block], rows, n, post)
-
-    def posts(self, positions):
-        """Return the posts at `positions`, in that order; values that JSON lacks (dates) as text."""
-        positions = np.asarray(positions, np.int64)
-        found = {}
-        with pyarrow.parquet.ParquetFile(self.path) as file:
-            for block in np.unique(np.searchsorted(self.firsts, positions, side="right") - 1):
-                first = self.firsts[block]
-                for batch in file.iter_batches(row_groups=[int(block)], use_threads=False):
-                    here = np.unique(positions[(positions >= first) & (positions < first + len(batch))])
-                    posts = batch.take(pa.array(here - first)).to_pylist()
-                    found |= dict(zip(here.tolist(), json.loads(json.dumps(posts, default=str)), strict=True))
-                    first += len(batch)
-        return [found[position] for position in positions.tolist()]
-
-    def _check_columns(self, schema):
-        absent = [key for key in REQUIRED if key not in schema.names]
-        if absent:
-            raise ValueError(f"{self.path}: no column {absent[0]!r}; found {schema.names}, wanted {list(REQUIRED)}")
-        for key, kind in REQUIRED.items():
-            found = schema.field(key).type
-            texts = found.value_type if kind is list and pa.types.is_nested(found) else found
-            if _is_list(found) != (kind is list) or not _is_text(texts):
-                raise ValueError(f"{self.path}: column {key!r} is {found}; wanted {TYPES[kind]}")
-
-
-def _is_list(found):
-    return pa.types.is_list(found) or pa.types.is_large_list(found)
-
-
-def _is_text(found):
-    plain = found.value_type if pa.types.is_dictionary(found) else found
-    return pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)

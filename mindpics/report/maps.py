@@ -1,6 +1,5 @@
 """t-SNE maps of pictures by the features of a net's last pooling layer (figures 4c to 8c, and 9)."""
 
-from pathlib import Path
 
 import numpy as np
 from matplotlib.patches import Patch
@@ -8,6 +7,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from mindpics.files.arrays import load_npy
+from mindpics.files.bounded import read_text
 from mindpics.report.charts import POLE_COLOURS, TRAIT_STYLES, new_figure, save
 from mindpics.report.sheets import SHOWN, most_activating
 from mindpics.traits import TRAIT_NAMES, TRAITS
@@ -26,7 +26,7 @@ def read_features(name):
     """
     try:
         features = load_npy(f"{name}.npy", mmap=True)
-        ids = Path(f"{name}.ids.txt").read_text(encoding="utf-8").splitlines()
+        ids = read_text(f"{name}.ids.txt", "one id a line").splitlines()
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: no features with .npy and .ids.txt ({error})") from None
     if features.ndim != 2 or len(features) != len(ids):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, read_mean
+from mindpics.files.bounded import read_text
 from mindpics.files.findings import Finding
 from mindpics.posts.near_copies import fingerprint, near_pairs
 
@@ -148,7 +149,7 @@ def _rejected(path):
     listed = path.with_name(path.name + ".rejected.jsonl")
     if not listed.is_file():
         return []
-    return [json.loads(line)["id"] for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [json.loads(line)["id"] for line in read_text(listed, "rejected pictures").splitlines() if line.strip()]
 
 
 def _check_mean(folder, train, pictures):
@@ -178,7 +179,7 @@ def _check_mean(folder, train, pictures):
 def _crops(folder):
     """Yield (crop, path) of the nets below a data folder."""
     for path in sorted([*folder.rglob("train_val.prototxt"), *folder.rglob("net.prototxt")]):
-        crops = re.findall(r"^\s*crop_size:\s*(\d+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        crops = re.findall(r"^\s*crop_size:\s*(\d+)", read_text(path, "a net"), re.MULTILINE)
         yield from ((crop, path) for crop in {int(crop) for crop in crops})
 
 

@@ -1,7 +1,6 @@
 """Verify: runs against their run.json and the paper's training, scores and Table 3, published weights."""
 
 import csv
-import json
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mindpics.caffe_files.lmdbs import read_lmdb
 from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.weights import KNOWN_SHA1, describe
 from mindpics.files.findings import Finding
+from mindpics.files.json_files import read_document
 from mindpics.published import Row, published, table3_row
 from mindpics.results.metrics import load_scores
 from mindpics.training.run_folder import sha256
@@ -20,7 +20,7 @@ from mindpics.traits import TRAITS
 
 def read_facts(folder):
     """Return run.json; ValueError when it is no JSON object."""
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    facts = read_document(folder / "run.json")
     if not isinstance(facts, dict):
         raise ValueError(f"a {type(facts).__name__}, not an object")
     return facts

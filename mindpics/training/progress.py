@@ -3,6 +3,8 @@
 import numpy as np
 from tqdm import tqdm
 
+from mindpics.files.printable import printable_name
+
 
 def training_bar(name, total, done, terminal):
     """Return the tqdm bar of a training on the text stream `terminal`; one that shows nothing for None."""
@@ -16,7 +18,7 @@ def training_bar(name, total, done, terminal):
 
 def status(losses, rows, tests):
     """Return the mean of each loss over `rows` of iterations, and the last test's mean accuracy, as text."""
-    parts = [f"{name} {np.mean([row[name] for row in rows]):.3f}" for name in losses]
+    parts = [f"{printable_name(name)} {np.mean([row[name] for row in rows]):.3f}" for name in losses]
     accuracies = [value for name, value in tests[-1].items() if name.startswith("accuracy")] if tests else []
     if accuracies:
         parts.append(f"test accuracy {100 * np.mean(accuracies):.1f}%")

@@ -1,7 +1,6 @@
 """A training run's folder: the exact net and solver, Caffe's log, CSVs, snapshots, run.json."""
 
 import csv
-import hashlib
 import json
 import platform
 import secrets
@@ -15,6 +14,7 @@ from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots
 from mindpics.files import lock as folder_lock
 from mindpics.files.atomic import atomic_write
+from mindpics.files.bounded import digest
 
 
 class RunFolder:
@@ -141,5 +141,4 @@ def environment():
 
 def sha256(path):
     """Return the SHA-256 of a file, read in pieces."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest(path, "sha256")

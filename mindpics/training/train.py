@@ -16,7 +16,7 @@ from mindpics.caffe_files import snapshots
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
 from mindpics.caffe_files.log import TestPasses, caffe_log, log_line
-from mindpics.caffe_files.solver_files import read_solver, take_weights
+from mindpics.caffe_files.solver_files import build_apart, read_solver, take_weights
 from mindpics.files.lock import locked
 from mindpics.jobs.interrupt import interruptible
 from mindpics.lint import net as lint
@@ -112,6 +112,7 @@ def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, 
     message, net = read_solver(solver, iterations, seed)
     weights = weights or take_weights(message)
     lint.refuse_errors(message, net, allow_python_layers)
+    build_apart(message, net)
     set_device(gpu)
     if gpu is None:
         message.solver_mode = caffe_pb2.SolverParameter.CPU

@@ -193,7 +193,7 @@ def test_odd_records_are_named(tmp_path):
         for i, side in enumerate((2, 3)):
             datum = caffe_pb2.Datum(channels=3, height=side, width=2, data=bytes(3 * side * 2))
             put.put(f"{i:08d}_x".encode(), datum.SerializeToString())
-    with pytest.raises(ValueError, match=r"key 00000001_x: found \(3, 2, 3\); wanted \(2, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"key '00000001_x': found \(3, 2, 3\); wanted \(2, 2, 3\)"):
         lmdb_io.mean_image(tmp_path / "db")
 
 

@@ -1,0 +1,160 @@
+"""Parquet manifest of a crawl, in bounded batches: a few KB may hold one text a million times.
+
+Texts stay dictionary-encoded, no larger than the file holds them, until rows of `BLOCK` bytes are unpacked.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from mindpics.files.json_files import MAX_LINE
+from mindpics.posts.crawl_rows import SCHEMA, TYPES, Rows
+from mindpics.posts.posts import REQUIRED, check_post
+
+BLOCK = 16 << 20  # bytes of posts that are unpacked at a time
+ROWS = 4096  # of a batch
+PREFIXED = "DELTA_BYTE_ARRAY"  # an encoding in which each text may be as long as all before it
+
+
+class Parquet:
+    """A manifest as a Parquet file. A position is a row."""
+
+    unit, measure = "row", "post"
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.root = self.path.parent.resolve()
+        try:
+            with pyarrow.parquet.ParquetFile(self.path) as file:
+                groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+                self._check_columns(file.schema_arrow)
+                leaves = [file.schema.column(i) for i in range(len(file.schema.names))]
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{self.path}: no Parquet file ({error})") from None
+        self.counts = [group.num_rows for group in groups]
+        self.batch_rows = [_batch_rows(group) for group in groups]
+        self.texts = [leaf.path for leaf in leaves if leaf.logical_type.type == "STRING"]
+        self.firsts = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+
+    def blocks(self):
+        """Return the row groups' numbers."""
+        return list(range(len(self.counts)))
+
+    def size(self, block):
+        """Return how much a block is, in `measure`."""
+        return self.counts[block]
+
+    def read(self, block):
+        rows, walk = np.arange(self.counts[block]), _Walk(self, block)
+
+        def post(row, where):
+            found = walk.at(row).to_pylist()[0]
+            check_post(found, self.root, where)
+            return found
+
+        vouched = np.ones(len(rows), bool)
+        return Rows(self._unpacked(block), vouched, rows + self.firsts[block], rows, len(rows), post)
+
+    def posts(self, positions):
+        """Return the posts at `positions`, in that order; values that JSON lacks (dates) as text."""
+        positions = np.asarray(positions, np.int64)
+        found = {}
+        for block in np.unique(np.searchsorted(self.firsts, positions, side="right") - 1):
+            for first, batch in self.batches(int(block), None):
+                first += self.firsts[block]
+                here = np.unique(positions[(positions >= first) & (positions < first + len(batch))])
+                posts = batch.take(pa.array(here - first)).to_pylist()
+                found |= dict(zip(here.tolist(), json.loads(json.dumps(posts, default=str)), strict=True))
+        return [found[position] for position in positions.tolist()]
+
+    def batches(self, block, columns):
+        """Yield (first row, RecordBatch) of a row group, texts dictionary-encoded."""
+        first = 0
+        with pyarrow.parquet.ParquetFile(self.path, read_dictionary=self.texts) as file:
+            rows = self.batch_rows[block]
+            for batch in file.iter_batches(rows, row_groups=[block], columns=columns, use_threads=False):
+                yield first, batch
+                first += len(batch)
+
+    def _unpacked(self, block):
+        """Yield (first row, table of SCHEMA) of a row group, about BLOCK bytes each."""
+        for first, batch in self.batches(block, list(REQUIRED)):
+            batch = batch.select(list(REQUIRED))
+            sizes = sum(_sizes(column) for column in batch.columns)
+            if len(sizes) and sizes.max() > MAX_LINE:
+                row = self.firsts[block] + first + int(sizes.argmax()) + 1
+                raise ValueError(f"{self.path}, row {row}: found {sizes.max()} bytes; wanted at most {MAX_LINE}")
+            for start, stop in _pieces(sizes):
+                piece = batch.take(pa.array(np.arange(start, stop)))  # a slice of lists would be cast whole
+                yield first + start, pa.Table.from_batches([piece]).cast(SCHEMA)
+
+    def _check_columns(self, schema):
+        absent = [key for key in REQUIRED if key not in schema.names]
+        if absent:
+            raise ValueError(f"{self.path}: no column {absent[0]!r}; found {schema.names}, wanted {list(REQUIRED)}")
+        for key, kind in REQUIRED.items():
+            found = schema.field(key).type
+            texts = found.value_type if kind is list and pa.types.is_nested(found) else found
+            if _is_list(found) != (kind is list) or not _is_text(texts):
+                raise ValueError(f"{self.path}: column {key!r} is {found}; wanted {TYPES[kind]}")
+
+
+class _Walk:
+    """Goes through a row group a second time, as far as posts are asked for; rows come in order."""
+
+    def __init__(self, crawl, block):
+        self.crawl, self.block = crawl, block
+        self.first, self.batch, self.batches = 0, None, iter(())
+
+    def at(self, row):
+        """Return the RecordBatch of one row."""
+        if self.batch is None or row < self.first:
+            self.batches = self.crawl.batches(self.block, list(REQUIRED))
+            self.first, self.batch = next(self.batches)
+        while row >= self.first + len(self.batch):
+            self.first, self.batch = next(self.batches)
+        return self.batch.slice(row - self.first, 1)
+
+
+def _batch_rows(group):
+    """Return how many rows of a row group to read at a time, as its footer tells."""
+    columns = [group.column(i) for i in range(group.num_columns)]
+    longest = max((c.total_uncompressed_size for c in columns if PREFIXED in c.encodings), default=0)
+    return max(1, min(ROWS, BLOCK // longest if longest else ROWS))
+
+
+def _sizes(column):
+    """Return the bytes of a text column's values, or of a list column's, as int64 [N]."""
+    if _is_list(column.type):
+        ends = np.concatenate([[0], np.cumsum(_sizes(column.flatten()))])
+        counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        return np.diff(ends[np.concatenate([[0], np.cumsum(counts)])])
+    if pa.types.is_dictionary(column.type):
+        sizes = pc.binary_length(column.dictionary).take(column.indices)
+    else:
+        sizes = pc.binary_length(column)
+    return pc.fill_null(sizes, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _pieces(sizes):
+    """Return (start, stop) of rows that are together at most BLOCK bytes, or one."""
+    ends, start, found = np.cumsum(sizes), 0, []
+    while start < len(sizes):
+        taken = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, taken + BLOCK, side="right")))
+        found.append((start, stop))
+        start = stop
+    return found
+
+
+def _is_list(found):
+    return pa.types.is_list(found) or pa.types.is_large_list(found)
+
+
+def _is_text(found):
+    plain = found.value_type if pa.types.is_dictionary(found) else found
+    return pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)
