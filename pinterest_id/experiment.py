@@ -19,8 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
+from mindpics.files.own_folder import Kind
 from pinterest_id.cascade import LAMBDAS, cascade, linear
 from pinterest_id.choice_of_C import Data, choose_and_refit
 from pinterest_id.classifiers import C_GRID
@@ -34,6 +36,7 @@ from pinterest_id.splits import PAPER_COUNTS, PARTS, split_users, write_split
 from pinterest_id.text import PinTfidf, word_statistics
 from pinterest_id.word_tables import write_dictionary, write_word_tables
 
+IDENTIFICATION = Kind("a run of run_identification", proof=("split.csv", "*.ids.txt"))  # features may lie in it
 logger = logging.getLogger(__name__)
 
 
@@ -86,8 +89,9 @@ class Experiment:
         Raises
         ------
         ValueError
-            On pins, features or options that do not go together; it says which.
+            On pins, features or options that do not go together, or a folder that holds other things; it says which.
         """
+        own_folder.require(self.out, IDENTIFICATION, adds=True)
         with self._timed("pins"):
             self.split()
         with self._timed("text"):

@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -19,6 +19,8 @@ import dask
 import lmdb
 from distributed import Client, LocalCluster, as_completed
 
+from mindpics.files import own_folder
+from mindpics.files.own_folder import Kind
 from mindpics.jobs import parallel
 from mindpics.jobs.commands import ClusterCommand
 
@@ -26,6 +28,8 @@ SHARD = 1024  # items a task: long beside its start, short beside what a killed 
 AHEAD = 2  # shards a worker may be ahead of who reads them
 LOCAL = "local"
 HOST = "127.0.0.1"
+_ID, _START = "[0-9a-f]" * 32, "[0-9]" * 9
+SHARDS = Kind("shards of a cluster's run", (f"{_ID}/{_START}/*.mdb", f"{_ID}/.{_START}.{_ID}/*.mdb"))
 
 
 @contextmanager
@@ -75,7 +79,7 @@ class Cluster:
         items : list
         """
         folder = Path(folder).resolve()
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        own_folder.clear(folder, SHARDS)  # of a run that was killed
         own = folder / uuid.uuid4().hex  # its tasks may still write there
         starts = range(0, len(items), shard)
         work = partial(_write_shard, function)
@@ -96,7 +100,8 @@ class Cluster:
                 submit(1)
         finally:
             self.client.cancel([future for _, _, future in waiting])
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # a worker may still write there; the next run clears it away
+                own_folder.remove(folder, SHARDS)
 
     def run_tasks(self, gpu, set_device, function, tasks):
         """Yield what ``function(*task)`` returns for each task, as they end.
