@@ -4,11 +4,13 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mindpics.files.own_folder import Kind
 from mindpics.nets.head_losses import LOSSES
 from mindpics.nets.scales import SETTINGS, Setting
 from mindpics.training import device
 
 OPEN = "data/open"
+RUN = Kind("a run of the main job", proof=(".stages",))
 
 
 @dataclass(frozen=True)

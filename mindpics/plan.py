@@ -185,6 +185,7 @@ def _pretraining_stages(job, net):
             (solver, f"{folder}/{net}/train_val.prototxt", f"{folder}/mean.binaryproto",
              f"{folder}/train_lmdb", f"{folder}/test_lmdb"),
             (pretrained(job, net),), cost=setting.recipe(net, "pretrain").seconds, resumable=True,
+            begun=f"{folder}/{net}/run/solver.prototxt",
             note="Open Clip Art categories, standing in for ImageNet",
         )  # fmt: skip
     )
@@ -207,7 +208,7 @@ def _row_stages(job, row):
                 ("tools/train_net", solver, "--force", "--out", run, *given, *_gpu(job)),
                 (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs,
                  *given[1:]),
-                (f"{run}/final.caffemodel",), resumable=True,
+                (f"{run}/final.caffemodel",), resumable=True, begun=f"{run}/solver.prototxt",
                 cost=setting.recipe(model.net, model.heads, model.init).seconds * model.share,
                 note=_sizes(setting, model),
             )  # fmt: skip

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
+from mindpics.files.own_folder import Kind
 from pinterest_id.arrange import arrange
 from pinterest_id.cascade import LAMBDAS, cascade, linear
 from pinterest_id.choice_of_C import Data, Fitting, choose, refit
@@ -32,6 +34,7 @@ from pinterest_id.splits import PAPER_COUNTS
 from pinterest_id.text import PinTfidf
 from pinterest_id.word_tables import write_dictionary
 
+IDENTIFICATION = Kind("a run of run_identification", proof=("split.csv", "*.ids.txt"))  # features may lie in it
 logger = logging.getLogger(__name__)
 
 
@@ -96,8 +99,9 @@ class Experiment:
         Raises
         ------
         ValueError
-            On pins, features or options that do not go together; it says which.
+            On pins, features or options that do not go together, or a folder that holds other things; it says which.
         """
+        own_folder.require(self.out, IDENTIFICATION, adds=True)
         with self._timed("pins"):
             self.arrange()
         with self._timed("text"):

@@ -1,7 +1,6 @@
 """How fast Caffe feeds itself: pictures a second out of a Data layer that crops and mirrors, ours and stock."""
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from tqdm import tqdm
 from mindpics.benchmarks import timing
 from mindpics.benchmarks.machine import describe, in_child, memory_gb_s
 from mindpics.benchmarks.net_runs import timed
+from mindpics.files import own_folder
 
 SIZE, CROP, BATCH = 256, 227, 128  # section 4
 WANTED = 3  # times stock, with raw pictures
@@ -82,9 +82,10 @@ def _write(path, pictures, encoding, seed):
     import lmdb
 
     from mindpics.caffe_files.datum import to_datum
+    from mindpics.caffe_files.lmdb_writer import LMDB
 
     rng = np.random.default_rng(seed)
-    shutil.rmtree(path, ignore_errors=True)
+    own_folder.remove(path, LMDB)
     path.mkdir(parents=True)
     with lmdb.open(str(path), map_size=pictures * 400_000 + (1 << 24)) as env, env.begin(write=True) as transaction:
         for number in range(pictures):

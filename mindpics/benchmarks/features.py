@@ -52,10 +52,10 @@ def _ours(engine, folder, paths):
     """Return the first picture's features, as a list."""
     os.environ |= {"MINDPICS_ENGINE": engine, "GLOG_minloglevel": "2"}
     from mindpics.inference.feature_net import FeatureNet, load_mean
-    from mindpics.inference.features import extract_features
+    from mindpics.inference.features import ENDINGS, extract_features
 
-    for old in folder.glob(f"{engine}.*"):
-        old.unlink() if old.is_file() else None
+    for ending in ENDINGS:
+        (folder / f"{engine}{ending}").unlink(missing_ok=True)
     net = FeatureNet(folder / f"{BODY}.prototxt", folder / f"{BODY}.caffemodel", net_runs.FEATURES[BODY])
     items = [(path.stem, path) for path in paths]
     extract_features(net, items, folder / engine, load_mean([100.0] * 3, SIZE), batch=BATCH)

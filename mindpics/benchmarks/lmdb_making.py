@@ -1,6 +1,5 @@
 """Time the making of an LMDB beside Caffe's own convert_imageset, and say how far the pixels lie apart."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.benchmarks import timing
+from mindpics.caffe_files.lmdb_writer import LMDB
+from mindpics.files import own_folder
 
 WANTED = 3  # times convert_imageset, on two cores
 SIZE = 256
@@ -107,7 +108,7 @@ def _name(contestant):
 
 def _theirs(command, folder, paths):
     out, names = folder / _name(THEIRS), folder / "list.txt"
-    shutil.rmtree(out, ignore_errors=True)
+    own_folder.remove(out, LMDB)
     names.write_text("".join(f"{path.name} {i % 10}\n" for i, path in enumerate(paths)), encoding="utf-8")
     sides = [f"--resize_height={SIZE}", f"--resize_width={SIZE}"]
     subprocess.run([command, *sides, f"{paths[0].parent}/", names, out], check=True, capture_output=True)

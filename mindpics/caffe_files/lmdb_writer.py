@@ -13,8 +13,10 @@ from pathlib import Path
 
 import lmdb
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files import own_folder
+from mindpics.files.own_folder import KEY, Kind
 
+LMDB = Kind("an LMDB", ("data.mdb", "lock.mdb", "journal.jsonl", KEY), proof=("data.mdb", KEY))
 BATCH = 256  # records a transaction: 50 MB of 256x256 pictures
 
 
@@ -24,7 +26,7 @@ class LmdbWriter:
     Parameters
     ----------
     out : Path
-        Replaced at the end, if it exists.
+        Replaced at the end, if it is an LMDB.
     key : str
         Hash of what decides the records; an ``OUT.partial`` of another key is cleared away.
     map_size : int
@@ -42,7 +44,7 @@ class LmdbWriter:
 
     def __init__(self, out, key, map_size):
         self.out, self.partial = Path(out), Path(f"{out}.partial")
-        self._take_over(key)
+        own_folder.take_over(self.partial, LMDB, key)
         # metasync: each transaction's data still reach the disk before the page that points at them
         self.environment = lmdb.open(str(self.partial), map_size=map_size, max_readers=1, metasync=False)
         self.written = self.environment.stat()["entries"]
@@ -77,11 +79,10 @@ class LmdbWriter:
         self._flush()
         self.environment.sync(True)
         self.__exit__()
-        for name in ("journal.jsonl", "key"):
-            (self.partial / name).unlink()
-        if self.out.exists():
-            shutil.rmtree(self.out)
+        own_folder.remove(self.out, LMDB)
         self.partial.rename(self.out)
+        for name in ("journal.jsonl", KEY):  # last: until it has its name, a killed call goes on with it
+            (self.out / name).unlink()
 
     def _flush(self):
         """Store what waits. The journal goes first: it may run ahead of the records, never behind."""
@@ -98,13 +99,6 @@ class LmdbWriter:
             raise OSError(f"{self.partial}: {error} ({free} bytes free on its disk)") from None
         self.records.clear()
         self.notes.clear()
-
-    def _take_over(self, key):
-        stamp = self.partial / "key"
-        if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == key):
-            shutil.rmtree(self.partial, ignore_errors=True)
-            with atomic_write(stamp) as stream:
-                stream.write(key)
 
     def _read_journal(self):
         """Return (done, rejected, bytes of the journal) as of the last record that is stored."""

@@ -13,7 +13,8 @@ from tqdm import tqdm
 from mindpics.caffe_files.blobs import read_mean as read_mean  # the one that goes with write_mean
 from mindpics.caffe_files.datum import parse_datum, to_pixels, wrap
 from mindpics.caffe_files.lmdb_check import check_lmdb
-from mindpics.caffe_files.lmdb_writer import LmdbWriter
+from mindpics.caffe_files.lmdb_writer import LMDB, LmdbWriter
+from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import shown
 from mindpics.files.tables import read_table
@@ -113,9 +114,12 @@ def write_lmdb(
     Raises
     ------
     ValueError
-        `out` exists, or none of the pictures can be read.
+        `out` exists (with `force`: and is no LMDB), or none of the pictures can be read.
     """
     out = Path(out)
+    own_folder.require(out, LMDB)
+    if out.is_symlink():
+        raise ValueError(f"{out}: found a link; wanted a name for the LMDB; remove the link yourself")
     if out.exists() and not force:
         raise ValueError(f"{out} exists; choose another name or --force")
     rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]

@@ -26,13 +26,13 @@ def caffe_log(path):
     The file reads as `caffe train`'s does, so that Caffe's ``parse_log.py`` takes it.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).touch()
     _log_every_line()
     sys.stderr.flush()
     terminal = os.dup(2)
-    tee = subprocess.Popen(
-        [sys.executable, "-m", "mindpics.caffe_files.log", os.fspath(path)], stdin=subprocess.PIPE, stderr=terminal
-    )
+    with open(path, "ab") as log:  # opened here: it may have another name before the child has begun
+        tee = subprocess.Popen(
+            [sys.executable, "-m", "mindpics.caffe_files.log"], stdin=subprocess.PIPE, stdout=log, stderr=terminal
+        )
     os.dup2(tee.stdin.fileno(), 2)
     stream = os.fdopen(terminal, "w", encoding="utf-8", buffering=1)
     try:
@@ -107,19 +107,19 @@ def _end_of_passes(data):
     return data.find(b"\n", last) + 1 if last >= 0 else 0
 
 
-def _tee(path):
-    """Copy standard input to `path`; show on the terminal what glog calls fatal."""
+def _tee():
+    """Copy standard input to standard output; show on the terminal what glog calls fatal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     fatal = False
-    with open(path, "ab", buffering=0) as log:
-        for line in sys.stdin.buffer:
-            line = _YEAR.sub(rb"\1\2", line)
-            log.write(line)
-            fatal = fatal or line.startswith((b"F", b"*** Check failure", b"[libprotobuf FATAL"))
-            if fatal:
-                sys.stderr.buffer.write(line)
-                sys.stderr.buffer.flush()
+    for line in sys.stdin.buffer:
+        line = _YEAR.sub(rb"\1\2", line)
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+        fatal = fatal or line.startswith((b"F", b"*** Check failure", b"[libprotobuf FATAL"))
+        if fatal:
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
 
 
 if __name__ == "__main__":
-    _tee(sys.argv[1])
+    _tee()

@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.caffe_files.blobs import read_state, read_weights, renamed_state
+from mindpics.files import own_folder
+from mindpics.files.own_folder import Kind
 from mindpics.files.printable import printable_name
 
 _STATE = re.compile(r"net_iter_(\d+)\.solverstate")
 KINDS = (".caffemodel", ".random", ".solverstate")  # in the order in which they are renamed
+ASIDE = Kind("what Caffe writes aside", ("net*", "room"))
+NAMES = (*(f"net_iter_*{kind}" for kind in KINDS), "moved.solverstate", *ASIDE.under("aside"))
 
 
 class Snapshots:
@@ -32,8 +36,8 @@ class Snapshots:
 
     def prepare(self):
         """Empty the folder aside; return Caffe's snapshot_prefix."""
-        shutil.rmtree(self.aside, ignore_errors=True)
-        self.aside.mkdir(parents=True)
+        own_folder.clear(self.aside, ASIDE)
+        self.aside.mkdir(parents=True, exist_ok=True)
         return str(self.aside / "net")
 
     def check_room(self, wanted):

@@ -7,7 +7,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindpics.files import own_folder
+from mindpics.files.own_folder import KEY, Kind
+
 NPM_TIMEOUT = 600
+UNPACKED = Kind("a package that was being unpacked", (KEY, "tree/**"), proof=(KEY,))
 
 
 class FetchError(Exception):
@@ -78,9 +82,11 @@ def unpack_deb(path, folder):
     if folder.exists():
         return
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    _run(["dpkg", "-x", str(path), str(partial)], folder.parent, "")
-    partial.rename(folder)
+    own_folder.clear(partial, UNPACKED)  # of a call that was killed
+    own_folder.take_over(partial, UNPACKED, path.name)
+    _run(["dpkg", "-x", str(path), str(partial / "tree")], folder.parent, "")
+    (partial / "tree").rename(folder)
+    own_folder.remove(partial, UNPACKED)
 
 
 def _have(path, digest):

@@ -6,15 +6,19 @@ pictures, real words, real authors, open licences.
 
 import json
 import logging
-import shutil
 from collections import Counter
 
 from mindpics.datasets.open_clipart import PACKAGE, fetch_clipart, list_clipart, read_clipart
 from mindpics.datasets.open_emoji import KEYWORDS, STYLES, fetch_emoji, read_emoji
 from mindpics.datasets.svg import FILLED, MAX_ZOOM, RENDERER, SIZE, TIMEOUT, draw_all
+from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import write_json, write_objects
+from mindpics.files.own_folder import Kind
 
+CORPORA = Kind("what fetch_open_pictures makes", ("emoji/**", "clipart/**", "downloads/**"))
+CORPUS = Kind("a corpus of fetch_open_pictures", proof=("request.json",))
+IMAGES = Kind("pictures drawn by fetch_open_pictures", ("*_*.png", "*_*.tmp"))
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +63,12 @@ def _drawn(drawing):
 
 
 def _already(folder, request):
-    """Return the summary of a finished fetch of the same request; clear away another's pictures."""
+    """Return the summary of a finished fetch of the same request; clear away another's pictures.
+
+    Raises ValueError where the folder holds something else: a crawl has files of the same names.
+    """
+    own_folder.require(folder, CORPUS, adds=True)
+    own_folder.require(folder / "images", IMAGES)
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -70,7 +79,7 @@ def _already(folder, request):
     started = folder / "request.json"
     if started.exists() and json.loads(started.read_text(encoding="utf-8")) != request:
         log.info("%s holds another request's pictures; drawing anew", folder)
-        shutil.rmtree(folder / "images", ignore_errors=True)
+        own_folder.clear(folder / "images", IMAGES)
     write_json(started, request)
     return None
 

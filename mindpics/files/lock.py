@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,14 +33,3 @@ def locked(folder):
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
-
-
-def clear(folder):
-    """Remove what is in a folder, but not its lock."""
-    for path in Path(folder).glob("*"):
-        if path.name == NAME:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

@@ -7,7 +7,6 @@ read go to NAME.rejected.jsonl. The work is done in shards, so a killed run goes
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -15,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.bounded import digest
 from mindpics.files.json_files import read_objects, shown
+from mindpics.files.own_folder import KEY, Kind
 from mindpics.files.tables import read_table
 from mindpics.inference.feature_net import FeatureNet
 from mindpics.inference.reading import Reading
@@ -28,6 +29,8 @@ from mindpics.posts.posts import check_id, picture_path
 
 BATCH = 32
 SHARD = 1024  # pictures; what a killed run loses at most
+SHARDS = Kind("shards of extract_features", (KEY, "[0-9]*.npz", "all.npy"), proof=(KEY,))
+ENDINGS = (".npy", ".ids.txt", ".rejected.jsonl", ".json")  # of the files of a NAME
 
 
 def read_items(path, root=None):
@@ -99,7 +102,7 @@ def extract_features(net, items, out, mean, *, oversample=False, fit="warp", bat
     if finished:
         return finished
     shards = Path(f"{out}.shards").resolve()
-    _take_over(shards, key)
+    own_folder.take_over(shards, SHARDS, key)
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
     write = partial(_write_shard, mean=mean, oversample=oversample, fit=fit, batch=batch, max_pixels=max_pixels)
@@ -175,7 +178,7 @@ def _join(shards, out, paths, facts):
     _write_lines(f"{out}.rejected.jsonl", [json.dumps({"id": id_, "reason": why}) for id_, why in rejected])
     (shards / "all.npy").replace(f"{out}.npy")
     _write_lines(f"{out}.json", [json.dumps(facts | {"done": len(ids), "rejected": len(rejected)})])
-    shutil.rmtree(shards)
+    own_folder.remove(shards, SHARDS)
     return len(ids), len(rejected)
 
 
@@ -197,20 +200,12 @@ def _key(net, items, mean, oversample, fit, max_pixels):
 def _finished(out, key):
     """Return (done, rejected) when OUT is already there, of the same key."""
     stamp = Path(f"{out}.json")
-    if not (stamp.is_file() and Path(f"{out}.npy").is_file()):
+    if not stamp.is_file():
         return None
     facts = json.loads(stamp.read_text(encoding="utf-8"))
-    return (facts["done"], facts["rejected"]) if facts["key"] == key else None
-
-
-def _take_over(shards, key):
-    """Keep the shards of a run with the same key; clear away those of another."""
-    stamp = shards / "key"
-    if stamp.is_file() and stamp.read_text() == key:
-        return
-    shutil.rmtree(shards, ignore_errors=True)
-    with atomic_write(stamp) as stream:
-        stream.write(key)
+    if not isinstance(facts, dict) or not {"key", "done", "rejected"} <= set(facts):
+        raise ValueError(f"{stamp}: found another's file; wanted one of extract_features, or another NAME (--out)")
+    return (facts["done"], facts["rejected"]) if facts["key"] == key and Path(f"{out}.npy").is_file() else None
 
 
 def _shard(shards, start):

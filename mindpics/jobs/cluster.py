@@ -12,7 +12,7 @@ import ssl
 import tempfile
 import uuid
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -24,6 +24,8 @@ import lmdb
 from distributed import Client, LocalCluster, as_completed
 from distributed.security import Security
 
+from mindpics.files import own_folder
+from mindpics.files.own_folder import Kind
 from mindpics.jobs import parallel
 from mindpics.jobs.commands import ClusterCommand
 
@@ -33,6 +35,8 @@ LOCAL = "local"
 HOST = "127.0.0.1"
 SETTINGS = "DASK_DISTRIBUTED__COMM__TLS__"
 TLS_FILES = {"ca_file": "CA_FILE", "cert": "CLIENT__CERT", "key": "CLIENT__KEY"}
+_ID, _START = "[0-9a-f]" * 32, "[0-9]" * 9
+SHARDS = Kind("shards of a cluster's run", (f"{_ID}/{_START}/*.mdb", f"{_ID}/.{_START}.{_ID}/*.mdb"))
 
 
 @contextmanager
@@ -119,7 +123,7 @@ class Cluster:
         items : list
         """
         folder = Path(folder).resolve()
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        own_folder.clear(folder, SHARDS)  # of a run that was killed
         own = folder / uuid.uuid4().hex  # its tasks may still write there
         starts = range(0, len(items), shard)
         work = partial(_write_shard, function)
@@ -140,7 +144,8 @@ class Cluster:
                 submit(1)
         finally:
             self.client.cancel([future for _, _, future in waiting])
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # a worker may still write there; the next run clears it away
+                own_folder.remove(folder, SHARDS)
 
     def run_tasks(self, gpu, set_device, function, tasks):
         """Yield what ``function(*task)`` returns for each task, as they end.

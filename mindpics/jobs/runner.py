@@ -140,11 +140,12 @@ class Runner:
 
     def _start(self, stage, key):
         begun = self._stamp(stage, "begun")
-        resume = stage.resumable and _read_json(begun).get("key") == key
+        resume = stage.resumable and _read_json(begun).get("key") == key and stage.has_begun_since(begun)
         self.resumed |= {stage.name} if resume else set()
         self._stamp(stage, "done").unlink(missing_ok=True)
-        with atomic_write(begun) as stream:
-            json.dump({"key": key}, stream)
+        if not resume:
+            with atomic_write(begun) as stream:
+                json.dump({"key": key}, stream)
         log = self._log(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [*python_of(stage.command), *(["--resume"] if resume else [])]

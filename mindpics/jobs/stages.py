@@ -1,6 +1,7 @@
 """A job as stages that meet through files: one command each, which waits for the stages whose outputs it reads."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class Stage:
         Seconds it takes on two cores, roughly; for the time left.
     resumable : bool
         The command takes ``--resume`` after it was killed on the same inputs.
+    begun : str
+        File that a resumable command writes when it has begun anew. Killed before that it is not resumed: what lies
+        there is of other inputs.
     note : str
         Sizes, for the plan.
     """
@@ -29,6 +33,12 @@ class Stage:
     cost: float = 1
     resumable: bool = False
     note: str = ""
+    begun: str = ""
+
+    def has_begun_since(self, stamp):
+        """Tell whether the command has come to its own work since a file was written, when it was started."""
+        begun = Path(self.begun)
+        return not self.begun or begun.is_file() and begun.stat().st_mtime_ns > stamp.stat().st_mtime_ns
 
 
 class StageError(RuntimeError):

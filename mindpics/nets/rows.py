@@ -4,13 +4,21 @@ An all-in-one row is one net; an independent row is five, one a trait.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mindpics.caffe_files.messages import write_message
+from mindpics.files import own_folder
+from mindpics.files.own_folder import Kind
 from mindpics.files.tables import read_table
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, deploy, train_val
 from mindpics.published import ROWS, Row, published
 from mindpics.traits import TRAITS
+
+NETS = Kind("what make_nets writes", ("prototxt/**", "solvers/**"))
+PRETRAINING = Kind(
+    "what make_pretraining_net writes", ("train_val.prototxt", "solver.prototxt", "net_iter_*", "run/**")
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,8 @@ def write_models(models, out, setting, counts, *, data_root, prefix="", seed=Non
     Paths inside the files start with `prefix` and are relative to where ``caffe train`` is
     started, as in Caffe's own models.
     """
+    if out != Path():  # in the working directory they are two folders beside others, as committed
+        own_folder.require(out, NETS)
     written = []
     for model in models:
         train, deployed, solved = messages(
@@ -137,6 +147,7 @@ def all_models():
 
 def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None):
     """Write train_val.prototxt and solver.prototxt of a plain classifier of a categories csv."""
+    own_folder.require(out, PRETRAINING)
     rows = [row for _, row in read_table(categories_csv, ("split", "label"))]
     if not rows or not all(row["label"].isdecimal() for row in rows):
         raise ValueError(f"{categories_csv}: wanted rows whose label is a whole number from 0")

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+from mindpics.files import own_folder
 from mindpics.files.json_files import write_json, write_objects
 from mindpics.posts import crops, near_copies, selection, summary
 from mindpics.posts.candidates import find_candidates
@@ -53,9 +54,10 @@ def select(posts, out, choices=None, workers=None):
     Raises
     ------
     ValueError
-        When the manifest has a line that is no post; it is named.
+        When `out` holds other things than a selection, or the manifest has a line that is no post; it is named.
     """
     choices = choices or Choices()
+    own_folder.require(out, summary.SELECTION, adds=True)
     candidates = find_candidates(posts, choices.seed, workers)
     picked = selection.pick(candidates, choices.per_word, choices.per_pole)
     mindpics, fingerprints, rejected = look(picked, posts.parent, workers, choices.max_pixels)
@@ -64,8 +66,8 @@ def select(posts, out, choices=None, workers=None):
     by_group = choices.split == "group"
     mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
     facts = summary.summarise(mindpics, candidates, rejected, copies.tolist())
+    summary.write_csv(out / "mindpics.csv", mindpics)  # first: by it the folder is known as ours
     write_objects(out / "rejected.jsonl", rejected)
-    summary.write_csv(out / "mindpics.csv", mindpics)
     given = {"posts": posts, "out": out, **asdict(choices), "group_by": list(choices.group_by), "workers": workers}
     arguments = {key: str(value) for key, value in given.items()}
     write_json(out / "summary.json", {"arguments": arguments, **facts})

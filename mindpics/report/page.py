@@ -1,9 +1,12 @@
 """One run or several as one HTML file that opens from disk: no network, no server, every figure inside it."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
+from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
+from mindpics.files.own_folder import Kind
 from mindpics.report import facts, tables
 from mindpics.report.addresses import hide_addresses
 from mindpics.report.pages import template
@@ -12,6 +15,10 @@ from mindpics.report.runs import Comparing
 from mindpics.report.summary import about_errors, summary
 from mindpics.results.run_files import PAPERS_BEST, RunFiles
 
+REPORT = Kind(
+    "a report",
+    ("index.html", "figures/*", "paired.csv", "sampling_error.csv", "seeds.csv", "paired_over_seeds.csv"),
+)
 KINDS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 PINTEREST_FIGURES = {
     "figure2": ("Figure 2: words a pin", "Minimum, maximum, mean and median of each user, on a log scale."),
@@ -32,7 +39,7 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, progre
     others : sequence of path
         Runs to show beside it.
     out : path, optional
-        The page; by default ROOT/report/index.html. Figures and CSVs go beside it.
+        The page; by default ROOT/report/index.html. Figures and CSVs go beside it: a folder of its own.
     pictures : path, optional
         What image paths of mindpics.csv are relative to; see `mindpics.results.run_files.RunFiles`.
     model : str, optional
@@ -49,11 +56,13 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, progre
     Raises
     ------
     ValueError
-        When there is no table to report, `model` has no scores, or a file of a run is broken.
+        When the page's folder holds other things, there is no table to report, `model` has no scores, or a file of
+        a run is broken.
     """
+    page = Path(out or Path(root) / "report" / "index.html")
+    own_folder.require(page.parent, replace(REPORT, files=(*REPORT.files, page.name)))
     run = RunFiles(root, pictures)
     comparing = Comparing([run, *(RunFiles(other) for other in others)])
-    page = Path(out) if out else run.root / "report" / "index.html"
     figures, left_out, words = [], [], []
     if run.models():
         drawn = RunFigures(run, _model(run, model), page.parent / "figures").draw_all(progress)

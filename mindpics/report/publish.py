@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,14 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message, write_message
+from mindpics.files import own_folder
+from mindpics.files.own_folder import Kind
 from mindpics.report.model_card import render_card
 from mindpics.training.run_folder import sha256
 
+MODEL = Kind(
+    "a model that was being written", ("*.caffemodel", "*.prototxt", "mean.binaryproto", "mean.npy", "readme.md")
+)
 HERE = "Paths are relative to this folder; start Caffe in it."
 
 
@@ -62,10 +66,10 @@ def publish_row(row, out, url="", license=None, write_onnx=None):
 
 def _publish(row, net, folder, url, license, write_onnx):
     name = net.model.name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.") as partial:
-        made = Path(partial) / name
-        made.mkdir()
+    made = folder.with_name(f".{name}.partial")
+    own_folder.remove(made, MODEL)  # of a call that was killed
+    made.mkdir(parents=True)
+    try:
         shutil.copyfile(net.caffemodel, made / f"{name}.caffemodel")
         shutil.copyfile(net.deploy, made / "deploy.prototxt")
         shutil.copyfile(row.mean, made / "mean.binaryproto")
@@ -79,6 +83,8 @@ def _publish(row, net, folder, url, license, write_onnx):
         card = render_card(row, net, digests, url=json.dumps(url), license=license)
         (made / "readme.md").write_text(card, encoding="utf-8")
         made.rename(folder)
+    finally:
+        own_folder.remove(made, MODEL)
 
 
 def sha1(path):

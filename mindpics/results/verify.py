@@ -62,7 +62,7 @@ def _check_folder(folder, pictures):
     # beside a table2.csv it is the Table 3 of the other paper
     if (folder / "table3.csv").is_file() and not (folder / "table2.csv").is_file():
         yield from check_table3(folder / "table3.csv")
-    if (folder / "scores.npz").is_file() and (folder / "figures.json").is_file():
+    if (folder / "scores.npz").is_file():
         yield from check_scores(folder / "scores.npz")
     for path in sorted(folder.glob("*.caffemodel")):
         yield from check_weight_file(path)

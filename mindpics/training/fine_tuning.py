@@ -6,19 +6,29 @@ MindPics' fine-tuning (section 4): new layers learn ten times faster.
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindpics.caffe_files.lmdb_writer import LMDB
 from mindpics.caffe_files.lmdbs import mean_image, write_lmdb, write_mean
 from mindpics.caffe_files.messages import write_message
-from mindpics.files.atomic import atomic_write
+from mindpics.files import own_folder
+from mindpics.files.own_folder import KEY, Kind
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, features_deploy
 from mindpics.posts.picture_files import picture_state
-from mindpics.training.run_folder import sha256
+from mindpics.training.run_folder import RUN, sha256
 from mindpics.training.train import solve
 
+TRAINING = Kind(
+    "a training of finetune_fc7",
+    (KEY, "mean.binaryproto", "train_val.prototxt", "deploy.prototxt", "solver.prototxt",
+     *(f"{split}_lmdb.rejected.jsonl" for split in ("train", "test")),
+     *(name for split in ("train", "test") for end in ("", ".partial") for name in LMDB.under(f"{split}_lmdb{end}")),
+     *RUN.under("run"), "run/.lock"),
+    proof=(KEY,),
+)  # fmt: skip
+FINE_TUNED = Kind("what finetune_fc7 makes", TRAINING.under("training"), proof=(f"training/{KEY}",))
 HEAD = "score_user"  # no pretrained net has a head of this name, whose weights it would take
 
 
@@ -40,7 +50,7 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
     train, test : list of (id, Path, label)
         Labels are 0..K-1; `test` only shows how training goes.
     folder : path
-        Gets LMDBs, mean.binaryproto, prototxts and the run; emptied when the input has changed.
+        Gets LMDBs, mean.binaryproto, prototxts and the run; what other input left there is removed.
     weights : path
         caffemodel whose body is copied by name.
     setting : mindpics.nets.scales.Setting
@@ -65,7 +75,8 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
     """
     folder = Path(folder)
     pictures = [[(id_, *picture_state(path), label) for id_, path, label in rows] for rows in (train, test)]
-    _take_over(folder, [pictures, sha256(weights), repr(setting), net, seed, fit])
+    facts = [pictures, sha256(weights), repr(setting), net, seed, fit]
+    own_folder.take_over(folder, TRAINING, hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest())
     for name, rows in (("train", train), ("test", test)):
         if not (folder / f"{name}_lmdb").exists():
             write_lmdb(rows, folder / f"{name}_lmdb", setting.size, seed=seed, workers=workers, fit=fit)
@@ -97,16 +108,3 @@ def _write_nets(train, test, folder, setting, net, seed):
         prefix=str(folder / "net"), seed=seed, snapshots=2,
     )  # fmt: skip
     write_message(message, folder / "solver.prototxt")
-
-
-def _take_over(folder, facts):
-    """Keep what a call with the same input left; clear away what another one did."""
-    key = hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
-    stamp = folder / "key"
-    if stamp.is_file() and stamp.read_text() == key:
-        return
-    if folder.exists() and not stamp.is_file() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: holds something else; choose another folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    with atomic_write(stamp) as stream:
-        stream.write(key)

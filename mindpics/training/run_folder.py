@@ -10,11 +10,22 @@ from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
+from mindpics.caffe_files import snapshots
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots
-from mindpics.files import lock as folder_lock
+from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.bounded import digest
+from mindpics.files.own_folder import Kind
+
+BEGUN = Kind("a run whose nets are not built yet", ("net.prototxt", "solver.prototxt", "caffe.log"))
+RUN = Kind(
+    "a run of train_net",
+    (*BEGUN.files, "train.csv", "test.csv", "run.json", "final.caffemodel", "events.out.tfevents.*",
+     "scores.npz", "figures.json", "caffe.csv", "caffe.png", "caffe.svg",  # which other tools add to a run
+     *(f"snapshots/{name}" for name in snapshots.NAMES), *BEGUN.under(".begun")),
+    proof=("snapshots/aside", "snapshots/net_iter_*.random", ".begun/*"),
+)  # fmt: skip
 
 
 class RunFolder:
@@ -22,41 +33,57 @@ class RunFolder:
 
     def __init__(self, path):
         self.path = Path(path)
+        self.begun = self.path / ".begun"
         self.log = self.path / "caffe.log"
         self.net = self.path / "net.prototxt"
         self.solver = self.path / "solver.prototxt"
         self.snapshots = Snapshots(self.path / "snapshots")
 
-    def prepare(self, net, solver):
-        """Write the net and the solver that will run; return the solver as it was written.
+    def check(self, resume, overwrite):
+        """Raise ValueError where a run may not begin: in a folder of the user's, or over a run without `overwrite`."""
+        own_folder.require(self.path, RUN, adds=resume)
+        if any(self.snapshots.folder.glob("*.solverstate")) and not (resume or overwrite):
+            raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
+
+    def prepare(self, net, solver, resume):
+        """Write the net and the solver that will run, aside, for Caffe to build; return the solver as it will stay.
 
         A run without a seed is given one, so that going on with it is going on with the same.
+        A run that is there stays as it is until `begin`.
         """
         own = caffe_pb2.SolverParameter()
         own.CopyFrom(solver)
-        own.net = str(self.net)
         own.snapshot_prefix = self.snapshots.prepare()
         if own.random_seed < 0:
-            own.random_seed = self._seed()
-        write_message(net, self.net)
-        write_message(own, self.solver)
+            own.random_seed = self._seed(resume)
+        own_folder.clear(self.begun, BEGUN)
+        own.net = str(self.begun / self.net.name)
+        write_message(net, own.net)
+        write_message(own, self.begun / self.solver.name)
+        own.net = str(self.net)
         return own
 
-    def clear(self, overwrite):
-        """Make room for a fresh run: one folder, one run, one log.
+    def begin(self, solver, resume):
+        """Let the run that `prepare` wrote take its place, now that its nets are built: only here an old run goes."""
+        if not resume:
+            own_folder.clear(self.path, RUN, keep=(self.begun.name,))
+            self.snapshots.prepare()
+            self.log_until_begun(resume).replace(self.log)
+        (self.begun / self.net.name).replace(self.net)
+        write_message(solver, self.solver)
+        self.give_up()
 
-        Raises
-        ------
-        ValueError
-            When there is a run already and `overwrite` is not given.
-        """
-        if any(self.snapshots.folder.glob("*.solverstate")) and not overwrite:
-            raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
-        folder_lock.clear(self.path)
+    def log_until_begun(self, resume):
+        """Return where the log begins: a run that is gone on with has one."""
+        return self.log if resume else self.begun / self.log.name
 
-    def _seed(self):
+    def give_up(self):
+        """Remove what `prepare` has left of a run that did not begin."""
+        own_folder.remove(self.begun, BEGUN)
+
+    def _seed(self, resume):
         """Return the seed of the run that is gone on with, or a new one."""
-        if self.solver.is_file():
+        if resume and self.solver.is_file():
             before = read_message(self.solver, caffe_pb2.SolverParameter()).random_seed
             if before >= 0:
                 return before

@@ -100,14 +100,19 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
     mindpics.training.divergence.DivergedError
         When a loss is not finite, is clipped at 87.33, or a head is stuck.
     """
+    folder = RunFolder(out)
+    folder.check(resume, overwrite)  # before a lock is put there
     with locked(out):
-        return _solve(solver, RunFolder(out), weights, gpu=gpu, iterations=iterations, resume=resume, seed=seed,
-                      patience=patience, allow_python_layers=allow_python_layers, overwrite=overwrite,
-                      tensorboard=tensorboard, progress=progress)  # fmt: skip
+        try:
+            return _solve(solver, folder, weights, gpu=gpu, iterations=iterations, resume=resume, seed=seed,
+                          patience=patience, allow_python_layers=allow_python_layers, tensorboard=tensorboard,
+                          progress=progress)  # fmt: skip
+        finally:
+            folder.give_up()
 
 
-def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, allow_python_layers, overwrite,
-           tensorboard, progress):  # fmt: skip
+def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, allow_python_layers, tensorboard,
+           progress):  # fmt: skip
     tensorboard = events.wanted(tensorboard)
     message, net = read_solver(solver, iterations, seed)
     weights = weights or take_weights(message)
@@ -116,17 +121,15 @@ def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, 
     set_device(gpu)
     if gpu is None:
         message.solver_mode = caffe_pb2.SolverParameter.CPU
-    if not resume:
-        folder.clear(overwrite)  # only now that nothing speaks against the new run
     state, model, passed_over = folder.snapshots.newest() if resume else (None, None, [])
-    message = folder.prepare(net, message)
+    message = folder.prepare(net, message, resume)
     started = time.time()
     with closing(events.Events(folder.path, tensorboard)) as board:
-        with caffe_log(folder.log) as terminal:
+        with caffe_log(folder.log_until_begun(resume)) as terminal:
             for path in passed_over:
                 print(f"passed over, not a whole snapshot: {path}", file=terminal)
             run = _Run(folder, message, net, board, terminal if progress else None, patience)
-            run.start(weights, state, model)
+            run.start(weights, state, model, resume)
             history = run.train()
         run.finish()
     folder.write_run(
@@ -159,7 +162,7 @@ class _Run:
         self.net = net
         self.board = board
         self.terminal = terminal
-        self.solver = caffe.get_solver(str(folder.solver))
+        self.solver = caffe.get_solver(str(folder.begun / folder.solver.name))
         if patience is None:
             patience = max(1000, message.max_iter // 4)
         self.stuck = StuckHeads(patience) if patience else None
@@ -169,8 +172,8 @@ class _Run:
         self.fit = None
         self.last_test = []
 
-    def start(self, weights, state, model):
-        """Copy weights, or restore a snapshot and the CSV rows up to it."""
+    def start(self, weights, state, model, resume):
+        """Copy weights, or restore a snapshot and the CSV rows up to it; then the run takes its folder."""
         if state is not None:
             snapshots.check(state, model, read_state(state).iteration, self.shapes)
             self.solver.restore(str(state))
@@ -181,6 +184,7 @@ class _Run:
         elif weights is not None:
             self.fit = str(weight_files.copy(weights, self.solver.net, *self.solver.test_nets))
             self.say(f"{weights}: {self.fit}")
+        self.folder.begin(self.message, resume)
         self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
         self.board.begin(self.solver.iter, self.history.train, self.tests.rows)

@@ -1,5 +1,6 @@
 """What others give this project to run: locked by hash, checked before it runs, under known licences; and no pickle."""
 
+import hashlib
 import io
 import json
 import os
@@ -102,3 +103,60 @@ def test_no_pickle_is_loaded_anywhere():
         for call in re.findall(r"np\.load\(.*", text):
             assert "allow_pickle=False" in call, f"{path}: {call}"
         assert "allow_pickle=True" not in text, path
+
+
+def test_a_wheel_that_is_not_as_it_was_built_is_not_given_to_pip(tmp_path):
+    build = load_tool(ROOT / "tools/caffe/build")
+    wheel = tmp_path / "caffe-1-cp311-cp311-linux_x86_64.whl"
+    for recorded, found, kept in ((b"built", b"built", True), (b"built", b"planted", False), (None, b"planted", False)):
+        wheel.write_bytes(found)
+        build.record_of(wheel).unlink(missing_ok=True)
+        if recorded:
+            build.record_of(wheel).write_text(hashlib.sha256(recorded).hexdigest())
+        assert build.kept_wheel(tmp_path, "caffe-1-*.whl") == (wheel if kept else None)
+        assert wheel.exists() == kept
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """tools/caffe/build as a module, and a cache that holds the wheel it looks for."""
+    build = load_tool(ROOT / "tools/caffe/build")
+    wheel = tmp_path / f"cache/wheels/caffe-1-{build.ABI}-{build.ABI}-linux.whl"
+    for folder in (wheel.parent, tmp_path / "cache/caffe" / build.ABI):
+        folder.mkdir(parents=True)
+    wheel.write_bytes(b"built")
+    build.record_of(wheel).write_text(hashlib.sha256(b"built").hexdigest())
+    monkeypatch.setattr(build, "version_of", lambda args: "1")
+    monkeypatch.setattr("sys.argv", ["build", "--cache", str(tmp_path / "cache")])
+    umask = os.umask(0o022)
+    yield build, wheel
+    os.umask(umask)
+
+
+def test_a_wheel_in_a_cache_of_ones_own_is_used_again(cached, capsys):
+    build, wheel = cached
+    build.main()
+    assert capsys.readouterr().out == f"{wheel}\n"
+
+
+@pytest.mark.parametrize("place", ["", "wheels", "caffe", "the wheel"])
+@pytest.mark.parametrize("fault", ["owner", "mode"])
+def test_a_cache_that_others_own_or_may_write_to_is_refused(place, fault, cached, monkeypatch):
+    build, wheel = cached
+    path = wheel if place == "the wheel" else wheel.parents[1] / place
+    if fault == "mode":
+        path.chmod(path.stat().st_mode | 0o020)
+    elif os.getuid() == 0:
+        os.chown(path, 65534, 65534)
+    else:  # only root can give a file away
+        monkeypatch.setattr(build.os, "getuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(SystemExit, match=r"found owner \d+, mode \d+; wanted owner \d+ and chmod go-w, or another"):
+        build.main()
+
+
+def test_a_wheel_that_is_a_link_is_refused(cached, tmp_path):
+    build, wheel = cached
+    wheel.rename(tmp_path / "elsewhere")
+    wheel.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SystemExit, match="mode 777; wanted"):
+        build.main()

@@ -110,6 +110,23 @@ def test_a_stage_that_was_killed_on_the_same_inputs_is_resumed(tmp_path):
     assert (tmp_path / "args").read_text() == "other"
 
 
+def test_a_stage_killed_before_it_has_begun_anew_does_not_go_on_with_what_other_inputs_left(tmp_path):
+    script, solver = tmp_path / "train.py", tmp_path / "solver"
+    stage = Stage("train", (str(script),), (), (str(tmp_path / "model"),), resumable=True, begun=str(solver))
+    solver.write_text("of other inputs")
+    script.write_text(f"import pathlib, sys; pathlib.Path({str(tmp_path / 'args')!r}).write_text(str(sys.argv[1:])); "
+                      "sys.exit(9)")  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(StageError):
+            Runner([stage], tmp_path / "run").run()
+        assert (tmp_path / "args").read_text() == "[]"
+    solver.write_text("of these")
+    for _ in range(2):  # a kill before it comes so far again changes nothing
+        with pytest.raises(StageError):
+            Runner([stage], tmp_path / "run").run()
+        assert (tmp_path / "args").read_text() == "['--resume']"
+
+
 def test_a_second_run_into_the_same_folder_is_refused_with_the_firsts_pid(tmp_path):
     code = (
         "import os, sys, time; from mindpics.files.lock import locked\n"

@@ -104,7 +104,7 @@ def test_a_folder_of_something_else_is_left_alone(pins):
     weights = weights_of(pins, crop=67, **TINY.body(TINY.recipe("alexnet", "all-in-one", "finetune")))
     (pins / "mine").mkdir()
     (pins / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="mine: holds something else"):
+    with pytest.raises(ValueError, match="mine: found .letter.txt. in it; wanted an empty folder"):
         fine_tune(rows(pins, 0, 15), rows(pins, 15, 21), pins / "mine", weights, TINY)
     assert (pins / "mine" / "letter.txt").read_text() == "dear"
 
