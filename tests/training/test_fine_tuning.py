@@ -82,7 +82,7 @@ def test_it_starts_from_the_weights_and_learns_on_training_pictures_only(pins, m
 
 
 def test_another_picture_under_the_old_name_or_another_fit_is_learned_anew(pins, monkeypatch):
-    weights, trained = weights_of(pins, crop=67, **TINY.body_size("alexnet")), []
+    weights, trained = weights_of(pins, crop=67, **TINY.body(TINY.recipe("alexnet", "all-in-one", "finetune"))), []
     call = partial(fine_tune, rows(pins, 0, 15), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1)
 
     def solve(*args, **kwargs):
