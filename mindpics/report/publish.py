@@ -38,7 +38,7 @@ def publish_row(row, out, url="", license=None, write_onnx=None):
     license : str, optional
         Of the weights.
     write_onnx : callable, optional
-        ``(deploy, caffemodel, out, [mean])`` writes NAME.onnx: `mindpics.inference.onnx_export.export_onnx`.
+        ``(deploy, caffemodel, out, [mean])`` writes NAME.onnx: `mindpics.onnx.export.export_onnx`.
 
     Returns
     -------

@@ -7,7 +7,7 @@ import onnx
 from caffe.proto import caffe_pb2
 from onnx import helper, numpy_helper
 
-from mindpics.inference.onnx_layers import Layer, write_layer
+from mindpics.onnx.layers import Layer, write_layer
 
 OPSET, IR_VERSION = 13, 8  # of 2021: read by old runtimes too
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from caffe.proto import caffe_pb2
 
-from mindpics.inference.onnx_pooling import write_pooling
+from mindpics.onnx.pooling import write_pooling
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Layer:
 
 
 def write_layer(graph, layer):
-    """Add a layer's nodes to a `mindpics.inference.onnx_graph.Graph`; return the ONNX value of each top.
+    """Add a layer's nodes to a `mindpics.onnx.graph.Graph`; return the ONNX value of each top.
 
     Raises
     ------

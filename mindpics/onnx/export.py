@@ -11,10 +11,10 @@ from mindpics.caffe_files.prototxt import read_prototxt
 from mindpics.files.atomic import atomic_write
 from mindpics.inference.feature_net import load_mean
 from mindpics.inference.infer import centre, load_net
-from mindpics.inference.onnx_graph import to_onnx
-from mindpics.inference.onnx_layers import check_type
 from mindpics.inference.open_net import check_net
 from mindpics.lint.phases import TEST, takes_part
+from mindpics.onnx.graph import to_onnx
+from mindpics.onnx.layers import check_type
 from mindpics.posts import crops
 from mindpics.training.run_folder import sha256
 

@@ -31,7 +31,7 @@ class Windows:
 
 
 def write_pooling(graph, layer):
-    """Add a Pooling layer's nodes; see `mindpics.inference.onnx_layers.write_layer`."""
+    """Add a Pooling layer's nodes; see `mindpics.onnx.layers.write_layer`."""
     param = layer.param.pooling_param
     if len(layer.param.top) > 1:
         raise ValueError(f"found {len(layer.param.top)} tops; wanted one: the mask of MAX cannot be written")

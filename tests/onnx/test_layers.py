@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 from caffe_nets import make_net
 
-from mindpics.inference.onnx_graph import parameter_of, to_onnx
-from mindpics.inference.onnx_layers import WRITTEN
+from mindpics.onnx.graph import parameter_of, to_onnx
+from mindpics.onnx.layers import WRITTEN
 
 BATCH, OTHER_BATCH = 2, 3
 PICTURE = (4, 7, 10)
