@@ -5,12 +5,12 @@ from mindpics.lint.phases import TRAIN
 
 # These compute the right gradient when top and bottom are one blob.
 IN_PLACE = {"ReLU", "PReLU", "ELU", "Sigmoid", "TanH", "Dropout", "BatchNorm", "Scale", "Bias", "Softmax", "Power",
-            "Exp", "Threshold", "Python", "ReLU6", "HardSigmoid"}  # fmt: skip
+            "Exp", "Threshold", "Python", "Swish"}  # fmt: skip
 # Their gradient is computed from the top as they left it.
-NEEDS_TOP = {"Sigmoid", "TanH", "Softmax", "LRN", "Exp", "ELU", "MVN"}
+NEEDS_TOP = {"Sigmoid", "TanH", "Softmax", "LRN", "Exp", "ELU", "MVN", "Swish"}
 # Their gradient needs no look at the bottom, so it may be overwritten behind them.
 NEEDS_NO_BOTTOM = {"Concat", "Pooling", "Dropout", "Sigmoid", "TanH", "Exp", "Softmax", "BatchNorm", "Accuracy",
-                   "ArgMax", "Silence", "Crop", "Tile", "Slice", "SoftmaxWithLoss"}  # fmt: skip
+                   "ArgMax", "Silence", "Crop", "Tile", "Slice", "SoftmaxWithLoss", "Swish"}  # fmt: skip
 
 ADVISED = 20  # blobs whose nearest name is looked up, among all
 

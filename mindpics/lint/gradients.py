@@ -2,7 +2,7 @@
 
 from mindpics.lint.phases import TRAIN, is_loss
 
-NO_GRADIENT = {"Threshold", "ArgMax", "DetectionOutput", "DetectionEvaluate"}
+NO_GRADIENT = {"Threshold", "ArgMax"}
 NO_GRADIENT_OF_LABELS = {"SoftmaxWithLoss", "SigmoidCrossEntropyLoss", "HingeLoss", "MultinomialLogisticLoss",
                          "InfogainLoss"}  # fmt: skip
 WITH_WEIGHTS = {"Convolution", "Deconvolution", "InnerProduct", "Embed", "BatchNorm", "Scale", "Bias", "PReLU",

@@ -76,7 +76,17 @@ def check_phase(view):
         if layer.type in DATA_TYPES and view.phase == TEST and layer.transform_param.mirror:
             text = "test pictures are mirrored at random; the result changes from pass to pass"
             yield view.finding("warning", "test-augmented", index, text, "transform_param", "mirror")
-    if view.phase == TRAIN and not any(is_loss(layer) for _, layer in view.layers):
+    yield from _losses(view)
+
+
+def _losses(view):
+    scores = [index for index, layer in view.layers if layer.type == "Accuracy"]
+    if any(is_loss(layer) for _, layer in view.layers):
+        return
+    if view.phase == TEST and scores:
+        text = "Accuracy and no loss in phase TEST: Caffe counts scores of NaN as right, and no loss would show them"
+        yield view.finding("warning", "accuracy-alone", scores[0], text)
+    if view.phase == TRAIN:
         yield view.prototxt.finding("error", "no-loss", "no layer of phase TRAIN has a loss: nothing would be learned")
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from caffe.proto import caffe_pb2
 
 TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
-DATA_TYPES = ("Data", "ImageData", "HDF5Data", "WindowData", "MemoryData", "AnnotatedData")
+DATA_TYPES = ("Data", "ImageData", "HDF5Data", "WindowData", "MemoryData")
 
 
 class NetPhase:

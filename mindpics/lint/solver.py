@@ -93,6 +93,9 @@ def _policy(solver):
         given = len(solver.stepvalue) if name == "stepvalue" else solver.HasField(name)
         if not given:
             yield "error", "lr-policy", f'lr_policy: "{solver.lr_policy}" without {name}', "lr_policy"
+        elif name in ("gamma", "stepsize") and getattr(solver, name) < (name == "stepsize"):
+            text = f'{name} {getattr(solver, name):g} with lr_policy: "{solver.lr_policy}": Caffe aborts'
+            yield "error", "lr-policy", text, name
     if list(solver.stepvalue) != sorted(solver.stepvalue):
         yield "error", "lr-policy", f"stepvalue {list(solver.stepvalue)} must ascend", "stepvalue"
     if solver.lr_policy in ("step", "multistep", "exp") and solver.gamma > 1:

@@ -7,7 +7,7 @@ from the device's generator, which does not tell its state.
 
 import caffe
 
-POSITIONLESS = ("ImageData", "HDF5Data", "WindowData", "MemoryData", "AnnotatedData")
+POSITIONLESS = ("ImageData", "HDF5Data", "WindowData", "MemoryData")
 
 
 def batches_read(message, iteration):

@@ -1,4 +1,4 @@
-"""patches/04: Accuracy counts a tie against the label and gives 0, not NaN, without valid labels."""
+"""Accuracy counts a tie against the label and gives 0, not NaN, without valid labels."""
 
 import numpy as np
 import pytest

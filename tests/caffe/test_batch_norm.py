@@ -1,4 +1,4 @@
-"""patches/02: BatchNorm's running statistics are out of the solver's reach, as in BVLC Caffe 1.0."""
+"""BatchNorm's running statistics are out of the solver's reach, as in BVLC Caffe 1.0."""
 
 import caffe
 import numpy as np

@@ -27,6 +27,15 @@ def run(command, *args, **options):
         ("compute_image_mean", "Compute the mean_image of a set of images"),
         ("convert_imageset", "Convert a set of images to the leveldb/lmdb"),
         ("extract_features", "This program takes in a trained network"),
+        ("upgrade_net_proto_text", "Usage: upgrade_net_proto_text v0_net_proto_file_in net_proto_file_out"),
+        ("upgrade_net_proto_binary", "Usage: upgrade_net_proto_binary v0_net_proto_file_in net_proto_file_out"),
+        ("upgrade_solver_proto_text", "Usage: upgrade_solver_proto_text old_solver_proto_file_in"),
+        ("extract_seconds.py", "Usage: ./extract_seconds input_file output_file"),
+        ("parse_log.py", "usage: parse_log.py"),
+        ("summarize.py", "usage: summarize.py"),
+        ("classify.py", "usage: classify.py"),
+        ("draw_net.py", "usage: draw_net.py"),
+        ("train.py", "usage: train.py"),
     ],
 )
 def test_command_starts_without_environment(command, answer, tmp_path):
@@ -70,6 +79,36 @@ def test_pictures_to_features(tmp_path):
     with lmdb.open(str(tmp_path / "features"), readonly=True) as env, env.begin() as txn:
         found = [caffe_pb2.Datum.FromString(value).float_data for _, value in txn.cursor()]
     np.testing.assert_array_equal(found, pictures.transpose(0, 3, 1, 2).reshape(4, -1))
+
+
+def test_classify_command_averages_ten_crops(tmp_path):
+    """With its default mean, BVLC's own of ILSVRC 2012; the net is a mean of the crop it sees."""
+    net = make_net(tmp_path, """
+        layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 10 dim: 3 dim: 227 dim: 227 } } }
+        layer { name: "pool" type: "Pooling" bottom: "data" top: "pool"
+          pooling_param { pool: AVE global_pooling: true } }
+        layer { name: "flat" type: "Flatten" bottom: "pool" top: "flat" }""")
+    net.save(tmp_path / "net.caffemodel")
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((300, 280, 3), 120, np.uint8))
+    run("classify.py", tmp_path / "grey.png", tmp_path / "scores.npy", "--model_def", tmp_path / "net.prototxt",
+        "--pretrained_model", tmp_path / "net.caffemodel")
+    mean = np.load(Path(caffe.__file__).parent / "imagenet/ilsvrc_2012_mean.npy")
+    assert mean.shape == (3, 256, 256)
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), [120 - mean.mean((1, 2))], atol=2)
+
+
+def test_summarize_command_tells_layers_and_multipliers():
+    published = Path(caffe.__file__).parent / "models/bvlc_alexnet/train_val.prototxt"
+    lines = [line.split() for line in run("summarize.py", published).stdout.splitlines()]
+    found = next(line for line in lines if line[0] == "conv2")
+    assert found[:5] == ["conv2", "Convolution", "(,", "x2.0", "Dx0.0)"]
+
+
+def test_draw_net_command_writes_a_graph(tmp_path):
+    published = Path(caffe.__file__).parent / "models/bvlc_alexnet/train_val.prototxt"
+    run("draw_net.py", published, tmp_path / "net.raw")
+    graph = (tmp_path / "net.raw").read_text()
+    assert graph.startswith("digraph") and "conv5" in graph
 
 
 def test_test_command_scores(tmp_path):

@@ -1,4 +1,4 @@
-"""patches/05: caffe.io runs with today's numpy and scikit-image."""
+"""caffe.io runs with today's numpy and scikit-image."""
 
 import caffe
 import numpy as np
@@ -27,6 +27,27 @@ def test_datum_and_back(dtype):
     found = caffe.io.datum_to_array(caffe.io.array_to_datum(picture, 7))
     np.testing.assert_array_equal(found, picture)
     found[0] = 1  # an array of its own, not a view of the message
+
+
+def test_an_encoded_datum_says_that_it_is_one():
+    datum = caffe.io.caffe_pb2.Datum(channels=3, height=2, width=2, data=b"\x89PNG", encoded=True)
+    with pytest.raises(ValueError, match="the Datum is encoded, 4 bytes of a JPEG or PNG: cv2.imdecode reads them"):
+        caffe.io.datum_to_array(datum)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((5, 6), np.uint8), ((5, 6), np.uint16), ((5, 6, 4), np.uint8)])
+@pytest.mark.parametrize(("color", "channels"), [(True, 3), (False, 1)])
+def test_load_image_of_grey_or_with_alpha(tmp_path, shape, dtype, color, channels):
+    skimage.io.imsave(tmp_path / "x.png", np.full(shape, np.iinfo(dtype).max, dtype), check_contrast=False)
+    found = caffe.io.load_image(tmp_path / "x.png", color)
+    assert (found.shape, found.dtype) == ((5, 6, channels), np.float32)
+    np.testing.assert_allclose(found, 1, rtol=1e-6)
+
+
+def test_load_image_names_file_and_shape_of_what_no_net_takes(tmp_path):
+    skimage.io.imsave(tmp_path / "x.tif", np.zeros((7, 5, 6), np.uint8), check_contrast=False)
+    with pytest.raises(ValueError, match=r"x\.tif: found an image of shape \(7, 5, 6\); wanted H x W, "):
+        caffe.io.load_image(tmp_path / "x.tif")
 
 
 @pytest.mark.parametrize(("color", "channels"), [(True, 3), (False, 1)])

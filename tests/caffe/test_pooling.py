@@ -1,4 +1,4 @@
-"""patches/07: PoolingParameter.round_mode, field 13, as in BVLC Caffe."""
+"""PoolingParameter.round_mode, field 13, as in BVLC Caffe."""
 
 import pytest
 from caffe.proto import caffe_pb2

@@ -6,8 +6,8 @@ from pathlib import Path
 import caffe
 import pytest
 
-# What cannot pass, and why: nothing so far.
-CANNOT_PASS = {}
+# What cannot pass, and why.
+CANNOT_PASS = {"test_draw.TestDraw.test_draw_net": "draws a checkout's examples/, which the sdist lacks"}
 
 # Names that these tests use and Python 3.12 dropped.
 for old, new in [("assertEquals", "assertEqual"), ("assertRaisesRegexp", "assertRaisesRegex")]:
@@ -25,8 +25,8 @@ CASES = list(each_case(unittest.defaultTestLoader.discover(str(Path(caffe.__file
 
 def test_all_modules_are_found():
     modules = {case.__class__.__module__ for case in CASES}
-    assert {"test_coord_map", "test_io", "test_layer_type_list", "test_net", "test_net_spec", "test_python_layer",
-            "test_python_layer_with_param_str", "test_solver"} <= modules
+    assert {"test_coord_map", "test_draw", "test_io", "test_layer_type_list", "test_nccl", "test_net", "test_net_spec",
+            "test_python_layer", "test_python_layer_with_param_str", "test_solver"} <= modules
     assert not [case.id() for case in CASES if "FailedTest" in case.id()]
 
 

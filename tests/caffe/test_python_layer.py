@@ -1,4 +1,4 @@
-"""patches/11 and 12: Python layers, the log, and how a pycaffe process ends."""
+"""Python layers, the log, and how a pycaffe process ends."""
 
 import subprocess
 import sys
@@ -97,8 +97,48 @@ def test_process_ends_well(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+class Sizes(Sum):
+    """Reshapes its top by NumPy's integers."""
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*np.array(bottom[0].data.shape))
+
+
+def test_whatever_is_an_index_is_a_size(tmp_path):
+    net = make_net(tmp_path, NET.format(module=__name__, layer="Sizes"), np.int64(caffe.TEST))
+    assert net.forward()["sum"].shape == (2, 3)
+    net.blobs["a"].reshape(np.int64(4), np.uint8(3))
+    net.blobs["b"].reshape(*np.array([4, 3], np.int32))
+    net.reshape()
+    assert net.forward()["sum"].shape == (4, 3)
+    net.params["scale"].add_blob(np.int16(2))
+    assert net.params["scale"][1].data.shape == (2,)
+    caffe.set_random_seed(np.uint32(7))
+    for wrong in (1.5, "2", None):
+        with pytest.raises(TypeError):
+            net.blobs["a"].reshape(wrong)
+    for large in (2**31, np.int64(2**31)):
+        with pytest.raises(OverflowError):
+            net.blobs["a"].reshape(large)
+
+
+def test_files_may_be_paths(tmp_path):
+    net = make_net(tmp_path, NET.format(module=__name__, layer="Sum"))
+    net.params["scale"][0].data[...] = 3
+    net.save(tmp_path / "net.caffemodel")
+    net.save_hdf5(tmp_path / "net.h5")
+    for name in ("net.caffemodel", "net.h5"):
+        other = caffe.Net(tmp_path / "net.prototxt", caffe.TEST, weights=tmp_path / name)
+        assert other.params["scale"][0].data.tolist() == [3, 3, 3]
+    other.load_hdf5(tmp_path / "net.h5")
+    other.copy_from(tmp_path / "net.caffemodel")
+    assert caffe.Net(tmp_path / "net.prototxt", tmp_path / "net.caffemodel", caffe.TEST).params["scale"][0].data[0] == 3
+    with pytest.raises(RuntimeError, match="Could not open file .*no such"):
+        caffe.Net(tmp_path / "no such", caffe.TEST)
+
+
 def test_init_log_sets_the_level():
-    done = run("import caffe; caffe.init_log(); caffe.log('one'); caffe.init_log(1); caffe.log('two')")
+    done = run("import caffe; caffe.init_log(0, True); caffe.log('one'); caffe.init_log(1); caffe.log('two')")
     assert done.stderr.startswith("I")
     assert done.stderr.endswith("] one\n")
 
@@ -113,7 +153,7 @@ def test_timer():
 
 
 def test_files_over_half_a_gigabyte(tmp_path):
-    """patches/13, with a net whose name is 600 MB of zeros (a hole in the file)."""
+    """With a net whose name is 600 MB of zeros (a hole in the file)."""
     size = 600_000_000
     varint = bytes([size >> shift & 127 | 128 for shift in (0, 7, 14, 21)] + [size >> 28])
     with (tmp_path / "large.caffemodel").open("wb") as stream:

@@ -1,4 +1,4 @@
-"""patches/08 and 12: solvers as pycaffe and the caffe command of BVLC Caffe 1.0 run them."""
+"""Solvers as pycaffe and the caffe command of BVLC Caffe 1.0 run them."""
 
 import re
 import subprocess
@@ -65,8 +65,8 @@ def test_snapshot_and_restore_go_on_as_if_never_stopped(tmp_path):
     straight.step(6)
     stopped.step(3)
     stopped.snapshot()
-    resumed = caffe.SGDSolver(path)
-    resumed.restore(str(tmp_path / "solver_iter_3.solverstate"))
+    resumed = caffe.SGDSolver(Path(path))
+    resumed.restore(tmp_path / "solver_iter_3.solverstate")
     resumed.step(3)
     assert resumed.iter == 6
     np.testing.assert_array_equal(resumed.net.params["fc"][0].data, straight.net.params["fc"][0].data)

@@ -6,7 +6,7 @@ import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from published_nets import ALEXNET, he_resnet50
+from published_nets import BVLC_ALEXNET, he_resnet50
 
 from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.messages import read_message
@@ -30,16 +30,9 @@ def blob(*shape):
 
 
 def published_alexnet():
-    """Blob shapes of bvlc_alexnet.caffemodel by layer name, from its published train_val."""
-    channels = {"data": 3, "conv1": 96, "conv2": 256, "conv3": 384, "conv4": 384, "conv5": 256}
-    source = {"conv1": "data", "conv2": "conv1", "conv3": "conv2", "conv4": "conv3", "conv5": "conv4"}
-    shapes = {}
-    for name, kind, _, _, facts in ALEXNET:
-        if kind == "Convolution":
-            out, kernel, group = facts[0], facts[1], facts[4]
-            shapes[name] = [(out, channels[source[name]] // group, kernel, kernel), (out,)]
-    # pool5 leaves 256 maps of 6x6
-    return shapes | {"fc6": [(4096, 9216), (4096,)], "fc7": [(4096, 4096), (4096,)], "fc8": [(1000, 4096), (1000,)]}
+    """Blob shapes of bvlc_alexnet.caffemodel by layer name, from its published deploy."""
+    net = caffe.Net(BVLC_ALEXNET / "deploy.prototxt", caffe.TEST)
+    return {name: [tuple(blob.shape) for blob in blobs] for name, blobs in net.params.items()}
 
 
 def published_resnet50():

@@ -1,4 +1,4 @@
-"""patches/15: a training that was interrupted sees what an uninterrupted one sees, and ends in the same weights."""
+"""A training that was interrupted sees what an uninterrupted one sees, and ends in the same weights."""
 
 import csv
 

@@ -63,9 +63,9 @@ def other_sdist(tmp_path):
     folder = tmp_path / "links"
     folder.mkdir()
     script = f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom setuptools import setup\nsetup()\n".encode()
-    with tarfile.open(folder / "brocolli-caffe-9.0.2.tar.gz", "w:gz") as tar:
-        for name, data in (("setup.py", script), ("PKG-INFO", b"Name: brocolli-caffe\nVersion: 9.0.2\n")):
-            member = tarfile.TarInfo(f"brocolli-caffe-9.0.2/{name}")
+    with tarfile.open(folder / "brocolli-caffe-3.0.0.tar.gz", "w:gz") as tar:
+        for name, data in (("setup.py", script), ("PKG-INFO", b"Name: brocolli-caffe\nVersion: 3.0.0\n")):
+            member = tarfile.TarInfo(f"brocolli-caffe-3.0.0/{name}")
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     return folder
@@ -86,7 +86,7 @@ def test_nothing_of_an_sdist_of_another_hash_runs(tmp_path, other_sdist):
 def test_the_file_that_is_unpacked_is_looked_at_again(tmp_path, other_sdist, monkeypatch):
     build = load_tool(ROOT / "tools/caffe/build")
     monkeypatch.setattr(build, "run", lambda *args: None)  # pip has found nothing wrong
-    with pytest.raises(SystemExit, match=r"brocolli-caffe-9.0.2.tar.gz has the SHA-256 \w+; c6410cc60bdd6db685d4"):
+    with pytest.raises(SystemExit, match=r"brocolli-caffe-3.0.0.tar.gz has the SHA-256 \w+; ad7ba487552f4343df25"):
         build.fetch(other_sdist, tmp_path / "log")
 
 

@@ -1,33 +1,13 @@
-"""The published nets, layer by layer, as typed in from their prototxts.
+"""The published nets: BVLC's own files, which Caffe's wheel brings along, and He's ResNet-50, layer by layer.
 
-BVLC/caffe, models/bvlc_alexnet/train_val.prototxt; KaimingHe/deep-residual-networks,
-prototxt/ResNet-50-deploy.prototxt.
+The latter is typed in from KaimingHe/deep-residual-networks, prototxt/ResNet-50-deploy.prototxt.
 """
 
-# conv: num_output, kernel, stride, pad, group, std, bias; fc: num_output, std, bias
-ALEXNET = [
-    ("conv1", "Convolution", "data", "conv1", (96, 11, 4, 0, 1, 0.01, 0)),
-    ("relu1", "ReLU", "conv1", "conv1", ()),
-    ("norm1", "LRN", "conv1", "norm1", (5, 1e-4, 0.75)),
-    ("pool1", "Pooling", "norm1", "pool1", (3, 2)),
-    ("conv2", "Convolution", "pool1", "conv2", (256, 5, 1, 2, 2, 0.01, 0.1)),
-    ("relu2", "ReLU", "conv2", "conv2", ()),
-    ("norm2", "LRN", "conv2", "norm2", (5, 1e-4, 0.75)),
-    ("pool2", "Pooling", "norm2", "pool2", (3, 2)),
-    ("conv3", "Convolution", "pool2", "conv3", (384, 3, 1, 1, 1, 0.01, 0)),
-    ("relu3", "ReLU", "conv3", "conv3", ()),
-    ("conv4", "Convolution", "conv3", "conv4", (384, 3, 1, 1, 2, 0.01, 0.1)),
-    ("relu4", "ReLU", "conv4", "conv4", ()),
-    ("conv5", "Convolution", "conv4", "conv5", (256, 3, 1, 1, 2, 0.01, 0.1)),
-    ("relu5", "ReLU", "conv5", "conv5", ()),
-    ("pool5", "Pooling", "conv5", "pool5", (3, 2)),
-    ("fc6", "InnerProduct", "pool5", "fc6", (4096, 0.005, 0.1)),
-    ("relu6", "ReLU", "fc6", "fc6", ()),
-    ("drop6", "Dropout", "fc6", "fc6", (0.5,)),
-    ("fc7", "InnerProduct", "fc6", "fc7", (4096, 0.005, 0.1)),
-    ("relu7", "ReLU", "fc7", "fc7", ()),
-    ("drop7", "Dropout", "fc7", "fc7", (0.5,)),
-]
+from pathlib import Path
+
+import caffe
+
+BVLC_ALEXNET = Path(caffe.__file__).parent / "models/bvlc_alexnet"
 
 
 def he_resnet50():

@@ -166,6 +166,8 @@ SOLVER_FAULTS = [
     ('"step"', '"steps"', "error", "lr-policy", "did you mean 'step'?"),
     ('lr_policy: "step"', 'lr_policy: "fixed"', "warning", "lr-policy", "stepsize has no effect"),
     ("gamma: 0.1", "gamma: 10", "warning", "gamma", "would grow"),
+    ("gamma: 0.1", "gamma: -0.1", "error", "lr-policy", "gamma -0.1 with lr_policy: \"step\": Caffe aborts"),
+    ("stepsize: 100", "stepsize: 0", "error", "lr-policy", "stepsize 0 with lr_policy: \"step\": Caffe aborts"),
     ("test_iter: 5\n", "", "error", "test-iter", "would never test"),
     ("test_interval: 50\n", "", "error", "test-interval", "Caffe aborts"),
     ("test_interval: 50", "test_interval: 500", "warning", "test-interval", "over max_iter"),
@@ -284,6 +286,15 @@ def test_a_test_net_of_its_own_needs_no_loss(good):
     (good / "test.prototxt").write_text(tested[: tested.index('layer {\n  name: "loss_O"')])
     plant(good / "solver.prototxt", 'net: "net', 'test_net: "test.prototxt"\ntrain_net: "net')
     assert not errors(lint_file("solver.prototxt"))
+
+
+def test_accuracy_without_a_loss_beside_it_is_named(good):
+    """It would count scores of NaN as right."""
+    tested = NET.replace("include { phase: TEST }", "").replace("include { phase: TRAIN }", "exclude { phase: TEST }")
+    accuracy = 'layer { name: "right" type: "Accuracy" bottom: "fc2" bottom: "label" top: "right" }'
+    (good / "test.prototxt").write_text(tested[: tested.index('layer {\n  name: "loss_O"')] + accuracy)
+    plant(good / "solver.prototxt", 'net: "net', 'test_net: "test.prototxt"\ntrain_net: "net')
+    assert_named(lint_file("solver.prototxt"), "warning", "accuracy-alone", "counts scores of NaN as right")
 
 
 def test_weights_that_fit_leave_only_the_heads_new(good):

@@ -1,4 +1,4 @@
-"""The bodies against the published nets, field by field; heads, data layers, variants."""
+"""ResNet-50's body against He's, field by field (AlexNet's: test_bvlc_alexnet.py); heads, data layers, variants."""
 
 from dataclasses import replace
 
@@ -6,38 +6,13 @@ import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from published_nets import ALEXNET, he_resnet50
+from published_nets import he_resnet50
 
 from mindpics.nets import alexnet, resnet50
 from mindpics.nets.whole import Data, classification_train_val, deploy, features_deploy, train_val
 from mindpics.traits import TRAITS
 
 DATA = Data("train_lmdb", "test_lmdb", "mean.binaryproto", 128, 40, 227)
-MULTIPLIERS = [(1, 1), (2, 0)]  # (lr_mult, decay_mult) of weights and biases in bvlc_alexnet
-
-def first(repeated, default):
-    return repeated[0] if repeated else default
-
-
-def facts(layer):
-    """Return a layer's parameters as the tuple that ALEXNET types in; Caffe's defaults resolved."""
-    if layer.type == "Convolution":
-        p = layer.convolution_param
-        assert (p.weight_filler.type, p.bias_filler.type) == ("gaussian", "constant")
-        return (p.num_output, first(p.kernel_size, None), first(p.stride, 1), first(p.pad, 0), p.group,
-                pytest.approx(p.weight_filler.std), pytest.approx(p.bias_filler.value))  # fmt: skip
-    if layer.type == "InnerProduct":
-        p = layer.inner_product_param
-        assert (p.weight_filler.type, p.bias_filler.type) == ("gaussian", "constant")
-        return (p.num_output, pytest.approx(p.weight_filler.std), pytest.approx(p.bias_filler.value))
-    if layer.type == "LRN":
-        p = layer.lrn_param
-        assert p.norm_region == p.ACROSS_CHANNELS
-        return (p.local_size, pytest.approx(p.alpha), pytest.approx(p.beta))
-    if layer.type == "Pooling":
-        assert layer.pooling_param.pool == layer.pooling_param.MAX
-        return (layer.pooling_param.kernel_size, layer.pooling_param.stride)
-    return (layer.dropout_param.dropout_ratio,) if layer.type == "Dropout" else ()
 
 
 def multipliers(layer):
@@ -47,16 +22,6 @@ def multipliers(layer):
 def body_of(net, head):
     names = [layer.name for layer in net.layer]
     return net.layer[2 : names.index(head)]
-
-
-def test_alexnet_body_is_bvlc_alexnet_field_by_field():
-    net = train_val("alexnet", DATA)
-    body = body_of(net, "score_O")
-    found = [(layer.name, layer.type, *layer.bottom, *layer.top, facts(layer)) for layer in body]
-    assert found == ALEXNET
-    for layer in body:
-        learned = layer.type in ("Convolution", "InnerProduct")
-        assert multipliers(layer) == (MULTIPLIERS if learned else [])
 
 
 def resnet_facts(layer):

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
@@ -88,7 +87,7 @@ def test_a_log_level_of_the_users_hides_nothing_of_a_run(small_job, tmp_path):
 
 def test_caffes_own_parse_log_reads_the_log(small_job, tmp_path):
     solve(small_job[0], tmp_path / "run", iterations=100, progress=False)
-    parse_log = Path(caffe.__file__).parent / "extra" / "parse_log.py"
+    parse_log = Path(sys.executable).with_name("parse_log.py")
     subprocess.run([sys.executable, "-W", "error", parse_log, tmp_path / "run" / "caffe.log", tmp_path], check=True)
     with open(tmp_path / "caffe.log.train", encoding="utf-8") as stream:
         train = list(csv.DictReader(stream))

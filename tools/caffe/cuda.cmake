@@ -3,6 +3,8 @@
 
 set(CUDA_FOLDER ${CUDA_TOOLKIT}/nvidia/cu13)
 set(CUDNN_FOLDER ${CUDA_TOOLKIT}/nvidia/cudnn)
+set(NCCL_FOLDER ${CUDA_TOOLKIT}/nvidia/nccl)
+add_compile_definitions(USE_NCCL)  # BVLC's own training on several GPUs
 set(CMAKE_CXX_STANDARD 17)  # of CUDA 13's headers
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CUDA_COMPILER ${CUDA_FOLDER}/bin/nvcc)
@@ -14,15 +16,10 @@ if(CCACHE)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
 endif()
 enable_language(CUDA)
-# A dozen files a call of the compiler, which reads their headers once: a third of the time. CMake does so for C++; for
-# nvcc we write the files that name the others. Those of util/ stay alone: bbox_util.cu repeats kernels of a layer.
-set(CMAKE_UNITY_BUILD ON)
-set(CMAKE_UNITY_BUILD_BATCH_SIZE 12)
-
-# No part of BVLC Caffe, declared for the GPU and not or only half defined there; what no layer calls and whose macros
-# reach the files compiled with it; and Caffe's own use of cuDNN, which cuda/cudnn* replaces.
-set(LEFT_OUT "/((hardsigmoid|hardswish|maxunpool|pixelshuffle|proposal|relu6|upsample)_layer\\.|hungarian|layers/cudnn_)")
+# Caffe's own use of cuDNN, which cuda/cudnn* replaces.
+set(LEFT_OUT "/layers/cudnn_")
 list(FILTER SOURCES EXCLUDE REGEX ${LEFT_OUT})
+# A dozen files a call of the compiler, as CMake does it for C++; for nvcc we write the files that name the others.
 file(GLOB KERNELS ${CAFFE_SOURCE}/src/caffe/layers/*.cu ${CAFFE_SOURCE}/src/caffe/solvers/*.cu)
 list(FILTER KERNELS EXCLUDE REGEX ${LEFT_OUT})
 set(number 0)
@@ -40,12 +37,13 @@ file(GLOB OTHER_SOURCES ${CAFFE_SOURCE}/src/caffe/util/*.cu ${CMAKE_CURRENT_SOUR
 list(APPEND SOURCES ${OTHER_SOURCES})
 
 # CUDA's wheels have no libNAME.so to link with, only what runs.
-set(CUDA_LIBRARIES ${CUDA_FOLDER}/lib/libcublas.so.13 ${CUDA_FOLDER}/lib/libcurand.so.10)
+set(CUDA_LIBRARIES ${CUDA_FOLDER}/lib/libcublas.so.13 ${CUDA_FOLDER}/lib/libcurand.so.10
+    ${NCCL_FOLDER}/lib/libnccl.so.2)
 if(CUDNN)
   list(APPEND CUDA_LIBRARIES ${CUDNN_FOLDER}/lib/libcudnn.so.9)
 else()
   list(FILTER SOURCES EXCLUDE REGEX "/cuda/cudnn")
 endif()
-set(CUDA_INCLUDES ${CUDA_FOLDER}/include ${CUDA_FOLDER}/include/cccl ${CUDNN_FOLDER}/include)
+set(CUDA_INCLUDES ${CUDA_FOLDER}/include ${CUDA_FOLDER}/include/cccl ${CUDNN_FOLDER}/include ${NCCL_FOLDER}/include)
 # As pip lays them out: site-packages/caffe/cuda beside site-packages/nvidia.
-set(CUDA_RPATH $ORIGIN/../../nvidia/cu13/lib $ORIGIN/../../nvidia/cudnn/lib)
+set(CUDA_RPATH $ORIGIN/../../nvidia/cu13/lib $ORIGIN/../../nvidia/cudnn/lib $ORIGIN/../../nvidia/nccl/lib)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <vector>
 
 #include <omp.h>
@@ -78,12 +79,13 @@ class GpuDataLayer : public FastDataLayer {
       std::copy(values, values + channels, values_.mutable_cpu_data());
       values_.gpu_data();
     }
+    for (const shared_ptr<Batch<float> >& batch : prefetch_) shipments_[batch.get()];
     data_transformer_->InitRand();
     StartInternalThread();
   }
 
  protected:
-  Shipment& shipment_of(const Batch<float>& batch) { return shipments_[&batch - prefetch_]; }
+  Shipment& shipment_of(const Batch<float>& batch) { return shipments_.at(&batch); }
 
   void InternalThreadEntry() override {
     cudaStream_t stream;
@@ -108,7 +110,6 @@ class GpuDataLayer : public FastDataLayer {
   void load_batch(Batch<float>* batch) override {
     bool& is_bytes = shipment_of(*batch).is_bytes;
     is_bytes = false;
-    if (ReplayingTransformer::is_left(transform_param_)) return DataLayer<float>::load_batch(batch);
     const Records records = read_records();
     is_bytes = open_all(records);
     if (is_bytes) {
@@ -194,7 +195,7 @@ class GpuDataLayer : public FastDataLayer {
     }
   }
 
-  Shipment shipments_[PREFETCH_COUNT];
+  std::map<const Batch<float>*, Shipment> shipments_;
   vector<Datum> datums_;       // kept, since their memory is
   vector<Picture> pictures_;
   const float* mean_there_;

@@ -86,7 +86,6 @@ void FastDataLayer::DataLayerSetUp(const vector<Blob<float>*>& bottom, const vec
 }
 
 void FastDataLayer::load_batch(Batch<float>* batch) {
-  if (ReplayingTransformer::is_left(transform_param_)) return DataLayer<float>::load_batch(batch);
   transform_records(read_records(), batch);
 }
 
@@ -94,6 +93,7 @@ Records FastDataLayer::read_records() {
   Records records;
   records.values.resize(layer_param_.data_param().batch_size());
   for (std::string& value : records.values) {
+    while (Skip()) Next();
     value = cursor_->value();
     Next();
     drawing_->draw(drawing_->draws_each(), &records.drawn);

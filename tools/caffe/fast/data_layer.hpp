@@ -29,11 +29,6 @@ class ReplayingTransformer : public DataTransformer<float> {
   ReplayingTransformer(const TransformationParameter& param, Phase phase)
       : DataTransformer<float>(param, phase), drawn_(NULL) {}
 
-  // What the SSD branch of Caffe added draws as it goes, and is left to the stock layer.
-  static bool is_left(const TransformationParameter& param) {
-    return param.has_old_resize_param() || param.has_noise_param() || param.crop_h() || param.crop_w();
-  }
-
   // How many numbers a picture takes: whether it is mirrored, the crop's row, the crop's column.
   int draws_each() const { return param_.mirror() + (phase_ == TRAIN && param_.crop_size() ? 2 : 0); }
   void draw(int count, vector<uint32_t>* drawn);

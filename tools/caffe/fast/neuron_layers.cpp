@@ -54,16 +54,10 @@ class FastEltwiseLayer : public EltwiseLayer<float> {
   explicit FastEltwiseLayer(const LayerParameter& param) : EltwiseLayer<float>(param) {}
 
  protected:
-  // Stock takes bottoms of differing shape here as well; their order need not agree.
-  bool is_plain_sum(const Blobs& bottom) const {
-    for (size_t i = 1; i < bottom.size(); ++i) {
-      if (bottom[i]->shape() != bottom[0]->shape()) return false;
-    }
-    return op_ == EltwiseParameter_EltwiseOp_SUM;
-  }
+  bool is_sum() const { return op_ == EltwiseParameter_EltwiseOp_SUM; }
 
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
-    if (!is_plain_sum(bottom)) return EltwiseLayer<float>::Forward_cpu(bottom, top);
+    if (!is_sum()) return EltwiseLayer<float>::Forward_cpu(bottom, top);
     use_threads(bottom[0]->count());
     const bool blocked = better_blocked(bottom, DATA) && may_block(*top[0], DATA);
     vector<const float*> x;
@@ -74,7 +68,7 @@ class FastEltwiseLayer : public EltwiseLayer<float> {
   }
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom) override {
-    if (!is_plain_sum(bottom)) return EltwiseLayer<float>::Backward_cpu(top, propagate_down, bottom);
+    if (!is_sum()) return EltwiseLayer<float>::Backward_cpu(top, propagate_down, bottom);
     use_threads(bottom[0]->count());
     bool blocked = is_blocked(*top[0], DIFF);
     for (size_t i = 0; i < bottom.size(); ++i) blocked &= may_block(*bottom[i], DIFF);
