@@ -46,11 +46,11 @@ def parse_datum(data):
 
 
 def to_pixels(datum):
-    """Return the picture of a Datum.
+    """Return the picture of a Datum, as Caffe has it.
 
     Returns
     -------
-    ndarray, uint8, [H, W, 3], BGR
+    ndarray, uint8, [3, H, W], BGR, channel first
 
     Raises
     ------
@@ -62,11 +62,11 @@ def to_pixels(datum):
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
         if pixels is None:
             raise ValueError(f"an encoded Datum of {len(datum.data)} bytes that does not decode")
-        return pixels
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
     shape = (datum.channels, datum.height, datum.width)
     if datum.float_data or min(shape) < 0 or len(datum.data) != math.prod(shape):
         raise ValueError(
             f"a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
             f"wanted {'x'.join(map(str, shape))} = {math.prod(shape)} bytes"
         )
-    return np.frombuffer(datum.data, np.uint8).reshape(shape).transpose(1, 2, 0)
+    return np.frombuffer(datum.data, np.uint8).reshape(shape)

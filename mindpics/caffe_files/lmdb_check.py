@@ -93,7 +93,7 @@ def _shape(datum):
         if min(shape) < 1 or math.prod(shape) != len(datum.float_data):
             raise ValueError(f"a Datum {shape} of {len(datum.float_data)} floats")
         return shape
-    height, width, channels = to_pixels(datum).shape
-    if min(height, width, channels) < 1:
+    found = to_pixels(datum).shape
+    if min(found) < 1:
         raise ValueError(f"a Datum {shape}")
-    return channels, height, width
+    return found

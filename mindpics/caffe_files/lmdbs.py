@@ -213,7 +213,7 @@ def mean_image(path):
         count += 1
     if total is None:
         raise ValueError(f"{path}: an empty LMDB; wanted pictures")
-    return (total / count).astype(np.float32).transpose(2, 0, 1)
+    return (total / count).astype(np.float32)
 
 
 def write_mean(path, mean):

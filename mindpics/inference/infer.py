@@ -129,7 +129,7 @@ def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
 
 def _picture(lmdb, key, datum, mean):
     try:
-        pixels = to_pixels(datum).transpose(2, 0, 1)
+        pixels = to_pixels(datum)
     except ValueError as error:
         raise ValueError(f"{lmdb}, key {key!r}: {error}") from None
     if pixels.shape != mean.shape:

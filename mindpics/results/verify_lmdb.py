@@ -88,12 +88,11 @@ def _look(scan, key, datum, pictures):
         scan.digests.append(None)
         scan.prints.append(np.zeros(32, np.uint8))
         return
-    height, width, channels = pixels.shape
-    scan.shapes.add((channels, height, width))
-    if pictures and len(scan.shapes) == 1 and channels == 3:
+    scan.shapes.add(pixels.shape)
+    if pictures and len(scan.shapes) == 1 and len(pixels) == 3:
         scan.total = scan.total + pixels.astype(np.int64)
         scan.digests.append(hashlib.sha1(pixels.tobytes()).digest())
-        scan.prints.append(fingerprint(pixels))
+        scan.prints.append(fingerprint(pixels.transpose(1, 2, 0)))
 
 
 def _check_scan(scan):
@@ -168,7 +167,7 @@ def _check_mean(folder, train, pictures):
     if mean.shape not in train.shapes:
         yield Finding("error", "mean-shape", f"mean {mean.shape}, pictures {sorted(train.shapes)}", str(path))
     elif pictures and len(train.digests) == len(train.ids):
-        own = (train.total / len(train.ids)).transpose(2, 0, 1)
+        own = train.total / len(train.ids)
         off = float(np.abs(own - mean).max())
         if off > CLOSE:
             yield Finding("error", "mean", f"not the mean of {train.path.name}: off by up to {off:.2f}", str(path))

@@ -224,6 +224,6 @@ def test_generated_pictures_differ_by_trait_and_pole(tmp_path, encoded):
         found.setdefault(datum.label, to_pixels(datum).astype(float))
     assert sorted(found) == list(range(10)) and found[0].shape == (64, 64, 3)
     for label, pixels in found.items():
-        across, down = pixels.mean(axis=(0, 2)).std(), pixels.mean(axis=(1, 2)).std()
+        across, down = pixels.mean(axis=(0, 1)).std(), pixels.mean(axis=(0, 2)).std()
         assert (across > down) == (label % 2 == 0)
     assert picture(0, 64, np.random.default_rng(0)).dtype == np.uint8

@@ -63,7 +63,7 @@ def test_keys_are_counted_shuffled_and_hold_the_right_labels(made):
     assert [key[:9] for key, _ in records] == [f"{i:08d}_" for i in range(N)]
     assert sorted(ids) == sorted(f"p{i}" for i in range(N)) != ids
     assert all(datum.label == int(key.split("_p")[1]) % 10 for key, datum in records)
-    assert all(to_pixels(datum).shape == (256, 256, 3) and not datum.encoded for _, datum in records)
+    assert all(to_pixels(datum).shape == (3, 256, 256) and not datum.encoded for _, datum in records)
     assert lmdb_io.count_lmdb(made) == N
 
 
@@ -124,7 +124,7 @@ def test_a_data_layer_reads_it_less_the_mean(crawl, tmp_path, encoding):
     net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
     net.forward()
     records = [datum for _, datum in lmdb_io.read_lmdb(tmp_path / "db")]
-    wanted = np.stack([to_pixels(d).transpose(2, 0, 1) for d in records]) - mean
+    wanted = np.stack([to_pixels(d) for d in records]) - mean
     assert np.allclose(net.blobs["data"].data, wanted, atol=1e-4)
     assert net.blobs["label"].data.tolist() == [d.label for d in records]
 
@@ -193,7 +193,7 @@ def test_odd_records_are_named(tmp_path):
         for i, side in enumerate((2, 3)):
             datum = caffe_pb2.Datum(channels=3, height=side, width=2, data=bytes(3 * side * 2))
             put.put(f"{i:08d}_x".encode(), datum.SerializeToString())
-    with pytest.raises(ValueError, match=r"key '00000001_x': found \(3, 2, 3\); wanted \(2, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"key '00000001_x': found \(3, 3, 2\); wanted \(3, 2, 2\)"):
         lmdb_io.mean_image(tmp_path / "db")
 
 

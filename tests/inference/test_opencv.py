@@ -48,7 +48,7 @@ def assert_equal_scores(prototxt, caffemodel, pictures):
 
 def crops(small_run, crop):
     mindpics = small_run / "mindpics"
-    records = [to_pixels(datum).transpose(2, 0, 1) for _, datum in read_lmdb(mindpics / "test_lmdb")]
+    records = [to_pixels(datum) for _, datum in read_lmdb(mindpics / "test_lmdb")]
     return centre_crop(np.stack(records), read_mean(mindpics / "mean.binaryproto"), crop)
 
 

@@ -30,7 +30,7 @@ def test_centre_crop_is_what_caffes_data_layer_gives_in_test(pictures, tmp_path,
     net = caffe.Net(str(tmp_path / "data.prototxt"), caffe.TEST)
     net.forward()
     records = [datum for _, datum in read_lmdb(pictures / "test_lmdb")][:20]
-    stored = np.stack([to_pixels(datum).transpose(2, 0, 1) for datum in records])
+    stored = np.stack([to_pixels(datum) for datum in records])
     ours = centre_crop(stored, read_mean(pictures / "mean.binaryproto"), crop)
     np.testing.assert_array_equal(ours, net.blobs["data"].data)
     np.testing.assert_array_equal([datum.label for datum in records], net.blobs["label"].data)
