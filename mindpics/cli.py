@@ -1,4 +1,4 @@
-"""Console command: lists the tools by stage and runs them; makes their parsers and words their errors.
+"""Console command: list of the tools by stage, their parsers, completion and error lines.
 
     mindpics                        # every tool, by stage, with a line each
     mindpics train_net --help       # is tools/train_net --help

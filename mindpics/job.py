@@ -1,4 +1,4 @@
-"""What a user asks of the main job: the arguments, the command that repeats them, and where files lie."""
+"""Main job's settings: arguments, the command that repeats them, paths."""
 
 from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The caffe.Layer classes that our prototxts name: ``module: "mindpics.layers"``.
+"""Python layers that our prototxts name: ``module: "mindpics.layers"``.
 
 Each checks its shapes and parameters, allocates, and delegates to
 `mindpics.nets.trait_loss`.

@@ -1,4 +1,4 @@
-"""The main job: from posts to Table 3, as stages that meet through files."""
+"""Main job's stages, from posts to Table 3, which meet through files."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""The paper's own numbers, read from `data/published.json` (its source is named there)."""
+"""Published numbers of a paper, from `data/published.json` (its source is named there), and the rows of Table 3."""
 
 import json
 from functools import cache

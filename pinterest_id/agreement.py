@@ -1,4 +1,4 @@
-"""How close the joint solver comes to liblinear: coefficients, predictions, probabilities, at each C."""
+"""Agreement of the joint solver with liblinear: coefficients, predictions, probabilities, at each C."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pins read, matched with their features, split, and ordered by part and user, so that matrices are slices."""
+"""Arrangement of pins: matched with their features, split, and ordered so that matrices are slices."""
 
 from dataclasses import dataclass
 

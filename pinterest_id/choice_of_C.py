@@ -1,4 +1,4 @@
-"""The choice of C: fit along the grid on the training pins, keep the best on the validation pins, refit on both.
+"""Choice of C: the grid on the training pins, the best on the validation pins, the refit on both.
 
 Paper, section 3.1. Ties go to the smaller C, the stronger penalty. Each fit starts
 from the last one's weights and is saved, so that a killed run goes on at the next C.

@@ -1,4 +1,4 @@
-"""The whole experiment, in stages that meet through files in one folder.
+"""Whole experiment, in steps that meet through files in one folder.
 
     pins.jsonl, features -> split.csv, rejected.jsonl, run.json
                          -> models/{text,image}/C*.npz, curve.csv, final.npz

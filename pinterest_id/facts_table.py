@@ -1,4 +1,4 @@
-"""What the paper states in words (sections 3 to 5) beside a run: summary.json."""
+"""Facts that the paper states in words (sections 3 to 5) beside a run's: summary.json."""
 
 import json
 

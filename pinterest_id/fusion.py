@@ -1,4 +1,4 @@
-"""A learned late fusion, not in the paper: how much each modality's log probability should count.
+"""Learned late fusion, not in the paper: how much each modality's log probability should count.
 
 Equation 1 counts both once. Here user k of a pin gets the score
 ``sum_m a_m log p_mk``, a softmax over users makes it a probability, and the few

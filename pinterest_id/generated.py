@@ -1,4 +1,4 @@
-"""Generated pins with the statistics of the paper: for tests and for timing at the published size.
+"""Generated pins with the statistics of the paper, for tests and for timing at the published size.
 
 Each user has favourite topics, most of them shared with other users and one his
 own; a pin shows one of them, in words and in image features; some pins are variations

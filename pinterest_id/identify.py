@@ -1,4 +1,4 @@
-"""Who would post this? One new pin ranked by what an experiment has fitted, and why.
+"""Identification of one new pin's user by a fitted experiment, with reasons.
 
 The cascade and its refinement are the paper's (section 3.1), as in `pinterest_id.experiment`.
 """

@@ -1,4 +1,4 @@
-"""Fitted linear classifiers as plain arrays: log probabilities, files without pickle."""
+"""Linear classifiers as plain arrays: log probabilities, files without pickle."""
 
 import json
 from dataclasses import dataclass

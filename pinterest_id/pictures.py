@@ -1,4 +1,4 @@
-"""The bytes of pins' pictures: which picture several users pinned (4.2% of the paper's, section 4)."""
+"""Shared pictures: which picture several users pinned (4.2% of the paper's, section 4)."""
 
 import hashlib
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The Pinterest experiment, as stages of the main job.
+"""Stages of the Pinterest experiment in the main job.
 
 Creators of Open Clip Art stand in for Pinterest's users. Their pictures are described by fc7 of
 the AlexNet that learned emoji artwork: no picture and no author of theirs is in it.

@@ -1,4 +1,4 @@
-"""Pins on the first principal components of their text and of their images (paper, section 4, figure 3)."""
+"""Principal components of pins, by text and by image (paper, section 4, figure 3)."""
 
 import numpy as np
 from scipy import sparse

@@ -1,4 +1,4 @@
-"""The paper's own numbers, read from `data/published.json` (its source is named there)."""
+"""Published rows of the Pinterest paper."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""Tables and figures from saved scores: nothing is fitted here, so it can be redone at any time."""
+"""Tables and figures from saved scores; nothing is fitted here."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The words of a pin: cleaning, dictionary, tf-idf, and the paper's word statistics.
+"""Words of a pin: cleaning, dictionary, tf-idf, and the paper's word statistics.
 
 Paper, section 3: special symbols (hash tags, asterisks), stop words, URLs, one-letter
 words and words of more than 30 characters go; the dictionary holds the words of at

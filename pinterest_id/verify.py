@@ -1,4 +1,4 @@
-"""Hold pins, their split, features and scores against each other and against the paper: what agrees, what does not."""
+"""Verification of pins, split, features and scores, against each other and against the paper."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""The paper's word statistics as CSV: words a pin by user, top words by user, the dictionary."""
+"""Word statistics of the paper as CSV: words a pin by user, top words by user, the dictionary."""
 
 import csv
 

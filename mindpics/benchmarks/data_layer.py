@@ -1,4 +1,4 @@
-"""How fast Caffe feeds itself: pictures a second out of a Data layer that crops and mirrors, ours and stock."""
+"""Benchmark of the Data layer: pictures a second, cropped and mirrored, ours and stock."""
 
 import os
 from pathlib import Path

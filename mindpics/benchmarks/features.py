@@ -1,4 +1,4 @@
-"""Time tools/extract_features from JPEGs to the saved array, by our Caffe, by stock Caffe and by OpenCV alone."""
+"""Benchmark of tools/extract_features, from JPEGs to the saved array: ours, stock Caffe, OpenCV."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Does one engine compute what another does? Outputs and gradients of nets and of single layers, curves of losses.
+"""Agreement of two engines: outputs and gradients of nets and of single layers, curves of losses.
 
 The nets are AlexNet's body and the first blocks of ResNet-50's: in a random net of all fifty layers, batch
 normalisation makes 2% of the gradients out of rounding alone, in which no fault could be told. Dropout is left out

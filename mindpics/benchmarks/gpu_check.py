@@ -1,4 +1,4 @@
-"""Is a GPU right, and is it fast? What tools/gpu_check runs, each part in a process of its own, and what is wanted.
+"""Correctness and speed check of a GPU (tools/gpu_check): its parts, each in a process of its own, and their targets.
 
 A part that fails costs its own figures only. Without a GPU the same parts run small on the CPU, our layers held
 against stock Caffe's: a rehearsal, which says nothing of a GPU.

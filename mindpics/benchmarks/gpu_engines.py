@@ -1,4 +1,4 @@
-"""The ways of computing that tools/gpu_check holds side by side: each in a process of its own."""
+"""Engines that gpu_check compares (CPU, CUDA, cuDNN, TF32, stock), each in a process of its own."""
 
 import os
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What `mindpics.benchmarks.gpu_check` found, as lines to read."""
+"""Text report of gpu_check."""
 
 from mindpics.benchmarks import gpu_speed as speed
 from mindpics.benchmarks.gpu_agreement import ALLOWED, LEAST, NUDGE

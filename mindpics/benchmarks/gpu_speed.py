@@ -1,4 +1,4 @@
-"""How fast an engine is: passes and steps of the published nets, and trainings that read LMDBs or do not."""
+"""Speed of an engine: passes and steps of the published nets, and trainings that read LMDBs or do not."""
 
 import time
 

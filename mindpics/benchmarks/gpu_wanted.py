@@ -1,4 +1,4 @@
-"""What is wanted of a GPU, beside what `mindpics.benchmarks.gpu_check` found."""
+"""Target figures of gpu_check."""
 
 from mindpics.benchmarks import gpu_speed as speed
 from mindpics.benchmarks.gpu_engines import CUDNN

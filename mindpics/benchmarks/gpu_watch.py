@@ -1,4 +1,4 @@
-"""How much memory of a GPU is taken, and how busy it is, while a process works on it: nvidia-smi, from outside."""
+"""GPU memory and utilisation while a process works, by nvidia-smi."""
 
 import os
 import subprocess

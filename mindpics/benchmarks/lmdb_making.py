@@ -1,4 +1,4 @@
-"""Time the making of an LMDB beside Caffe's own convert_imageset, and say how far the pixels lie apart."""
+"""Benchmark of LMDB making beside convert_imageset, and the difference of the pixels."""
 
 import subprocess
 import sys

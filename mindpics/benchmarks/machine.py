@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: the yardsticks beside a benchmark's figures."""
+"""Machine limits, measured: SGEMM, memory bandwidth, disk, as yardsticks of the benchmarks."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""One net run by one library in a process of its own, and timed: what the benchmarks are made of.
+"""Timed run of one net by one library, in a process of its own.
 
 Each function is called in a fresh process (`mindpics.benchmarks.machine.in_child`) and imports its library
 there, so that no library's threads disturb another's. A first run, which sets up memory, is not timed.

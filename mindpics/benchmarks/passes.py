@@ -1,4 +1,4 @@
-"""Time forward passes and training steps of the published nets by our Caffe and by what a user would run instead.
+"""Benchmark of forward passes and training steps of the published nets: ours, stock Caffe, OpenCV, PyTorch.
 
 In each round every library has one process of its own, one after the other, so that a machine
 that slows down slows all. Ratios are taken round by round.

@@ -1,4 +1,4 @@
-"""Time the scan of a crawl beside what a user would write: a loop over json.loads, pandas, DuckDB."""
+"""Benchmark of the scan of a crawl: ours, a loop over json.loads, pandas, DuckDB."""
 
 import importlib.util
 import json

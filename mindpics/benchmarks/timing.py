@@ -1,4 +1,4 @@
-"""Ours beside its peers: alternating runs, their medians and spread, and what the machine allows.
+"""Benchmark harness: contestants alternate in fresh processes; medians, spread, cost curves.
 
 Every run has a process of its own. Its time begins when Python has started and
 imported what calls it; memory and processor time are those of the process and

@@ -1,4 +1,4 @@
-"""A Caffe net as a PyTorch user would write it, with the same weights: a peer for benchmarks.
+"""PyTorch twin of a Caffe net, with the same weights: a peer for benchmarks.
 
 Knows the layers of AlexNet and ResNet-50. PyTorch is no requirement of this package; whoever
 calls this has it.

@@ -1,4 +1,4 @@
-"""Blob arrays of a caffemodel of any form (new, V1, V0, HDF5), a solverstate or a mean, not copied number by number.
+"""Blob arrays of a caffemodel of any form (new, V1, V0, HDF5), a solverstate or a mean.
 
 Caffe's messages hold arrays as packed repeated floats. On the wire those are bytes, so the messages
 here, which say bytes, are parsed at the speed of the file, and nothing is believed before it is checked.

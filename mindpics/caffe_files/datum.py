@@ -1,4 +1,4 @@
-"""Pixels <-> Caffe's Datum, raw or encoded."""
+"""Datum of Caffe, raw or encoded, from pixels and back."""
 
 import math
 

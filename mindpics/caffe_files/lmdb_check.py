@@ -1,4 +1,4 @@
-"""LMDBs that may come from anyone are walked through in a child first.
+"""Check of a stranger's LMDB, walked through in a child process first.
 
 LMDB's library trusts its pages, and Caffe aborts on a record that is no picture, perhaps days into a
 training. A damaged LMDB ends the child, and is a ValueError here.

@@ -1,4 +1,4 @@
-"""One writer of an LMDB: batched transactions, a journal beside them; after a kill it goes on.
+"""LMDB writer with batched transactions and a journal, which goes on after a kill.
 
 The LMDB grows as ``OUT.partial`` and gets its name when it is complete. What
 a transaction holds is on disk before the next begins, so that a kill, or a

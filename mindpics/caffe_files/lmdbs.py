@@ -1,4 +1,4 @@
-"""Labelled pictures -> a keyed, shuffled LMDB of Datum, and back; the mean image."""
+"""LMDB of Datum, keyed and shuffled, from labelled pictures; reader; mean image."""
 
 import functools
 import hashlib

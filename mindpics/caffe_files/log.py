@@ -1,4 +1,4 @@
-"""Keep Caffe's own log, which glog writes to file descriptor 2, and read it back.
+"""Caffe's own log: glog's file descriptor sent to a file, and test passes read while it grows.
 
 A failed CHECK aborts the process, so the writing is left to a child: it outlives
 the abort and shows the fatal lines where a person looks.

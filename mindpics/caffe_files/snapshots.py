@@ -1,4 +1,4 @@
-"""Snapshots of a training: whole under their names, or not there.
+"""Snapshots of a training, whole under their names or not there.
 
 Caffe writes them into a folder aside. There they are read back and checked, brought to the disk, and
 renamed, the solverstate last: where one lies, its caffemodel and random state lie beside it.

@@ -1,4 +1,4 @@
-"""Read a solver and its net for a training of ours: one net, no weights that Caffe would read itself."""
+"""Reader of a solver and its net for train_net."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Look at a caffemodel before Caffe does: which layers take its weights, which do not."""
+"""Fit of a caffemodel to a net, by layer name: which layers take weights, which do not."""
 
 from dataclasses import dataclass, field
 

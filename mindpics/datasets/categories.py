@@ -1,4 +1,4 @@
-"""Subjects of Open Clip Art as classes: the stand-in for ImageNet in pretraining.
+"""Classes of Open Clip Art by subject: the stand-in for ImageNet in pretraining.
 
 A picture's category is the folder it is filed under (animals/birds), one only.
 Folders with few pictures go to the one above. Keywords would give several

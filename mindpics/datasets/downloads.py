@@ -1,4 +1,4 @@
-"""Fetch pinned packages with the tools of their own registries, checked by hash."""
+"""Downloads of pinned packages, by their registries' own tools, checked by hash."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""LMDBs of generated pictures that a net can learn: a colour a trait, a direction of stripes a pole."""
+"""Generated LMDBs that a net can learn: a colour a trait, a direction of stripes a pole."""
 
 from pathlib import Path
 

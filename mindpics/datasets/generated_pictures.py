@@ -1,4 +1,4 @@
-"""Pictures of the size people post, for benchmarks: crops of photographs that scikit-image and scikit-learn bring."""
+"""Generated pictures of the size people post, for benchmarks: crops of scikit-image's and scikit-learn's photographs."""
 
 from functools import cache, partial
 from pathlib import Path

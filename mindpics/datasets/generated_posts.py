@@ -1,4 +1,4 @@
-"""Posts of a crawl that never was, for benchmarks: seeded, of the shape of real ones, fast to make."""
+"""Generated posts of a crawl, for benchmarks: seeded, of the shape of real ones, fast to make."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Draw SVGs at 256 pixels on white, many at once, each with a time limit.
+"""SVG drawings at 256 pixels on white, many at once, each with a time limit.
 
 PNG, not JPEG: the renderer writes it, flat colours make it small, and line art
 keeps its edges.

@@ -1,4 +1,4 @@
-"""Read .npy and .npz of anyone: no pickle is loaded, and a broken file is a ValueError with its name."""
+"""NumPy files (.npy, .npz) from anyone: no pickle is loaded, a broken file is a ValueError with its name."""
 
 import tokenize
 import warnings

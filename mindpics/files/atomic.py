@@ -1,4 +1,4 @@
-"""Write files whole or not at all: to a temporary name, then renamed."""
+"""Atomic writes: to a temporary name, then renamed."""
 
 import fcntl
 import os

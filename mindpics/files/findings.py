@@ -1,4 +1,4 @@
-"""What a check has found: one line for people, one object for scripts."""
+"""Findings of a check: a line for people, an object for scripts."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a file or a folder is told by, to see whether it has changed."""
+"""Fingerprints of files and folders, to see whether they have changed."""
 
 import hashlib
 from pathlib import Path

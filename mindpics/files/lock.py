@@ -1,4 +1,4 @@
-"""One process at a time in a folder: the lock goes with the process, however it ends."""
+"""Lock of a folder: one process at a time, and the lock goes with the process."""
 
 import fcntl
 import os

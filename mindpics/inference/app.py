@@ -1,4 +1,4 @@
-"""A local page and its JSON: drop a picture, see five traits; type a text, see who would post it.
+"""Flask app of tools/serve: a picture's five traits, and who would post a pin; page and JSON.
 
 Works on any two objects that answer: `mindpics.inference.picture_traits.PictureTraits`, and one that ranks users. One
 worker thread holds the Caffe nets, so requests are answered in the order in which they came.

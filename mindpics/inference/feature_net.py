@@ -1,4 +1,4 @@
-"""Run a net up to one of its blobs, over centre crops or ten crops."""
+"""Net opened up to one of its blobs, over centre crops or ten crops."""
 
 import hashlib
 from pathlib import Path

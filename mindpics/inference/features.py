@@ -1,4 +1,4 @@
-"""Activations of any blob of any net for a list of pictures: DeCAF7 is fc7 of an AlexNet (Pinterest, section 3).
+"""Features of a list of pictures, any blob of any net: DeCAF7 is fc7 of an AlexNet (Pinterest, section 3).
 
 NAME.npy float32 [N, D] and NAME.ids.txt, line by line; pictures that cannot be
 read go to NAME.rejected.jsonl. The work is done in shards, so a killed run goes on.

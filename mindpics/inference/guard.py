@@ -1,4 +1,4 @@
-"""What stands between a browser and the page's answers: hosts, origins, sizes, a bounded queue, errors in JSON.
+"""HTTP server of tools/serve: hosts, origins, sizes, time limits, a bounded queue, errors in JSON.
 
 Flask answers; waitress reads requests, and calls Flask once the whole of one is here.
 """

@@ -1,4 +1,4 @@
-"""A trained net's scores for every picture of an LMDB, saved for `mindpics.results.metrics`."""
+"""Scores of an LMDB's pictures by trained nets, saved for `mindpics.results.metrics`."""
 
 import itertools
 

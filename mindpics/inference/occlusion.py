@@ -1,4 +1,4 @@
-"""Which regions of a picture matter: its scores with one square after another covered.
+"""Occlusion map: a picture's scores with one square after another covered.
 
 Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
 """

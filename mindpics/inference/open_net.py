@@ -1,4 +1,4 @@
-"""Open a deploy net and its weights, which may come from a stranger.
+"""Opening of a stranger's deploy net and weights, built in a child process first.
 
 Caffe aborts the process on a net or a file that it does not like, imports what a Python layer names, and
 writes where an HDF5Output layer says. So a net is read and built in a child first, and weights are read by us.

@@ -1,4 +1,4 @@
-"""What a trained all-in-one net says of one picture: five traits, like MindPics, and the regions that matter."""
+"""Traits of one picture by an all-in-one net: scores, nearest MindPics, occlusion map."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Five traits of an author from all pictures (section 5), each with an interval over the pictures.
+"""Profile of an author: five traits over all pictures (section 5), each with an interval.
 
 "One could analyze all the different images posted by them, because each image conveys only
 partial information": the estimate of a trait is the mean of P(High) (equation 3) over the pictures.

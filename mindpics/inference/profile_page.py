@@ -1,4 +1,4 @@
-"""A profile as JSON and as one HTML file that opens from disk, with the pictures that say most inside it."""
+"""Profile as JSON and as one HTML file that opens from disk."""
 
 import base64
 

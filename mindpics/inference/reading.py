@@ -1,4 +1,4 @@
-"""How a picture becomes features: what makes it a square, before or after ReLU, one crop or ten."""
+"""Reading of a picture before a net: warp or crop, before or after ReLU, one crop or ten."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Scores of picture files, as those of an LMDB: warped to the mean's size, less the mean, centre crop."""
+"""Scores of picture files, read as those of an LMDB: warped, less the mean, centre crop."""
 
 from functools import partial
 

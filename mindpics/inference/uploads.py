@@ -1,4 +1,4 @@
-"""A stranger's picture: decoded in a child process, with limits of time, memory and pixels."""
+"""Uploaded pictures, decoded in a child process with limits of time, memory and pixels."""
 
 import multiprocessing
 import threading

@@ -1,4 +1,4 @@
-"""fc7 of an uploaded picture for whoever ranks users by it; this package knows nothing of how."""
+"""fc7 of an uploaded picture, handed to a ranker of users."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Past one machine: Dask runs what the serial path runs, in shards, and gives the same bytes.
+"""Dask cluster: the serial path's work in shards, with the same bytes.
 
 A scheduler and its workers execute what a client sends them, so both must be
 yours: a cluster started here listens on 127.0.0.1 only, and to holders of the

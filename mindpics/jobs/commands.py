@@ -1,4 +1,4 @@
-"""A stage's command as a process of this machine, or as a task of a Dask cluster: both with the face of a Popen."""
+"""Commands of stages, as processes of this machine or as tasks of a Dask cluster, with Popen's interface."""
 
 import ctypes
 import os

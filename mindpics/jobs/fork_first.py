@@ -1,4 +1,4 @@
-"""Run a function in a forked child first: what aborts or crashes there is an error here, with its last words."""
+"""Forked child for what may abort or crash: its last words are the error."""
 
 import faulthandler
 import json

@@ -1,4 +1,4 @@
-"""Let Ctrl-C and SIGTERM wait until the work in hand is done."""
+"""Deferred Ctrl-C and SIGTERM: they wait until the work in hand is done."""
 
 import signal
 from contextlib import contextmanager

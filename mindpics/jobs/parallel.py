@@ -1,4 +1,4 @@
-"""Run a function over many items in child processes, a time limit each.
+"""Pool of child processes with a time and memory limit an item.
 
 Pictures from a crawl can hang, crash or exhaust a decoder or a renderer. Here
 that costs one item and gives a reason; the run goes on.

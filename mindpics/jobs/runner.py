@@ -1,4 +1,4 @@
-"""Run a job made of stages that meet through files; skip those whose inputs have not changed.
+"""Stage runner with resume and critical-path order.
 
 A stage is done when its stamp holds the key of its command and inputs and its outputs are
 there. A run that was killed starts again where it stopped.

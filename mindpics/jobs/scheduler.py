@@ -1,4 +1,4 @@
-"""The --scheduler switch of the tools; Dask, an extra, is imported only where it is given."""
+"""The --scheduler switch; Dask, an extra, is imported only where it is given."""
 
 import sys
 from contextlib import contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""A job as stages that meet through files: one command each, which waits for the stages whose outputs it reads."""
+"""Stages of a job: commands that wait for the stages whose outputs they read."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How long a job still takes: the stages' expected costs, at the pace of those of a kind that have ended."""
+"""Time left of a job: expected costs of its stages, at the pace of those that have ended."""
 
 from mindpics.jobs.stages import ways_left
 

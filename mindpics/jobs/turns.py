@@ -1,4 +1,4 @@
-"""Several jobs of one kind, such as seeds: on one machine one after another, on a cluster beside each other."""
+"""Order of several jobs, such as seeds: one after another here, beside each other on a cluster."""
 
 from itertools import count
 

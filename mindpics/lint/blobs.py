@@ -1,4 +1,4 @@
-"""Lint: who makes and who reads each blob, and in-place layers that break gradients."""
+"""Lint of blobs: who makes and who reads each, and in-place layers that break gradients."""
 
 from mindpics.caffe_files.prototxt import nearest
 from mindpics.lint.phases import TRAIN

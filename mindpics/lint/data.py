@@ -1,4 +1,4 @@
-"""Lint: Data layers, and the LMDBs and means they read where those are there."""
+"""Lint of Data layers, and of the LMDBs and means they read where those are there."""
 
 from itertools import islice
 from pathlib import Path

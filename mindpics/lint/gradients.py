@@ -1,4 +1,4 @@
-"""Lint: layers that Caffe would ask for a gradient that they do not have; it aborts at the first step."""
+"""Lint of gradients: layers that Caffe would ask for one that they do not have."""
 
 from mindpics.lint.phases import TRAIN, is_loss
 

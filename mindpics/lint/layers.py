@@ -1,4 +1,4 @@
-"""Lint: one layer at a time, and its place in a phase."""
+"""Lint of one layer at a time, and of its place in a phase."""
 
 from collections import Counter
 from functools import cache

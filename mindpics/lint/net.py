@@ -1,4 +1,4 @@
-"""Look at nets and solvers before Caffe does, and name what Caffe users trip over.
+"""Lint of nets and solvers: what Caffe would abort on, or silently get wrong.
 
 Errors are what Caffe would abort on or what would make a training meaningless;
 warnings are what is legal but rarely meant. Nothing is instantiated, except, when

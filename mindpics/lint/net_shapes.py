@@ -1,4 +1,4 @@
-"""Ask Caffe itself for the blob shapes of a net's layers, in a process of its own: Caffe aborts on a bad net."""
+"""Blob shapes of a net's layers, asked of Caffe in a process of its own."""
 
 import json
 import subprocess

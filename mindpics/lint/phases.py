@@ -1,4 +1,4 @@
-"""A net as Caffe sees it in one phase: which layers take part."""
+"""Layers of a net that take part in a phase."""
 
 from collections import defaultdict
 

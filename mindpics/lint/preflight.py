@@ -1,4 +1,4 @@
-"""Facts that a check of nets needs from outside them: what a Python layer imports, an LMDB's Datums, a mean."""
+"""Facts from outside a net: what a Python layer imports, an LMDB's Datums, a mean."""
 
 from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.lmdb_check import check_records

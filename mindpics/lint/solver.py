@@ -1,4 +1,4 @@
-"""Lint: a solver, and what it asks of its net."""
+"""Lint of a solver, and of what it asks of its net."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Lint: which layers of a net a caffemodel reaches, and which start at nothing."""
+"""Lint of weights: which layers a caffemodel reaches, and which start at their fillers."""
 
 from mindpics.caffe_files import weights
 from mindpics.lint.data import stand_in_size

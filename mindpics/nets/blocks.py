@@ -1,4 +1,4 @@
-"""The few layer groups that both bodies are made of.
+"""Layer groups that both bodies are made of.
 
 Every multiplier and filler is written out: a net that omits them inherits
 Caffe's defaults and then differs from the published one without a word.

@@ -1,4 +1,4 @@
-"""The models behind Table 3: six rows, eighteen nets, and where their files lie.
+"""Models behind Table 3: eighteen nets, and where their files lie.
 
 An all-in-one row is one net; an independent row is five, one a trait.
 """

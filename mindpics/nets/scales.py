@@ -1,4 +1,4 @@
-"""The sizes at which the main job runs: the paper's, one for two cores, and one for tests.
+"""Scales of the main job: the paper's, one for two cores, one for tests; a recipe a net and row.
 
 The mini nets are the same functions with other numbers.
 """

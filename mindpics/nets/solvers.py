@@ -1,4 +1,4 @@
-"""Hyper-parameters to SolverParameter messages; the reason stands beside each field."""
+"""SolverParameter messages from hyper-parameters, the reason beside each field."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Equation 5 as a pair of numpy functions: one head's loss and its gradient.
+"""Equation 5 as a pair of NumPy functions: one head's loss and its gradient.
 
 A head of trait t sees a whole batch of labels (``2 * trait + pole``) and answers
 only for the pictures of its own trait; every other picture adds neither loss nor

@@ -1,4 +1,4 @@
-"""Whole nets: data + body + heads + losses, as caffe NetParameter messages."""
+"""Whole nets (data, body, heads, losses) as NetParameter messages."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""All pictures of one author: the posts that carry a name, or the files of a folder."""
+"""Pictures of one author: posts that carry a name, or files of a folder."""
 
 import difflib
 from pathlib import Path

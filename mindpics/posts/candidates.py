@@ -1,4 +1,4 @@
-"""The posts of a crawl that carry a word of Table 1, found without holding the crawl.
+"""Candidates: posts of a crawl that carry a word of Table 1, found without holding the crawl.
 
 Arrow reads blocks of the manifest in child processes, and a regular expression
 that every such post meets leaves few to look at one by one. The answer is that

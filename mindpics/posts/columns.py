@@ -1,4 +1,4 @@
-"""What Arrow can say of a block of posts at once, without a Python object for each."""
+"""Column checks of a block of posts by Arrow, without a Python object for each."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The two forms of a crawl's manifest, JSON lines and Parquet, read a block at a time by Arrow.
+"""Manifests of a crawl, JSON lines and Parquet, read a block at a time by Arrow.
 
 Arrow parses; what it cannot vouch for is left to `mindpics.posts.posts`, post by
 post. A reader has ``blocks()``, ``read(block)`` and ``posts(positions)``.

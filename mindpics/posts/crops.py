@@ -1,4 +1,4 @@
-"""Any picture a crawl holds -> pixels -> the 256x256 crop that an LMDB stores. Arrays only."""
+"""Pictures decoded and warped to the 256x256 crop that an LMDB stores. Arrays only."""
 
 import io
 import warnings

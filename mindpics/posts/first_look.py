@@ -1,4 +1,4 @@
-"""The first look at the pictures that were picked: which can be read, and what does each look like?"""
+"""First reading of the picked pictures: which can be read, and their perceptual hashes."""
 
 from functools import partial
 

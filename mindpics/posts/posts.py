@@ -1,4 +1,4 @@
-"""The manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
+"""Manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
 
 from pathlib import Path, PurePosixPath
 

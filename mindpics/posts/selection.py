@@ -1,4 +1,4 @@
-"""MindPics: from a crawl to labelled pictures by the words of Table 1 (section 3.1)."""
+"""Selection of MindPics by the words of Table 1 (section 3.1): picks, groups, split."""
 
 import random
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a selection holds: mindpics.csv, summary.json and a table for people."""
+"""Records of a selection: mindpics.csv, summary.json and a table for people."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The words of Table 1 in people's texts: which a post carries."""
+"""Words of Table 1 that a post's text or tags carry."""
 
 import re
 import sys

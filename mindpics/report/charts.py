@@ -1,4 +1,4 @@
-"""How figures look, and how they are saved: PNG and SVG, each beside the CSV it is drawn from.
+"""Style and saving of figures: PNG and SVG, each beside the CSV it is drawn from.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; no line or mark
 differs by colour alone. The paper's border colours (section 4.2) have their nearest here.

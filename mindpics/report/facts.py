@@ -1,4 +1,4 @@
-"""What a report says beside its results: data, rejections, choices, environment, hashes."""
+"""Facts tables of the report: data, rejections, choices, environment, hashes."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What saved scores show: figure 3, confusion of each trait, accuracy of each word. Never imports Caffe."""
+"""Figures from saved scores: figure 3, confusion of each trait, accuracy of each word."""
 
 
 import numpy as np

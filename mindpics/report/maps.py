@@ -1,4 +1,4 @@
-"""t-SNE maps of pictures by the features of a net's last pooling layer (figures 4c to 8c, and 9)."""
+"""t-SNE maps of pictures by the last pooling layer's features (figures 4c to 8c, and 9)."""
 
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The readme.md of a published net: front matter of Caffe's zoo and a model card, from the run's files only."""
+"""Model card of a published net: readme.md with the front matter of Caffe's zoo."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""One run or several as one HTML file that opens from disk: no network, no server, every figure inside it."""
+"""Report of one run or several: one HTML file that opens from disk."""
 
 import base64
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The package's templates."""
+"""Jinja templates of the package."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 

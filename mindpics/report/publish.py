@@ -1,4 +1,4 @@
-"""A trained row as folders of Caffe's model zoo: one a net, each enough to score a picture.
+"""Model-zoo folders of a trained row, one a net.
 
 Names, front matter and SHA-1 are what Caffe's scripts/download_model_binary.py reads.
 """

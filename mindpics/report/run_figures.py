@@ -1,4 +1,4 @@
-"""Every figure of a run, drawn into its report/figures from the run's files."""
+"""Figures of a run, drawn into its report/figures."""
 
 from dataclasses import dataclass
 from pathlib import Path

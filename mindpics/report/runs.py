@@ -1,4 +1,4 @@
-"""Several runs side by side, and the tests and errors that say how much a difference means."""
+"""Comparison of runs side by side, with the tests and errors that say how much a difference means."""
 
 from pathlib import Path
 

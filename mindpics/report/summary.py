@@ -1,4 +1,4 @@
-"""What a report's tables say, in sentences."""
+"""Summary sentences of a report."""
 
 from mindpics.published import Row
 from mindpics.results.metrics import Z95

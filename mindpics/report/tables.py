@@ -1,4 +1,4 @@
-"""The tables of the report, from a run's files: headings and cells as plain values, no markup."""
+"""Tables of the report as plain values, no markup."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Curves of a training: from any Caffe log, or from a run folder's CSVs. Never imports Caffe."""
+"""Training curves, from any Caffe log or from a run folder's CSVs."""
 
 import csv
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Accuracies of trait heads from saved scores; never imports Caffe.
+"""Accuracies of trait heads, pooled over the test set, from saved scores.
 
 Accuracy is taken over pooled predictions of the whole test set. Caffe's own
 figure is an average over batches, in which a picture of a batch with few of its

@@ -1,4 +1,4 @@
-"""Two models on the same test pictures: McNemar's exact test, intervals of a difference, several seeds, sampling error.
+"""Paired tests of two models: McNemar's exact test, intervals of a difference, seeds, sampling error.
 
 None of it is in the papers.
 """

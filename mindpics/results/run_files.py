@@ -1,4 +1,4 @@
-"""What lies where in a main job's folder, read without Caffe and whatever part of it is there."""
+"""File layout of a main job's folder, read whatever part of it is there."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Each row of both papers' tables over several runs: mean, standard deviation, least and most."""
+"""Spread over seeds of each row of a table: mean, standard deviation, least and most."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Table 3: a row from saved scores, and the table from rows."""
+"""Table 3: a line from saved scores, and the table from lines."""
 
 
 from mindpics.files.json_files import write_json

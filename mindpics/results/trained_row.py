@@ -1,4 +1,4 @@
-"""What a finished row of Table 3 left in a run's folder: its nets, their mean, its numbers. Read without Caffe."""
+"""Trained row of Table 3 in a run's folder: its nets, their mean, its numbers."""
 
 from dataclasses import dataclass
 from pathlib import Path

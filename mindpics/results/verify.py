@@ -1,4 +1,4 @@
-"""Hold a data folder or a run against itself and against the paper: what agrees, what does not.
+"""Verification of a data folder or a run, against itself and against the paper.
 
 An "error" is a contradiction within the files; "differs" is said of the paper's own figures and is
 no fault of the files; "ok" is what was looked at and agrees.

@@ -1,4 +1,4 @@
-"""Verify: LMDBs against the csv they were made from, the mean against both, and pictures on both sides."""
+"""Verification of LMDBs against their csv, of the mean against both, and of pictures on both sides."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Verify: runs against their run.json and the paper's training, scores and Table 3, published weights."""
+"""Verification of runs: run.json, the paper's training, scores, Table 3, published weights."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""Verify: mindpics.csv against Table 1, its own summary, and the paper's counts."""
+"""Verification of mindpics.csv against Table 1, its own summary, and the paper's counts."""
 
 import csv
 import json

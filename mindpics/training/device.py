@@ -1,4 +1,4 @@
-"""The --gpu switch of the tools: put Caffe on the CPU or on a GPU, in words where it would abort."""
+"""The --gpu switch: Caffe on the CPU or on a GPU; ValueError where Caffe would abort."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Name a training that goes nowhere, before its hours are spent."""
+"""Divergence watch of a training: NaN, the clip of SoftmaxWithLoss, heads stuck at guessing."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Fine-tune a body on labels of any kind, with one softmax head: fc7 that has seen the users' own pictures.
+"""Fine-tuning of a body on labels of any kind, with one softmax head.
 
 The Pinterest paper leaves this to future work (section 6); the rates are those of
 MindPics' fine-tuning (section 4): new layers learn ten times faster.

@@ -1,4 +1,4 @@
-"""What a person sees while a solver runs: a bar with each head's loss and the last test's accuracy."""
+"""Progress bar of a solver: each head's loss and the last test's accuracy."""
 
 import numpy as np
 from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""Let a restored solver see what it would have seen: Caffe itself starts its databases and dropout again.
+"""Resume of a restored solver: data position and random state, which Caffe starts again.
 
 A Data layer's position and its random crops follow from the number of batches read; dropout draws from one
 generator, whose state is kept with each snapshot. Both need the Caffe of tools/caffe; on a GPU dropout draws

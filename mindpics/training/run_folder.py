@@ -1,4 +1,4 @@
-"""A training run's folder: the exact net and solver, Caffe's log, CSVs, snapshots, run.json."""
+"""Run folder of a training: the exact net and solver, Caffe's log, CSVs, snapshots, run.json."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Run a Caffe solver: weights in, steps, log, snapshots, history out."""
+"""Solver run: weights in, steps, log, snapshots, history out."""
 
 import math
 import os
