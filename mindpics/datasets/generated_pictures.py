@@ -1,4 +1,4 @@
-"""Generated pictures of the size people post, for benchmarks: crops of scikit-image's and scikit-learn's photographs."""
+"""Generated pictures of the size people post, for benchmarks: crops of scikit-image's and scikit-learn's photos."""
 
 from functools import cache, partial
 from pathlib import Path
