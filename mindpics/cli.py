@@ -52,7 +52,7 @@ def run(doc, add_arguments, main, *errors):
     parser = parser_of(doc, add_arguments)
     argcomplete.autocomplete(parser)
     args = parser.parse_args()
-    if getattr(args, "json", None) is not True:  # whose standard output is for programs
+    if getattr(args, "out", None):  # what is written should say what made it
         print(f"{parser.prog}: {said(args)}", flush=True)
     try:
         status = main(args)
@@ -80,7 +80,12 @@ def parser_of(doc, add_arguments):
 
 def said(args):
     """Return parsed arguments in one line: what a run's log should begin with."""
-    return " ".join(f"{name}={value}" for name, value in sorted(vars(args).items()) if value not in (None, False, []))
+    given = {name: value for name, value in sorted(vars(args).items()) if value not in (None, False, [])}
+    return " ".join(f"{name}={_words(value)}" for name, value in given.items())
+
+
+def _words(value):
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
 def folder():

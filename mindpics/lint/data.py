@@ -4,12 +4,9 @@ from itertools import islice
 from pathlib import Path
 
 from mindpics.caffe_files.lmdbs import count_lmdb, first_datum, read_lmdb, read_mean
-from mindpics.layers import parse_param_str
 from mindpics.lint import preflight
-from mindpics.lint.layers import HEAD_LAYERS
+from mindpics.lint.heads import check_head_outputs, labels_of_head
 from mindpics.lint.phases import TEST, TRAIN, NetPhase, phases_of
-from mindpics.nets.head_losses import is_native_head, native_trait
-from mindpics.traits import N_LABELS, TRAITS
 
 LABELS = 500  # an LMDB is shuffled, so its first records speak for it
 
@@ -19,7 +16,7 @@ def check_data(net, solver, required=False):
     layers = {}
     for phase in phases_of(net):
         view = NetPhase(net, phase)
-        yield from _heads(view)
+        yield from check_head_outputs(view)
         for index, layer in view.layers:
             if layer.type != "Data":
                 continue
@@ -112,30 +109,13 @@ def _labels(view, index, layer):
 
 def _wants(view, index, reader):
     """Return how many labels a layer knows, and the index of its trait; None where it is not known."""
-    if reader.type == "Python" and reader.python_param.layer in HEAD_LAYERS:
-        try:
-            defaults = HEAD_LAYERS[reader.python_param.layer].defaults
-            return N_LABELS, parse_param_str(reader.python_param.param_str, **defaults)["trait"]
-        except ValueError:  # said by lint_layers
-            return N_LABELS, None
-    if trait := native_trait(reader):
-        return N_LABELS, TRAITS.index(trait)
+    if head := labels_of_head(reader):
+        return head
     if reader.type in ("SoftmaxWithLoss", "Accuracy") and reader.bottom:
         maker = view.maker(reader.bottom[0], index)
         if maker is not None and maker.type == "InnerProduct":
             return maker.inner_product_param.num_output, None
     return None, None
-
-
-def _heads(view):
-    for index, layer in view.layers:
-        ours = layer.type == "Python" and layer.python_param.layer in HEAD_LAYERS and layer.bottom
-        if ours or is_native_head(layer):
-            maker = view.maker(layer.bottom[0], index)
-            outputs = maker.inner_product_param.num_output if maker is not None else 2
-            if maker is not None and maker.type == "InnerProduct" and outputs != 2:
-                text = f"its score {maker.name} has num_output {outputs}; 2 (low, high) is wanted"
-                yield view.finding("error", "head-outputs", index, text)
 
 
 def _test_iter(solver, layer):

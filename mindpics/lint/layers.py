@@ -5,9 +5,9 @@ from functools import cache
 
 import caffe
 
-from mindpics import layers as own_layers
 from mindpics.caffe_files.prototxt import nearest
 from mindpics.lint import preflight
+from mindpics.lint.heads import HEAD_LAYERS, check_head_layer, is_our_layer, is_our_loss
 from mindpics.lint.phases import DATA_TYPES, TEST, TRAIN, NetPhase, is_loss
 
 LEARNED = {"Convolution": "convolution_param", "Deconvolution": "convolution_param",
@@ -17,7 +17,6 @@ NO_BLOBS = {"ReLU", "Pooling", "LRN", "Dropout", "Softmax", "SoftmaxWithLoss", "
 FILLERS = ("constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear")
 TWO_BOTTOMS = {"SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss",
                "MultinomialLogisticLoss", "Accuracy"}  # fmt: skip
-HEAD_LAYERS = {"TraitLoss": own_layers.TraitLoss, "TraitAccuracy": own_layers.TraitAccuracy}
 
 
 def check_all_layers(net, allow_python_layers=False):
@@ -182,32 +181,17 @@ def _two_bottoms(layer):
 
 
 def _python(layer):
-    param = layer.python_param
-    if param.module != preflight.OUR_LAYERS:
-        kind = None
-    elif param.layer not in HEAD_LAYERS:
-        text = f"layer {layer.name}: {param.module} has no layer {param.layer!r}{nearest(param.layer, HEAD_LAYERS)}"
-        yield "error", "python-layer", text, "layer"
-        kind = None
-    else:
-        kind = HEAD_LAYERS[param.layer]
-        yield from _head_layer(layer, kind)
-    if (kind is own_layers.TraitLoss or "loss" in param.layer.lower()) and not any(layer.loss_weight):
+    param, ours = layer.python_param, False
+    if param.module == preflight.OUR_LAYERS:
+        ours = is_our_layer(layer)
+        if ours:
+            yield from check_head_layer(layer)
+        else:
+            text = f"layer {layer.name}: {param.module} has no layer {param.layer!r}{nearest(param.layer, HEAD_LAYERS)}"
+            yield "error", "python-layer", text, "layer"
+    if (ours and is_our_loss(layer) or "loss" in param.layer.lower()) and not any(layer.loss_weight):
         text = f"layer {layer.name}: no loss_weight; Caffe takes a Python layer for no loss without loss_weight: 1"
         yield "error", "python-loss-weight", text
-
-
-def _head_layer(layer, kind):
-    try:
-        parameters = own_layers.parse_param_str(layer.python_param.param_str, **kind.defaults)
-        given = parameters.get("normalization", "VALID")
-        if given not in own_layers.NORMALIZATIONS:
-            raise ValueError(f"normalization {given!r} is none of {own_layers.NORMALIZATIONS}")
-    except ValueError as error:
-        yield "error", "param-str", f"layer {layer.name}: {error}", "param_str"
-    if len(layer.bottom) != 2 or len(layer.top) != 1:
-        found = f"{len(layer.bottom)} bottoms and {len(layer.top)} tops"
-        yield "error", "no-label", f"layer {layer.name}: {found}; score, label and one top are wanted"
 
 
 def _frozen(layer):
