@@ -1,5 +1,9 @@
 """Old nets, solvers and weights: ours are what Caffe itself makes of them."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import caffe
 import numpy as np
 import pytest
@@ -68,6 +72,17 @@ def test_an_old_net_is_what_caffe_makes_of_it(tmp_path, text):
     assert not net.layers and not net.input
     write_message(net, tmp_path / "new.prototxt")
     assert saved(tmp_path / "new.prototxt", tmp_path) == saved(tmp_path / "old.prototxt", tmp_path)
+
+
+@pytest.mark.parametrize("text", [ALL_OF_V0, OLD_INPUT, OLD_BATCH_NORM, SHARED, "V0", "V1"],
+                         ids=["V0", "input", "norm", "V1", "AlexNet V0", "AlexNet V1"])  # fmt: skip
+def test_our_upgrade_is_that_of_caffes_command_field_by_field(tmp_path, text):
+    net = in_form(deploy("alexnet"), text) if len(text) == 2 else text_format.Parse(text, caffe_pb2.NetParameter())
+    write_net(net, tmp_path / "old.prototxt")
+    command = Path(sys.prefix) / "bin/upgrade_net_proto_text"
+    subprocess.run([command, "old.prototxt", "new.prototxt"], cwd=tmp_path, capture_output=True, check=True)
+    theirs = text_format.Parse((tmp_path / "new.prototxt").read_text(), caffe_pb2.NetParameter())
+    assert upgrade_net(net).net == theirs
 
 
 @pytest.mark.parametrize("form", FORMS)
