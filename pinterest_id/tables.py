@@ -1,10 +1,12 @@
 """Tables and figures from saved scores; nothing is fitted here."""
 
 import random
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from mindpics.results.paired import pair
 from pinterest_id import figures, metrics
 from pinterest_id.facts_table import read_facts, write_facts_table
 from pinterest_id.published import published, table2_row
@@ -153,12 +155,9 @@ def _write_intervals(path, scores, seed):
 
 
 def _write_mcnemar(path, scores):
-    slugs = list(scores)
-    rows = []
-    for i, first in enumerate(slugs):
-        for second in slugs[i + 1 :]:
-            test = metrics.mcnemar(scores[first].codes, scores[first].logs, scores[second].logs)
-            rows.append([name_of(first), name_of(second), test.only_first, test.only_second, f"{test.p_value:.3g}"])
+    right = {name_of(slug): metrics.right(s.codes, s.logs) for slug, s in scores.items()}
+    tests = {names: pair(*(right[name] for name in names)) for names in combinations(right, 2)}
+    rows = [[*names, test.only_first, test.only_second, f"{test.p_value:.3g}"] for names, test in tests.items()]
     write_csv(path, ["first", "second", "only_first_right", "only_second_right", "p_value"], rows)
 
 
