@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.tables import read_table
 from mindpics.results.paired import pair
 from pinterest_id import figures, metrics
 from pinterest_id.facts_table import read_facts, write_facts_table
@@ -29,6 +30,7 @@ ONE_MODALITY = {"text": "text", "images": "image", "images_fine_tuned": "image"}
 TABLE2 = ["model", "accuracy", "f1_macro", "recall_at_10", "low95", "high95", "n",
           "published_accuracy", "published_f1", "command", "C_text", "C_image", "C_at_end"]  # fmt: skip
 
+PUBLISHED = ("published_accuracy", "published_f1")
 MEASURED = ("accuracy", "f1_macro", "recall_at_10", "low95", "high95")
 
 
@@ -92,9 +94,22 @@ def read_all(folder):
 
 
 def read_table2(folder):
-    """Return the rows of a run folder's table2.csv, measured figures as numbers."""
-    rows = read_csv(Path(folder) / "table2.csv")
-    return [row | {key: float(row[key]) for key in MEASURED} for row in rows]
+    """Return the rows of a run folder's table2.csv, figures as numbers, "" where the paper has none.
+
+    Raises
+    ------
+    ValueError
+        When the table is not there, or broken; it names the line.
+    """
+    return [row | _numbers(where, row) for where, row in read_table(Path(folder) / "table2.csv", TABLE2[:10])]
+
+
+def _numbers(where, row):
+    try:
+        measured = {key: float(row[key]) for key in MEASURED} | {"n": int(row["n"])}
+        return measured | {key: float(row[key]) if row[key] else "" for key in PUBLISHED}
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; wanted numbers in {', '.join((*MEASURED, 'n', *PUBLISHED))}") from None
 
 
 def format_table2(rows):
