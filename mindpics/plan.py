@@ -29,17 +29,16 @@ def plan(job, rows=ROWS):
     return stages_for([*stages, table], table.outputs)
 
 
-def report_stages(jobs, stages):
+def report_stages(jobs, tables):
     """Return the stages that draw the first job's run and write the report of all: features for maps, then the page.
 
     Parameters
     ----------
     jobs : list of mindpics.job.Job
         One, or several that the report shows side by side.
-    stages : list of Stage
-        Those of all jobs, whose tables must be there first.
+    tables : list of str
+        Paths of all that the page shows of them and that must be there first.
     """
-    tables = [path for stage in stages for path in stage.outputs if path.endswith(("table3.csv", "table2.csv"))]
     job, roots = jobs[0], [each.root for each in jobs]
     name = PAPERS_BEST
     folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"

@@ -1,15 +1,11 @@
-"""Published numbers of a paper, from `data/published.json` (its source is named there), and the rows of Table 3."""
+"""Published numbers of Cucurull et al. 2018, and the rows of their Table 3."""
 
-import json
-from functools import cache
-from importlib.resources import files
+from functools import partial
 from typing import NamedTuple
 
+from mindpics.files import papers
 
-@cache
-def published():
-    """Return the published facts of Cucurull et al. 2018 as a dict."""
-    return json.loads((files("mindpics") / "data" / "published.json").read_text(encoding="utf-8"))
+published = partial(papers.published, "mindpics")
 
 
 class Row(NamedTuple):

@@ -1,6 +1,6 @@
-"""Figures of merit of scores [N, K]: accuracy, macro F1, recall@k, F1 a user, intervals, McNemar's test.
+"""Figures of merit of scores [N, K]: accuracy, macro F1, recall@k, F1 a user, intervals.
 
-Paper, section 4.1; intervals and tests are ours.
+Paper, section 4.1; intervals are ours. Models are compared by `mindpics.results.paired`.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,14 @@ class Interval:
     high: float
 
 
+def right(codes, scores):
+    """Return which pins have their own user's score as the largest, bool [N]."""
+    return _check(codes, scores).argmax(axis=1) == codes
+
+
 def accuracy(codes, scores):
     """Return the share of pins whose own user has the largest score."""
-    return float(np.mean(_check(codes, scores).argmax(axis=1) == codes))
+    return float(np.mean(right(codes, scores)))
 
 
 def f1_users(codes, scores):
@@ -54,17 +59,15 @@ def pearson(f1, median_words):
 
 def accuracy_over_pins(codes, scores, repeats=REPEATS, seed=0):
     """Return the bootstrap interval of accuracy when other pins of these users are drawn."""
-    right = _check(codes, scores).argmax(axis=1) == codes
     # The number of right pins in a resample with replacement is binomial: no resample need be drawn.
-    draws = np.random.default_rng(seed).binomial(len(right), right.mean(), repeats) / len(right)
+    draws = np.random.default_rng(seed).binomial(len(codes), accuracy(codes, scores), repeats) / len(codes)
     return _interval(draws)
 
 
 def accuracy_over_users(codes, scores, repeats=REPEATS, seed=0):
     """Return the bootstrap interval of accuracy when other users, with all their pins, are drawn."""
-    right = _check(codes, scores).argmax(axis=1) == codes
     pins = np.bincount(codes, minlength=scores.shape[1])
-    hits = np.bincount(codes, weights=right, minlength=scores.shape[1])
+    hits = np.bincount(codes, weights=right(codes, scores), minlength=scores.shape[1])
     present = np.flatnonzero(pins)
     draws = np.random.default_rng(seed).choice(present, (repeats, len(present)))
     return _interval(hits[draws].sum(axis=1) / pins[draws].sum(axis=1))
@@ -82,22 +85,6 @@ def f1_over_users(codes, scores, repeats=REPEATS, seed=0):
     """Return the bootstrap interval of macro F1 when users are drawn, each with the F1 it has among all."""
     f1 = f1_users(codes, scores)
     return _interval(f1[np.random.default_rng(seed).choice(len(f1), (repeats, len(f1)))].mean(axis=1))
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Pins that only the first or only the second model gets right, and the exact two-sided p-value."""
-
-    only_first: int
-    only_second: int
-    p_value: float
-
-
-def mcnemar(codes, first, second):
-    """Compare two models' scores on the same pins by McNemar's exact test."""
-    right = [_check(codes, scores).argmax(axis=1) == codes for scores in (first, second)]
-    b, c = int(np.sum(right[0] & ~right[1])), int(np.sum(~right[0] & right[1]))
-    return McNemar(b, c, float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
 
 
 def confused_pairs(codes, scores, count=20):

@@ -1,14 +1,10 @@
-"""Published rows of the Pinterest paper."""
+"""Published numbers of Gomez et al. 2017, and the rows of their Table 2."""
 
-import json
-from functools import cache
-from importlib.resources import files
+from functools import partial
 
+from mindpics.files import papers
 
-@cache
-def published():
-    """Return the published facts of the paper as a dict."""
-    return json.loads((files("pinterest_id") / "data" / "published.json").read_text(encoding="utf-8"))
+published = partial(papers.published, "pinterest_id")
 
 
 def table2_row(model):

@@ -1,10 +1,13 @@
 """Tables and figures from saved scores; nothing is fitted here."""
 
 import random
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.tables import read_table
+from mindpics.results.paired import pair
 from pinterest_id import figures, metrics
 from pinterest_id.facts_table import read_facts, write_facts_table
 from pinterest_id.published import published, table2_row
@@ -27,6 +30,7 @@ ONE_MODALITY = {"text": "text", "images": "image", "images_fine_tuned": "image"}
 TABLE2 = ["model", "accuracy", "f1_macro", "recall_at_10", "low95", "high95", "n",
           "published_accuracy", "published_f1", "command", "C_text", "C_image", "C_at_end"]  # fmt: skip
 
+PUBLISHED = ("published_accuracy", "published_f1")
 MEASURED = ("accuracy", "f1_macro", "recall_at_10", "low95", "high95")
 
 
@@ -90,9 +94,22 @@ def read_all(folder):
 
 
 def read_table2(folder):
-    """Return the rows of a run folder's table2.csv, measured figures as numbers."""
-    rows = read_csv(Path(folder) / "table2.csv")
-    return [row | {key: float(row[key]) for key in MEASURED} for row in rows]
+    """Return the rows of a run folder's table2.csv, figures as numbers, "" where the paper has none.
+
+    Raises
+    ------
+    ValueError
+        When the table is not there, or broken; it names the line.
+    """
+    return [row | _numbers(where, row) for where, row in read_table(Path(folder) / "table2.csv", TABLE2[:10])]
+
+
+def _numbers(where, row):
+    try:
+        measured = {key: float(row[key]) for key in MEASURED} | {"n": int(row["n"])}
+        return measured | {key: float(row[key]) if row[key] else "" for key in PUBLISHED}
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; wanted numbers in {', '.join((*MEASURED, 'n', *PUBLISHED))}") from None
 
 
 def format_table2(rows):
@@ -153,12 +170,9 @@ def _write_intervals(path, scores, seed):
 
 
 def _write_mcnemar(path, scores):
-    slugs = list(scores)
-    rows = []
-    for i, first in enumerate(slugs):
-        for second in slugs[i + 1 :]:
-            test = metrics.mcnemar(scores[first].codes, scores[first].logs, scores[second].logs)
-            rows.append([name_of(first), name_of(second), test.only_first, test.only_second, f"{test.p_value:.3g}"])
+    right = {name_of(slug): metrics.right(s.codes, s.logs) for slug, s in scores.items()}
+    tests = {names: pair(*(right[name] for name in names)) for names in combinations(right, 2)}
+    rows = [[*names, test.only_first, test.only_second, f"{test.p_value:.3g}"] for names, test in tests.items()]
     write_csv(path, ["first", "second", "only_first_right", "only_second_right", "p_value"], rows)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+EVERY = 0.25  # seconds between looks at a running process: a look takes it 10 ms of a core
+
 
 def describe():
     """Return the processor's name, the cores that this process may use, and the memory in GB."""
@@ -49,8 +51,15 @@ def seconds_of(function):
     return time.perf_counter() - begun
 
 
-def in_child(function, *args):
+def in_child(function, *args, watch=None):
     """Call a function in a fresh process; return its result and the process's peak memory in GB.
+
+    Parameters
+    ----------
+    function, *args
+        They must pickle, and so must the result.
+    watch : callable, optional
+        Of the process's id; called now and again while it runs.
 
     Raises
     ------
@@ -63,6 +72,8 @@ def in_child(function, *args):
     process.start()
     sender.close()
     try:
+        while watch and not receiver.poll(EVERY):
+            watch(process.pid)
         return receiver.recv()
     except EOFError:
         raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.nets.inputs import fill
+
 FEATURES = {"alexnet": "fc7", "resnet50": "pool5"}
 LAST_LAYER = {"alexnet": "relu7", "resnet50": "pool5"}  # OpenCV's outputs are layers', not blobs
 CLASSES = 1000
@@ -96,9 +98,7 @@ def timed(function, repeats):
 def caffe_forward(engine, folder, body, batch, repeats):
     """Return the seconds of each forward pass to the features, and the first picture's features."""
     net = _caffe(engine).Net(str(folder / f"{body}.prototxt"), str(folder / f"{body}.caffemodel"), 1)  # TEST
-    blob = net.blobs["data"]
-    blob.reshape(batch, *blob.data.shape[1:])
-    blob.data[...] = pictures(blob.data.shape)
+    fill(net.blobs["data"], pictures((batch, *picture_shape(folder, body))))
     seconds, tops = timed(net.forward, repeats)
     return seconds, tops[FEATURES[body]][0].ravel().copy()
 
@@ -132,10 +132,8 @@ def caffe_step(engine, folder, body, batch, repeats):
     """Return the seconds of each training step, and nothing: what a step finds is held to account by tests."""
     caffe = _caffe(engine)
     solver = caffe.SGDSolver(_solver(folder, body, engine))
-    for name in ("data", "label"):
-        blob = solver.net.blobs[name]
-        blob.reshape(batch, *blob.data.shape[1:])
-        blob.data[...] = pictures(blob.data.shape) if name == "data" else np.arange(batch) % CLASSES
+    fill(solver.net.blobs["data"], pictures((batch, *picture_shape(folder, body))))
+    fill(solver.net.blobs["label"], np.arange(batch) % CLASSES)
     return timed(lambda: solver.step(1), repeats)
 
 

@@ -6,23 +6,21 @@ all its children. Memory is what they hold themselves, each page once however
 many share it: pages of a file that is mapped may be dropped at any time.
 """
 
-import multiprocessing
 import os
 import sys
 import time
-import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
-from mindpics.benchmarks.machine import processor, seconds_of
+from mindpics.benchmarks.machine import in_child, processor, seconds_of
 from mindpics.report import charts
 
-EVERY = 0.25  # seconds between looks at a running process: a look takes it 10 ms of a core
 SPACE = 1 << 30  # bytes copied, written and read for the machine's limits
 
 
@@ -71,51 +69,50 @@ def _summary(runs):
 
 def measure(function, *args):
     """Return the `Run` of a function in a fresh process; RuntimeError when it fails."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_call, args=(sender, function, args))
-    process.start()
-    sender.close()
-    peak, cpu = 0, {}
-    while not receiver.poll(EVERY):
-        peak = max(peak, _look(process.pid, cpu))
-    try:
-        seconds, cpu_before, cpu[process.pid], result = receiver.recv()
-    except EOFError:
-        raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None
-    finally:
-        process.join()
-    return Run(seconds, sum(cpu.values()) - cpu_before, peak / 1e6, result)
+    family = _Family()
+    timed, _ = in_child(_Timed(function), *args, watch=family.look)
+    cpu_seconds = sum((family.cpu | {timed.pid: timed.cpu_after}).values()) - timed.cpu_before
+    return Run(timed.seconds, cpu_seconds, family.peak / 1e6, timed.result)
 
 
-def _call(sender, function, args):
-    # The children of what is timed would import the benchmark's own program first, for seconds.
-    vars(sys.modules["__main__"]).pop("__file__", None)
-    try:
+class _Timed:
+    """A function that returns its result with the time it took, in the process that it is called in."""
+
+    def __init__(self, function):
+        self.function, self.__name__ = function, function.__name__
+
+    def __call__(self, *args):
+        # The children of what is timed would import the benchmark's own program first, for seconds.
+        vars(sys.modules["__main__"]).pop("__file__", None)
         cpu_before, begun = time.process_time(), time.perf_counter()
-        result = function(*args)
-        sender.send((time.perf_counter() - begun, cpu_before, time.process_time(), result))
-    except Exception:
-        traceback.print_exc()
-    sender.close()
+        result = self.function(*args)
+        seconds = time.perf_counter() - begun
+        return SimpleNamespace(seconds=seconds, cpu_before=cpu_before, cpu_after=time.process_time(), pid=os.getpid(),
+                               result=result)  # fmt: skip
 
 
-def _look(pid, cpu):
-    """Return the bytes a process and its children hold now, and note their processor time in `cpu`."""
-    held = 0
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return 0
-    for one in family:
+class _Family:
+    """What a process and its children were seen to hold at most, in bytes, and the processor seconds of each."""
+
+    def __init__(self):
+        self.peak, self.cpu = 0, {}
+
+    def look(self, pid):
+        """Look at a running process."""
         try:
-            held += _own_bytes(one.pid)
-            times = one.cpu_times()
-            cpu[one.pid] = times.user + times.system
+            process = psutil.Process(pid)
+            family = [process, *process.children(recursive=True)]
+        except psutil.Error:
+            return
+        self.peak = max(self.peak, sum(map(self._held, family)))
+
+    def _held(self, process):
+        try:
+            held, times = _own_bytes(process.pid), process.cpu_times()
         except (psutil.Error, OSError):  # it has just ended
-            continue
-    return held
+            return 0
+        self.cpu[process.pid] = times.user + times.system
+        return held
 
 
 def _own_bytes(pid):

@@ -9,7 +9,7 @@ from mindpics.caffe_files.blobs import read_mean
 from mindpics.files import bounded
 from mindpics.files.arrays import load_npy
 from mindpics.files.printable import printable_names
-from mindpics.inference.infer import centre_crop
+from mindpics.inference.infer import centre_crop, run
 from mindpics.inference.open_net import open_trained_net
 
 
@@ -48,10 +48,7 @@ class FeatureNet:
 
     def run(self, pictures):
         """Return the blob for float32 [N, 3, crop, crop] (BGR, mean subtracted): a copy, float32 [N, D]."""
-        data = self.net.blobs[self.input]
-        data.reshape(*pictures.shape)
-        data.data[...] = pictures
-        self.net.forward(end=self.last_layer)
+        run(self.net, pictures, self.input, self.last_layer)
         return self.net.blobs[self.blob].data.reshape(len(pictures), -1).copy()
 
     def features(self, pictures, mean, oversample=False):

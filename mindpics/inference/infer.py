@@ -10,6 +10,7 @@ from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.files.atomic import atomic_write
 from mindpics.files.printable import printable_names
 from mindpics.inference.open_net import open_trained_net
+from mindpics.nets.inputs import fill
 from mindpics.traits import TRAITS
 
 BATCH = 32
@@ -53,12 +54,25 @@ def centre(pictures, crop):
     return pictures[..., top : top + crop, left : left + crop]
 
 
-def forward(net, pictures, mean):
-    """Return ``{blob: copy of its data}`` of the net's outputs for uint8 pictures [N,3,H,W]."""
-    crop = net.blobs["data"].data.shape[-1]
-    net.blobs["data"].reshape(len(pictures), *net.blobs["data"].data.shape[1:])
-    net.blobs["data"].data[...] = centre_crop(pictures, mean, crop)
-    return {name: blob.copy() for name, blob in net.forward().items()}
+def run(net, values, data="data", end=None):
+    """Run a net in TEST phase on an array, whose shape its input takes.
+
+    Parameters
+    ----------
+    net : caffe.Net
+    values : float array [N, channels, height, width]
+    data : str
+        The input blob.
+    end : str, optional
+        Last layer that is run.
+
+    Returns
+    -------
+    dict
+        blob -> its data, a view, of the net's outputs, or of the last layer's tops.
+    """
+    fill(net.blobs[data], values)
+    return net.forward(end=end)
 
 
 class TraitNets:
@@ -95,7 +109,8 @@ class TraitNets:
         """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR."""
         outputs = {}
         for net in self.nets:
-            outputs |= forward(net, pictures, self.mean)
+            centres = centre_crop(pictures, self.mean, net.blobs["data"].data.shape[-1])
+            outputs |= {name: blob.copy() for name, blob in run(net, centres).items()}
         return np.stack([outputs[f"prob_{trait}"].reshape(-1, 2) for trait in TRAITS], axis=1).astype(np.float32)
 
 

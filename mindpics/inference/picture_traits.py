@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mindpics.caffe_files.lmdbs import read_mean
-from mindpics.inference.infer import centre_crop, load_net
+from mindpics.inference.infer import centre_crop, load_net, run
 from mindpics.inference.occlusion import GRID, occlusion_map
 from mindpics.posts.nearest import Nearest
 from mindpics.posts.posts import picture_path
@@ -81,10 +81,7 @@ class PictureTraits:
 
     def _run(self, pictures):
         """Return P(High) [N, 5] and pool5 [N, D] of float32 [N, 3, crop, crop]."""
-        data = self.net.blobs["data"]
-        data.reshape(*pictures.shape)
-        data.data[...] = pictures
-        outputs = self.net.forward()
+        outputs = run(self.net, pictures)
         high = np.stack([outputs[f"prob_{trait}"].reshape(-1, 2)[:, 1] for trait in TRAITS], axis=1)
         return high, self.net.blobs[POOL].data.reshape(len(pictures), -1).copy()
 

@@ -4,7 +4,7 @@ import ast
 import re
 
 from mindpics.published import published
-from mindpics.report.tables import Table
+from mindpics.results.study import Table
 from mindpics.traits import TRAITS
 
 SEED = "seed"  # the choice in which repeats of a run differ

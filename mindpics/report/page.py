@@ -10,26 +10,20 @@ from mindpics.files.own_folder import Kind
 from mindpics.report import facts, tables
 from mindpics.report.addresses import hide_addresses
 from mindpics.report.pages import template
-from mindpics.report.run_figures import Drawn, RunFigures
+from mindpics.report.run_figures import RunFigures
 from mindpics.report.runs import Comparing
 from mindpics.report.summary import about_errors, summary
 from mindpics.results.run_files import PAPERS_BEST, RunFiles
+from mindpics.results.seeds import TABLE3
 
 REPORT = Kind(
     "a report",
     ("index.html", "figures/*", "paired.csv", "sampling_error.csv", "seeds.csv", "paired_over_seeds.csv"),
 )
 KINDS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
-PINTEREST_FIGURES = {
-    "figure2": ("Figure 2: words a pin", "Minimum, maximum, mean and median of each user, on a log scale."),
-    "figure3": ("Figure 3: two principal components", "All pins, by their text and by their images."),
-    "figure4": ("Figure 4: F1 of each user", "Users in the order of CF+Ref."),
-    "figure5": ("Figure 5: users by F1", "Of CF+Ref."),
-    "confused_pairs": ("Most confused users", "Of CF+Ref."),
-}
 
 
-def write_report(root, others=(), *, out=None, pictures=None, model=None, progress=lambda items: items):
+def write_report(root, others=(), *, out=None, pictures=None, model=None, study=None, progress=lambda items: items):
     """Draw a run's figures and write the report of one run, or of several side by side.
 
     Parameters
@@ -45,6 +39,8 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, progre
     model : str, optional
         NET_HEADS_INIT that figures 3 to 9 show: by default the paper's, ResNet-50 all-in-one
         fine-tuned, or the best that is there.
+    study : callable, optional
+        Reader of another paper's experiment on the runs; see `mindpics.results.study`.
     progress : callable
         Wraps the list of drawing steps, as tqdm does.
 
@@ -61,8 +57,8 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, progre
     """
     page = Path(out or Path(root) / "report" / "index.html")
     own_folder.require(page.parent, replace(REPORT, files=(*REPORT.files, page.name)))
-    run = RunFiles(root, pictures)
-    comparing = Comparing([run, *(RunFiles(other) for other in others)])
+    run = RunFiles(root, pictures, study)
+    comparing = Comparing([run, *(RunFiles(other, study=study) for other in others)])
     figures, left_out, words = [], [], []
     if run.models():
         drawn = RunFigures(run, _model(run, model), page.parent / "figures").draw_all(progress)
@@ -79,10 +75,10 @@ def _render(comparing, folder, figures, left_out, words):
     runs, names, run = comparing.runs, comparing.names, comparing.runs[0]
     sections = {}
     for figure in figures:
-        sections.setdefault(figure.section, []).append(_embedded(figure, folder / "figures"))
+        sections.setdefault(figure.section, []).append(_embedded(figure))
     several = len(runs) > 1
     return template("report.html").render(
-        title=f"{', '.join(names)}: MindPics and Pinterest user identification",
+        title=f"{', '.join(names)}: {' and '.join(['MindPics', *([run.study.title] if run.study else [])])}",
         figures_of=names[0] if several else "",
         stand_ins=list(dict.fromkeys(filter(None, (each.stand_in() for each in runs)))),
         unrecorded=[name for name, each in zip(names, runs, strict=True) if not each.facts],
@@ -90,12 +86,9 @@ def _render(comparing, folder, figures, left_out, words):
         runs=comparing.runs_table() if several else None,
         differing=comparing.differing() if several else None,
         repeats=comparing.repeats,
-        table3=_results(comparing, "Table 3", tables.table3),
+        table3=_results(comparing, TABLE3, tables.table3),
         table3_traits=[(name, tables.table3_traits(each)) for name, each in comparing.named if each.table3],
-        table2=_results(comparing, "Table 2", tables.table2),
-        pinterest_users=tables.pinterest_users(run),
-        pinterest_facts=tables.pinterest_facts(run),
-        pinterest_figures=_pinterest_figures(run),
+        study=_study(comparing) if run.study else None,
         paired=comparing.paired_tables(),
         sampling=about_errors(comparing.errors()),
         downloads={path.name: data_uri(path) for path in comparing.write(folder)},
@@ -111,9 +104,20 @@ def _render(comparing, folder, figures, left_out, words):
     )
 
 
-def _results(comparing, name, table_of):
+def _study(comparing):
+    """Return what the page shows of another paper: tables of all runs, the rest of the first; None without rows."""
+    first = comparing.runs[0].study
+    found = _results(comparing, first.caption, lambda run: run.study.table)
+    heading = f"{first.caption.paper}: {first.caption.table}"
+    id_ = first.caption.table.lower().replace(" ", "")
+    shown = {"id": id_, "heading": heading, "tables": found, "details": first.details,
+             "figures": [_embedded(figure) for figure in first.figures]}  # fmt: skip
+    return shown if found else None
+
+
+def _results(comparing, caption, table_of):
     """Return [(heading, table)]: the one run's own table, or all side by side and then each run's own."""
-    rows = [row for row in comparing.rows if row.table == name]
+    rows = [row for row in comparing.rows if row.caption == caption]
     own = [(label, table_of(run)) for label, run in comparing.named if table_of(run).rows]
     return own if len(comparing.runs) == 1 or not rows else [("", comparing.side_by_side(rows)), *own]
 
@@ -125,18 +129,12 @@ def _model(run, asked):
     return asked or (PAPERS_BEST if PAPERS_BEST in models else run.best_model())
 
 
-def _pinterest_figures(run):
-    folder = run.pinterest / "figures"
-    figures = [Drawn(name, "Pinterest", *text) for name, text in PINTEREST_FIGURES.items()]
-    return [_embedded(figure, folder, "png") for figure in figures if (folder / f"{figure.name}.png").is_file()]
-
-
-def _embedded(figure, folder, kind=None):
-    kind = kind or ("png" if figure.pictures else "svg")
-    csv = Path(folder) / f"{figure.name}.csv"
+def _embedded(figure):
+    kind, path = "png" if figure.pictures else "svg", figure.folder / figure.name
+    csv = path.with_name(f"{figure.name}.csv")
     return {
         "name": figure.name, "title": figure.title, "caption": figure.caption, "wide": kind == "svg",
-        "image": data_uri(Path(folder) / f"{figure.name}.{kind}"),
+        "image": data_uri(path.with_name(f"{figure.name}.{kind}")),
         "csv": data_uri(csv, hide_addresses) if csv.is_file() else "",
     }  # fmt: skip
 

@@ -1,25 +1,14 @@
 """Figures of a run, drawn into its report/figures."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from mindpics.report import figures, maps, sheets
 from mindpics.report.training_curves import draw_training, read_run
 from mindpics.results.metrics import load_scores
+from mindpics.results.study import Figure
 from mindpics.traits import TRAIT_NAMES, TRAITS
 
 NUMBERS = {trait: 4 + place for place, trait in enumerate(TRAITS)}  # figure of each trait's pictures
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure of the report: NAME.png, NAME.svg and NAME.csv, its heading, and what it shows."""
-
-    name: str
-    section: str
-    title: str
-    caption: str
-    pictures: bool = False  # shown as PNG; charts as SVG
 
 
 class RunFigures:
@@ -54,7 +43,7 @@ class RunFigures:
         return self
 
     def _add(self, *facts, **more):
-        self.drawn.append(Drawn(*facts, **more))
+        self.drawn.append(Figure(self.out, *facts, **more))
 
     def _curves(self):
         figures.draw_curves(self.labels, self.scores, self.out / "figure3")

@@ -6,11 +6,11 @@ import numpy as np
 
 from mindpics.files.tables import write_table
 from mindpics.report.facts import SEED, choices, environment
-from mindpics.report.tables import Table
 from mindpics.results.comparisons import comparisons, differences_over_seeds, write_comparisons
 from mindpics.results.metrics import Z95
 from mindpics.results.paired import most_discordant, paired_error, unpaired_error
 from mindpics.results.seeds import labels, rows_of, write_seeds
+from mindpics.results.study import Table
 
 
 class Comparing:
@@ -25,7 +25,7 @@ class Comparing:
     names : list of str
     rows : list of mindpics.results.seeds.RowOfRuns
     compared : dict
-        Name of a run -> list of `mindpics.results.comparisons.Comparison`.
+        Name of a run -> list of `mindpics.results.study.Comparison`.
     repeats : bool
         They are several and differ in nothing but the seed, so that a mean over them means something.
     over_seeds : dict
@@ -45,11 +45,12 @@ class Comparing:
 
     def runs_table(self):
         """Which runs stand side by side."""
+        studies = {run.study.caption.tested: "number" for run in self.runs if run.study}
         columns = (("run", "text"), ("folder", "text"), ("seed", "number"), ("test pictures", "number"),
-                   ("test pins", "number"), ("command", "code"))  # fmt: skip
+                   *studies.items(), ("command", "code"))  # fmt: skip
         rows = [
             [name, run.root, run.facts.get("seed", "not recorded"), run.selection.get("test", ""),
-             run.pinterest_parts().get("test", ""), " ".join(run.facts.get("command", []))]
+             *([run.study.tested] if run.study else []), " ".join(run.facts.get("command", []))]
             for name, run in self.named
         ]  # fmt: skip
         return Table("The figures below are of the first.", columns, rows)
@@ -149,7 +150,7 @@ class Comparing:
             write_table(folder / "sampling_error.csv", list(self.errors()[0]), self.errors())
             written += [folder / "paired.csv", folder / "sampling_error.csv"]
         if len(self.runs) > 1:
-            write_seeds(folder / "seeds.csv", [run.root for run in self.runs])
+            write_seeds(folder / "seeds.csv", self.runs)
             written.append(folder / "seeds.csv")
         if self.over_seeds:
             rows = [{"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}

@@ -20,27 +20,21 @@ def summary(comparing):
         said.append(f"Side by side: {', '.join(comparing.names)}. They differ in more than the seed, see below.")
     if runs[0].table3:
         said += _about_table3(runs[0], of)
-    if runs[0].table2:
-        best = max(runs[0].table2, key=lambda row: row["accuracy"])
-        said.append(
-            f"Who would post this pin? The best of {len(runs[0].table2)} models{of}, {best['model']}, names the right "
-            f"user for {best['accuracy']:.1f}% of {best['n']:.0f} test pins (95% interval {best['low95']:.1f} to "
-            f"{best['high95']:.1f})."
-        )
+    if runs[0].study and runs[0].study.rows:
+        said.append(_about_study(runs[0].study, of))
     return said + _in_short(comparing.errors())
 
 
 def _about_repeats(comparing):
     said = [f"{len(comparing.runs)} runs that differ in the seed alone: {', '.join(comparing.names)}."]
-    for table, what in (("Table 3", "test pictures, mean over traits"), ("Table 2", "test pins")):
-        rows = [row for row in comparing.rows if row.table == table and row.sd is not None]
-        if rows:
-            best = max(rows, key=lambda row: row.mean)
-            span = f"{min(best.measured):.1f} to {max(best.measured):.1f}"
-            said.append(
-                f"Best of {table}, on average: {best.name}, right on {best.mean:.1f}% of {best.tested} {what} "
-                f"(standard deviation over {len(best.measured)} seeds {best.sd:.1f}, {span})."
-            )
+    repeated = [row for row in comparing.rows if row.sd is not None]
+    for caption in dict.fromkeys(row.caption for row in repeated):
+        best = max((row for row in repeated if row.caption == caption), key=lambda row: row.mean)
+        span = f"{min(best.measured):.1f} to {max(best.measured):.1f}"
+        said.append(
+            f"Best of {caption.table}, on average: {best.name}, right on {best.mean:.1f}% of {best.tested} "
+            f"{caption.tested} (standard deviation over {len(best.measured)} seeds {best.sd:.1f}, {span})."
+        )
     paper = {each.name: each.paper[0] - each.paper[1] for found in comparing.compared.values() for each in found}
     for name, of in comparing.over_seeds.items():
         said.append(
@@ -69,6 +63,14 @@ def _about_table3(run, of):
                 f"(paper {paper:+.1f})."
             )
     return said
+
+
+def _about_study(study, of):
+    best, (question, does) = max(study.rows, key=lambda row: row.accuracy), study.asked
+    return (
+        f"{question} The best of {len(study.rows)} models{of}, {best.name}, {does} {best.accuracy:.1f}% of {best.n} "
+        f"{study.caption.tested} (95% interval {best.low95:.1f} to {best.high95:.1f})."
+    )
 
 
 def about_errors(errors):

@@ -1,46 +1,16 @@
-"""What is compared on the same test set: all-in-one against independent nets, CF+Ref against CF."""
-
-from dataclasses import dataclass
+"""What is compared on the same test set: all-in-one against independent nets, and what another study pairs."""
 
 import numpy as np
 
 from mindpics.files.tables import write_table
 from mindpics.published import published
 from mindpics.results.metrics import load_scores
-from mindpics.results.paired import Paired, over_seeds, pair
-from mindpics.results.run_files import read_rows
+from mindpics.results.paired import over_seeds, pair
+from mindpics.results.study import Comparison, tested_a_trained
 from mindpics.traits import unpack
 
-PAPER_PINS = 11_700  # test pins of the Pinterest paper: 117 users x 100 (section 3)
-REFINED = ("CF+Ref", "CF")
 COLUMNS = ("run", "comparison", "only_first_right", "only_second_right", "n", "difference", "low95", "high95",
            "p_value")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two rows of a table on the same test set; differences are the first row's accuracy less the second's.
-
-    Attributes
-    ----------
-    name : str
-    paired : mindpics.results.paired.Paired
-    points : float
-        Difference in the table's own measure, in points; Table 3's is a mean over traits.
-    paper : tuple of float
-        The paper's two accuracies, in percent.
-    paper_n : int
-        Test pictures, or pins, of the paper.
-    test_to_train : float or None
-        Test pictures a training picture in this run; None where that is not recorded.
-    """
-
-    name: str
-    paired: Paired
-    points: float
-    paper: tuple
-    paper_n: int
-    test_to_train: float | None
 
 
 def comparisons(run):
@@ -55,7 +25,7 @@ def comparisons(run):
     ValueError
         When two models were scored on different pictures.
     """
-    return [*_heads(run), *_refinement(run)]
+    return [*_heads(run), *(run.study.comparisons if run.study else [])]
 
 
 def right_answers(path):
@@ -86,29 +56,10 @@ def _heads(run):
         found.append(
             Comparison(
                 f"{row['net']} {row['init']}: all-in-one against independent", pair(first, second),
-                row["avg"] - models[other]["avg"], paper, paper_n, _ratio(run.selection),
+                row["avg"] - models[other]["avg"], paper, paper_n, tested_a_trained(run.selection),
             )  # fmt: skip
         )
     return found
-
-
-def _refinement(run):
-    """From the Pinterest run's own paired tests."""
-    rows = {row["model"]: row for row in run.table2}
-    path = run.pinterest / "mcnemar.csv"
-    if not path.is_file() or not rows.keys() >= set(REFINED):
-        return []
-    first, second = (rows[name] for name in REFINED)
-    columns, tests = read_rows(path)
-    for test in (dict(zip(columns, values, strict=True)) for values in tests):
-        if {test["first"], test["second"]} != set(REFINED):
-            continue
-        right = {test["first"]: int(test["only_first_right"]), test["second"]: int(test["only_second_right"])}
-        paired = Paired(right[REFINED[0]], right[REFINED[1]], int(first["n"]))
-        points, paper = first["accuracy"] - second["accuracy"], (first["published_accuracy"],
-                                                                 second["published_accuracy"])  # fmt: skip
-        return [Comparison("CF+Ref against CF", paired, points, paper, PAPER_PINS, _ratio(run.pinterest_parts()))]
-    return []
 
 
 def differences_over_seeds(by_run):
@@ -146,9 +97,3 @@ def _line(run, comparison):
     points = [f"{100 * value:.2f}" for value in (paired.difference, low, high)]
     counts = [paired.only_first, paired.only_second, paired.n]
     return [run, comparison.name, *counts, *points, f"{paired.p_value:.3g}"]
-
-
-def _ratio(parts):
-    """Test pictures a training picture; validation pins train the final models too."""
-    train = (parts.get("train") or 0) + (parts.get("validation") or 0)
-    return parts["test"] / train if train and parts.get("test") else None

@@ -1,6 +1,5 @@
 """File layout of a main job's folder, read whatever part of it is there."""
 
-import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -23,24 +22,30 @@ class RunFiles:
     pictures : path, optional
         What image paths of mindpics.csv are relative to; by default the folder of the manifest
         that the selection's summary names.
+    study : callable, optional
+        Reader of another paper's experiment on the run; see `mindpics.results.study`.
+
+    Attributes
+    ----------
+    study : mindpics.results.study.Study or None
 
     Raises
     ------
     ValueError
-        When neither paper's table is there yet.
+        When no paper's table is there yet.
     """
 
-    def __init__(self, root, pictures=None):
+    def __init__(self, root, pictures=None, study=None):
         self.root = Path(root)
         self.mindpics = self.root / "mindpics"
-        self.pinterest = self.root / "pinterest_id"
         self.facts = read_json(self.root / "run.json")
         self.selection = read_json(self.mindpics / "summary.json")
         self.table3 = self._table(self.mindpics / "table3.csv")
-        self.table2 = self._table(self.pinterest / "table2.csv")
+        self.study = study(self.root, self.ours()) if study else None
         self.pictures = Path(pictures) if pictures else self._pictures()
-        if not self.table3 and not self.table2:
-            raise ValueError(f"{self.root}: found no table3.csv and no table2.csv; tools/reproduce makes them")
+        if not self.table3 and not (self.study and self.study.rows):
+            wanted = ["table3.csv", *([self.study.file] if self.study else [])]
+            raise ValueError(f"{self.root}: found no {' and no '.join(wanted)}; tools/reproduce makes them")
 
     def scores(self, model):
         return self.mindpics / model / "scores.npz"
@@ -72,14 +77,14 @@ class RunFiles:
         return "; ".join(text[len(STAND_IN) :].lstrip(": ") for text in said
                          if isinstance(text, str) and text.startswith(STAND_IN))  # fmt: skip
 
+    def ours(self):
+        """Return the heading of what was measured."""
+        return "ours, on the stand-in" if self.stand_in() else "ours"
+
     def nets(self):
         """Return the run.json of every training, each with its "name"."""
         folders = [folder for of in self.trainings().values() for folder in of]
         return [{"name": _net_name(folder), **read_json(folder / "run.json")} for folder in folders]
-
-    def pinterest_parts(self):
-        """Return {"train": pins, "validation": .., "test": ..} of the Pinterest run, {} where not recorded."""
-        return read_json(self.pinterest / "run.json").get("parts", {})
 
     def rejected(self):
         """Return [{"file", "count", "reasons"}] of every list of rejections, of the run and of its pictures."""
@@ -101,13 +106,6 @@ class RunFiles:
 
     def _table(self, path):
         return read_table3(path) if path.is_file() else []
-
-
-def read_rows(path):
-    """Return (columns, rows) of a CSV as text."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        columns, *rows = list(csv.reader(stream)) or [[]]
-    return columns, rows
 
 
 def _count(path):

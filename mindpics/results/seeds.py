@@ -6,9 +6,9 @@ import numpy as np
 
 from mindpics.files.tables import write_table
 from mindpics.published import Row
-from mindpics.results.run_files import RunFiles
+from mindpics.results.study import Caption
 
-TABLES = {"Table 3": "MindPics, mean over traits", "Table 2": "Pinterest"}
+TABLE3 = Caption("Table 3", "MindPics, mean over traits", "test pictures, mean over traits")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class RowOfRuns:
 
     Attributes
     ----------
-    table : {"Table 3", "Table 2"}
+    caption : mindpics.results.study.Caption
+        Of the table.
     name : str
     published : float or None
     values : tuple
@@ -25,7 +26,7 @@ class RowOfRuns:
         Test pictures, or pins, of each run that has the row.
     """
 
-    table: str
+    caption: Caption
     name: str
     published: float | None
     values: tuple
@@ -58,7 +59,10 @@ def rows_of(runs):
     ----------
     runs : list of mindpics.results.run_files.RunFiles
     """
-    return [*_rows("Table 3", [_table3(run) for run in runs]), *_rows("Table 2", [_table2(run) for run in runs])]
+    rows, studies = _rows(TABLE3, [_table3(run) for run in runs]), [run.study for run in runs if run.study]
+    for caption in dict.fromkeys(study.caption for study in studies):
+        rows += _rows(caption, [_of_study(study) for study in studies])
+    return rows
 
 
 def labels(runs):
@@ -67,9 +71,8 @@ def labels(runs):
     return names if len(set(names)) == len(names) else [str(run.root) for run in runs]
 
 
-def write_seeds(path, roots):
-    """Write seeds.csv of several runs' folders; return its rows."""
-    runs = [RunFiles(root) for root in roots]
+def write_seeds(path, runs):
+    """Write seeds.csv of several runs, `mindpics.results.run_files.RunFiles`; return its rows."""
     rows = rows_of(runs)
     data = "; ".join(dict.fromkeys("stand-in" if run.stand_in() else str(run.facts.get("data")) for run in runs))
     columns = ["table", "row", "data", "n", "published", "runs", "mean", "sd", "min", "max", *labels(runs)]
@@ -79,7 +82,7 @@ def write_seeds(path, roots):
 
 def _line(row, data):
     figures = map(_text, [row.mean, row.sd, min(row.measured), max(row.measured), *row.values])
-    return [row.table, row.name, data, row.tested, _text(row.published), len(row.measured), *figures]
+    return [row.caption.table, row.name, data, row.tested, _text(row.published), len(row.measured), *figures]
 
 
 def format_seeds(rows, seeds, measured):
@@ -93,11 +96,9 @@ def format_seeds(rows, seeds, measured):
         What the means are, like "on the stand-in".
     """
     lines = []
-    for table, name in TABLES.items():
-        of = [row for row in rows if row.table == table]
-        if not of:
-            continue
-        lines += [f"{table} ({name}), seeds {', '.join(map(str, seeds))}: accuracy in %, {measured}",
+    for caption in dict.fromkeys(row.caption for row in rows):
+        of = [row for row in rows if row.caption == caption]
+        lines += [f"{caption.table} ({caption.paper}), seeds {', '.join(map(str, seeds))}: accuracy in %, {measured}",
                   f"{'row':<40}{'published':>10}{'mean':>8}{'sd':>7}{'min..max':>15}{'seeds':>7}{'n':>10}"]  # fmt: skip
         for row in of:
             span = f"{min(row.measured):.2f}..{max(row.measured):.2f}"
@@ -111,18 +112,18 @@ def _table3(run):
             for row in run.table3}  # fmt: skip
 
 
-def _table2(run):
-    return {row["model"]: (row["published_accuracy"], row["accuracy"], int(row["n"])) for row in run.table2}
+def _of_study(study):
+    return {row.name: (row.published, row.accuracy, row.n) for row in study.rows}
 
 
-def _rows(table, by_run):
+def _rows(caption, by_run):
     rows = []
     for name in dict.fromkeys(name for of in by_run for name in of):
         found = [of[name] for of in by_run if name in of]
         published = found[0][0]
         values = tuple(of[name][1] if name in of else None for of in by_run)
         sizes = tuple(n for _, _, n in found)
-        rows.append(RowOfRuns(table, name, None if published == "" else published, values, sizes))
+        rows.append(RowOfRuns(caption, name, published, values, sizes))
     return rows
 
 

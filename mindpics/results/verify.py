@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from mindpics.files.findings import Finding
+from mindpics.results.table3 import COLUMNS
 from mindpics.results.verify_lmdb import check_lmdbs, lmdbs_in
 from mindpics.results.verify_run import check_job, check_run, check_scores, check_table3, check_weight_file
 from mindpics.results.verify_selection import Selection, check_labels, check_selection
@@ -59,13 +60,21 @@ def _check_folder(folder, pictures):
     if (folder / "run.json").is_file():
         yield from check_run(folder)
         yield from check_job(folder)
-    # beside a table2.csv it is the Table 3 of the other paper
-    if (folder / "table3.csv").is_file() and not (folder / "table2.csv").is_file():
+    if _is_table3(folder / "table3.csv"):
         yield from check_table3(folder / "table3.csv")
     if (folder / "scores.npz").is_file():
         yield from check_scores(folder / "scores.npz")
     for path in sorted(folder.glob("*.caffemodel")):
         yield from check_weight_file(path)
+
+
+def _is_table3(path):
+    """Return whether a file is there that may be Table 3, broken or not: another paper's shares no column with it."""
+    if not path.is_file():
+        return False
+    with open(path, encoding="utf-8-sig", errors="replace") as stream:
+        header = set(stream.readline(1000).strip().split(",")) - {""}
+    return not header or bool(header & set(COLUMNS))
 
 
 def _read(table):

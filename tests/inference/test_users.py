@@ -13,6 +13,7 @@ from mindpics.inference.users import Users
 from mindpics.results.run_files import RunFiles
 from pinterest_id.identify import open_identifier
 from pinterest_id.plan import NET
+from pinterest_id.study import FOLDER
 
 
 def test_an_upload_is_read_as_the_runs_pictures_were(small_run):
@@ -33,7 +34,7 @@ def test_an_upload_is_read_as_the_runs_pictures_were(small_run):
 
 def test_features_are_checked_against_the_runs(small_run):
     run = RunFiles(small_run)
-    ranker, net = open_identifier(run.pinterest), FeatureNet(*net_files(run, NET))
+    ranker, net = open_identifier(small_run / FOLDER), FeatureNet(*net_files(run, NET))
     mean, first = read_mean(run.mindpics / "mean.binaryproto"), ranker.matrices[1][0]
     users = Users(ranker, net, mean)
     users.check_features(first)

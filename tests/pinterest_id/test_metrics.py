@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mindpics.results.paired import pair
 from pinterest_id import metrics
 
 CODES = np.array([0, 0, 1, 1, 2, 2])
@@ -30,10 +31,10 @@ def test_mcnemar_is_the_exact_binomial():
     right, wrong = np.array([1.0, 0]), np.array([0, 1.0])
     first = np.array([right] * 10 + [wrong] * 2 + [right] * 8)
     second = np.array([wrong] * 10 + [right] * 2 + [right] * 8)
-    test = metrics.mcnemar(codes, first, second)
+    test = pair(metrics.right(codes, first), metrics.right(codes, second))
     assert (test.only_first, test.only_second) == (10, 2)
     assert test.p_value == pytest.approx(2 * (1 + 12 + 66) / 2**12)
-    assert metrics.mcnemar(codes, first, first).p_value == 1
+    assert pair(metrics.right(codes, first), metrics.right(codes, first)).p_value == 1
 
 
 def test_the_interval_over_pins_is_the_binomials():

@@ -17,7 +17,7 @@ def test_each_input_is_made_before_it_is_read():
     there, job = {"runs/mini/run.json"}, Job(MINI, "runs/mini")
     tables = ["runs/mini/mindpics/table3.csv", "runs/mini/pinterest_id/table2.csv"]
     stages = [*mindpics_plan(job), *plan("runs/mini")]
-    for stage in [*stages, *report_stages([job], stages)]:
+    for stage in [*stages, *report_stages([job], tables)]:
         assert set(stage.inputs) <= there, stage.name
         there |= set(stage.outputs)
     assert {*tables, "runs/mini/report/index.html"} <= there

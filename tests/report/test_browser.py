@@ -9,6 +9,7 @@ from small_run import EVIL
 from mindpics.published import table3_row
 from mindpics.report.page import write_report
 from mindpics.traits import TRAITS
+from pinterest_id.study import read_study
 
 TABLE = """(headings) => {
   for (const table of document.querySelectorAll("table")) {
@@ -23,7 +24,7 @@ def report(small_run, tmp_path_factory):
     """(run, the report's file: address) without the t-SNE maps, which take longest."""
     run = tmp_path_factory.mktemp("report") / "run"
     shutil.copytree(small_run, run, ignore=shutil.ignore_patterns("*_lmdb", "snapshots", "pool5*"))
-    return run, write_report(run)[0].as_uri()
+    return run, write_report(run, study=read_study)[0].as_uri()
 
 
 @pytest.fixture(scope="module")

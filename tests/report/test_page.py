@@ -18,6 +18,7 @@ from mindpics.report.facts import readable
 from mindpics.report.page import write_report
 from mindpics.results.comparisons import right_answers
 from mindpics.results.table3 import line_of, write_table3
+from pinterest_id.study import read_study
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert('x')</script>"
@@ -95,7 +96,7 @@ def made(tmp_path_factory):
 
 
 def page_of(run, **options):
-    path, left_out = write_report(run, **options)
+    path, left_out = write_report(run, study=read_study, **options)
     text = path.read_text(encoding="utf-8")
     return Page(text), text, left_out
 
@@ -271,7 +272,8 @@ def test_over_seeds_and_sampling_error(seeds):
 def test_runs_that_differ_in_more_than_the_seed_get_no_mean(tmp_path):
     first, second = two_heads(tmp_path / "a", 0), two_heads(tmp_path / "b", 1, "group")
     other = second.rename(tmp_path / "group")
-    path, _ = write_report(first, [other], out=tmp_path / "page" / "index.html", pictures=tmp_path / "none")
+    path, _ = write_report(first, [other], out=tmp_path / "page" / "index.html", pictures=tmp_path / "none",
+                           study=read_study)  # fmt: skip
     assert path == tmp_path / "page" / "index.html" and not (first / "report").exists()
     page = Page(path.read_text(encoding="utf-8"))
     side = page.table("row", "paper", "run", "group")

@@ -6,6 +6,7 @@ import numpy as np
 
 from mindpics.results.comparisons import comparisons, differences_over_seeds, right_answers
 from mindpics.results.run_files import RunFiles
+from pinterest_id.study import read_study
 
 HEADER = "model,accuracy,f1_macro,recall_at_10,low95,high95,n,published_accuracy,published_f1,command\n"
 
@@ -19,7 +20,7 @@ def pinterest_run(folder, refined, test, parts=True):
     (pins / "mcnemar.csv").write_text(f"first,second,only_first_right,only_second_right,p_value\n{test}\n")
     if parts:
         (pins / "run.json").write_text(json.dumps({"parts": {"train": 60, "validation": 20, "test": 20}}))
-    return RunFiles(folder)
+    return RunFiles(folder, study=read_study)
 
 
 def test_a_picture_is_right_by_its_own_head_and_a_tie_counts_against(tmp_path):
@@ -49,6 +50,6 @@ def test_without_the_size_of_the_training_set_there_is_no_interval_over_seeds(tm
 
 def test_other_pairs_and_a_missing_file_are_no_comparison(tmp_path):
     assert comparisons(pinterest_run(tmp_path / "a", 50, "text only,CF,1,3,0.6")) == []
-    run = pinterest_run(tmp_path / "b", 50, "CF,CF+Ref,1,3,0.6")
-    (run.pinterest / "mcnemar.csv").unlink()
-    assert comparisons(run) == []
+    pinterest_run(tmp_path / "b", 50, "CF,CF+Ref,1,3,0.6")
+    (tmp_path / "b" / "pinterest_id" / "mcnemar.csv").unlink()
+    assert comparisons(RunFiles(tmp_path / "b", study=read_study)) == []

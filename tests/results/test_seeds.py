@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from mindpics.results.seeds import RowOfRuns, format_seeds, write_seeds
+from mindpics.results.run_files import RunFiles
+from mindpics.results.seeds import TABLE3, RowOfRuns, format_seeds, write_seeds
+from pinterest_id.study import read_study
 
 
 def make_run(folder, rows, data="stand-in: emoji"):
@@ -23,7 +25,7 @@ def test_seeds_csv_has_every_row_of_some_run(tmp_path):
         make_run(tmp_path / "mini", [("CF", 50, 150, 37.34), ("learned", 60, 150, "")]),
         make_run(tmp_path / "mini-seed1", [("CF", 53, 152, 37.34)]),
     ]
-    rows = write_seeds(tmp_path / "seeds.csv", roots)
+    rows = write_seeds(tmp_path / "seeds.csv", [RunFiles(root, study=read_study) for root in roots])
     with open(tmp_path / "seeds.csv", newline="") as stream:
         cascade, learned = csv.DictReader(stream)
     assert cascade == {
@@ -38,12 +40,12 @@ def test_seeds_csv_has_every_row_of_some_run(tmp_path):
 
 def test_folders_of_one_name_are_told_by_their_paths(tmp_path):
     roots = [make_run(tmp_path / part / "mini", [("CF", 50, 10, 37.34)], "MY/posts.jsonl") for part in "ab"]
-    write_seeds(tmp_path / "seeds.csv", roots)
+    write_seeds(tmp_path / "seeds.csv", [RunFiles(root, study=read_study) for root in roots])
     with open(tmp_path / "seeds.csv", newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert row["data"] == "MY/posts.jsonl" and row[str(roots[0])] == row[str(roots[1])] == "50.00"
 
 
 def test_a_mean_is_over_the_runs_that_have_the_row():
-    row = RowOfRuns("Table 3", "x", None, (1.0, None, 3.0), (5, 5))
+    row = RowOfRuns(TABLE3, "x", None, (1.0, None, 3.0), (5, 5))
     assert row.mean == 2 and row.sd == pytest.approx(2**0.5) and row.tested == "5"

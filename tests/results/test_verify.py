@@ -335,3 +335,10 @@ def test_a_folder_that_is_none(tmp_path):
 def test_a_mean_without_lmdbs_is_left_alone(tmp_path):
     write_mean(tmp_path / "mean.binaryproto", np.zeros((3, 4, 4), np.float32))
     assert verify(tmp_path) == []
+
+
+def test_another_papers_table_of_that_name_is_passed_over_a_broken_one_is_not(tmp_path):
+    (tmp_path / "table3.csv").write_text("performance,rank,user\nlowest,1,Ann\n")
+    assert verify(tmp_path) == []
+    (tmp_path / "table3.csv").write_text("net,head\nalexnet,all-in-one\n")
+    assert [finding.check for finding in verify(tmp_path)] == ["table3"]
