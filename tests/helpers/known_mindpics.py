@@ -15,7 +15,7 @@ from PIL import Image
 from mindpics.caffe_files.messages import write_message
 from mindpics.job import Job
 from mindpics.nets.scales import TINY
-from mindpics.nets.whole import features_deploy
+from mindpics.nets.whole import deploy
 from mindpics.published import Row
 from mindpics.traits import TRAITS, word_slots
 
@@ -30,7 +30,7 @@ LIARS = {"O0": 2, "O1": 1, "C1": 1, "E0": 3, "E1": 1, "A0": 1, "N1": 2}  # test 
 
 def job(root):
     """Return the main job on these pictures, with weights for what is to be fine-tuned."""
-    weights = {net: f"{root}/weights/body.caffemodel" for net in ("alexnet", "resnet50")}
+    weights = dict.fromkeys(("alexnet", "resnet50"), f"{root}/weights/alexnet.caffemodel")
     return Job(SETTING, f"{root}/run", posts=f"{root}/crawl/posts.jsonl", weights=weights, seed=SEED)
 
 
@@ -40,8 +40,8 @@ def write_posts(folder):
     words = {}
     for word, trait, pole in word_slots():
         words.setdefault((trait, ("low", "high").index(pole)), []).append(word)
-    posts = [_post(f"{trait}{pole}n{number}", words[trait, pole][number % 3])
-             for trait, counts in POLES.items() for pole, count in enumerate(counts) for number in range(count)]  # fmt: skip
+    slots = [(trait, pole, number) for trait, of in POLES.items() for pole in (0, 1) for number in range(of[pole])]
+    posts = [_post(f"{trait}{pole}n{number}", words[trait, pole][number % 3]) for trait, pole, number in slots]
     posts += [_post("nothing", "unrelated"), _post("broken", "moon")]
     (folder / "posts.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
     for post in posts:
@@ -67,7 +67,7 @@ def liars(rows):
 def colour(row, lying):
     """Return the BGR of a picture, 0..255."""
     bgr = [160 if row["split"] == "test" else 60] * 3
-    bright = (row["pole"] == "high") != (row["trait"] in TURNED) != (row["id"] in lying)
+    bright = (row["pole"] == "high") ^ (row["trait"] in TURNED) ^ (row["id"] in lying)
     bgr[CHANNEL[row["trait"]]] = 100 if bright else 20
     return bgr
 
@@ -79,31 +79,41 @@ def draw(folder, rows):
         Image.new("RGB", (80, 80), tuple(colour(row, lying)[::-1])).save(folder / row["image"])
 
 
-def write_body(folder):
-    """Write a caffemodel of AlexNet's body whose fc7 is what a picture's B, G, R are above and below the mean.
+def write_weights(folder):
+    """Write a caffemodel of AlexNet whose fc7 is what a picture's B, G, R are above and below the mean, and its heads.
 
-    Each of six channels is handed on by the middle of every kernel: 42 neurons of fc7 for each.
+    Each of six channels is handed on by the middle of every kernel, to 42 neurons of fc6 and fc7. The heads are right
+    about all training pictures by so much that training hardly moves anything.
     """
     recipe = SETTING.recipe("alexnet", "all-in-one", "finetune")
     folder.mkdir(parents=True)
-    write_message(features_deploy("alexnet", crop=recipe.crop, **SETTING.body(recipe)), folder / "body.prototxt")
-    net = caffe.Net(str(folder / "body.prototxt"), caffe.TEST)
+    write_message(deploy("alexnet", crop=recipe.crop, **SETTING.body(recipe)), folder / "alexnet.prototxt")
+    net = caffe.Net(str(folder / "alexnet.prototxt"), caffe.TEST)
     for blobs in net.params.values():
         for blob in blobs:
             blob.data[...] = 0
     for channel in range(6):
         net.params["conv1"][0].data[channel, channel % 3, 5, 5] = GAIN if channel < 3 else -GAIN
+    net.params["conv1"][1].data[...] = -DEAD * GAIN
     _hand_on(net, "conv2", range(6), [0, 1, 2, 8, 9, 10], groups=(3, 8))
     _hand_on(net, "conv3", [0, 1, 2, 8, 9, 10], [0, 1, 2, 12, 13, 14], groups=(16, 24))
     _hand_on(net, "conv4", [0, 1, 2, 12, 13, 14], [0, 1, 2, 12, 13, 14], groups=(12, 12))
     _hand_on(net, "conv5", [0, 1, 2, 12, 13, 14], [0, 1, 2, 8, 9, 10], groups=(12, 8))
     for place, channel in enumerate([0, 1, 2, 8, 9, 10]):
-        net.params["fc6"][0].data[place, channel] = 1
-        net.params["fc7"][0].data[42 * place : 42 * (place + 1), place] = 1
-    net.save(str(folder / "body.caffemodel"))
+        own = range(42 * place, 42 * (place + 1))
+        net.params["fc6"][0].data[own, channel] = 1
+        net.params["fc7"][0].data[own, own] = 1
+    for trait in TRAITS:
+        above, below = 42 * CHANNEL[trait], 42 * (CHANNEL[trait] + 3)
+        high = np.zeros(256)
+        high[above : above + 42], high[below : below + 42] = SURE, -SURE
+        net.params[f"score_{trait}"][0].data[...] = [-high, high] if trait not in TURNED else [high, -high]
+    net.save(str(folder / "alexnet.caffemodel"))
 
 
-GAIN = 0.05  # pixels to what the net hands on: heads learn, and the body hardly moves
+DEAD = 10  # grey levels about the mean that count for nothing: by so much may the mean of a channel be off its base
+GAIN = 0.05  # grey levels to what the net hands on
+SURE = 0.1  # log odds of about 12 for a picture 40 grey levels off the mean
 
 
 def _hand_on(net, name, bottoms, tops, groups):
