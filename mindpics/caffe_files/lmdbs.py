@@ -73,6 +73,7 @@ def write_lmdb(
     size=crops.SIZE,
     encoding=None,
     seed=0,
+    *,
     workers=None,
     max_pixels=crops.MAX_PIXELS,
     force=False,

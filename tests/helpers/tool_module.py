@@ -2,6 +2,11 @@
 
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+
+from mindpics import cli
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 def load_tool(path):
@@ -9,3 +14,15 @@ def load_tool(path):
     module = module_from_spec(spec_from_loader(path.name, loader))
     loader.exec_module(module)
     return module
+
+
+def parsed(name, *arguments):
+    """Return (tool as a module, its parsed command line)."""
+    tool = load_tool(TOOLS / name)
+    return tool, cli.parser_of(tool.__doc__, tool.add_arguments).parse_args(list(map(str, arguments)))
+
+
+def run_tool(name, *arguments):
+    """Run a tool in this process, from its command line on; return its exit status."""
+    tool, args = parsed(name, *arguments)
+    return tool.main(args) or 0

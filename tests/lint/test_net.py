@@ -9,10 +9,13 @@ import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from finding_codes import codes_of, planted_in
 
 from mindpics.caffe_files.lmdbs import write_mean
 from mindpics.caffe_files.messages import read_message
+from mindpics.caffe_files.prototxt import Prototxt
 from mindpics.files.findings import errors
+from mindpics.lint.layers import check_all_layers
 from mindpics.lint.net import lint_file, refuse_errors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +96,9 @@ snapshot_prefix: "snapshots/small"
 
 MORE = 'layer { name: "more" type: "Split" bottom: "score_10" top: "more" }'
 READER = 'layer { name: "more" type: "InnerProduct" bottom: "fc2" top: "more" }'
+SHARP = 'layer { name: "sharp" type: "Threshold" bottom: "fc2" top: "fc2" }'
+OUTSIDE = ('layer { name: "out" type: "HDF5Output" bottom: "fc2" bottom: "label" '
+           'hdf5_output_param { file_name: "x.h5" } }')  # fmt: skip
 TANH = 'layer { name: "tanh" type: "TanH" bottom: "norm1" top: "norm1" }'
 # what is written in place of what; then severity, check, and words that the message must hold
 NET_FAULTS = [
@@ -153,6 +159,23 @@ NET_FAULTS = [
     ('source: "train_lmdb"', 'source: "only_n"', "error", "no-picture-of-trait", "no picture of its trait"),
     ("include { phase: TRAIN }", "include { phase: TRAIN } exclude { phase: TEST }", "error", "include-exclude",
      "one kind"),
+    ("  loss_weight: 1\n", "  loss_weight: 1 loss_weight: 1\n", "error", "loss-weight-count",
+     "2 loss_weight for 1 tops"),
+    ('bottom: "score_O" bottom: "label" top: "loss_O"', 'bottom: "score_O" top: "loss_O"', "error", "no-label",
+     "1 bottoms and 1 tops"),
+    ('mirror: true crop_size: 32 mean_file: "mean.binaryproto"', "crop_size: 32 mean_value: 1 mean_value: 2", "error",
+     "mean-value", "2 mean_value; one, or one a channel"),
+    ('mirror: false crop_size: 32 mean_file: "mean.binaryproto"', "crop_size: 32 mean_value: 9", "warning",
+     "phases-differ", "mean_value differs from TRAIN's"),
+    ("mirror: true", "mean_value: 9 mirror: true", "error", "two-means", "Caffe takes one"),
+    ('source: "train_lmdb" ', "", "error", "no-source", "without source"),
+    ('name: "fc2" ', "", "error", "no-name", "'InnerProduct' without a name"),
+    ("    kernel_size: 5\n", "", "error", "no-kernel", "convolution_param without kernel_size"),
+    ("pool: MAX", "pool: MAX pad: 3", "error", "pad", "pad 3 is not below kernel_size 3"),
+    ('bottom: "pool1" top: "fc2"', 'bottom: "pool1" top: "fc2" propagate_down: true propagate_down: true', "error",
+     "propagate-down", "2 propagate_down for 1 bottoms"),
+    ('layer { name: "drop2"', SHARP + '\nlayer { name: "drop2"', "error", "no-gradient", "Threshold has no gradient"),
+    ('layer { name: "drop2"', OUTSIDE + '\nlayer { name: "drop2"', "error", "writes-file", "the file 'x.h5'"),
     ('layer { name: "loss_10"', MORE + '\nlayer { name: "loss_10"', "warning", "dead-end",
      "'more' is read by no layer"),
     ('layer { name: "loss_10" type: "SoftmaxWithLoss" bottom: "score_10"',
@@ -176,6 +199,11 @@ SOLVER_FAULTS = [
     ("net: ", "train_net: \"net.prototxt\"\nnet: ", "error", "solver-net", "net and train_net"),
     ('"net.prototxt"', '"nett.prototxt"', "error", "solver-net", "its net nett.prototxt is not there"),
     ("snapshots/small", "nowhere/small", "error", "snapshot-folder", "nowhere, is not there"),
+    ("snapshot: 100", "snapshot: -1", "error", "snapshot", "snapshot -1; 0 (never) or more"),
+    ("snapshot: 100\n", "snapshot_after_train: false\n", "warning", "snapshot", "the weights would be lost"),
+    ('lr_policy: "step"', 'lr_policy: "multistep" stepvalue: 5 stepvalue: 3', "error", "lr-policy", "must ascend"),
+    ("test_iter: 5", 'test_net: "a" test_net: "b" test_net: "c" test_iter: 5 test_iter: 5', "error", "test-iter",
+     "2 test_iter for 3 test nets"),
     ("base_lr: 0.01\n", "", "error", "base-lr", "base_lr 0"),
     ("momentum: 0.9", "momentum: 9", "error", "momentum", "momentum 9"),
     ("weight_decay: 0.0005", "weight_decay: 5", "warning", "weight-decay", "weight_decay 5"),
@@ -332,6 +360,45 @@ def test_training_refuses_what_lint_calls_an_error(good):
     both = '"multistep" without stepvalue; layer bn1: blob 0 of a BatchNorm has lr_mult 1'
     with pytest.raises(ValueError, match=both):
         refuse_errors(solver, net)
+
+
+def test_a_net_without_layers_without_a_loss_or_without_a_test_phase_is_named(good):
+    (good / "empty.prototxt").write_text('name: "empty"\n')
+    assert_named(lint_file("empty.prototxt"), "error", "no-layers", "a net without layers")
+    (good / "net.prototxt").write_text(NET[: NET.index('layer {\n  name: "loss_O"')])
+    assert_named(lint_file("solver.prototxt"), "error", "no-loss", "nothing would be learned")
+    second = NET.index("layer {", NET.index("include { phase: TRAIN }"))
+    one = NET[:second] + NET[NET.index("layer {", second + 1) :]
+    (good / "net.prototxt").write_text(one.replace("include { phase: TRAIN }", ""))
+    assert_named(lint_file("solver.prototxt"), "warning", "no-test-net", "tested on the training pictures")
+
+
+def test_weights_of_another_net_or_none_are_named(good):
+    other = write_weights(good / "w.caffemodel", conv9=[(4, 3, 5, 5)])
+    assert_named(lint_file("net.prototxt", other), "error", "weights", "none of its layers is in the net")
+    (good / "w.caffemodel").write_text("no weights")
+    assert_named(lint_file("net.prototxt", good / "w.caffemodel"), "error", "weights", "w.caffemodel")
+
+
+def test_a_mean_alone_that_is_none_is_named(good):
+    (good / "train_lmdb").unlink()
+    (good / "mean.binaryproto").unlink()
+    (good / "mean.binaryproto").write_text("no mean")
+    assert_named(lint_file("net.prototxt"), "error", "data", "mean.binaryproto")
+
+
+def test_a_frozen_blob_that_would_learn_is_named(good):
+    net = caffe_pb2.NetParameter()
+    read_message("net.prototxt", net)
+    net.layer[3].param[2].lr_mult = 1  # given as a message, which nothing has upgraded
+    found = [f for f in check_all_layers(Prototxt(net, "")) if f.check == "batchnorm-learned"]
+    assert_named(found, "error", "batchnorm-learned", "blob 2 of a BatchNorm has lr_mult 1")
+
+
+def test_every_check_has_a_planted_fault():
+    planted = planted_in("tests/lint/*.py")
+    lacking = codes_of("mindpics/lint/*.py") - planted - {("error", "")}  # refuse_errors says those of others
+    assert not lacking
 
 
 def test_the_tool_prints_places_and_exits_by_errors(good):

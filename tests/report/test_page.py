@@ -6,11 +6,11 @@ import json
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from html_tables import Page
 from PIL import Image
 
 from mindpics.published import Row
@@ -23,37 +23,6 @@ from pinterest_id.study import read_study
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert('x')</script>"
 MODEL = ("alexnet", "all-in-one", "scratch")
-
-
-class Page(HTMLParser):
-    """Headings and tables of a page as text, and where every src and href points."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tables, self.links, self.scripts, self.cell = [], [], 0, None
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.links += [value for name, value in attributes if name in ("src", "href")]
-        self.scripts += tag == "script"
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.cell = ""
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self.tables[-1][-1].append(self.cell)
-            self.cell = None
-
-    def handle_data(self, data):
-        if self.cell is not None:
-            self.cell += data
-
-    def table(self, *headings):
-        return next(table for table in self.tables if table[0][: len(headings)] == list(headings))
 
 
 def make_run(folder):

@@ -1,6 +1,7 @@
 """Verify: a good job folder has no contradiction, and each planted fault is named."""
 
 import csv
+import hashlib
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
+from finding_codes import codes_of, planted_in
 
 import pinterest_id.verify
 from mindpics.caffe_files.datum import to_datum
@@ -203,10 +205,22 @@ def file(path, content):
     return lambda job: (job / path).write_bytes(content)
 
 
-def no_word_slot(job):
-    with open(job / "mindpics/mindpics.csv", encoding="utf-8") as stream:
-        lines = [line for line in stream if ",high,novel," not in line]
-    (job / "mindpics/mindpics.csv").write_text("".join(lines))
+def started(name, content):
+    """The run started from weights b"start"; a file of that name has some content, or is not there."""
+
+    def plant(job):
+        if not name.startswith("gone"):
+            (job / name).write_bytes(content)
+        wanted = {"path": str(job / name), "sha256": hashlib.sha256(b"start").hexdigest()}
+        text(f"{RUN}/run.json", '"weights": null', f'"weights": {json.dumps(wanted)}')(job)
+
+    return plant
+
+
+def nan_scores(job):
+    tested = np.array(["ann5", "bob5"])
+    scores = Scores(tested, np.array([0, 1]), np.array(["ann", "bob"]), np.full((2, 2), np.nan))
+    save_scores(job / "pinterest_id/scores/cf.npz", scores)
 
 
 CSV, PINS, SPLIT = "mindpics/mindpics.csv", "pins/pins.jsonl", "pinterest_id/split.csv"
@@ -268,13 +282,35 @@ FAULTS = {
     "interval": (text("mindpics/table3.csv", "60,50,70", "60,50,55"), "error", "table3", "outside its interval"),
     "published": (text("mindpics/table3.csv", "63.4", "64.3"), "error", "table3", "Table 3 has 63.4"),
     "wrong SHA-1": (file("bvlc_alexnet.caffemodel", b"x"), "error", "weights-sha1", "NOT the published bvlc_alexnet"),
+    "summary no JSON": (file("mindpics/summary.json", b"{"), "error", "summary", "not JSON"),
+    "start of the run gone": (started("gone.caffemodel", b"start"), "note", "run-weights", "are not there"),
+    "start of the run another": (started("start.caffemodel", b"another"), "error", "run-weights",
+                                 "is not the file that the run started from"),
+    "rate of a net that was fine-tuned": (started("start.caffemodel", b"start"), "differs", "paper-training",
+                                          "base_lr 0.01; the paper: 0.001"),
+    "loss rows gone": (lambda job: (job / RUN / "train.csv").unlink(), "error", "train-csv", "not there"),
+    "no solver": (file(f"{RUN}/solver.prototxt", b"nothing {"), "error", "solver", "solver.prototxt"),
+    "solver of another length": (text(f"{RUN}/solver.prototxt", "max_iter: 10", "max_iter: 11"), "error", "solver",
+                                 "max_iter 11, run.json says 10"),
+    "decay": (text(f"{RUN}/solver.prototxt", "weight_decay: 0.0005", "weight_decay: 0.005"), "differs",
+              "paper-training", "the paper: 0.0005"),
+    "table of the job": (text("run.json", '"table3": "', '"table3": "0'), "error", "job-hash", "run.json says"),
+    "no scores": (file(SCORES, b"nothing"), "error", "scores", "cannot be read"),
+    "row of no numbers": (text("mindpics/table3.csv", "60,50,70", "60,,70"), "error", "table3", "unreadable row"),
+    "no pin": (file(PINS, b""), "error", "pins", "no pin in it"),
+    "pin twice in the split": (text(SPLIT, "ann0,ann", "ann1,ann"), "error", "split-twice", "'ann1' twice"),
+    "no scores of pins": (file("pinterest_id/scores/cf.npz", b"nothing"), "error", "pin-scores", "cannot be read"),
+    "scores of pins nan": (nan_scores, "error", "pin-scores", "NaN among the scores"),
+    "pins of too many words": (text(PINS, "blue sky", "blue " * 600 + "sky"), "differs", "paper-counts",
+                               "words a pin, max: 605; the paper: 552"),
     "pin key": (text(PINS, '"user"', '"usr"'), "error", "pins", "key user is missing"),
     "pin twice": (text(PINS, '"ann1"', '"ann0"'), "error", "pins", "'ann0' was already"),
     "features short": (text("pins/fc7.ids.txt", "ann0\n", ""), "error", "features", "11 ids for 12 rows"),
     "features of others": (text("pins/fc7.ids.txt", "ann0", "eve0"), "error", "features", "have no features"),
     "picture gone": (lambda job: (job / "pins/images/ann0.png").unlink(), "error", "pin-pictures", "'ann0'"),
     "picture on both sides": (file("pins/images/ann5.png", b"ann0"), "warning", "pin-leak", "1 pictures of one user"),
-    "picture of two users": (file("pins/images/ann0.png", b"bob0"), "differs", "paper-counts", "the paper: 4.2"),
+    "picture of two users": (file("pins/images/ann0.png", b"bob0"), "differs", "paper-counts",
+                             "pictures of two or more users, %: 9.09091; the paper: 4.2"),
     "split of nobody": (text(SPLIT, "ann0", "eve0"), "error", "split-id", "'eve0' is not among the pins"),
     "owner": (text(SPLIT, "ann0,ann", "ann0,bob"), "error", "split-owner", "is of 'ann', not of 'bob'"),
     "part unknown": (text(SPLIT, "ann0,ann,train", "ann0,ann,dev"), "error", "split-part", "'dev' is none of train"),
@@ -303,13 +339,39 @@ def test_the_good_job_has_no_contradiction_and_says_what_differs_from_the_paper(
     assert {"lmdb", "mean", "leak-near", "hash", "job-hash", "scores", "paper-training", "features"} <= agrees
 
 
+def named(findings, severity, name, words):
+    return [f for f in findings if (f.severity, f.check) == (severity, name) and words in f.message]
+
+
+@pytest.fixture(scope="module")
+def of_the_good(made):
+    return check(made)
+
+
 @pytest.mark.parametrize(("plant", "severity", "name", "words"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_named(job, plant, severity, name, words):
+def test_a_fault_is_named_and_its_good_twin_is_not(job, of_the_good, plant, severity, name, words):
     plant(job)
     findings = check(job)
-    named = [f for f in findings if (f.severity, f.check) == (severity, name) and words in f.message]
-    assert named, "\n".join(map(str, findings))
+    assert named(findings, severity, name, words), "\n".join(map(str, findings))
     assert bool(errors(findings)) or severity != "error"
+    assert not named(of_the_good, severity, name, words)
+
+
+def test_a_run_that_started_from_the_weights_it_says_is_sound(job):
+    started("start.caffemodel", b"start")(job)
+    assert not errors(check(job))
+
+
+def test_each_papers_own_run_json_is_read(job):
+    (job / "pinterest_id/run.json").write_text("{")
+    assert len(named(pinterest_id.verify.verify(job), "error", "run", "not JSON")) == 1
+
+
+def test_every_check_has_a_planted_fault():
+    planted = planted_in("tests/results/test_verify.py")
+    lacking = codes_of("mindpics/results/verify*.py", "pinterest_id/verify.py") - planted
+    computed = {("", "paper-counts"), ("", "paper-training"), ("", "weights-sha1")}  # "ok" or what is planted above
+    assert lacking == computed and {check for _, check in computed} <= {check for _, check in planted}
 
 
 def test_exit_status_for_scripts(job):
