@@ -123,10 +123,10 @@ class LastDesign:
         self.design = None
 
     def of(self, X):
-        """Return the `Design` of X: the last one if it is that, else a new one, in its axes if the columns are as many."""
+        """Return the `Design` of X: the last one if it is that, else a new one, in its axes if they fit."""
         if self.design is None or self.design.X is not X:
-            fits = self.design is not None and self.design.axes is not None and self.design.X.shape[1] == X.shape[1]
-            axes = self.design.axes if fits and self.design.n_axes == X.shape[1] + 1 else None
+            known = None if self.design is None else self.design.axes
+            axes = known if known is not None and known.shape == (X.shape[1] + 1,) * 2 else None
             self.design = None  # two rotated matrices at once would be a gigabyte more
             self.design = Design(X, axes=axes)
         return self.design

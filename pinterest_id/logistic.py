@@ -123,11 +123,12 @@ class _Problem:
         P = expit(Z).astype(self.design.A.dtype, copy=False)
         D = P * (1 - P)
         precondition = Preconditioner(self.design, D, self.C, block)
-        S, R, live = np.zeros_like(G), -G, np.arange(G.shape[1])
+        S, R, live, n_cg = np.zeros_like(G), -G, np.arange(G.shape[1]), 0
         V = precondition(R)
         rho = _dots(R, V)
         goal, enough = np.clip(gap, 1e-4, FORCING) ** 2 * rho, 0.3 * self.tol / gap * _norms(G)
-        for n_cg in range(1, MAX_CG + 1):
+        while n_cg < MAX_CG:
+            n_cg += 1
             HV = V + self.C * self.design.adjoint(D * self.design.margins(V))
             alpha = rho / _dots(V, HV)
             S[:, live] += alpha * V

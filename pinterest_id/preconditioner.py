@@ -29,7 +29,8 @@ class Preconditioner:
         self.scale = 1 / np.sqrt(1 + C * design.squares(D))
         self.size = design.n_axes // SHARE if block and design.axes is not None else 0
         if self.size:
-            self.inverses = np.stack([self._inverse(design.A, *pair) for pair in zip(C * D.T, self.scale.T, strict=True)])
+            pairs = zip(C * D.T, self.scale.T, strict=True)
+            self.inverses = np.stack([self._inverse(design.A, weights, scale) for weights, scale in pairs])
 
     def _inverse(self, A, weights, scale):
         n = min(len(A), ROWS_AN_AXIS * self.size)
