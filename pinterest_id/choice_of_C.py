@@ -9,7 +9,7 @@ changes them, a renamed user too, fits anew, and nothing else does.
 import csv
 import hashlib
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from mindpics.files.atomic import atomic_write
 from pinterest_id.classifiers import C_GRID, make_classifier
+from pinterest_id.design import LastDesign
 from pinterest_id.linear_models import linear_model, load_model, save_model
 
 
@@ -38,7 +39,8 @@ class Data:
     """One modality's matrices: X of the training, validation, training + validation and test pins.
 
     `final` is a function that returns the last two, since the dictionary of the final model is
-    that of training + validation. `users` and `validation_users` are names.
+    that of training + validation. `users` and `validation_users` are names. `designs` keeps the
+    joint solver's rotation of X from one C to the next.
     """
 
     train: object
@@ -46,6 +48,7 @@ class Data:
     final: object
     users: np.ndarray
     validation_users: np.ndarray
+    designs: LastDesign = field(default_factory=LastDesign)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
     curve : str
     """
     folder, steps, best = Path(folder), [], None
-    for C, model in zip(C_grid, _Fits(fitting).grid(C_grid, data, folder), strict=True):
+    for C, model in zip(C_grid, _Fits(fitting, data.designs).grid(C_grid, data, folder), strict=True):
         logs = model.log_proba(data.validation)
         right = float(100 * np.mean(model.classes[logs.argmax(axis=1)] == data.validation_users))
         steps.append(Step(C, right, model.about["seconds"]))
@@ -102,7 +105,7 @@ def refit(data, choice, path, fitting=None):
     """Fit the final model on training and validation pins at the chosen C; return it and the test pins' logs [N, K]."""
     X, test = data.final()
     users = np.concatenate([data.users, data.validation_users])
-    final = _Fits(fitting).fit(choice.C, X, users, Path(path), data_key(X, users), start=choice.model)
+    final = _Fits(fitting, data.designs).fit(choice.C, X, users, Path(path), data_key(X, users), start=choice.model)
     return final, final.log_proba(test)
 
 
@@ -117,9 +120,10 @@ def data_key(X, users):
 class _Fits:
     """Fit and save, or load what the same inputs gave before."""
 
-    def __init__(self, fitting=None):
+    def __init__(self, fitting=None, designs=None):
         fitting = fitting or Fitting()
         self.kind, self.tol, self.progress = fitting.kind, fitting.tol, fitting.progress
+        self.designs = designs or LastDesign()
 
     def grid(self, C_grid, data, folder):
         """Yield the model of each C: the joint solver's start from the one before, scikit-learn's side by side.
@@ -153,8 +157,11 @@ class _Fits:
 
     def _start(self, model, X):
         """Two users share one row of weights, and another dictionary has other columns: those start anew."""
-        fits = model is not None and self.kind == "joint" and len(model.coef) > 2 and model.coef.shape[1] == X.shape[1]
-        return {"coef_init": model.coef, "intercept_init": model.intercept} if fits else {}
+        if self.kind != "joint":
+            return {}
+        fits = model is not None and len(model.coef) > 2 and model.coef.shape[1] == X.shape[1]
+        weights = {"coef_init": model.coef, "intercept_init": model.intercept} if fits else {}
+        return {"design": self.designs.of(X), **weights}
 
 
 def read_curve(path):

@@ -13,8 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
+from pinterest_id.design import Design
 from pinterest_id.linear_models import log_probabilities
-from pinterest_id.logistic import Design, fit_one_vs_rest
+from pinterest_id.logistic import fit_one_vs_rest
 
 C_GRID = (0.1, 1.0, 10.0, 100.0)  # section 3.1
 KINDS = ("joint", "liblinear", "multinomial")
@@ -64,7 +65,7 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def fit(self, X, y, coef_init=None, intercept_init=None):
+    def fit(self, X, y, coef_init=None, intercept_init=None, design=None):
         """Fit all classes.
 
         Parameters
@@ -73,6 +74,8 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         y : array, shape [N]
         coef_init, intercept_init : float arrays, shape as `coef_` and `intercept_`, optional
             Where to start from, e.g. the weights of a smaller C. The optimum does not depend on it.
+        design : Design, optional
+            That of this X and `fit_intercept`, when it was made before: it holds for any y and C.
         """
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         check_classification_targets(y)
@@ -88,12 +91,13 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         start = None if coef_init is None else np.vstack([np.transpose(coef_init), intercept_init])
         if start is not None and start.shape != (X.shape[1] + 1, n_classes):
             raise ValueError(f"coef_init is {np.shape(coef_init)}, {(n_classes, X.shape[1])} is wanted")
-        design = Design(X, self.fit_intercept)
+        design = design or Design(X, self.fit_intercept)
+        before = design.columns
         with _ClassBar(n_classes, self.C, self.verbose) as bar:
             W, self.n_iter_ = fit_one_vs_rest(
                 design, codes, n_classes, self.C, start, self.tol, self.max_iter, bar.show
             )
-        self.n_columns_ = design.columns
+        self.n_columns_ = design.columns - before
         self.coef_, self.intercept_ = W[:-1].T.astype(X.dtype), W[-1].astype(X.dtype)
         return self
 

@@ -14,11 +14,16 @@ from pinterest_id.records import Pin
 
 SHARED_TOPICS = 60
 TOPICS_PER_USER = 6
+GAIN, GAIN_SPREAD = 0.25, 0.5  # units of fc7 differ in strength: log-normal, rows of 4,096 are 84 long
 
 
 @dataclass(frozen=True)
 class GeneratedPins:
-    """Texts, image features (float32 [N, D], as after a ReLU) and users of N generated pins."""
+    """Texts, image features (float32 [N, D]) and users of N generated pins.
+
+    Image features are like raw fc7 after its ReLU: none is negative, most are 0, the heaviest axis is
+    their mean's, and of 4,096 features the eigenvalues of X'X span six decades.
+    """
 
     texts: list
     images: np.ndarray
@@ -123,4 +128,5 @@ def _images(topics, models, codes, n_users, n_features, noise, rng, n_latent=64,
         part = latent[start : start + rows].astype(np.float32)
         fine = rng.standard_normal((len(part), n_features), dtype=np.float32)
         np.maximum(part @ mixing + fine - 1.5, 0, out=images[start : start + rows])
+    images *= (GAIN * np.exp(GAIN_SPREAD * rng.normal(size=n_features))).astype(np.float32)
     return images

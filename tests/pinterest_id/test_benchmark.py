@@ -1,37 +1,62 @@
 """The benchmark at a small size: every figure is there and belongs together."""
 
+import argparse
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
+import pytest
+from sklearn.datasets import load_digits
 
-from pinterest_id import agreement
+from pinterest_id import agreement, benchmark
 from pinterest_id.generated import generate_pins
+from pinterest_id.peers import PEERS, fastest, time_peer
 from pinterest_id.text import word_statistics
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def test_it_times_ours_and_the_peer_in_one_run(tmp_path):
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "benchmark", "--folder", tmp_path, "--json", tmp_path / "result.json",
-         "pinterest", "--users", "6", "--pins-per-user", "48", "--features", "40", "--classes", "3"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    result = json.loads((tmp_path / "result.json").read_text())
-    peer = result["liblinear"]
-    assert peer["share"] == "3/6" and 0 < peer["class_s_min"] <= peer["class_s_max"]
-    assert 3 * peer["class_s_min"] <= peer["all_classes_s"] / 2 <= 3 * peer["class_s_max"]
-    assert result["times_faster"] == peer["all_classes_s"] / np.median(result["grid_and_refit_s"])
-    assert 0.05 < result["peak_gb"][0] < 2 and result["sgemm_gflops"] > 1
-    assert sum(result["fit_s"].values()) < result["experiment_s"][0]
+def test_it_times_ours_and_every_peer_in_one_run(tmp_path):
+    parser = argparse.ArgumentParser()
+    benchmark.add_suite(parser.add_subparsers())
+    options = {"--users": 4, "--pins-per-user": 24, "--features": 16, "--classes": 2, "--parts": 2}
+    args = parser.parse_args(["pinterest", *(str(part) for pair in options.items() for part in pair)])
+    args.folder, args.seed = tmp_path, 0
+    result = args.run(args)
+    printed, result = args.format(result), json.loads(json.dumps(result))
+    assert [(one["peer"], one["rows"]) for one in result["peers"]] == [
+        (peer.name, rows) for rows in ("text", "unit", "raw") for peer in PEERS
+    ]
+    for one in result["peers"]:
+        share = 1 if "multinomial" in one["peer"] else 2
+        assert one["of"] == 4 and one["seconds"] == share * one["measured_s"] > 0
+    unit, raw = (result["experiments"][rows] for rows in ("unit", "raw"))
+    assert raw["fit_columns"]["image"] > unit["fit_columns"]["image"] > 0
+    assert 0.05 < unit["peak_gb"][0] < 2 and result["sgemm_gflops"] > 1
+    assert unit["grid_and_refit_s"] == [sum(unit["fit_s"].values())] and unit["grid_and_refit_s"] < unit["experiment_s"]
     assert {cost["name"] for cost in result["costs"]} == {"whole experiment", "grid and refit", "refinement"}
-    assert result["costs"][0]["sizes"] == [36, 72, 144, 288]
+    assert result["costs"][0]["sizes"] == [48, 96]
     assert (tmp_path / "pinterest" / "pinterest_cost.svg").is_file()
-    for words in ("wanted: under 8", "wanted: at least 10", "by proportion from 3/6 of the classes"):
-        assert words in done.stdout
+    for words in ("wanted: under 4", "wanted: at least 3 x ours", "by proportion from 2/4 classes",
+                  f"raw image rows: the fastest at its optimum is {result['fastest']['raw']['peer']}"):  # fmt: skip
+        assert words in printed
+
+
+@pytest.mark.parametrize("peer", [peer for peer in PEERS if peer.exact], ids=lambda peer: peer.name)
+def test_a_peer_is_fitted_till_its_weights_are_as_near_to_its_optimum_as_ours_to_ours(peer):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300] / 16, y[:300]
+    time = time_peer(peer, "raw", [(X, y, 1.0)], [3], wanted=1e-3, most=10_000)
+    assert time.at_optimum and time.distance <= 1e-3 and 0 <= time.objective_gap < 1e-5
+    capped = time_peer(peer, "raw", [(X, y, 1.0)], [3], wanted=1e-9, most=1)
+    assert not capped.at_optimum and capped.distance > 1e-9
+
+
+def test_the_fastest_is_the_least_sum_of_both_modalities_among_those_at_their_optimum():
+    def row(peer, rows, seconds, at_optimum=True):
+        return {"peer": peer, "rows": rows, "seconds": seconds, "at_optimum": at_optimum, "exact": True}
+
+    times = [row("a", "text", 1), row("a", "raw", 20), row("b", "text", 5), row("b", "raw", 10),
+             row("c", "text", 1), row("c", "raw", 1, at_optimum=False)]  # fmt: skip
+    best = {"peer": "b", "seconds": 15, "at_optimum": True, "times_ours": 5}
+    assert fastest(times, {"text": 1, "raw": 2}) == {"raw": best}
 
 
 def test_agreement_marks_what_is_not_as_wanted():
@@ -53,3 +78,13 @@ def test_the_seed_decides_the_pins():
     first, again, other = (generate_pins(4, 10, 8, seed=seed) for seed in (0, 0, 1))
     assert first.texts == again.texts and np.array_equal(first.images, again.images)
     assert first.texts != other.texts
+
+
+def test_generated_images_are_like_raw_fc7():
+    """None negative, the heaviest axis is the mean's, and eigenvalues span five decades of 1,024 features."""
+    images = generate_pins(20, 60, 1024).images
+    values, axes = np.linalg.eigh(images.T @ images.astype(np.float64))
+    mean = images.mean(axis=0, dtype=np.float64)
+    assert images.min() == 0 and np.mean(images == 0) > 0.5
+    assert abs(axes[:, -1] @ mean) > 0.9 * np.linalg.norm(mean)
+    assert values[-1] / values[0] > 1e5

@@ -10,9 +10,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pinterest_id.classifiers import C_GRID, JointLogisticRegression, make_classifier
+from pinterest_id.design import Design
 from pinterest_id.generated import generate_pins
 from pinterest_id.linear_models import linear_model, load_model, log_probabilities, save_model
-from pinterest_id.logistic import Design, fit_one_vs_rest
+from pinterest_id.logistic import fit_one_vs_rest
 from pinterest_id.text import PinTfidf
 
 
@@ -86,6 +87,35 @@ def test_where_float32_stalls_it_goes_on_with_float64_gradients():
     exact, _ = fit_one_vs_rest(Design(X), y, 10, 1000.0, tol=1e-7)
     ours, _ = fit_one_vs_rest(Design(X.astype(np.float32)), y, 10, 1000.0, tol=1e-5)
     assert np.all(np.linalg.norm(ours - exact, axis=0) < 1e-5 * np.linalg.norm(exact, axis=0))
+
+
+def test_the_axes_of_other_rows_serve_as_well():
+    """The refit's rows are rotated into the axes of the training rows."""
+    X, y = digits()
+    design = Design(X, axes=Design(X[:1200]).axes)
+    ours, own = JointLogisticRegression(C=10).fit(X, y, design=design), JointLogisticRegression(C=10).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, own.coef_, atol=2e-3 * np.abs(own.coef_).max())
+    assert ours.n_columns_ == design.columns < 1.5 * own.n_columns_
+
+
+def test_fewer_rows_than_columns_are_solved_in_the_rows_span():
+    X, y = digits()
+    X, y = X[:50], y[:50]
+    assert Design(X).n_axes == 50
+    exact = OneVsRestClassifier(LogisticRegression(solver="liblinear", tol=1e-8, max_iter=10_000)).fit(as_float64(X), y)
+    coef = np.vstack([part.coef_ for part in exact.estimators_])
+    np.testing.assert_allclose(JointLogisticRegression().fit(X, y).coef_, coef, atol=1e-3 * np.abs(coef).max())
+
+
+def test_principal_axes_save_raw_rows_four_products_in_ten():
+    """Beside the same Jacobi preconditioner over the columns as they are."""
+    pins = generate_pins(20, 60, 128, seed=1)
+    plain, rotated = Design(pins.images, axes=np.eye(129)), Design(pins.images)
+    codes = np.unique(pins.users, return_inverse=True)[1]
+    first, _ = fit_one_vs_rest(plain, codes, 20, 1.0)
+    second, _ = fit_one_vs_rest(rotated, codes, 20, 1.0)
+    assert np.all(np.linalg.norm(first - second, axis=0) < 2e-3 * np.linalg.norm(first, axis=0))
+    assert rotated.columns < 0.6 * plain.columns
 
 
 def test_without_enough_steps_it_warns():
