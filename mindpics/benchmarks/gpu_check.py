@@ -15,7 +15,7 @@ from mindpics.benchmarks import gpu_agreement as agreement
 from mindpics.benchmarks import gpu_speed as speed
 from mindpics.benchmarks import gpu_watch, net_runs
 from mindpics.benchmarks.gpu_engines import CUDNN, engines
-from mindpics.benchmarks.gpu_wanted import PAPER_GB, wanted
+from mindpics.benchmarks.gpu_report import PAPER_GB, wanted
 from mindpics.benchmarks.machine import describe, in_child
 
 BODIES = {"alexnet": 227, "resnet50": 224}

@@ -20,8 +20,7 @@ from caffe.proto import caffe_pb2
 from mindpics.benchmarks import gpu_agreement, gpu_check, gpu_speed
 from mindpics.benchmarks.gpu_check import Sizes, passed
 from mindpics.benchmarks.gpu_engines import CUDNN, PLAIN, engines
-from mindpics.benchmarks.gpu_report import format_result
-from mindpics.benchmarks.gpu_wanted import wanted
+from mindpics.benchmarks.gpu_report import format_result, wanted
 from mindpics.benchmarks.gpu_watch import Watch, describe
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb
