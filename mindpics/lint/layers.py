@@ -200,7 +200,7 @@ def _python(layer):
 def _head_layer(layer, kind):
     try:
         parameters = own_layers.parse_param_str(layer.python_param.param_str, **kind.defaults)
-        given = parameters.get("normalization", "VALID")
+        given = parameters.get("normalization", own_layers.NORMALIZATIONS[0])
         if given not in own_layers.NORMALIZATIONS:
             raise ValueError(f"normalization {given!r} is none of {own_layers.NORMALIZATIONS}")
     except ValueError as error:

@@ -54,7 +54,7 @@ class Setting:
         Of AlexNet's fillers, see `mindpics.nets.alexnet.add_body`.
     fraction : float or None
         BatchNorm's ``moving_average_fraction``.
-    normalization : {"VALID", "BATCH_SIZE"}
+    normalization : {"BATCH_SIZE", "VALID"}
     loss : {"python", "native"}
         Of `mindpics.nets.head_losses`.
     """
@@ -67,7 +67,7 @@ class Setting:
     test_batch: int = 40
     gain: float = 1.0
     fraction: float | None = None
-    normalization: str = "VALID"
+    normalization: str = "BATCH_SIZE"
     loss: str = "python"
 
     def recipe(self, net, heads, init="scratch"):
@@ -123,8 +123,6 @@ MINI = Setting(
     },
     gain=3.0,
     fraction=0.95,
-    # With VALID the five heads of a scratch net pull five times as hard as one, and it does not settle.
-    normalization="BATCH_SIZE",
 )
 
 # The same path in a minute, to be killed on the way; its nets learn nothing. 67 is AlexNet's smallest crop.
