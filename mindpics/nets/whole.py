@@ -56,7 +56,7 @@ def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="BATCH
     loss : {"python", "native"}
         Layers of the heads' losses and accuracies, see `mindpics.nets.head_losses`.
     **size
-        width, gain, fraction: see the bodies' ``add_body``.
+        width, gain, fraction, frozen: see the bodies' ``add_body``.
 
     Returns
     -------
