@@ -4,8 +4,11 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mindpics.files.environment import environment
+from mindpics.files.fingerprints import sha256
+from mindpics.files.json_files import write_json
 from mindpics.files.own_folder import Kind
-from mindpics.nets.head_losses import LOSSES
+from mindpics.nets import switches
 from mindpics.nets.scales import SETTINGS, Setting
 from mindpics.training import device
 
@@ -29,6 +32,10 @@ class Job:
     gpu : int or None
     seed : int
     split : {"image", "group"}
+    group_by : tuple of str
+        What a group is, as `tools/select_mindpics` has it; () for its default.
+    tags_only : bool
+        Table 1's words count as tags and hashtags alone.
     """
 
     setting: Setting
@@ -38,6 +45,8 @@ class Job:
     gpu: int | None = None
     seed: int = 0
     split: str = "image"
+    group_by: tuple = ()
+    tags_only: bool = False
 
     @property
     def mindpics(self):
@@ -67,8 +76,10 @@ def add_arguments(parser):
     parser.add_argument("--seeds", type=_count, default=1, metavar="N",
                         help="run N seeds from --seed on, the later ones into OUT-seedS")  # fmt: skip
     parser.add_argument("--split", choices=("image", "group"), default="image", help="the paper's, or by group")
-    parser.add_argument("--loss", choices=LOSSES, default="python",
-                        help="of the nets: our Python layers, or Caffe's own alone (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--group-by", nargs="+", default=[], metavar="KEY",
+                        help="what a group is: 'copies' or keys of the posts (default: author copies)")  # fmt: skip
+    parser.add_argument("--tags-only", action="store_true", help="words as tags or hashtags alone, not in free text")
+    switches.add_arguments(parser)
     parser.add_argument("--out", help="folder of the run (default runs/SCALE)")
 
 
@@ -82,8 +93,10 @@ def jobs_of(args):
     """Return the `Job` of each seed that parsed arguments ask for."""
     weights = {"alexnet": args.weights_alexnet, "resnet50": args.weights_resnet50}
     first = Job(
-        setting=replace(SETTINGS[args.scale], loss=args.loss), root=args.out or f"runs/{args.scale}", posts=args.posts,
+        setting=switches.switched(SETTINGS[args.scale], **switches.given(args)),
+        root=args.out or f"runs/{args.scale}", posts=args.posts,
         weights={net: path for net, path in weights.items() if path}, gpu=args.gpu, seed=args.seed, split=args.split,
+        group_by=tuple(args.group_by), tags_only=args.tags_only,
     )  # fmt: skip
     return first.with_seeds(args.seeds)
 
@@ -96,9 +109,17 @@ def row_command(job, row):
     given += [f"--gpu {job.gpu}"] if job.gpu is not None else []
     given += [f"--seed {job.seed}"] if job.seed else []
     given += [f"--split {job.split}"] if job.split != "image" else []
-    given += [f"--loss {job.setting.loss}"] if job.setting.loss != "python" else []
+    given += [f"--group-by {' '.join(job.group_by)}"] if job.group_by else []
+    given += ["--tags-only"] if job.tags_only else []
+    given += switches.words(job.setting)
     given += [f"--out {job.root}"] if job.root != f"runs/{job.setting.name}" else []
     return " ".join(["tools/reproduce", *given])
+
+
+def selection_words(job):
+    """Return the words that give `tools/select_mindpics` the job's readings."""
+    by = ["--group-by", *job.group_by] if job.group_by else []
+    return ["--split", job.split, *by, *(["--tags-only"] if job.tags_only else [])]
 
 
 def describe(job):
@@ -117,3 +138,24 @@ def describe(job):
 def pretrained(job, net):
     """Return the caffemodel that `net` is fine-tuned from."""
     return (job.weights or {}).get(net) or f"{job.root}/pretrain/{net}/run/final.caffemodel"
+
+
+def write_job(job, command):
+    """Write the main job's run.json: what was asked, on what data, with which versions."""
+    facts = {
+        "command": command,
+        "scale": job.setting.name,
+        "setting": job.setting.recorded(),
+        "data": job.posts or "stand-in: emoji artwork, selected by the 110 words",
+        "weights": job.weights or "stand-in: pretrained on Open Clip Art categories",
+        "gpu": job.gpu,
+        "seed": job.seed,
+        "split": job.split,
+        "selection": _sha256_or_none(Path(job.mindpics) / "mindpics.csv"),
+        "table3": _sha256_or_none(Path(job.mindpics) / "table3.csv"),
+    }
+    write_json(Path(job.root) / "run.json", facts | environment())
+
+
+def _sha256_or_none(path):
+    return sha256(path) if path.is_file() else None

@@ -70,11 +70,11 @@ class _HeadLayer(caffe.Layer):
 class TraitLoss(_HeadLayer):
     """Equation 5 for one head.
 
-    ``param_str``: ``{"trait": "O", "normalization": "VALID" | "BATCH_SIZE"}``.
+    ``param_str``: ``{"trait": "O", "normalization": "BATCH_SIZE" | "VALID"}``.
     Give the layer ``loss_weight: 1``: Caffe takes a Python layer for no loss without it.
     """
 
-    defaults = {"normalization": "VALID"}
+    defaults = {"normalization": NORMALIZATIONS[0]}
 
     def setup(self, bottom, top):
         super().setup(bottom, top)

@@ -4,8 +4,9 @@ import math
 import os
 from pathlib import Path
 
-from mindpics.job import OPEN, pretrained, row_command
+from mindpics.job import OPEN, pretrained, row_command, selection_words
 from mindpics.jobs.stages import Stage, stages_for
+from mindpics.nets import switches
 from mindpics.nets.rows import models_of, paper_counts
 from mindpics.nets.scales import PAPER
 from mindpics.published import ROWS
@@ -80,7 +81,7 @@ def _data_stages(job):
     stages.append(
         Stage(
             "select",
-            ("tools/select_mindpics", posts, "--out", folder, *caps, "--split", job.split, "--seed", str(job.seed)),
+            ("tools/select_mindpics", posts, "--out", folder, *caps, *selection_words(job), "--seed", str(job.seed)),
             (posts,), (selected,), cost=5 + sum(_pictures(setting).values()) / 150,
             note=f"110 words, at most {setting.per_word} pictures each"
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
@@ -93,7 +94,7 @@ def _data_stages(job):
         Stage(
             "nets",
             ("tools/make_nets", "--scale", setting.name, "--csv", selected, "--data", folder, "--out", nets,
-             "--seed", str(job.seed), *(["--loss", setting.loss] if setting.loss != "python" else [])),
+             "--seed", str(job.seed), *switches.words(setting)),
             (selected,), (f"{nets}/prototxt", f"{nets}/solvers"), note="18 nets and solvers",
         )  # fmt: skip
     )
@@ -173,7 +174,7 @@ def _pretraining_stages(job, net):
         Stage(
             f"pretrain_net_{net}",
             ("tools/make_pretraining_net", net, "--scale", setting.name, "--csv", labelled, "--data", folder,
-             "--out", f"{folder}/{net}", "--seed", str(job.seed)),
+             "--out", f"{folder}/{net}", "--seed", str(job.seed), *switches.words(setting)),
             (labelled,), (solver, f"{folder}/{net}/train_val.prototxt"),
         )  # fmt: skip
     )

@@ -1,19 +1,29 @@
 """The plan of the main job at both scales."""
 
+import argparse
+import json
 import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from mindpics.job import Job, describe, row_command
+from mindpics.job import Job, add_arguments, describe, jobs_of, row_command, write_job
 from mindpics.nets.scales import MINI, PAPER
+from mindpics.nets.switches import switched
 from mindpics.plan import plan, report_stages
 from mindpics.published import ROWS, Row
+from mindpics.report.facts import run_choices
+from mindpics.results.run_files import RunFiles
+from mindpics.results.table3 import write_table3
 
 ROOT = Path(__file__).resolve().parent.parent
 MINI_JOB = Job(MINI, "runs/mini")
-NATIVE_JOB = Job(replace(MINI, loss="native"), "runs/native")
+NATIVE_JOB = Job(switched(MINI, loss="native"), "runs/native")
+OTHER_JOB = Job(
+    switched(MINI, normalization="VALID", base_lr=0.002, epochs=3.0, batch=8, frozen_batch_norm=True, alexnet_crop=97),
+    "runs/other", split="group", group_by=("copies", "emoji"), tags_only=True,
+)  # fmt: skip
 PAPER_JOB = Job(
     PAPER, "runs/paper", posts="MY/posts.jsonl", gpu=0,
     weights={"alexnet": "bvlc_alexnet.caffemodel", "resnet50": "ResNet-50-model.caffemodel"},
@@ -49,6 +59,37 @@ def test_paper_scale_needs_no_stand_in():
     assert describe(PAPER_JOB) == "Data: MY/posts.jsonl."
 
 
+def test_other_readings_reach_every_stage_and_the_command_that_repeats_them():
+    words = ["--normalization", "VALID", "--base-lr", "0.002", "--epochs", "3.0", "--batch", "8", "--frozen-batch-norm",
+             "--alexnet-crop", "97"]  # fmt: skip
+    picks = ["--split", "group", "--group-by", "copies", "emoji", "--tags-only"]
+    commands = {stage.name: " ".join(stage.command) for stage in plan(OTHER_JOB)}
+    for stage in ("nets", "pretrain_net_alexnet", "pretrain_net_resnet50"):
+        assert " ".join(words) in commands[stage]
+    assert " ".join(picks) in commands["select"]
+    assert " ".join([*picks, *words]) in row_command(OTHER_JOB, ROWS[0])
+    asked = argparse.ArgumentParser()
+    add_arguments(asked)
+    (job,) = jobs_of(asked.parse_args([*row_command(OTHER_JOB, ROWS[0]).replace(
+        f"--row {ROWS[0].switch}", "").split()[1:]]))  # fmt: skip
+    assert (job.setting, job.split, job.group_by, job.tags_only) == (
+        OTHER_JOB.setting, OTHER_JOB.split, OTHER_JOB.group_by, OTHER_JOB.tags_only)  # fmt: skip
+
+
+def test_a_runs_setting_is_recorded_and_shown(tmp_path):
+    job = replace(OTHER_JOB, root=str(tmp_path))
+    write_job(job, ["tools/reproduce"])
+    recorded = json.loads((tmp_path / "run.json").read_text())["setting"]
+    assert recorded == json.loads(json.dumps(job.setting.recorded()))
+    (tmp_path / "mindpics").mkdir()
+    write_table3(tmp_path / "mindpics/table3.csv", [dict.fromkeys(("net", "heads", "init"), "x")])
+    shown = run_choices(RunFiles(tmp_path))
+    assert shown["crop"] == {"alexnet": 97, "resnet50": 99}
+    length = "3 epochs, rate 0.002, divided by ten every 2.3"
+    assert shown["schedule"]["resnet50 all-in-one finetune"].startswith(length)
+    assert shown["normalisation of equation 5"] == "VALID"
+
+
 def test_native_losses_reach_the_nets_stage():
     commands = {job.root: next(stage.command for stage in plan(job) if stage.name == "nets")
                 for job in (MINI_JOB, NATIVE_JOB)}  # fmt: skip
@@ -62,7 +103,7 @@ def test_one_row_needs_only_its_own_stages():
 
 
 def test_row_command_is_taken_by_the_tool_and_plans_that_row(monkeypatch, capsys):
-    for job in (MINI_JOB, NATIVE_JOB, PAPER_JOB):
+    for job in (MINI_JOB, NATIVE_JOB, PAPER_JOB, OTHER_JOB):
         for row in ROWS:
             command = row_command(job, row).split()
             assert command[0] == "tools/reproduce"

@@ -3,8 +3,15 @@
 import hashlib
 from pathlib import Path
 
+from mindpics.files.bounded import digest
+
 HASHED_WHOLE = 16 << 20  # bytes; larger files count by size and time of change
 LISTED = 100  # files; folders of more count by how many and how large
+
+
+def sha256(path):
+    """Return the SHA-256 of a file, read in pieces."""
+    return digest(path, "sha256")
 
 
 def fingerprint(path):

@@ -5,13 +5,14 @@ import base64
 import cv2
 
 from mindpics.files.atomic import atomic_write
+from mindpics.files.environment import environment
+from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import write_json
 from mindpics.files.own_folder import Kind
 from mindpics.inference.profile import COVERS, IS_NOT, profile
 from mindpics.posts.picture_files import read_picture
 from mindpics.report.pages import template
 from mindpics.results.metrics import RESAMPLES
-from mindpics.training.run_folder import environment, sha256
 from mindpics.traits import TRAITS
 
 PROFILE = Kind("a profile of profile_user", ("index.html",), proof=("profile.json",))

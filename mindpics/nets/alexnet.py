@@ -15,7 +15,7 @@ FEATURES = "fc7"
 PRETRAINED_HEAD = "fc8"  # the published net's own classifier, which no head of ours may be named
 
 
-def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None):
+def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None, frozen=False):
     """Add conv1 .. fc7 on ``n.data`` and return the last top.
 
     Parameters
@@ -29,10 +29,10 @@ def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None):
     gain : float
         Times the published standard deviations of conv2 .. fc7's fillers. A narrow net
         sums over fewer inputs and with the published fillers hardly starts at all.
-    fraction : None
+    fraction, frozen
         For bodies with BatchNorm; AlexNet has none.
     """
-    del crop, fraction
+    del crop, fraction, frozen
 
     def channels(published):
         return 2 * max(1, round(published * width / 2))  # even, for the two groups

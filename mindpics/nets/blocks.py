@@ -54,7 +54,7 @@ def fc_relu_drop(n, suffix, bottom, num_output, *, std, bias):
     return n[f"drop{suffix}"]
 
 
-def conv_bn_scale(n, conv, suffix, bottom, num_output, *, bias=False, fraction=None, relu=None, **shape):
+def conv_bn_scale(n, conv, suffix, bottom, num_output, *, bias=False, fraction=None, frozen=False, relu=None, **shape):
     """Add a convolution with its in-place BatchNorm and Scale (and ReLU); return the last top.
 
     Parameters
@@ -66,11 +66,11 @@ def conv_bn_scale(n, conv, suffix, bottom, num_output, *, bias=False, fraction=N
     fraction : float, optional
         ``moving_average_fraction``; Caffe's own 0.999 remembers about 1,000
         iterations, too many for a run of a few hundred.
+    frozen : bool
+        ``use_global_stats: true``; else it is left to the phase: batch statistics in TRAIN,
+        running ones in TEST.
     relu : str, optional
         Name of the ReLU; none is added without it.
-
-    ``use_global_stats`` is left to the phase: batch statistics in TRAIN, running
-    ones in TEST.
     """
     filler = {"weight_filler": {"type": "msra"}}
     if bias:
@@ -82,6 +82,7 @@ def conv_bn_scale(n, conv, suffix, bottom, num_output, *, bias=False, fraction=N
     )
     n[conv] = top
     averaging = {} if fraction is None else {"moving_average_fraction": fraction}
+    averaging |= {"use_global_stats": True} if frozen else {}
     top = n[f"bn{suffix}"] = L.BatchNorm(top, in_place=True, param=FROZEN, **averaging)
     top = n[f"scale{suffix}"] = L.Scale(
         top,
@@ -96,7 +97,7 @@ def conv_bn_scale(n, conv, suffix, bottom, num_output, *, bias=False, fraction=N
     return top
 
 
-def bottleneck(n, name, bottom, num_output, *, stride, project, fraction=None):
+def bottleneck(n, name, bottom, num_output, *, stride, project, fraction=None, frozen=False):
     """Add a residual block ``res<name>`` of 1x1, 3x3, 1x1 convolutions; return its top.
 
     The stride sits in the 1x1 branch2a (and branch1), as in He's release, not in
@@ -114,7 +115,7 @@ def bottleneck(n, name, bottom, num_output, *, stride, project, fraction=None):
     if project:
         shortcut = conv_bn_scale(
             n, f"res{name}_branch1", f"{name}_branch1", bottom, num_output,
-            kernel_size=1, pad=0, stride=stride, fraction=fraction,
+            kernel_size=1, pad=0, stride=stride, fraction=fraction, frozen=frozen,
         )  # fmt: skip
     top = bottom
     for part, width, kernel in (("2a", inner, 1), ("2b", inner, 3), ("2c", num_output, 1)):
@@ -122,7 +123,7 @@ def bottleneck(n, name, bottom, num_output, *, stride, project, fraction=None):
         top = conv_bn_scale(
             n, f"res{branch}", branch, top, width,
             kernel_size=kernel, pad=kernel // 2, stride=stride if part == "2a" else 1,
-            relu=f"res{branch}_relu" if part != "2c" else None, fraction=fraction,
+            relu=f"res{branch}_relu" if part != "2c" else None, fraction=fraction, frozen=frozen,
         )  # fmt: skip
     n[f"res{name}"] = L.Eltwise(shortcut, top)
     n[f"res{name}_relu"] = L.ReLU(n[f"res{name}"], in_place=True)

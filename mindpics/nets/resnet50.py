@@ -18,7 +18,7 @@ PRETRAINED_HEAD = "fc1000"
 STAGES = ((2, 256, 3), (3, 512, 4), (4, 1024, 6), (5, 2048, 3))
 
 
-def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None):
+def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None, frozen=False):
     """Add conv1 .. pool5 on ``n.data`` and return the last top, [N,2048*width,1,1].
 
     Parameters
@@ -33,6 +33,8 @@ def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None):
         For bodies with gaussian fillers; msra needs none.
     fraction : float, optional
         ``moving_average_fraction`` of each BatchNorm; Caffe's default (.999) without it.
+    frozen : bool
+        ``use_global_stats`` in both phases: the statistics stay as they came with the weights.
     """
 
     del gain
@@ -42,7 +44,7 @@ def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None):
 
     top = conv_bn_scale(
         n, "conv1", "_conv1", n.data, channels(64), kernel_size=7, pad=3, stride=2,
-        bias=True, relu="conv1_relu", fraction=fraction,
+        bias=True, relu="conv1_relu", fraction=fraction, frozen=frozen,
     )  # fmt: skip
     top = n.pool1 = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
     for stage, published, blocks in STAGES:
@@ -50,7 +52,7 @@ def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None):
             first = block == 0
             top = bottleneck(
                 n, f"{stage}{'abcdef'[block]}", top, channels(published),
-                stride=2 if first and stage > 2 else 1, project=first, fraction=fraction,
+                stride=2 if first and stage > 2 else 1, project=first, fraction=fraction, frozen=frozen,
             )  # fmt: skip
     n.pool5 = L.Pooling(top, pool=P.Pooling.AVE, kernel_size=_side_of_res5(crop), stride=1)
     return n.pool5

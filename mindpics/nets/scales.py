@@ -3,7 +3,7 @@
 The mini nets are the same functions with other numbers.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from mindpics.nets import alexnet, resnet50
 from mindpics.nets.solvers import SCHEDULES, Schedule
@@ -24,9 +24,13 @@ class Recipe:
     width : float
         Share of the body's channels.
     batch : int
+        Pictures an update sees, in `iter_size` passes.
     schedule : mindpics.nets.solvers.Schedule
     seconds : float
         Roughly what training on all traits' pictures takes, for the time left.
+    iter_size : int
+    frozen : bool
+        BatchNorm keeps the statistics that came with the weights (``use_global_stats``).
     """
 
     crop: int
@@ -34,6 +38,13 @@ class Recipe:
     batch: int
     schedule: Schedule
     seconds: float
+    iter_size: int = 1
+    frozen: bool = False
+
+    @property
+    def a_pass(self):
+        """Pictures a pass, the ``batch_size`` of the net."""
+        return self.batch // self.iter_size
 
 
 @dataclass(frozen=True)
@@ -54,9 +65,11 @@ class Setting:
         Of AlexNet's fillers, see `mindpics.nets.alexnet.add_body`.
     fraction : float or None
         BatchNorm's ``moving_average_fraction``.
-    normalization : {"VALID", "BATCH_SIZE"}
+    normalization : {"BATCH_SIZE", "VALID"}
     loss : {"python", "native"}
         Of `mindpics.nets.head_losses`.
+    given : dict
+        Switches by which it differs from the scale's own, see `mindpics.nets.switches`.
     """
 
     name: str
@@ -67,8 +80,9 @@ class Setting:
     test_batch: int = 40
     gain: float = 1.0
     fraction: float | None = None
-    normalization: str = "VALID"
+    normalization: str = "BATCH_SIZE"
     loss: str = "python"
+    given: dict = field(default_factory=dict)
 
     def recipe(self, net, heads, init="scratch"):
         """Return the `Recipe` of a row, or of pretraining (heads "pretrain")."""
@@ -76,12 +90,16 @@ class Setting:
 
     def body(self, recipe):
         """Return the keywords of a body's ``add_body`` that are not the crop."""
-        return {"width": recipe.width, "gain": self.gain, "fraction": self.fraction}
+        return {"width": recipe.width, "gain": self.gain, "fraction": self.fraction, "frozen": recipe.frozen}
 
-    def with_crop(self, net, crop):
-        """Return the same setting with another crop for one net."""
-        return replace(self, recipes={key: replace(recipe, crop=crop) if key[0] == net else recipe
-                                      for key, recipe in self.recipes.items()})  # fmt: skip
+    def recorded(self):
+        """Return it as JSON for run.json: numbers of all rows, then crop, width, batch ... of each."""
+        whole = {key: value for key, value in vars(self).items() if key != "recipes"}
+        of_rows = {"crop": {}, "width": {}, "batch": {}, "iter_size": {}, "schedule": {}}
+        for key, recipe in self.recipes.items():
+            for name, rows in of_rows.items():
+                rows[" ".join(key)] = asdict(recipe)[name]
+        return whole | of_rows
 
 
 def _paper(net, crop, seconds):
@@ -123,8 +141,6 @@ MINI = Setting(
     },
     gain=3.0,
     fraction=0.95,
-    # With VALID the five heads of a scratch net pull five times as hard as one, and it does not settle.
-    normalization="BATCH_SIZE",
 )
 
 # The same path in a minute, to be killed on the way; its nets learn nothing. 67 is AlexNet's smallest crop.

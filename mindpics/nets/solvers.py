@@ -33,7 +33,7 @@ SCHEDULES = {
 
 
 def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None,
-           snapshots=10, tests=20):  # fmt: skip
+           iter_size=1, snapshots=10, tests=20):  # fmt: skip
     """Return a SolverParameter.
 
     Parameters
@@ -44,6 +44,7 @@ def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None,
     train, test : int
         Pictures in the training and in the test set.
     batch, test_batch : int
+        Pictures of an update, which `iter_size` passes share, and of a test pass.
     seed : int, optional
         ``random_seed``: fillers, picture crops and mirrors, dropout.
     prefix : str
@@ -73,6 +74,8 @@ def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None,
         # No solver_mode: with one, `caffe train` would want a GPU where there is none. `-gpu 0` asks for it.
     )
     message.test_iter.append(math.ceil(test / test_batch))
+    if iter_size != 1:
+        message.iter_size = iter_size
     if seed is not None:
         message.random_seed = seed
     return message

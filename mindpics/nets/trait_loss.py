@@ -9,7 +9,8 @@ import numpy as np
 
 from mindpics.traits import N_LABELS, own_poles
 
-NORMALIZATIONS = ("VALID", "BATCH_SIZE")
+# Equation 5 read literally comes first: a picture of another trait is a zero in the mean over the batch.
+NORMALIZATIONS = ("BATCH_SIZE", "VALID")
 # Caffe clips probabilities here (softmax_loss_layer.cpp); -log of it is the 87.33
 # that marks a diverged net.
 FLT_MIN = np.finfo(np.float32).tiny
@@ -31,7 +32,7 @@ def check_labels(labels):
     return labels.astype(int)
 
 
-def trait_loss(scores, labels, trait, normalization="VALID"):
+def trait_loss(scores, labels, trait, normalization="BATCH_SIZE"):
     """Loss of the head of one trait and its gradient (equations 4 and 5).
 
     Parameters
@@ -42,10 +43,10 @@ def trait_loss(scores, labels, trait, normalization="VALID"):
         ``2 * trait + pole`` of each picture, 0..9.
     trait : int
         Index of the head's trait in O C E A N.
-    normalization : {"VALID", "BATCH_SIZE"}
-        Divide by the pictures of this trait in the batch (Caffe's own default with
-        ignored labels) or by the whole batch, which gives the five heads together
-        the scale of one independent net.
+    normalization : {"BATCH_SIZE", "VALID"}
+        Divide by the whole batch, as equation 5 says, which gives the five heads together
+        the scale of one independent net; or by the pictures of this trait in it (Caffe's own
+        default with ignored labels), which is five times that.
 
     Returns
     -------

@@ -40,7 +40,7 @@ class Data:
     crop: int
 
 
-def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID", loss="python", **size):
+def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="BATCH_SIZE", loss="python", **size):
     """Return the training and testing net of one or of five trait heads.
 
     Parameters
@@ -51,12 +51,12 @@ def train_val(body, data, traits=TRAITS, init="scratch", *, normalization="VALID
         ("O",) for an independent net, all five for all-in-one.
     init : {"scratch", "finetune"}
         Heads learn ten times faster when the body comes with weights (section 4).
-    normalization : {"VALID", "BATCH_SIZE"}
+    normalization : {"BATCH_SIZE", "VALID"}
         Of equation 5, see `mindpics.nets.trait_loss`.
     loss : {"python", "native"}
         Layers of the heads' losses and accuracies, see `mindpics.nets.head_losses`.
     **size
-        width, gain, fraction: see the bodies' ``add_body``.
+        width, gain, fraction, frozen: see the bodies' ``add_body``.
 
     Returns
     -------

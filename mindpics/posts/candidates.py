@@ -88,7 +88,7 @@ class Scanned:
     broken: int | None
 
 
-def find_candidates(manifest, seed=0, workers=None, block=BLOCK):
+def find_candidates(manifest, seed=0, workers=None, block=BLOCK, tags_only=False):
     """Return the posts of a manifest that carry a word of Table 1 as a tag or in their text.
 
     Parameters
@@ -102,6 +102,8 @@ def find_candidates(manifest, seed=0, workers=None, block=BLOCK):
         Processes; default one a core.
     block : int
         Bytes of JSON lines read at a time.
+    tags_only : bool
+        A word counts as a tag or a hashtag alone.
 
     Returns
     -------
@@ -115,9 +117,9 @@ def find_candidates(manifest, seed=0, workers=None, block=BLOCK):
     """
     crawl = open_crawl(manifest, block)
     blocks = crawl.blocks()
-    scans = []
+    scan, scans = partial(_scan, crawl, seed, tags_only), []
     with tqdm(total=sum(map(crawl.size, blocks)), desc="posts", unit=crawl.measure, unit_scale=True) as bar:
-        for part, scanned in zip(blocks, _scan_all(crawl, blocks, seed, workers), strict=False):
+        for part, scanned in zip(blocks, _scan_all(scan, crawl.path, blocks, workers), strict=False):
             scans.append(scanned)
             bar.update(crawl.size(part))
             if scanned.broken is not None:
@@ -128,18 +130,17 @@ def find_candidates(manifest, seed=0, workers=None, block=BLOCK):
     return _gather(crawl, scans)
 
 
-def _scan_all(crawl, blocks, seed, workers):
-    scan = partial(_scan, crawl, seed)
+def _scan_all(scan, path, blocks, workers):
     if len(blocks) == 1 or workers == 1:
         yield from map(scan, blocks)
         return
     for block, scanned, reason in run_each(scan, blocks, workers, TIMEOUT):
         if reason:
-            raise ValueError(f"{crawl.path}, block {block}: {reason}")
+            raise ValueError(f"{path}, block {block}: {reason}")
         yield scanned
 
 
-def _scan(crawl, seed, block):
+def _scan(crawl, seed, tags_only, block):
     """Return the `Scanned` of a block: runs in a child process."""
     rows = crawl.read(block)
     hashes, judged, found = np.zeros(len(rows.positions), np.uint64), ~rows.vouched, []
@@ -147,7 +148,7 @@ def _scan(crawl, seed, block):
         here = slice(first, first + len(table))
         judged[here] |= ~in_order(table)
         hashes[here] = hash_texts(table["id"].combine_chunks())
-        found += _carriers(table, first, ~judged[here] & may_carry(table))
+        found += _carriers(table, first, ~judged[here] & may_carry(table), tags_only)
     broken = None
     for row in np.flatnonzero(judged).tolist():
         try:
@@ -156,7 +157,7 @@ def _scan(crawl, seed, block):
             broken = row
             break
         hashes[row] = hash_text(post["id"])
-        found.append((row, post["id"], carried_words(post["text"], post["tags"])))
+        found.append((row, post["id"], carried_words(post["text"], post["tags"], tags_only)))
     found = sorted(f for f in found if f[2] and (broken is None or f[0] < broken))
     kinds = {}
     return Scanned(
@@ -170,12 +171,12 @@ def _scan(crawl, seed, block):
     )
 
 
-def _carriers(table, first, likely):
+def _carriers(table, first, likely, tags_only):
     """Return (row, id, carried words) of the likely posts of a table that begins at row `first`."""
     likely = np.flatnonzero(likely)
     columns = [table[key].take(pa.array(likely)).to_pylist() for key in ("id", "text", "tags")]
     return [
-        (row, post_id, carried_words(text, tags))
+        (row, post_id, carried_words(text, tags, tags_only))
         for row, post_id, text, tags in zip((first + likely).tolist(), *columns, strict=True)
     ]
 

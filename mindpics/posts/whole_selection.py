@@ -26,6 +26,8 @@ class Choices:
     max_pixels : int
         Larger pictures are rejected.
     seed : int
+    tags_only : bool
+        A word counts as a tag or a hashtag alone, not in free text.
     """
 
     per_word: int | None = selection.PER_WORD
@@ -36,6 +38,7 @@ class Choices:
     distance: int = near_copies.DISTANCE
     max_pixels: int = crops.MAX_PIXELS
     seed: int = 0
+    tags_only: bool = False
 
 
 def select(posts, out, choices=None, workers=None):
@@ -58,7 +61,7 @@ def select(posts, out, choices=None, workers=None):
     """
     choices = choices or Choices()
     own_folder.require(out, summary.SELECTION, adds=True)
-    candidates = find_candidates(posts, choices.seed, workers)
+    candidates = find_candidates(posts, choices.seed, workers, tags_only=choices.tags_only)
     picked = selection.pick(candidates, choices.per_word, choices.per_pole)
     mindpics, fingerprints, rejected = look(picked, posts.parent, workers, choices.max_pixels)
     copies = near_copies.group_copies(fingerprints, choices.distance)

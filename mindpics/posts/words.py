@@ -25,6 +25,13 @@ def words_of(text):
     return set(re.findall(r"\w+", text.casefold()))
 
 
-def carried_words(text, tags):
-    """Return the words of Table 1 that a post carries in its text or as a tag, sorted."""
+def hashtags_of(text):
+    """Return the hashtags of a text without their sign; "a #Moon" holds "Moon"."""
+    return re.findall(r"#(\w+)", text)
+
+
+def carried_words(text, tags, tags_only=False):
+    """Return the words of Table 1 that a post carries in its text or as a tag, sorted; in hashtags alone on demand."""
+    if tags_only:
+        text = " ".join(hashtags_of(text))
     return tuple(sorted(SLOTS.keys() & words_of(" ".join([text, *tags]))))

@@ -79,8 +79,10 @@ def paper_choices():
         "crop": "; ".join(f"{size} in {where}" for where, size in paper["training"]["crop"].items()),
         "width of the nets": "1",
         "batch": paper["training"]["batch_size"],
+        "passes an update (iter_size)": "not stated",
         "schedule": "not stated",
-        "normalisation of equation 5": "not stated",
+        "normalisation of equation 5": "ignored pictures are zeros in the mean over the batch (section 3.2.2)",
+        "words are looked for in": "posts that words tag (section 3.1)",
         "moving average of BatchNorm": "not stated",
         SEED: "not stated",
     }
@@ -96,14 +98,39 @@ def run_choices(run):
         "pictures a word, at most": asked.get("per_word"),
         "pictures a pole, at most": asked.get("per_pole"),
         "split": _split(asked),
-        "crop": setting.get("crop"),
-        "width of the nets": setting.get("width"),
-        "batch": setting.get("batch"),
-        "schedule": setting.get("schedules"),
+        "crop": _per_row(setting.get("crop")),
+        "width of the nets": _per_row(setting.get("width")),
+        "batch": _per_row(setting.get("batch")),
+        "passes an update (iter_size)": _per_row(setting.get("iter_size")),
+        "schedule": _per_row(_schedules(setting.get("schedule"))),
         "normalisation of equation 5": setting.get("normalization"),
+        "words are looked for in": _words_in(asked),
         "moving average of BatchNorm": setting.get("fraction"),
         SEED: run.facts.get("seed"),
     }
+
+
+def _words_in(asked):
+    if not asked:
+        return None
+    return "tags and hashtags alone" if asked.get("tags_only") == "True" else "tags, hashtags and free text"
+
+
+def _schedules(of_rows):
+    """Return {row: "62.5 epochs, rate 0.001, divided by ten every 12.5"} of what run.json has of each row."""
+    return {row: f"{of['epochs']:g} epochs, rate {of['base_lr']:g}, divided by ten every {of['step_epochs']:g}"
+            for row, of in (of_rows or {}).items()}  # fmt: skip
+
+
+def _per_row(of_rows):
+    """Return {row: value} of Table 3's rows as {net: value}, or as one value, where that says as much."""
+    if not isinstance(of_rows, dict):
+        return of_rows
+    rows = {row: value for row, value in of_rows.items() if " pretrain " not in row}
+    if len(set(rows.values())) <= 1:
+        return next(iter(rows.values()), None)
+    by_net = {row.split()[0]: value for row, value in rows.items()}
+    return by_net if all(by_net[row.split()[0]] == value for row, value in rows.items()) else rows
 
 
 def _split(asked):

@@ -15,9 +15,9 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.files import own_folder
+from mindpics.files.fingerprints import sha256
 from mindpics.files.own_folder import Kind
 from mindpics.report.model_card import render_card
-from mindpics.training.run_folder import sha256
 
 MODEL = Kind(
     "a model that was being written", ("*.caffemodel", "*.prototxt", "mean.binaryproto", "mean.npy", "readme.md")

@@ -11,10 +11,10 @@ from mindpics.caffe_files.lmdbs import read_lmdb
 from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.weights import KNOWN_SHA1, describe
 from mindpics.files.findings import Finding
+from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_document
 from mindpics.published import Row, published, table3_row
 from mindpics.results.metrics import load_scores
-from mindpics.training.run_folder import sha256
 from mindpics.traits import TRAITS
 
 

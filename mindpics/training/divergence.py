@@ -22,7 +22,8 @@ def check_losses(iteration, losses):
     for name, loss in losses.items():
         if not math.isfinite(loss):
             raise DivergedError(
-                f"iteration {iteration}: {name} is {loss}; lower base_lr, or start from smaller weights"
+                f"iteration {iteration}: {name} is {loss}; lower base_lr, have normalization BATCH_SIZE, "
+                "or start from smaller weights"
             )
         if loss >= CLIPPED_LOSS - 0.01:
             raise DivergedError(
@@ -83,5 +84,5 @@ class StuckHeads:
                 raise DivergedError(
                     f"iteration {iteration}: head {TRAITS[head]} is stuck at {mean:.3f}, no better for "
                     f"{self.patience} iterations than always guessing ({guessing:.3f}); try another "
-                    "random_seed, normalization VALID, a larger crop, or --patience 0 to wait"
+                    "random_seed, a larger base_lr or crop, or --patience 0 to wait"
                 )

@@ -13,11 +13,12 @@ from mindpics.caffe_files.lmdb_writer import LMDB
 from mindpics.caffe_files.lmdbs import mean_image, write_lmdb, write_mean
 from mindpics.caffe_files.messages import write_message
 from mindpics.files import own_folder
+from mindpics.files.fingerprints import sha256
 from mindpics.files.own_folder import KEY, Kind
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, features_deploy
 from mindpics.posts.picture_files import picture_state
-from mindpics.training.run_folder import RUN, sha256
+from mindpics.training.run_folder import RUN
 from mindpics.training.train import solve
 
 TRAINING = Kind(

@@ -1,11 +1,7 @@
 """Run folder of a training: the exact net and solver, Caffe's log, CSVs, snapshots, run.json."""
 
 import csv
-import json
-import platform
 import secrets
-import sys
-from importlib import metadata
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
@@ -15,7 +11,8 @@ from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
-from mindpics.files.bounded import digest
+from mindpics.files.environment import environment
+from mindpics.files.json_files import write_json
 from mindpics.files.own_folder import Kind
 
 BEGUN = Kind("a run whose nets are not built yet", ("net.prototxt", "solver.prototxt", "caffe.log"))
@@ -126,46 +123,4 @@ class RunFolder:
 
     def write_run(self, **facts):
         """Write run.json: `facts` and what ran them."""
-        with atomic_write(self.path / "run.json") as stream:
-            json.dump(facts | environment(), stream, indent=1)
-            stream.write("\n")
-
-
-def write_job(job, command):
-    """Write the main job's run.json: what was asked, on what data, with which versions."""
-    facts = {
-        "command": command,
-        "scale": job.setting.name,
-        "setting": {key: str(value) for key, value in vars(job.setting).items()},
-        "data": job.posts or "stand-in: emoji artwork, selected by the 110 words",
-        "weights": job.weights or "stand-in: pretrained on Open Clip Art categories",
-        "gpu": job.gpu,
-        "seed": job.seed,
-        "split": job.split,
-        "selection": _sha256_or_none(Path(job.mindpics) / "mindpics.csv"),
-        "table3": _sha256_or_none(Path(job.mindpics) / "table3.csv"),
-    }
-    with atomic_write(Path(job.root) / "run.json") as stream:
-        json.dump(facts | environment(), stream, indent=1)
-        stream.write("\n")
-
-
-def _sha256_or_none(path):
-    return sha256(path) if path.is_file() else None
-
-
-def environment():
-    """Return versions of what a result depends on."""
-    names = ("numpy", "lmdb", "opencv-python", "scikit-learn", "protobuf", "caffe")
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed by pip"
-    return {"python": sys.version.split()[0], "machine": platform.platform(), "versions": versions}
-
-
-def sha256(path):
-    """Return the SHA-256 of a file, read in pieces."""
-    return digest(path, "sha256")
+        write_json(self.path / "run.json", facts | environment())

@@ -17,6 +17,7 @@ from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
 from mindpics.caffe_files.log import TestPasses, caffe_log, log_line
 from mindpics.caffe_files.solver_files import build_apart, read_solver, take_weights
+from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
 from mindpics.jobs.interrupt import interruptible
 from mindpics.lint import net as lint
@@ -25,8 +26,9 @@ from mindpics.training import events
 from mindpics.training.device import set_device
 from mindpics.training.divergence import StuckHeads, check_losses
 from mindpics.training.progress import status, training_bar
+from mindpics.training.readings import read_otherwise
 from mindpics.training.resume import restore_position
-from mindpics.training.run_folder import RunFolder, sha256
+from mindpics.training.run_folder import RunFolder
 
 ROOM = 3  # a snapshot in units of the net: weights, history (two of Adam)
 
@@ -57,7 +59,7 @@ class History:
 
 
 def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False, seed=None, patience=None,
-          allow_python_layers=False, overwrite=False, tensorboard=None, progress=True):  # fmt: skip
+          allow_python_layers=False, overwrite=False, tensorboard=None, progress=True, otherwise=None):  # fmt: skip
     """Train by a solver prototxt, in the folder `out`.
 
     Parameters
@@ -72,7 +74,7 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
     gpu : int, optional
         Device; CPU without it.
     iterations : int, optional
-        Instead of the solver's max_iter.
+        Instead of the solver's max_iter; stepsize, snapshot and test_interval stay as they are.
     resume : bool
         Go on from the newest whole snapshot in `out`, or start if there is none.
     seed : int, optional
@@ -88,6 +90,8 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
         Write event files; by default where tensorboardX is installed.
     progress : bool
         Show a bar on the terminal.
+    otherwise : dict, optional
+        Other readings, see `mindpics.training.readings.read_otherwise`; a resumed run wants the same again.
 
     Returns
     -------
@@ -106,15 +110,16 @@ def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False,
         try:
             return _solve(solver, folder, weights, gpu=gpu, iterations=iterations, resume=resume, seed=seed,
                           patience=patience, allow_python_layers=allow_python_layers, tensorboard=tensorboard,
-                          progress=progress)  # fmt: skip
+                          progress=progress, otherwise=otherwise or {})  # fmt: skip
         finally:
             folder.give_up()
 
 
 def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, allow_python_layers, tensorboard,
-           progress):  # fmt: skip
+           progress, otherwise):  # fmt: skip
     tensorboard = events.wanted(tensorboard)
     message, net = read_solver(solver, iterations, seed)
+    read_otherwise(message, net, otherwise)
     weights = weights or take_weights(message)
     lint.refuse_errors(message, net, allow_python_layers)
     build_apart(message, net)
@@ -142,6 +147,7 @@ def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, 
         resumed_from=None if state is None else str(state),
         iterations=history.iteration,
         max_iter=message.max_iter,
+        otherwise=otherwise,
         interrupted=history.interrupted,
         seconds=round(time.time() - started, 1),
         net_sha256=sha256(folder.net),

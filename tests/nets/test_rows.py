@@ -1,5 +1,7 @@
 """The committed nets and solvers are what the generator writes, at the paper's numbers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message
 from mindpics.nets.rows import all_models, counts_of, models_of, paper_counts, write_models
-from mindpics.nets.scales import MINI, PAPER
+from mindpics.nets.scales import MINI, PAPER, SETTINGS
 from mindpics.published import ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +28,22 @@ def test_committed_prototxts_are_the_generated_ones(tmp_path):
     generated = messages_under(tmp_path)
     assert len(generated) == 3 * 18
     assert messages_under(ROOT) == generated
+
+
+def test_committed_losses_are_equation_5_read_literally():
+    for model in all_models():
+        net = read_message(ROOT / "prototxt" / model.name / "train_val.prototxt", caffe_pb2.NetParameter())
+        losses = {la.name: json.loads(la.python_param.param_str) for la in net.layer if la.name.startswith("loss_")}
+        assert losses == {f"loss_{trait}": {"trait": trait, "normalization": "BATCH_SIZE"} for trait in model.traits}
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_native_losses_are_equation_5_read_literally_at_every_scale(setting, tmp_path):
+    write_models(all_models(), tmp_path, replace(setting, loss="native"), paper_counts(), data_root="data/mindpics")
+    for model in all_models():
+        net = read_message(tmp_path / "prototxt" / model.name / "train_val.prototxt", caffe_pb2.NetParameter())
+        modes = [la.loss_param.normalization for la in net.layer if la.type == "SoftmaxWithLoss"]
+        assert modes == [caffe_pb2.LossParameter.BATCH_SIZE] * len(model.traits)
 
 
 def test_the_six_rows_of_table_3_in_its_order():

@@ -31,6 +31,14 @@ def test_gradient_is_the_numerical_one(trait, normalization):
     np.testing.assert_allclose(gradient, numerical, atol=1e-8)
 
 
+def test_by_default_another_traits_pictures_count_as_zeros_and_valid_is_five_times_that():
+    scores, labels = RNG.normal(size=(10, 2)), np.arange(10)  # two pictures a trait
+    loss, gradient = trait_loss(scores, labels, 0)
+    of_own, gradient_of_own = trait_loss(scores, labels, 0, "VALID")
+    assert of_own == pytest.approx(5 * loss)
+    np.testing.assert_allclose(gradient_of_own, 5 * gradient)
+
+
 @pytest.mark.parametrize("normalization", ["VALID", "BATCH_SIZE"])
 def test_a_batch_without_the_trait_has_no_loss_and_no_gradient(normalization):
     loss, gradient = trait_loss(RNG.normal(size=(3, 2)), np.array([2, 3, 4]), 0, normalization)

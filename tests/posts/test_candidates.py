@@ -179,3 +179,13 @@ def test_an_empty_manifest_holds_no_post(tmp_path):
     (tmp_path / "posts.jsonl").write_bytes(b"")
     found = find_candidates(tmp_path / "posts.jsonl")
     assert (found.n_read, len(found), found.several, dict(found.found)) == (0, 0, 0, {})
+
+
+def test_tags_only_looks_at_tags_and_hashtags_alone(tmp_path):
+    posts = [("a", "the moon", []), ("b", "a #Moon here", []), ("c", "", ["moon"]), ("d", "#moonlight moon", ["cat"])]
+    lines = [json.dumps({"id": id_, "image": "x.jpg", "author": "n", "text": text, "tags": tags, "source": "s",
+                         "license": "l"}) for id_, text, tags in posts]  # fmt: skip
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines) + "\n")
+    found = {tags_only: find_candidates(tmp_path / "posts.jsonl", tags_only=tags_only) for tags_only in (False, True)}
+    ids = {of: [post["id"] for post in each.posts(each.positions.tolist())] for of, each in found.items()}
+    assert ids == {False: ["a", "b", "c", "d"], True: ["b", "c"]}

@@ -18,11 +18,11 @@ from mindpics.caffe_files.datum import to_datum
 from mindpics.caffe_files.lmdbs import mean_image, read_lmdb, write_mean
 from mindpics.caffe_files.messages import write_message
 from mindpics.files.findings import errors
+from mindpics.files.fingerprints import sha256
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.posts.summary import COLUMNS
 from mindpics.results.metrics import TRAITS
 from mindpics.results.verify import verify
-from mindpics.training.run_folder import sha256
 from mindpics.traits import label_of, word_slots
 from pinterest_id.scores import Scores, save_scores
 

@@ -1,0 +1,84 @@
+"""Switches for the paper's open readings: arguments, the setting they give, the words that repeat them."""
+
+import math
+from dataclasses import replace
+
+from mindpics.nets.head_losses import LOSSES
+from mindpics.nets.trait_loss import NORMALIZATIONS
+
+SWITCHES = {
+    "normalization": {"choices": NORMALIZATIONS, "help": "of equation 5, which BATCH_SIZE reads literally"},
+    "base_lr": {"type": float, "help": "the rate to start with"},
+    "epochs": {"type": float, "help": "length; stepsize, snapshot and test_interval scale along"},
+    "batch": {"type": int, "help": "pictures a pass, a divisor of the net's batch; iter_size keeps an update's"},
+    "frozen_batch_norm": {
+        "action": "store_true", "default": None, "help": "use_global_stats when fine-tuning, as He's release says",
+    },
+    "alexnet_crop": {"type": int, "help": "the paper says both 227 (the default) and 224"},
+    "loss": {"choices": LOSSES, "help": "layers of the losses: our Python ones (default), or Caffe's own alone"},
+}  # fmt: skip
+
+
+def add_arguments(parser, names=tuple(SWITCHES)):
+    """Give an argparse parser switches of the nets; none of them given is the scale's, or the solver's, own reading."""
+    for name in names:
+        parser.add_argument(f"--{name.replace('_', '-')}", **SWITCHES[name])
+
+
+def given(args):
+    """Return {name: value} of the switches that parsed arguments give."""
+    return {name: getattr(args, name) for name in SWITCHES if getattr(args, name, None) is not None}
+
+
+def check(given):
+    """Raise ValueError where a number that is given is not above 0."""
+    for name in ("base_lr", "epochs", "alexnet_crop", "batch"):
+        if name in given and not 0 < given[name] < math.inf:
+            raise ValueError(f"--{name.replace('_', '-')}: found {given[name]}; wanted more than 0")
+
+
+def passes(net, batch, smaller):
+    """Return the iter_size that keeps a batch; ValueError where the smaller one does not divide it."""
+    if batch % smaller:
+        raise ValueError(f"--batch: found {smaller}; wanted a divisor of {net}'s batch, {batch}")
+    return batch // smaller
+
+
+def switched(setting, **given):
+    """Return a `Setting` with other readings, which it remembers; see `add_arguments`.
+
+    Raises
+    ------
+    ValueError
+        A rate, a length or a crop that is none, or a batch that does not divide a net's.
+    """
+    check(given)
+    recipes = {key: _recipe(key, recipe, given) for key, recipe in setting.recipes.items()}
+    whole = {name: given[name] for name in ("normalization", "loss") if name in given}
+    return replace(setting, recipes=recipes, given=setting.given | given, **whole)
+
+
+def words(setting):
+    """Return the command-line words that give the same readings again, over the scale's own."""
+    said = []
+    for name, value in setting.given.items():
+        said += [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
+    return said
+
+
+def _recipe(key, recipe, given):
+    net, heads, init = key
+    if net == "alexnet" and "alexnet_crop" in given:
+        recipe = replace(recipe, crop=given["alexnet_crop"])
+    if given.get("batch", recipe.batch) < recipe.batch:
+        recipe = replace(recipe, iter_size=passes(net, recipe.batch, given["batch"]))
+    if heads == "pretrain":  # stands in for published weights, which no switch changes
+        return recipe
+    schedule = recipe.schedule
+    if "base_lr" in given:
+        schedule = replace(schedule, base_lr=given["base_lr"])
+    if "epochs" in given:
+        longer = given["epochs"] / schedule.epochs
+        schedule = replace(schedule, epochs=given["epochs"], step_epochs=longer * schedule.step_epochs)
+        recipe = replace(recipe, seconds=longer * recipe.seconds)
+    return replace(recipe, schedule=schedule, frozen=init == "finetune" and "frozen_batch_norm" in given)

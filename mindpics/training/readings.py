@@ -1,0 +1,90 @@
+"""A solver and its net under other readings of the paper: rate, length, batch in passes, normalisation, BatchNorm."""
+
+import json
+import math
+
+from mindpics.caffe_files.lmdbs import count_lmdb
+from mindpics.nets import switches
+
+LENGTHS = ("stepsize", "snapshot", "test_interval")
+
+
+def read_otherwise(message, net, given):
+    """Change a SolverParameter and its NetParameter by switches of `mindpics.nets.switches`.
+
+    Parameters
+    ----------
+    message : SolverParameter
+    net : NetParameter
+    given : dict
+        Of normalization, base_lr, epochs, batch and frozen_batch_norm, those that are asked for.
+
+    Raises
+    ------
+    ValueError
+        A number that is not above 0, a batch that does not divide the net's, a net without what is changed.
+    """
+    switches.check(given)
+    message.base_lr = given.get("base_lr", message.base_lr)
+    if "batch" in given:
+        _split_batch(message, net, given["batch"])
+    if "epochs" in given:
+        _lengthen(message, net, given["epochs"])
+    if "normalization" in given:
+        _normalise(net, given["normalization"])
+    if "frozen_batch_norm" in given:
+        for layer in _wanted(net, "frozen-batch-norm", lambda layer: layer.type == "BatchNorm"):
+            layer.batch_norm_param.use_global_stats = True
+
+
+def pictures_an_update(message, net):
+    """Return (pictures, pictures an update) of a training, or None where no LMDB of its own tells."""
+    layer = _training_data(net)
+    if layer is None:
+        return None
+    return count_lmdb(layer.data_param.source), layer.data_param.batch_size * message.iter_size
+
+
+def _training_data(net):
+    """Return the Data layer of phase TRAIN, or None."""
+    data = [layer for layer in net.layer if layer.type == "Data"]
+    return next((layer for layer in data if not layer.include or layer.include[0].phase == 0), None)
+
+
+def _split_batch(message, net, smaller):
+    data = _wanted(net, "batch", lambda layer: layer == _training_data(net))[0].data_param
+    message.iter_size = switches.passes(net.name, data.batch_size * message.iter_size, smaller)
+    data.batch_size = smaller
+
+
+def _lengthen(message, net, epochs):
+    found = pictures_an_update(message, net)
+    if found is None:
+        raise ValueError(f"--epochs: {net.name} has no Data layer for training, whose pictures are counted")
+    before, message.max_iter = message.max_iter, max(1, math.ceil(epochs * found[0] / found[1]))
+    times = message.max_iter / before
+    for name in LENGTHS:
+        if getattr(message, name):
+            setattr(message, name, max(1, round(times * getattr(message, name))))
+    message.stepvalue[:] = [max(1, round(times * value)) for value in message.stepvalue]
+
+
+def _normalise(net, normalization):
+    for layer in _wanted(net, "normalization", lambda layer: layer.type == "SoftmaxWithLoss" or _is_trait_loss(layer)):
+        if layer.type == "SoftmaxWithLoss":
+            loss = layer.loss_param
+            loss.normalization = loss.NormalizationMode.Value(normalization)
+        else:
+            given = json.loads(layer.python_param.param_str)
+            layer.python_param.param_str = json.dumps(given | {"normalization": normalization})
+
+
+def _is_trait_loss(layer):
+    return layer.type == "Python" and layer.python_param.layer == "TraitLoss"
+
+
+def _wanted(net, switch, is_meant):
+    found = [layer for layer in net.layer if is_meant(layer)]
+    if not found:
+        raise ValueError(f"--{switch}: found no layer in {net.name or 'the net'} that it changes")
+    return found

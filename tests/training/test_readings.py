@@ -1,0 +1,47 @@
+"""train_net's switches: a solver and its net under other readings."""
+
+import json
+
+import pytest
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.solver_files import read_solver
+from mindpics.training.readings import read_otherwise
+from mindpics.training.train import solve
+
+
+def read(job, **given):
+    message, net = read_solver(job[0])
+    read_otherwise(message, net, given)
+    return message, net
+
+
+def test_epochs_scale_length_steps_snapshots_and_tests(small_job):
+    before, after = read(small_job)[0], read(small_job, epochs=18)[0]
+    for field in ("max_iter", "stepsize", "snapshot", "test_interval"):
+        assert getattr(after, field) == pytest.approx(2 * getattr(before, field), abs=1), field
+
+
+def test_a_batch_in_passes_trains_on_as_many_pictures_an_update(small_job, tmp_path):
+    message, net = read(small_job, batch=5)
+    assert (message.iter_size, net.layer[0].data_param.batch_size) == (4, 5)
+    history = solve(small_job[0], tmp_path / "run", iterations=3, progress=False, otherwise={"batch": 5})
+    assert history.iteration == 3
+    assert json.loads((tmp_path / "run/run.json").read_text())["otherwise"] == {"batch": 5}
+    with pytest.raises(ValueError, match="--batch: found 3; wanted a divisor of .*'s batch, 20"):
+        read(small_job, batch=3)
+
+
+def test_rate_normalisation_and_batch_norm_are_those_given(small_job):
+    message, net = read(small_job, base_lr=0.5, normalization="VALID", frozen_batch_norm=True)
+    assert message.base_lr == 0.5
+    losses = [json.loads(la.python_param.param_str) for la in net.layer if la.name.startswith("loss_")]
+    assert losses == [{"trait": trait, "normalization": "VALID"} for trait in "OCEAN"]
+    assert all(la.batch_norm_param.use_global_stats for la in net.layer if la.type == "BatchNorm")
+
+
+def test_a_switch_that_changes_nothing_is_refused():
+    net = caffe_pb2.NetParameter(name="toy")
+    for given in ({"normalization": "VALID"}, {"frozen_batch_norm": True}, {"batch": 2}, {"epochs": 1.0}):
+        with pytest.raises(ValueError, match="toy"):
+            read_otherwise(caffe_pb2.SolverParameter(), net, given)
