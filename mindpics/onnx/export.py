@@ -9,6 +9,7 @@ from onnx import helper
 
 from mindpics.caffe_files.prototxt import read_prototxt
 from mindpics.files.atomic import atomic_write
+from mindpics.files.fingerprints import sha256
 from mindpics.inference.feature_net import load_mean
 from mindpics.inference.infer import centre, load_net
 from mindpics.inference.open_net import check_net
@@ -16,7 +17,6 @@ from mindpics.lint.phases import TEST, takes_part
 from mindpics.onnx.graph import to_onnx
 from mindpics.onnx.layers import check_type
 from mindpics.posts import crops
-from mindpics.training.run_folder import sha256
 
 TOLERANCE = 1e-5  # of an output's largest value, or of 1
 INSIDE = 1e-4  # roundings add up in fifty layers, to 2e-5 in a narrow ResNet-50; a wrong layer shows more
