@@ -17,6 +17,7 @@ from tqdm import tqdm
 from mindpics.benchmarks import timing
 from mindpics.benchmarks.machine import in_child, sgemm_gflops
 from mindpics.files.atomic import atomic_write
+from mindpics.files.columns import columns
 from pinterest_id.choice_of_C import read_curve
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.experiment import Experiment, Options
@@ -114,25 +115,26 @@ def format_result(result):
     """Return the result as lines: each figure beside what is wanted."""
     data, sgemm = result["generated"], result["sgemm_gflops"]
     lines = ["generated: {pins} pins, {users} users, {dictionary} words, {features} image features".format(**data)]
-    lines += [_line(name, result[name]) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")]
-    lines.append(f"{'image_share_of_sgemm':<20}{result['image_share_of_sgemm']:>10.2f}   of {sgemm:.0f} GFLOP/s")
+    rows = [_row(name, result[name]) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")]
+    rows.append(("image_share_of_sgemm", f"{result['image_share_of_sgemm']:.2f}", f"of {sgemm:.0f} GFLOP/s"))
     if "liblinear" in result:
         peer = result["liblinear"]
-        lines.append(
-            f"{'liblinear_s':<20}{peer['all_classes_s']:>10.0f}   by proportion from {peer['share']} of the classes, "
-            f"{peer['class_s_min']:.1f} to {peer['class_s_max']:.1f} s a class"
-        )
-        lines.append(f"{'times_faster':<20}{result['times_faster']:>10.1f}   wanted: at least {WANTED['times_faster']}")
-        lines.append(f"{'times_less_cpu':<20}{result['times_less_cpu']:>10.1f}   processor time of all cores")
+        share = f"by proportion from {peer['share']} of the classes, "
+        rows += [
+            ("liblinear_s", f"{peer['all_classes_s']:.0f}",
+             f"{share}{peer['class_s_min']:.1f} to {peer['class_s_max']:.1f} s a class"),
+            ("times_faster", f"{result['times_faster']:.1f}", f"wanted: at least {WANTED['times_faster']}"),
+            ("times_less_cpu", f"{result['times_less_cpu']:.1f}", "processor time of all cores"),
+        ]  # fmt: skip
+    lines += columns(("", "median", ""), rows, "lrl")
     lines += timing.format_costs(result.get("costs", []))
     rows = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in result["accuracy"].items()]
     return "\n".join([*lines, "accuracy in % on generated pins (on the paper's): " + ", ".join(rows)])
 
 
-def _line(name, values):
+def _row(name, values):
     wanted = f"   wanted: under {WANTED[name]}" if name in WANTED else ""
-    spread = f"({min(values):.1f} to {max(values):.1f}, {len(values)} runs)"
-    return f"{name:<20}{np.median(values):>10.1f}   {spread}{wanted}"
+    return name, f"{np.median(values):.1f}", f"({min(values):.1f} to {max(values):.1f}, {len(values)} runs){wanted}"
 
 
 def _split_sizes(pins_per_user):
