@@ -55,6 +55,7 @@ setup(
         "pyarrow",
         "scikit-learn",
         "scipy",
+        "tabulate",
         "threadpoolctl",
         "tqdm",
     ],

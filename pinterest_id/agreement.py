@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
+from mindpics.files.columns import columns
 from pinterest_id.classifiers import C_GRID, JointLogisticRegression
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.generated import generate_pins
@@ -82,13 +83,9 @@ def _users(records):
 
 def format_rows(rows):
     """Return the comparisons as a table."""
-    lines = [f"{'data':<16}{'C':>6}{'coef error':>12}{'same':>9}{'prob error':>12}"]
-    for row in rows:
-        mark = "" if row.holds else "   NOT as wanted"
-        lines.append(
-            f"{row.data:<16}{row.C:>6g}{row.coef_error:>12.1e}{row.same_predictions:>9.4f}"
-            f"{row.probability_error:>12.1e}{mark}"
-        )
+    cells = [(row.data, f"{row.C:g}", f"{row.coef_error:.1e}", f"{row.same_predictions:.4f}",
+              f"{row.probability_error:.1e}", "" if row.holds else "NOT as wanted") for row in rows]  # fmt: skip
+    lines = columns(("data", "C", "coef error", "same", "prob error", ""), cells, "lrrrrl")
     return "\n".join([*lines, "wanted: coefficients 1e-3 relative, 0.995 same predictions, probabilities 1e-3"])
 
 

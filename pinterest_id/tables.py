@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.columns import columns
 from mindpics.files.tables import read_table
 from mindpics.results.paired import pair
 from pinterest_id import figures, metrics
@@ -114,15 +115,16 @@ def _numbers(where, row):
 
 def format_table2(rows):
     """Return Table 2 as text: row, published, measured, interval, command, and a line before what the paper has not."""
-    lines = [f"{'model':<38}{'published':>12}{'measured':>10}{'95% interval':>16}{'F1':>8}{'recall@10':>11}"]
-    for row in rows:
-        if row["published_accuracy"] == "" and NOT_IN_PAPER not in "".join(lines):
-            lines.append(f"--- {NOT_IN_PAPER} " + "-" * 76)
-        interval = f"{row['low95']:.2f}-{row['high95']:.2f}"
-        lines.append(
-            f"{row['model']:<38}{row['published_accuracy']!s:>12}{row['accuracy']:>10.2f}{interval:>16}"
-            f"{row['f1_macro']:>8.2f}{row['recall_at_10']:>11.2f}"
-        )
+    headings = ("model", "published", "measured", "95% interval", "F1", "recall@10")
+    cells = [
+        (row["model"], row["published_accuracy"], f"{row['accuracy']:.2f}", f"{row['low95']:.2f}-{row['high95']:.2f}",
+         f"{row['f1_macro']:.2f}", f"{row['recall_at_10']:.2f}")
+        for row in rows
+    ]  # fmt: skip
+    lines = columns(headings, cells)
+    ours = next((place for place, row in enumerate(rows, 1) if row["published_accuracy"] == ""), None)
+    if ours:
+        lines.insert(ours, f"--- {NOT_IN_PAPER} ".ljust(max(map(len, lines)), "-"))
     lines.append(f"accuracy in % of {rows[0]['n']} test pins; each row: {rows[0]['command']}")
     return "\n".join([*lines, *dict.fromkeys(row["C_at_end"] for row in rows if row["C_at_end"])])
 

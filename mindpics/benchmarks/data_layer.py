@@ -10,6 +10,7 @@ from mindpics.benchmarks import timing
 from mindpics.benchmarks.machine import describe, in_child, memory_gb_s
 from mindpics.benchmarks.net_runs import timed
 from mindpics.files import own_folder
+from mindpics.files.columns import columns
 
 SIZE, CROP, BATCH = 256, 227, 128  # section 4
 WANTED = 3  # times stock, with raw pictures
@@ -120,8 +121,10 @@ def format_result(result):
              + f"memory copied at {np.median(result['memory_gb_s']):.1f} GB/s"]  # fmt: skip
     for kind, rates in result["pictures_s"].items():
         lines.append(f"{kind}, {SIZE}x{SIZE} to {CROP}x{CROP}, {result['pictures']} pictures")
-        for name, values in rates.items():
-            lines.append(f"  {name:<12}{np.median(values):>8.0f} pictures/s ({min(values):.0f} to {max(values):.0f})")
+        lines += columns(("", "pictures/s", "least to most"), [
+            (name, f"{np.median(values):.0f}", f"{min(values):.0f} to {max(values):.0f}")
+            for name, values in rates.items()
+        ])  # fmt: skip
         wanted = f", wanted: at least {WANTED}" if kind == "raw" else ""
         lines.append(f"  {result['times_stock'][kind]:.2f} times stock{wanted}")
     lines.append(f"raw, ours: {result['share_of_memory']:.0%} of what memory moves, at {MOVED_MB:.1f} MB a picture")

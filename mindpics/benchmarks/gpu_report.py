@@ -3,6 +3,7 @@
 from mindpics.benchmarks import gpu_speed as speed
 from mindpics.benchmarks.gpu_agreement import ALLOWED, LEAST, NUDGE
 from mindpics.benchmarks.gpu_engines import CUDNN
+from mindpics.files.columns import columns
 
 K40_PICTURES_S = 193  # caffe.berkeleyvision.org/performance_hardware.html: AlexNet, 5,120 pictures in 26.5 s
 WANTED_TIMES_K40 = 25
@@ -28,10 +29,10 @@ def _title(found):
 
 
 def _comparisons(found):
-    lines = ["", f"Against {found['reference']}; {'apart':>9} {'at most':>9}"]
-    for row in found["comparisons"]:
-        verdict = "ok" if row["ok"] else "TOO FAR APART"
-        lines.append(f"  {row['what']:<62}{row['engine']:<18}{row['apart']:>9.1e} {row['at_most']:>9.1e}  {verdict}")
+    rows = [(row["what"], row["engine"], f"{row['apart']:.1e}", f"{row['at_most']:.1e}",
+             "ok" if row["ok"] else "TOO FAR APART") for row in found["comparisons"]]  # fmt: skip
+    headings = (f"Against {found['reference']}", "", "apart", "at most", "")
+    lines = ["", *columns(headings, rows, "llrrl")]
     return [*lines, f"  Outputs and gradients: {LEAST['float32']:g} (TF32: {LEAST['TF32']:g}) of their norm, or "
             f"{ALLOWED} times as far as {found['reference']} itself moves when its pictures are changed by "
             f"{NUDGE['float32']:g} ({NUDGE['TF32']:g}). No dropout: a GPU draws other masks."]  # fmt: skip
@@ -40,20 +41,19 @@ def _comparisons(found):
 def _speed(found):
     lines = []
     for body, of in found["speed"].items():
-        title = f"{body}, {of['batch']} pictures"
-        lines += ["", f"{title:<32}{'forward ms':>10}{'step ms':>10}{'images/s':>10}{'GB':>7}"]
-        lines += [f"  {name:<30}{1e3 * run['forward_s']:>10.1f}{1e3 * run['step_s']:>10.1f}{run['images_s']:>10.0f}"
-                  f"{_number(run['peak_gb'], '.2f'):>7}" for name, run in of["runs"].items()]  # fmt: skip
+        rows = [(name, f"{1e3 * run['forward_s']:.1f}", f"{1e3 * run['step_s']:.1f}", f"{run['images_s']:.0f}",
+                 _number(run["peak_gb"], ".2f")) for name, run in of["runs"].items()]  # fmt: skip
+        headings = (f"{body}, {of['batch']} pictures", "forward ms", "step ms", "images/s", "GB")
+        lines += ["", *columns(headings, rows)]
     return lines
 
 
 def _training(found):
     training = found["training"]
-    lines = ["", f"AlexNet all-in-one, batch {training['batch']}, {training['engine']}; LMDBs in memory"
-             f"{'step ms':>10}{'images/s':>10}{'waiting':>9}{'busy':>7}"]  # fmt: skip
-    for source, of in training["of"].items():
-        lines.append(f"  {source:<57}{1e3 * of['step_s']:>10.1f}{of['images_s']:>10.0f}"
-                     f"{_number(of.get('waiting'), '.0%'):>9}{_number(of['busy'], '.0%'):>7}")  # fmt: skip
+    rows = [(source, f"{1e3 * of['step_s']:.1f}", f"{of['images_s']:.0f}", _number(of.get("waiting"), ".0%"),
+             _number(of["busy"], ".0%")) for source, of in training["of"].items()]  # fmt: skip
+    title = f"AlexNet all-in-one, batch {training['batch']}, {training['engine']}; LMDBs in memory"
+    lines = ["", *columns((title, "step ms", "images/s", "waiting", "busy"), rows)]
     if {speed.PYTHON, speed.RESIDENT} <= set(training["of"]):
         more = training["of"][speed.PYTHON]["step_s"] - training["of"][speed.RESIDENT]["step_s"]
         lines.append(f"  Python losses in place of native ones: {1e3 * more:+.2f} ms a step, "
@@ -70,13 +70,13 @@ def _memory(found):
 def _wanted(found):
     if not found["wanted"]:
         return ["", "Figures are wanted of a GPU at scale 1 only."]
-    lines = ["", f"{'Wanted':<62}{'wanted':>9}{'found':>9}"]
+    rows = []
     for row in found["wanted"]:
         verdict = {None: "not measured", True: "reached", False: "not reached"}[row["reached"]]
         if row.get("fits_iter_size", 1) not in (1, None):
             verdict += f"; fits with iter_size {row['fits_iter_size']}"
-        lines.append(f"  {row['what']:<60}{row['wanted']:>9.4g}{_number(row['found'], '.4g'):>9}  {verdict}")
-    return lines
+        rows.append((row["what"], f"{row['wanted']:.4g}", _number(row["found"], ".4g"), verdict))
+    return ["", *columns(("Wanted", "wanted", "found", ""), rows, "lrrl")]
 
 
 def _number(value, form):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mindpics.benchmarks import net_runs, timing
 from mindpics.benchmarks.machine import describe, in_child, memory_gb_s, sgemm_gflops
+from mindpics.files.columns import columns
 
 OURS, STOCK, OPENCV, TORCH = "ours", "stock Caffe", "OpenCV DNN", "PyTorch"
 # Times stock Caffe.
@@ -157,15 +158,15 @@ def format_result(result):
 
 def _format_case(case):
     wanted = WANTED.get((case["body"], case["kind"]))
-    lines = [f"{case['case']}: {case['gflop']:.0f} GFLOP; SGEMM {np.median(case['sgemm_gflops']):.0f} GFLOP/s",
-             f"  {'':<12}{'median s':>10}{'min':>8}{'max':>8}{'x stock':>9}{'of SGEMM':>10}{'peak GB':>9}"
-             f"{'differs':>10}"]  # fmt: skip
+    title = f"{case['case']}: {case['gflop']:.0f} GFLOP; SGEMM {np.median(case['sgemm_gflops']):.0f} GFLOP/s"
+    rows = []
     for library, values in case["seconds"].items():
         differs = case["differs_from_stock"]
-        lines.append(
-            f"  {library:<12}{np.median(values):>10.3f}{min(values):>8.3f}{max(values):>8.3f}"
-            f"{case['times_stock'][library]:>9.2f}{case['share_of_sgemm'][library]:>10.0%}"
-            f"{case['peak_gb'][library]:>9.2f}" + (f"{differs[library]:>10.0e}" if differs else f"{'':>10}")
-            + (f"   wanted: at least {wanted} x stock" if library == OURS and wanted else "")
+        rows.append(
+            (library, *(f"{of(values):.3f}" for of in (np.median, min, max)),
+             f"{case['times_stock'][library]:.2f}", f"{case['share_of_sgemm'][library]:.0%}",
+             f"{case['peak_gb'][library]:.2f}", f"{differs[library]:.0e}" if differs else "",
+             f"wanted: at least {wanted} x stock" if library == OURS and wanted else "")
         )  # fmt: skip
-    return lines
+    headings = ("", "median s", "min", "max", "x stock", "of SGEMM", "peak GB", "differs", "")
+    return [title, *columns(headings, rows, "lrrrrrrrl")]

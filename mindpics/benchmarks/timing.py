@@ -19,6 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
 from mindpics.benchmarks.machine import in_child, processor, seconds_of
+from mindpics.files.columns import columns
 from mindpics.report import charts
 
 SPACE = 1 << 30  # bytes copied, written and read for the machine's limits
@@ -195,14 +196,12 @@ def plot_costs(path, costs, unit):
 
 def format_runs(summaries, ours):
     """Return lines of a table: median, spread, how many times faster than `ours`, memory."""
-    lines = [f"{'':<30}{'median':>9} {'spread':>17} {'ours is':>9} {'CPU':>8} {'memory':>9}"]
+    rows = []
     for name, of in summaries.items():
         spread = f"{min(of['seconds']):.1f} to {max(of['seconds']):.1f} s"
         times = f"{of['median_s'] / summaries[ours]['median_s']:.2f} x" if name != ours else ""
-        lines.append(
-            f"{name:<30}{of['median_s']:>7.1f} s {spread:>17} {times:>9} {of['cpu_s']:>6.1f} s {of['peak_mb']:>6.0f} MB"
-        )
-    return lines
+        rows.append((name, f"{of['median_s']:.1f} s", spread, times, f"{of['cpu_s']:.1f} s", f"{of['peak_mb']:.0f} MB"))
+    return columns(("", "median", "spread", "ours is", "CPU", "memory"), rows)
 
 
 def format_machine(facts):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mindpics.files.columns import columns
 from mindpics.files.tables import write_table
 from mindpics.published import Row
 from mindpics.results.study import Caption
@@ -97,13 +98,12 @@ def format_seeds(rows, seeds, measured):
     """
     lines = []
     for caption in dict.fromkeys(row.caption for row in rows):
-        of = [row for row in rows if row.caption == caption]
-        lines += [f"{caption.table} ({caption.paper}), seeds {', '.join(map(str, seeds))}: accuracy in %, {measured}",
-                  f"{'row':<40}{'published':>10}{'mean':>8}{'sd':>7}{'min..max':>15}{'seeds':>7}{'n':>10}"]  # fmt: skip
-        for row in of:
-            span = f"{min(row.measured):.2f}..{max(row.measured):.2f}"
-            lines.append(f"{row.name:<40}{_text(row.published):>10}{_text(row.mean):>8}{_text(row.sd):>7}{span:>15}"
-                         f"{len(row.measured):>7}{row.tested:>10}")  # fmt: skip
+        cells = [(row.name, _text(row.published), _text(row.mean), _text(row.sd),
+                  f"{min(row.measured):.2f}..{max(row.measured):.2f}", len(row.measured), row.tested)
+                 for row in rows if row.caption == caption]  # fmt: skip
+        title = f"{caption.table} ({caption.paper}), seeds {', '.join(map(str, seeds))}"
+        lines.append(f"{title}: accuracy in %, {measured}")
+        lines += columns(("row", "published", "mean", "sd", "min..max", "seeds", "n"), cells)
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """Table 3: a line from saved scores, and the table from lines."""
 
-
+from mindpics.files.columns import columns
 from mindpics.files.json_files import write_json
 from mindpics.files.tables import read_table, write_table
 from mindpics.published import Row, table3_row
@@ -43,16 +43,15 @@ def read_table3(path):
 
 def format_table(rows, measured_on):
     """Return the table for a terminal: row | published | measured | larger pole | interval | pictures."""
-    heading = f"{'row':<34}{'published':>10}{measured_on:>24}{'larger pole':>13}{'95% interval':>16}{'pictures':>10}"
-    lines = [heading, "-" * len(heading)]
-    for line in rows:
-        interval = f"{line['low95']:.1f}..{line['high95']:.1f}"
-        lines.append(
-            f"{Row.of(line).title:<34}{line['published_avg']:>10.1f}{line['avg']:>24.1f}{line['larger_pole_avg']:>13.1f}"
-            f"{interval:>16}{line['n']:>10.0f}"
-        )
-        lines.append(f"    {line['command']}")
-    return "\n".join(lines)
+    headings = ("row", "published", measured_on, "larger pole", "95% interval", "pictures")
+    cells = [
+        (Row.of(line).title, f"{line['published_avg']:.1f}", f"{line['avg']:.1f}", f"{line['larger_pole_avg']:.1f}",
+         f"{line['low95']:.1f}..{line['high95']:.1f}", f"{line['n']:.0f}")
+        for line in rows
+    ]  # fmt: skip
+    heading, rule, *lines = columns(headings, cells, rule=True)
+    told = [part for line, row in zip(lines, rows, strict=True) for part in (line, f"    {row['command']}")]
+    return "\n".join([heading, rule, *told])
 
 
 def write_figures(path, scores_path):
