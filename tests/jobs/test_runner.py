@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -144,10 +145,14 @@ def test_a_second_run_into_the_same_folder_is_refused_with_the_firsts_pid(tmp_pa
 
 def test_stamp_holds_command_and_seconds(tmp_path, tool):
     (tmp_path / "given").write_text("x")
+    tool.write_text(tool.read_text() + "import time; time.sleep(0.3)\n")
+    begun = time.time()
     Runner(chain(tmp_path, tool), tmp_path / "run").run()
-    stamp = json.loads((tmp_path / "run" / ".stages" / "a.done.json").read_text())
-    assert stamp["command"][0] == str(tool)
-    assert stamp["seconds"] >= 0
+    passed = time.time() - begun
+    stamps = [json.loads((tmp_path / "run" / ".stages" / f"{name}.done.json").read_text()) for name in "abc"]
+    assert [stamp["command"][:3] for stamp in stamps] == [[str(tool), str(tmp_path), str(tmp_path / n)] for n in "abc"]
+    assert min(stamp["seconds"] for stamp in stamps) >= 0.3
+    assert sum(stamp["seconds"] for stamp in stamps) <= passed + 0.2  # one after another; each is rounded to 0.1
 
 
 def seed_run(tmp_path, tool, seed):

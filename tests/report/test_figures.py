@@ -91,10 +91,14 @@ def test_a_trait_of_one_pole_has_no_curve():
     assert set(figures.curves(labels, scores_of(np.ones((4, 5))))) == {"O"}
 
 
-def test_odds_rank_where_probabilities_saturate():
-    scores = np.array([[[1e-9, 1]] * 5, [[1e-12, 1]] * 5], dtype=np.float32)
-    assert scores[0, 0, 1] == scores[1, 0, 1]
-    assert list(sheets.most_activating(scores, "O", 1)["high"]) == [1]
+@pytest.mark.parametrize("turn", [1, -1])
+def test_odds_rank_where_probabilities_saturate(turn):
+    """Four pictures whose probabilities are 1 in float32; their complements differ, in whatever order they come."""
+    rest = np.array([1e-9, 1e-12, 1e-15, 1e-10], np.float32)[::turn]
+    for pole, pair in (("high", (rest, np.ones(4))), ("low", (np.ones(4), rest))):
+        scores = np.stack([np.stack(pair, axis=1)] * 5, axis=1).astype(np.float32)
+        assert len(set(scores[:, 0, int(pole == "high")])) == 1
+        assert list(sheets.most_activating(scores, "O", 2)[pole]) == list(np.argsort(rest)[:2])
 
 
 def test_confusion_counts_true_by_predicted_and_a_tie_as_wrong(scored, tmp_path):

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from PIL import Image
+from tool_module import run_tool
 
+from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.caffe_files.messages import read_message, write_message
-from mindpics.nets.scales import MINI, Recipe
+from mindpics.nets.scales import MINI, SETTINGS, Recipe
 from mindpics.nets.solvers import Schedule
 from mindpics.nets.whole import features_deploy
 from mindpics.training import fine_tuning
@@ -56,6 +58,30 @@ def weights_of(folder, **size):
     return folder / "body.caffemodel"
 
 
+def assert_learned_on_training_pictures_only(folder, side=75):
+    """p0 to p14 are the training pictures, p15 to p20 those that show how training goes; a mean of the first."""
+    stored = {name: {key[9:]: datum for key, datum in read_lmdb(folder / f"{name}_lmdb")} for name in ("train", "test")}
+    assert {name: set(of) for name, of in stored.items()} == {
+        "train": {f"p{i}" for i in range(15)}, "test": {f"p{i}" for i in range(15, 21)},
+    }  # fmt: skip
+    assert all(datum.label == int(id_[1:]) % 3 for of in stored.values() for id_, datum in of.items())
+    pixels = [np.frombuffer(datum.data, np.uint8) for datum in stored["train"].values()]
+    np.testing.assert_allclose(read_mean(folder / "mean.binaryproto").ravel(), np.mean(pixels, axis=0), atol=0.01)
+    net = read_message(folder / "run" / "net.prototxt", caffe_pb2.NetParameter())
+    data = [(layer.include[0].phase, layer.data_param.source) for layer in net.layer if layer.type == "Data"]
+    assert data == [(caffe.TRAIN, str(folder / "train_lmdb")), (caffe.TEST, str(folder / "test_lmdb"))]
+
+
+def test_the_tool_learns_on_training_pins_and_writes_fc7_of_all(pins):
+    weights = weights_of(pins, crop=67, **SETTINGS["tiny"].body(SETTINGS["tiny"].recipe("alexnet", "all-in-one")))
+    run_tool("finetune_fc7", "--pins", pins / "pins.jsonl", "--split", pins / "split.csv", "--weights", weights,
+             "--scale", "tiny", "--seed", "3", "--out", pins / "out")  # fmt: skip
+    assert_learned_on_training_pictures_only(pins / "out" / "training")
+    solver = read_message(pins / "out" / "training" / "run" / "solver.prototxt", caffe_pb2.SolverParameter())
+    assert solver.random_seed == 3
+    assert (pins / "out" / "fc7.ids.txt").read_text().split() == [f"p{i}" for i in range(24)]
+
+
 def test_it_starts_from_the_weights_and_learns_on_training_pictures_only(pins, monkeypatch):
     weights = weights_of(pins, crop=67, **TINY.body(TINY.recipe("alexnet", "all-in-one", "finetune")))
     tuned = fine_tune(rows(pins, 0, 15), rows(pins, 15, 21), pins / "out", weights, TINY, seed=1)
@@ -69,8 +95,7 @@ def test_it_starts_from_the_weights_and_learns_on_training_pictures_only(pins, m
     train_val = read_message(pins / "out" / "train_val.prototxt", caffe_pb2.NetParameter())
     head = next(layer for layer in train_val.layer if layer.name == HEAD)
     assert head.inner_product_param.num_output == 3 and [p.lr_mult for p in head.param] == [10, 20]
-    keys = [path.name for path in (pins / "out").iterdir()]
-    assert {"train_lmdb", "test_lmdb", "mean.binaryproto", "deploy.prototxt", "run"} <= set(keys)
+    assert_learned_on_training_pictures_only(pins / "out")
 
     def fail(*args, **kwargs):
         raise AssertionError("trained again")
