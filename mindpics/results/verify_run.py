@@ -34,7 +34,9 @@ def check_run(folder):
     except ValueError as error:
         yield Finding("error", "run", f"not JSON: {error}", place)
         return
-    if "caffemodel_sha256" not in facts:
+    if facts.get("diverged"):
+        yield Finding("error", "run-diverged", facts["diverged"], place)
+    if facts.get("caffemodel_sha256") is None:
         return
     files = {"caffemodel": Path(facts["caffemodel"]).name, "net": "net.prototxt", "solver": "solver.prototxt"}
     for name, file in files.items():

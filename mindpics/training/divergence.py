@@ -14,7 +14,18 @@ STUCK_MARGIN = 0.005
 
 
 class DivergedError(RuntimeError):
-    """Training has diverged or is stuck; the message says which head, and what to try."""
+    """Training has diverged or is stuck; the message says which head, and what to try.
+
+    Attributes
+    ----------
+    history : mindpics.training.train.History or None
+        What the run did until then, once it is one of `mindpics.training.train.solve`.
+    iteration : int or None
+        Where it was found.
+    """
+
+    history = None
+    iteration = None
 
 
 def check_losses(iteration, losses):
@@ -30,6 +41,16 @@ def check_losses(iteration, losses):
                 f"iteration {iteration}: {name} is {loss:.2f}, that is -log(FLT_MIN): the net is certain "
                 "and wrong; lower base_lr"
             )
+
+
+def check_end(iteration, net, last_test):
+    """Raise DivergedError where a training ends in what no later stage can use: weights or test losses not finite."""
+    for name, blobs in net.params.items():
+        if not all(np.isfinite(blob.data).all() for blob in blobs):
+            raise DivergedError(f"iteration {iteration}: layer {name} has weights that are not finite; lower base_lr")
+    for row in last_test:
+        check_losses(iteration, {f"{name} of the last test": value for name, value in row.items()
+                                 if name.startswith("loss")})  # fmt: skip
 
 
 # A slow start is no dead head: it must be no better in each of so many windows running.

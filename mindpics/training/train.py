@@ -17,6 +17,7 @@ from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
 from mindpics.caffe_files.log import TestPasses, caffe_log, log_line
 from mindpics.caffe_files.solver_files import build_apart, read_solver, take_weights
+from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
 from mindpics.jobs.interrupt import interruptible
@@ -24,7 +25,7 @@ from mindpics.lint import net as lint
 from mindpics.nets.solvers import learning_rate
 from mindpics.training import events
 from mindpics.training.device import set_device
-from mindpics.training.divergence import StuckHeads, check_losses
+from mindpics.training.divergence import DivergedError, StuckHeads, check_end, check_losses
 from mindpics.training.progress import status, training_bar
 from mindpics.training.readings import read_otherwise
 from mindpics.training.resume import restore_position
@@ -135,12 +136,13 @@ def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, 
                 print(f"passed over, not a whole snapshot: {path}", file=terminal)
             run = _Run(folder, message, net, board, terminal if progress else None, patience)
             run.start(weights, state, model, resume)
-            history = run.train()
+            history, diverged = _train(run)
         run.finish()
     folder.write_run(
         command=sys.argv,
         solver=str(solver) if isinstance(solver, (str, os.PathLike)) else "given as a message",
-        weights=None if weights is None else {"path": str(weights), "sha256": sha256(weights)},
+        weights=None if weights is None else {"path": str(weights), "sha256": sha256(weights),
+                                              "sha1": digest(weights, "sha1")},
         weights_fit=run.fit,
         gpu=gpu,
         random_seed=message.random_seed,
@@ -149,14 +151,28 @@ def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, 
         max_iter=message.max_iter,
         otherwise=otherwise,
         interrupted=history.interrupted,
+        diverged=None if diverged is None else str(diverged),
         seconds=round(time.time() - started, 1),
         net_sha256=sha256(folder.net),
         solver_sha256=sha256(folder.solver),
-        caffemodel=str(history.caffemodel),
-        caffemodel_sha256=sha256(history.caffemodel),
+        caffemodel=None if diverged else str(history.caffemodel),
+        caffemodel_sha256=None if diverged else sha256(history.caffemodel),
         last_test=history.test[-1] if history.test else None,
     )
+    if diverged:
+        raise diverged
     return history
+
+
+def _train(run):
+    """Return (History, None), or what was done and the DivergedError that ended it, which then carries both."""
+    try:
+        return run.train(), None
+    except DivergedError as error:
+        run.history.iteration = error.iteration = run.solver.iter
+        error.history = run.history
+        (run.folder.path / "final.caffemodel").unlink(missing_ok=True)  # of a run that was gone on with
+        return run.history, error
 
 
 class _Run:
@@ -209,6 +225,7 @@ class _Run:
             self.history.interrupted = bool(interrupted)
         if not self.history.interrupted:
             self.last_test = self.test()
+            check_end(self.solver.iter, self.solver.net, self.last_test)
         self.history.iteration = self.solver.iter
         self.history.caffemodel = self.snapshot()
         if not self.history.interrupted:

@@ -17,6 +17,7 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.inference.infer import save_scores, score_lmdb
 from mindpics.results.metrics import evaluate, load_scores
+from mindpics.results.verify import verify
 from mindpics.training.divergence import DivergedError, StuckHeads, check_losses
 from mindpics.training.train import solve
 
@@ -208,8 +209,36 @@ def test_without_cuda_a_gpu_is_refused_in_words(small_job, tmp_path):
 
 def test_divergence_is_stopped_and_named(small_job, tmp_path):
     changed_solver(small_job[0], base_lr=1e6)
-    with pytest.raises(DivergedError, match="iteration .*: loss_.* lower base_lr"):
+    with pytest.raises(DivergedError, match="iteration .*: loss_.* lower base_lr") as raised:
         solve(small_job[0], tmp_path / "run", progress=False)
+    _is_failed(tmp_path / "run", raised.value)
+
+
+def _is_failed(run, error):
+    """A run that diverged: no result for later stages, its history with the error, strict JSON that verify reads."""
+    assert not (run / "final.caffemodel").exists()
+    assert 0 < error.iteration == error.history.iteration <= len(error.history.train) + 1
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    facts = json.loads((run / "run.json").read_text(), parse_constant=refuse)
+    assert facts["diverged"] == str(error) and facts["caffemodel_sha256"] is None
+    assert "run-diverged" in {finding.check for finding in verify(run) if finding.severity == "error"}
+
+
+def test_a_training_whose_last_update_is_not_finite_fails(small_job, tmp_path):
+    changed_solver(small_job[0], base_lr=1e30)
+    with pytest.raises(DivergedError, match="iteration 1: .* (not finite|last test is nan)") as raised:
+        solve(small_job[0], tmp_path / "run", iterations=1, progress=False)  # its one loss was computed before that
+    _is_failed(tmp_path / "run", raised.value)
+
+
+def test_the_tool_fails_on_a_training_that_diverges(small_job, tmp_path):
+    command = [sys.executable, TRAIN_NET, small_job[0], "--out", tmp_path / "run", "--base-lr", "1e6"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 1 and "lower base_lr" in ended.stderr and "Traceback" not in ended.stderr
+    assert not (tmp_path / "run/final.caffemodel").exists()
 
 
 @pytest.mark.parametrize(("loss", "word"), [(float("nan"), "is nan"), (87.3365, "87.34"), (float("inf"), "is inf")])
