@@ -44,9 +44,7 @@ def rehearsal(tmp_path_factory):
     with mock.patch.dict(os.environ), pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.setattr(gpu_check, "in_child", in_this_process)
         patch.setattr(sys, "argv", ["gpu_check", "--cpu", "--scale", ".02", "--json", str(path)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(TOOL), run_name="__main__")
-    assert not ended.value.code, said.getvalue()
+        runpy.run_path(str(TOOL), run_name="__main__")  # which ends in SystemExit where a part has failed
     return said.getvalue(), json.loads(path.read_text())
 
 
