@@ -44,9 +44,7 @@ def rehearsal(tmp_path_factory):
     with mock.patch.dict(os.environ), pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.setattr(gpu_check, "in_child", in_this_process)
         patch.setattr(sys, "argv", ["gpu_check", "--cpu", "--scale", ".02", "--json", str(path)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(TOOL), run_name="__main__")
-    assert not ended.value.code, said.getvalue()
+        runpy.run_path(str(TOOL), run_name="__main__")  # ends in SystemExit where a part is not as it should be
     return said.getvalue(), json.loads(path.read_text())
 
 
@@ -221,7 +219,7 @@ def test_generated_pictures_differ_by_trait_and_pole(tmp_path, encoded):
     found = {}
     for _, datum in read_lmdb(tmp_path / "lmdb"):
         found.setdefault(datum.label, to_pixels(datum).astype(float))
-    assert sorted(found) == list(range(10)) and found[0].shape == (64, 64, 3)
+    assert sorted(found) == list(range(10)) and found[0].shape == (3, 64, 64)
     for label, pixels in found.items():
         across, down = pixels.mean(axis=(0, 1)).std(), pixels.mean(axis=(0, 2)).std()
         assert (across > down) == (label % 2 == 0)
