@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from mindpics.files.bounded import read_text
+from mindpics.files.feature_files import ABOUT, IDS, REJECTED, check_features, read_ids
 from mindpics.files.json_files import read_document, read_objects, shown
 from pinterest_id.matrix_files import is_matrix, load_matrix, without_ending
 from pinterest_id.records import Rejection
 
 ROWS = 4096
-IDS = 1 << 30  # bytes of a list of ids
 
 
 class FeatureFile:
@@ -35,18 +34,12 @@ class FeatureFile:
         self.path = str(name) if is_matrix(name) else f"{name}.npy"
         self.name = without_ending(self.path) if self.path.endswith(".npy") else self.path
         self.array = load_matrix(self.path)
-        self.ids_path = Path(ids or f"{without_ending(self.path)}.ids.txt")
-        self.ids = _read_ids(self.ids_path)
-        if self.array.ndim != 2 or self.array.dtype.kind != "f":
-            raise ValueError(f"{self.path}: {self.array.dtype} {self.array.shape}; float [N, D] is wanted")
-        if len(self.ids) != self.array.shape[0]:
-            raise ValueError(f"{self.path}: {len(self.ids)} ids for {self.array.shape[0]} rows of features")
+        self.ids_path = Path(ids or f"{without_ending(self.path)}{IDS}")
+        self.ids = read_ids(self.ids_path)
+        check_features(self.path, self.array, self.ids)
         self.row = {id_: row for row, id_ in enumerate(self.ids)}
-        if len(self.row) != len(self.ids):
-            twice = next(id_ for row, id_ in enumerate(self.ids) if self.row[id_] != row)
-            raise ValueError(f"{self.ids_path}: id {twice!r} comes twice")
-        self.about = _read_about(Path(f"{without_ending(self.path)}.json"))
-        self.rejected = _read_rejected(Path(f"{without_ending(self.path)}.rejected.jsonl"))
+        self.about = _read_about(Path(f"{without_ending(self.path)}{ABOUT}"))
+        self.rejected = _read_rejected(Path(f"{without_ending(self.path)}{REJECTED}"))
 
     def said(self):
         """Return in words what made the features, where tools/extract_features wrote it down."""
@@ -113,10 +106,6 @@ class FeatureFile:
         if bad.size:
             named = ", ".join(ids[i] for i in bad[:5])
             raise ValueError(f"{self.path}: NaN or infinite features of pin {named}; all must be finite")
-
-
-def _read_ids(path):
-    return read_text(path, "a list of ids, one a line, UTF-8", IDS).splitlines()
 
 
 def _read_about(path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.feature_files import IDS
 from mindpics.files.findings import Finding
 from mindpics.files.json_files import read_document
 from pinterest_id.feature_files import FeatureFile
@@ -89,7 +90,7 @@ def _compare(path, what, found, wanted, tolerance=0):
 
 def check_features(pins, folder):
     """Yield what is wrong with the NAME.npy and NAME.ids.txt beside the pins."""
-    for ids in sorted(folder.glob("*.ids.txt")):
+    for ids in sorted(folder.glob(f"*{IDS}")):
         try:
             features = FeatureFile(_beside(ids))
             matched, _ = features.match(pins)
@@ -103,7 +104,7 @@ def check_features(pins, folder):
 
 def _beside(ids):
     """Return the matrix whose ids these are: NAME, for NAME.npy, unless another kind of file is there."""
-    name = str(ids).removesuffix(".ids.txt")
+    name = str(ids).removesuffix(IDS)
     return next((f"{name}{ending}" for ending in ENDINGS if Path(f"{name}{ending}").is_file()), name)
 
 

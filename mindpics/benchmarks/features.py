@@ -7,6 +7,7 @@ import numpy as np
 
 from mindpics.benchmarks import net_runs, timing
 from mindpics.datasets.generated_pictures import write_pictures
+from mindpics.files.feature_files import ENDINGS
 
 BODY, BATCH, SIZE = "alexnet", 32, 256
 OURS, STOCK, OPENCV = "ours", "stock Caffe", "OpenCV DNN"
@@ -52,7 +53,7 @@ def _ours(engine, folder, paths):
     """Return the first picture's features, as a list."""
     os.environ |= {"MINDPICS_ENGINE": engine, "GLOG_minloglevel": "2"}
     from mindpics.inference.feature_net import FeatureNet, load_mean
-    from mindpics.inference.features import ENDINGS, extract_features
+    from mindpics.inference.features import extract_features
 
     for ending in ENDINGS:
         (folder / f"{engine}{ending}").unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """Features of a list of pictures, any blob of any net: DeCAF7 is fc7 of an AlexNet (Pinterest, section 3).
 
-NAME.npy float32 [N, D] and NAME.ids.txt, line by line; pictures that cannot be
-read go to NAME.rejected.jsonl. The work is done in shards, so a killed run goes on.
+They go to a NAME's files (`mindpics.files.feature_files`). The work is done in shards, so a killed run goes on.
 """
 
 import hashlib
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.bounded import digest
+from mindpics.files.feature_files import ABOUT, MATRIX, write_features
 from mindpics.files.json_files import read_objects, shown
 from mindpics.files.own_folder import KEY, Kind
 from mindpics.files.tables import read_table
@@ -30,7 +30,6 @@ from mindpics.posts.posts import check_id, picture_path
 BATCH = 32
 SHARD = 1024  # pictures; what a killed run loses at most
 SHARDS = Kind("shards of extract_features", (KEY, "[0-9]*.npz", "all.npy"), proof=(KEY,))
-ENDINGS = (".npy", ".ids.txt", ".rejected.jsonl", ".json")  # of the files of a NAME
 
 
 def read_items(path, root=None):
@@ -174,10 +173,7 @@ def _join(shards, out, paths, facts):
         array[row : row + len(rows)] = rows
         row += len(rows)
     array.flush()
-    _write_lines(f"{out}.ids.txt", ids)
-    _write_lines(f"{out}.rejected.jsonl", [json.dumps({"id": id_, "reason": why}) for id_, why in rejected])
-    (shards / "all.npy").replace(f"{out}.npy")
-    _write_lines(f"{out}.json", [json.dumps(facts | {"done": len(ids), "rejected": len(rejected)})])
+    write_features(out, shards / "all.npy", ids, rejected, facts | {"done": len(ids), "rejected": len(rejected)})
     own_folder.remove(shards, SHARDS)
     return len(ids), len(rejected)
 
@@ -187,11 +183,6 @@ def file_sha1(path):
     return digest(path, "sha1")
 
 
-def _write_lines(path, lines):
-    with atomic_write(path) as stream:
-        stream.writelines(f"{line}\n" for line in lines)
-
-
 def _key(net, items, mean, oversample, fit, max_pixels):
     facts = [net.key(), oversample, fit, max_pixels, mean.shape, [[id_, *picture_state(file)] for id_, file in items]]
     return hashlib.sha256(json.dumps(facts).encode() + mean.tobytes()).hexdigest()
@@ -199,13 +190,13 @@ def _key(net, items, mean, oversample, fit, max_pixels):
 
 def _finished(out, key):
     """Return (done, rejected) when OUT is already there, of the same key."""
-    stamp = Path(f"{out}.json")
+    stamp = Path(f"{out}{ABOUT}")
     if not stamp.is_file():
         return None
     facts = json.loads(stamp.read_text(encoding="utf-8"))
     if not isinstance(facts, dict) or not {"key", "done", "rejected"} <= set(facts):
         raise ValueError(f"{stamp}: found another's file; wanted one of extract_features, or another NAME (--out)")
-    return (facts["done"], facts["rejected"]) if facts["key"] == key and Path(f"{out}.npy").is_file() else None
+    return (facts["done"], facts["rejected"]) if facts["key"] == key and Path(f"{out}{MATRIX}").is_file() else None
 
 
 def _shard(shards, start):

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 from mindpics.caffe_files.lmdbs import read_mean
+from mindpics.files.feature_files import read_features
 from mindpics.inference.infer import centre_crop, load_net, run
 from mindpics.inference.occlusion import GRID, occlusion_map
 from mindpics.posts.nearest import Nearest
 from mindpics.posts.posts import picture_path
 from mindpics.posts.summary import read_mindpics
-from mindpics.report.maps import read_features
 from mindpics.results.run_files import PAPERS_BEST, POOL
 from mindpics.traits import POLES, TRAIT_NAMES, TRAITS
 
@@ -152,7 +152,8 @@ def _compared(run, name):
     table = run.mindpics / "mindpics.csv"
     if not (run.features(name).with_suffix(".npy").is_file() and table.is_file() and run.pictures):
         return [], None
-    features, rows = read_features(run.features(name)), []
+    array, ids = read_features(run.features(name))
+    features, rows = dict(zip(ids, array, strict=True)), []
     for row in read_mindpics(table):
         if row["id"] in features:
             row["path"] = picture_path(run.pictures, row["image"], f"{table}, {row['id']}")

@@ -1,37 +1,16 @@
 """t-SNE maps of pictures by the last pooling layer's features (figures 4c to 8c, and 9)."""
 
-
 import numpy as np
 from matplotlib.patches import Patch
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from mindpics.files.arrays import load_npy
-from mindpics.files.bounded import read_text
 from mindpics.report.charts import POLE_COLOURS, TRAIT_STYLES, new_figure, save
 from mindpics.report.sheets import SHOWN, most_activating
 from mindpics.traits import TRAIT_NAMES, TRAITS
 
 PERPLEXITY = 30  # section 4.2, as is the random initialisation
 CANVAS, BORDER = 1000, 4  # pixels of a map's side, and of a thumbnail's border
-
-
-def read_features(name):
-    """Return {id: float32 [D]} of NAME.npy and NAME.ids.txt, as `mindpics.inference.features` writes them.
-
-    Raises
-    ------
-    ValueError
-        When the files are none, or do not go together. No pickle is loaded.
-    """
-    try:
-        features = load_npy(f"{name}.npy", mmap=True)
-        ids = read_text(f"{name}.ids.txt", "one id a line").splitlines()
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{name}: no features with .npy and .ids.txt ({error})") from None
-    if features.ndim != 2 or len(features) != len(ids):
-        raise ValueError(f"{name}: features {features.shape} and {len(ids)} ids; [N, D] and N are wanted")
-    return dict(zip(ids, features, strict=True))
 
 
 def project(features, seed=0):

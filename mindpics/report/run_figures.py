@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mindpics.files.feature_files import read_features
 from mindpics.report import figures, maps, sheets
 from mindpics.report.training_curves import draw_training, read_run
 from mindpics.results.metrics import load_scores
@@ -94,10 +95,11 @@ class RunFigures:
 
     def _map_steps(self):
         try:
-            features = maps.read_features(self.run.features(self.model))
+            array, ids = read_features(self.run.features(self.model))
         except ValueError as error:
             self.left_out.append(("Figures 4c to 8c and 9 (t-SNE)", str(error)))
             return []
+        features = dict(zip(ids, array, strict=True))
         return [*(lambda t=trait: self._map(t, features) for trait in TRAITS), lambda: self._all_map(features)]
 
     def _map(self, trait, features):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindpics.files.feature_files import read_features
 from mindpics.report import figures, maps, sheets
 from mindpics.report.training_curves import draw_training, read_log, read_run
 
@@ -192,7 +193,8 @@ def test_maps_from_feature_files(scored, thumbnails, tmp_path):
     ids, _, scores, _ = scored
     np.save(tmp_path / "pool5.npy", np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32))
     (tmp_path / "pool5.ids.txt").write_text("\n".join(ids) + "\n")
-    features = maps.read_features(tmp_path / "pool5")
+    array, read_ids = read_features(tmp_path / "pool5")
+    features = dict(zip(read_ids, array, strict=True))
     maps.draw_all_traits_map(ids, scores, features, thumbnails, tmp_path / "figure9", count=4)
     rows = rows_of(tmp_path / "figure9")
     assert len(rows) == 40 and {row["panel"] for row in rows} == {"High", "Low"}
@@ -201,8 +203,8 @@ def test_maps_from_feature_files(scored, thumbnails, tmp_path):
     with pytest.raises(ValueError, match="1 pictures have no features, p0"):
         maps.draw_trait_map(ids, scores, "O", features, thumbnails, tmp_path / "x", count=4)
     (tmp_path / "pool5.ids.txt").write_text("p0\n")
-    with pytest.raises(ValueError, match=r"features \(40, 6\) and 1 ids"):
-        maps.read_features(tmp_path / "pool5")
+    with pytest.raises(ValueError, match=r"pool5.npy: 1 ids for 40 rows of features"):
+        read_features(tmp_path / "pool5")
 
 
 def test_a_caffe_log(tmp_path):
