@@ -219,7 +219,7 @@ def test_generated_pictures_differ_by_trait_and_pole(tmp_path, encoded):
     found = {}
     for _, datum in read_lmdb(tmp_path / "lmdb"):
         found.setdefault(datum.label, to_pixels(datum).astype(float))
-    assert sorted(found) == list(range(10)) and found[0].shape == (64, 64, 3)
+    assert sorted(found) == list(range(10)) and found[0].shape == (3, 64, 64)
     for label, pixels in found.items():
         across, down = pixels.mean(axis=(0, 1)).std(), pixels.mean(axis=(0, 2)).std()
         assert (across > down) == (label % 2 == 0)
