@@ -207,6 +207,21 @@ def test_figures_4_and_5_the_pairs_and_table_3_are_of_CF_Ref(run, pins, oracle):
     assert [row["published_user"] for row in table] == ["13", "116", "2", "101", "64", "106", "83", "34", "86", "40"]
 
 
+def test_figure_3_is_of_all_pins_text_and_images_apart(run, oracle):
+    rows = {row["id"]: row for row in rows_of(run / "figures" / "figure3.csv")}
+    variance = {row["modality"]: row for row in rows_of(run / "figures" / "figure3_variance.csv")}
+    ids = [pin.id for part in oracle.parts for pin in part]
+    for name, published in (("text", "0.043"), ("image", "0.321")):
+        matrix = np.vstack(oracle.matrices[name])
+        _, sizes, axes = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)
+        share = sum(sizes[:10] ** 2) / sum(sizes**2)
+        assert float(variance[name]["explained_variance"]) == pytest.approx(share, abs=0.01)
+        assert (variance[name]["components"], variance[name]["published"]) == ("10", published)
+        first = (matrix - matrix.mean(axis=0)) @ axes[0]
+        drawn = np.array([float(rows[id_][f"{name}_pc1"]) for id_ in ids])
+        assert abs(np.corrcoef(first, drawn)[0, 1]) > 0.999
+
+
 def test_what_the_paper_says_in_words_stands_beside_what_is_counted(run, pins, oracle):
     summary, words = json.loads((run / "summary.json").read_text()), [len(pin.text.split()) for pin in pins]
     f1 = figures_of(oracle.scores["cf_ref"], oracle.codes)[1]
