@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from html_tables import Page
-from known_pins import SIZES, USERS, Oracle, make_pins, write_pins
+from known_pins import USERS, Oracle, make_pins, write_pins
 from scipy.special import logsumexp
 from scipy.stats import binomtest
 from tool_module import parsed, run_tool
 
 from mindpics.report.page import write_report
 from pinterest_id.linear_models import load_model
+from pinterest_id.splits import split_users
 
 SEED = 8  # of pins whose recall at 9, 10 and 11 differs, and whose best C the training pins would not choose
 SLUGS = {"text": "text only", "images": "images only", "linear_0.3": "linear 0.3", "linear_0.5": "linear 0.5",
@@ -267,15 +268,18 @@ def test_no_option_is_ignored(folder, pins):
         with np.errstate(divide="ignore"):
             np.testing.assert_allclose(scores_of(out, slug)["logs"], np.log(scores), atol=0.02, err_msg=slug)
     assert json.loads((out / "run.json").read_text())["options"]["seed"] == 7
+    assert {json.loads(path.read_text())["solver"] for path in out.glob("models/*/*.json")} == {"liblinear"}
 
 
 def test_the_seeded_split_is_what_the_models_are_fitted_on(folder, pins):
-    fit("--pins", folder / "pins.jsonl", "--features", folder / "fc7", "--split", "8", "4", "4", "--seed", "3",
+    fit("--pins", folder / "pins.jsonl", "--features", folder / "fc7", "--split", "9", "3", "4", "--seed", "3",
         "--tol", "1e-5", "--out", folder / "seeded")  # fmt: skip
     parts = {row["id"]: row["split"] for row in rows_of(folder / "seeded" / "split.csv")}
-    sizes = Counter((pin.user, parts[pin.id]) for pin in pins)
-    assert sizes == {(user, part): n for user in range(12) for part, n in SIZES.items()}
-    assert sum(parts[pin.id] == pin.part for pin in pins) < 120  # another split than the file's
+    sizes, users = Counter((pin.user, parts[pin.id]) for pin in pins), [USERS[pin.user] for pin in pins]
+    asked = {"train": 9, "validation": 3, "test": 4}
+    assert sizes == {(user, part): n for user in range(12) for part, n in asked.items()}
+    drawn = [split_users(users, tuple(asked.values()), seed)[0].tolist() for seed in (3, 0)]
+    assert [parts[pin.id] for pin in pins] == drawn[0] != drawn[1]
     seeded = Oracle([replace(pin, part=parts[pin.id]) for pin in pins])
     for slug, scores in seeded.scores.items():
         with np.errstate(divide="ignore"):
