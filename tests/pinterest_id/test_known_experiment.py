@@ -13,7 +13,6 @@ from scipy.special import logsumexp
 from scipy.stats import binomtest
 from tool_module import parsed, run_tool
 
-from mindpics.report.page import write_report
 from pinterest_id.linear_models import load_model
 from pinterest_id.splits import split_users
 
@@ -243,8 +242,9 @@ def test_what_the_paper_says_in_words_stands_beside_what_is_counted(run, pins, o
 def test_the_report_shows_table_2(run):
     (run.parent / "job").mkdir()
     (run.parent / "job" / "pinterest_id").symlink_to(run)
-    page, _ = write_report(run.parent / "job")
-    rows = Page(page.read_text(encoding="utf-8")).table("model", "paper")[1:]
+    assert run_tool("report", run.parent / "job") == 0
+    page = Page((run.parent / "job" / "report" / "index.html").read_text(encoding="utf-8"))
+    rows = page.table("model", "paper")[1:]
     for row, (name, (accuracy, f1, recall, paper, paper_f1)) in zip(rows, CELLS.items(), strict=True):
         less = f"{accuracy - float(paper):+.2f}" if paper else ""
         assert [*row[:4], *row[5:9]] == [name, paper, f"{accuracy:.2f}", less, paper_f1, f"{f1:.2f}", f"{recall:.2f}",
