@@ -16,7 +16,6 @@ from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.caffe_files.messages import read_message
 from mindpics.plan import plan
 from mindpics.posts.whole_selection import Choices, select
-from mindpics.report.page import write_report
 from mindpics.results.metrics import load_scores
 from mindpics.traits import TRAITS, label_of
 
@@ -145,7 +144,8 @@ def test_table_3_cell_by_cell(run, selection):
 
 
 def test_the_report_shows_them_and_the_figures_csvs_are_of_these_scores(run, selection):
-    page = Page(write_report(run.parent, pictures=run / "none", model=ROWS[1].name)[0].read_text(encoding="utf-8"))
+    run_tool("report", run.parent, "--pictures", run / "none", "--model", ROWS[1].name)
+    page = Page((run.parent / "report" / "index.html").read_text(encoding="utf-8"))
     right, figures = right_by_trait(selection[1]), run.parent / "report" / "figures"
     average = np.mean([100 * hits / n for hits, n in right.values()])
     for line, row in zip(page.table("row", "paper", "ours")[1:], ROWS, strict=True):

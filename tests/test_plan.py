@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from tool_module import parsed
+
 from mindpics.job import Job, add_arguments, describe, jobs_of, row_command, write_job
 from mindpics.nets.scales import MINI, PAPER
 from mindpics.nets.switches import switched
@@ -169,3 +171,67 @@ def test_the_plan_prints_sizes_and_says_what_stands_in():
     for size in ("256x256, 96,800 pictures", "121,000", "batch 128, crop 227", "batch 32, crop 224",
                  "47,266 iterations", "189,063 iterations", "68,063 iterations"):  # fmt: skip
         assert size in paper, size
+
+
+def commands(job, rows=ROWS):
+    return {stage.name: " ".join(stage.command) for stage in plan(job, rows)}
+
+
+def test_every_option_of_the_main_job_reaches_the_commands_it_is_for():
+    _, args = parsed("run_experiment", "--scale", "tiny", "--posts", "MY/posts.jsonl", "--weights-alexnet",
+                     "a.caffemodel", "--gpu", "1", "--seed", "9", "--split", "group", "--loss", "native",
+                     "--out", "OUT")  # fmt: skip
+    (job,) = jobs_of(args)
+    assert (job.setting.name, job.setting.loss, job.root, job.weights) == (
+        "tiny", "native", "OUT", {"alexnet": "a.caffemodel"})  # fmt: skip
+    made = commands(job)
+    assert "MY/posts.jsonl --out OUT/mindpics --per-word 1100 --per-pole 8 --split group --seed 9" in made["select"]
+    assert made["nets"].endswith("--scale tiny --csv OUT/mindpics/mindpics.csv --data OUT/mindpics --out "
+                                 "OUT/mindpics/nets --seed 9 --loss native")  # fmt: skip
+    for name in ("lmdb_train", "lmdb_test", "categories", "pretrain_lmdb_train", "pretrain_net_resnet50"):
+        assert "--seed 9" in made[name], name
+    assert "pretrain_alexnet" not in made
+    for name, command in made.items():
+        if name == "table3":  # which has the rows' own commands
+            continue
+        trains = name.startswith(("alexnet_", "resnet50_", "pretrain_resnet50", "score_"))
+        assert ("--gpu 1" in command) == trains, name
+        assert ("--weights a.caffemodel" in command) == (name.startswith("alexnet_") and "finetune" in name), name
+    written = row_command(job, ROWS[0])
+    for given in ("--scale tiny", "--row alexnet/independent/scratch", "--posts MY/posts.jsonl", "--gpu 1", "--seed 9",
+                  "--weights-alexnet a.caffemodel", "--split group", "--loss native", "--out OUT"):  # fmt: skip
+        assert given in written
+
+
+def test_pretraining_has_pictures_a_mean_and_weights_of_its_own():
+    made, folder = commands(MINI_JOB), "runs/mini/pretrain"
+    for split in ("train", "test"):
+        assert f"{folder}/categories.csv --force" in made[f"pretrain_lmdb_{split}"]
+        ends = f"--split {split} --size 112 --seed 0 --out {folder}/{split}_lmdb"
+        assert made[f"pretrain_lmdb_{split}"].endswith(ends)
+    assert made["pretrain_mean"] == f"tools/compute_mean {folder}/train_lmdb {folder}/mean.binaryproto"
+    for net in ("alexnet", "resnet50"):
+        assert f"make_pretraining_net {net} " in made[f"pretrain_net_{net}"]
+        for heads in ("all-in-one_finetune", "independent_finetune_E"):
+            assert made[f"{net}_{heads}"].endswith(f"--weights {folder}/{net}/run/final.caffemodel")
+
+
+def test_each_row_is_trained_scored_and_shown_under_its_own_name():
+    made, folder = commands(MINI_JOB), "runs/mini/mindpics"
+    assert made["mean"] == f"tools/compute_mean {folder}/train_lmdb {folder}/mean.binaryproto"
+    for row in ROWS:
+        nets = [row.name] if row.heads == "all-in-one" else [f"{row.name}_{trait}" for trait in "OCEAN"]
+        scored = made[f"score_{row.name}"]
+        assert f"--lmdb {folder}/test_lmdb --mean {folder}/mean.binaryproto" in scored
+        assert scored.endswith(f"--out {folder}/{row.name}/scores.npz") and scored.count("--net") == len(nets)
+        for net in nets:
+            run = f"{folder}/{row.name}/{net}"
+            assert f"train_net {folder}/nets/solvers/{net}.prototxt --force --out {run}" in made[net]
+            assert f"--net {folder}/nets/prototxt/{net}/deploy.prototxt {run}/final.caffemodel" in scored
+        assert f"--row {row.switch} {folder}/{row.name}/scores.npz tools/reproduce" in made["table3"]
+    for split in ("train", "test"):
+        assert f"--split {split} " in made[f"lmdb_{split}"]
+        assert made[f"lmdb_{split}"].endswith(f"--out {folder}/{split}_lmdb")
+        for trait in "OCEAN":
+            assert made[f"lmdb_{split}_{trait}"] == (f"tools/create_lmdb --copy {folder}/{split}_lmdb --trait {trait} "
+                                                     f"--force --out {folder}/{split}_{trait}_lmdb")  # fmt: skip

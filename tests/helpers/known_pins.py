@@ -109,6 +109,8 @@ class Oracle:
         Of training and validation pins.
     scores : dict
         Slug -> probabilities, or products of them, [N, K].
+    matrices : dict
+        Modality -> [training, validation, test] rows of the final models.
     validated : dict
         Modality -> probabilities of the validation pins by models that have not seen them.
     """
@@ -123,18 +125,18 @@ class Oracle:
         self.parts = train, validation, self.tested
         self.codes = np.array([pin.user for pin in self.tested])
         self.first_dictionary, self.dictionary = dictionary(train), dictionary(train + validation)
-        self.C, self.curves, self.scores, self.validated, matrices = {}, {}, {}, {}, {}
+        self.C, self.curves, self.scores, self.validated, self.matrices = {}, {}, {}, {}, {}
         first = [tfidf(part, train, self.first_dictionary) for part in (train, validation)]
         final = [tfidf(part, train + validation, self.dictionary) for part in self.parts]
         text, self.validated["text"] = self._fit("text", *first, final)
-        self.scores["text"], matrices["text"] = text, final
+        self.scores["text"], self.matrices["text"] = text, final
         for name in features:
             final = [_unit(np.stack([getattr(pin, name) for pin in part]), normalize) for part in self.parts]
             own, self.validated[name] = self._fit(name, *final[:2], final)
             suffix = "" if name == "image" else "_fine_tuned"
-            self.scores[f"images{suffix}"], matrices[name] = own, final
+            self.scores[f"images{suffix}"], self.matrices[name] = own, final
             self.scores[f"cf{suffix}"] = text * own
-            self.scores[f"cf_ref{suffix}"] = self._refined(text * own, {"text": matrices["text"], "image": final})
+            self.scores[f"cf_ref{suffix}"] = self._refined(text * own, {"text": self.matrices["text"], "image": final})
         image = self.scores["images"]
         self.scores |= {f"linear_{weight}": weight * image + (1 - weight) * text for weight in (0.3, 0.5, 0.7)}
 

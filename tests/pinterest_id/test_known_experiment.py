@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from html_tables import Page
-from known_pins import SIZES, USERS, Oracle, make_pins, write_pins
+from known_pins import USERS, Oracle, make_pins, write_pins
 from scipy.special import logsumexp
 from scipy.stats import binomtest
 from tool_module import parsed, run_tool
 
-from mindpics.report.page import write_report
 from pinterest_id.linear_models import load_model
+from pinterest_id.splits import split_users
 
 SEED = 8  # of pins whose recall at 9, 10 and 11 differs, and whose best C the training pins would not choose
 SLUGS = {"text": "text only", "images": "images only", "linear_0.3": "linear 0.3", "linear_0.5": "linear 0.5",
@@ -207,6 +207,21 @@ def test_figures_4_and_5_the_pairs_and_table_3_are_of_CF_Ref(run, pins, oracle):
     assert [row["published_user"] for row in table] == ["13", "116", "2", "101", "64", "106", "83", "34", "86", "40"]
 
 
+def test_figure_3_is_of_all_pins_text_and_images_apart(run, oracle):
+    rows = {row["id"]: row for row in rows_of(run / "figures" / "figure3.csv")}
+    variance = {row["modality"]: row for row in rows_of(run / "figures" / "figure3_variance.csv")}
+    ids = [pin.id for part in oracle.parts for pin in part]
+    for name, published in (("text", "0.043"), ("image", "0.321")):
+        matrix = np.vstack(oracle.matrices[name])
+        _, sizes, axes = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)
+        share = sum(sizes[:10] ** 2) / sum(sizes**2)
+        assert float(variance[name]["explained_variance"]) == pytest.approx(share, abs=0.01)
+        assert (variance[name]["components"], variance[name]["published"]) == ("10", published)
+        first = (matrix - matrix.mean(axis=0)) @ axes[0]
+        drawn = np.array([float(rows[id_][f"{name}_pc1"]) for id_ in ids])
+        assert abs(np.corrcoef(first, drawn)[0, 1]) > 0.999
+
+
 def test_what_the_paper_says_in_words_stands_beside_what_is_counted(run, pins, oracle):
     summary, words = json.loads((run / "summary.json").read_text()), [len(pin.text.split()) for pin in pins]
     f1 = figures_of(oracle.scores["cf_ref"], oracle.codes)[1]
@@ -227,8 +242,9 @@ def test_what_the_paper_says_in_words_stands_beside_what_is_counted(run, pins, o
 def test_the_report_shows_table_2(run):
     (run.parent / "job").mkdir()
     (run.parent / "job" / "pinterest_id").symlink_to(run)
-    page, _ = write_report(run.parent / "job")
-    rows = Page(page.read_text(encoding="utf-8")).table("model", "paper")[1:]
+    assert run_tool("report", run.parent / "job") == 0
+    page = Page((run.parent / "job" / "report" / "index.html").read_text(encoding="utf-8"))
+    rows = page.table("model", "paper")[1:]
     for row, (name, (accuracy, f1, recall, paper, paper_f1)) in zip(rows, CELLS.items(), strict=True):
         less = f"{accuracy - float(paper):+.2f}" if paper else ""
         assert [*row[:4], *row[5:9]] == [name, paper, f"{accuracy:.2f}", less, paper_f1, f"{f1:.2f}", f"{recall:.2f}",
@@ -252,15 +268,18 @@ def test_no_option_is_ignored(folder, pins):
         with np.errstate(divide="ignore"):
             np.testing.assert_allclose(scores_of(out, slug)["logs"], np.log(scores), atol=0.02, err_msg=slug)
     assert json.loads((out / "run.json").read_text())["options"]["seed"] == 7
+    assert {json.loads(path.read_text())["solver"] for path in out.glob("models/*/*.json")} == {"liblinear"}
 
 
 def test_the_seeded_split_is_what_the_models_are_fitted_on(folder, pins):
-    fit("--pins", folder / "pins.jsonl", "--features", folder / "fc7", "--split", "8", "4", "4", "--seed", "3",
+    fit("--pins", folder / "pins.jsonl", "--features", folder / "fc7", "--split", "9", "3", "4", "--seed", "3",
         "--tol", "1e-5", "--out", folder / "seeded")  # fmt: skip
     parts = {row["id"]: row["split"] for row in rows_of(folder / "seeded" / "split.csv")}
-    sizes = Counter((pin.user, parts[pin.id]) for pin in pins)
-    assert sizes == {(user, part): n for user in range(12) for part, n in SIZES.items()}
-    assert sum(parts[pin.id] == pin.part for pin in pins) < 120  # another split than the file's
+    sizes, users = Counter((pin.user, parts[pin.id]) for pin in pins), [USERS[pin.user] for pin in pins]
+    asked = {"train": 9, "validation": 3, "test": 4}
+    assert sizes == {(user, part): n for user in range(12) for part, n in asked.items()}
+    drawn = [split_users(users, tuple(asked.values()), seed)[0].tolist() for seed in (3, 0)]
+    assert [parts[pin.id] for pin in pins] == drawn[0] != drawn[1]
     seeded = Oracle([replace(pin, part=parts[pin.id]) for pin in pins])
     for slug, scores in seeded.scores.items():
         with np.errstate(divide="ignore"):
