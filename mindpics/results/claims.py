@@ -10,7 +10,7 @@ from mindpics.files.findings import Finding
 from mindpics.published import ROWS, table3_row
 from mindpics.results.metrics import Z95, load_scores
 from mindpics.results.run_files import PAPERS_BEST
-from mindpics.traits import TRAIT_NAMES, TRAITS, own_poles
+from mindpics.traits import N_LABELS, TRAIT_NAMES, TRAITS, own_poles
 
 # (claim, first row, second row), each NET/HEADS/INIT: the first is above the second in mean accuracy
 ABOVE = (
@@ -53,8 +53,8 @@ def claims(mindpics):
     Accuracies are paired on the same test pictures and averaged over traits; AUCs of two traits are of different
     pictures. Intervals are normal ones, of AUCs with DeLong's variance.
     """
-    rows = {row.switch: row for row in ROWS if (Path(mindpics) / row.name / "scores.npz").is_file()}
-    read = {switch: load_scores(Path(mindpics) / row.name / "scores.npz") for switch, row in rows.items()}
+    read = {row.switch: scores for row in ROWS
+            if (scores := _whole(Path(mindpics) / row.name / "scores.npz")) is not None}  # fmt: skip
     found = []
     for words, first, second in ABOVE:
         if first in read and second in read and _same_pictures(read[first], read[second]):
@@ -62,8 +62,17 @@ def claims(mindpics):
             if first == "alexnet/all-in-one/scratch":
                 below = f"all-in-one is below independent for {TRAIT_NAMES[BUT_FOR]}, AlexNet from scratch"
                 found.append(_accuracy(below, second, first, read, (BUT_FOR,), BUT_FOR))
-    best = next((switch for switch, row in rows.items() if row.name == PAPERS_BEST), None)
-    return found + (_auc_order(read[best]) if best else [])
+    best = next(row.switch for row in ROWS if row.name == PAPERS_BEST)
+    return found + (_auc_order(read[best]) if best in read else [])
+
+
+def _whole(path):
+    """Return (ids, labels, scores) where they are finite and have every pole, else None: `verify` tells of others."""
+    try:
+        ids, labels, scores = load_scores(path)
+    except (OSError, ValueError):
+        return None
+    return (ids, labels, scores) if len(np.unique(labels)) == N_LABELS and np.isfinite(scores).all() else None
 
 
 def check_claims(table):

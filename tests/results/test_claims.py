@@ -64,3 +64,8 @@ def test_rows_on_other_pictures_are_not_compared(mindpics):
     name = mindpics / "alexnet_all-in-one_scratch" / "scores.npz"
     save_scores(name, [f"q{i}" for i in range(len(LABELS))], LABELS, scored([0.3] * 5))
     assert not [claim for claim in claims(mindpics) if "scratch" in claim.words]
+
+
+def test_broken_scores_are_left_to_their_own_check(mindpics):
+    (mindpics / "resnet50_all-in-one_finetune" / "scores.npz").write_bytes(b"no archive")
+    assert not [claim for claim in claims(mindpics) if "ResNet" in claim.words or "AUC" in claim.words]
