@@ -6,13 +6,14 @@ from pathlib import Path
 
 from mindpics.files.environment import environment
 from mindpics.files.fingerprints import sha256
-from mindpics.files.json_files import write_json
+from mindpics.files.json_files import read_json, write_json
 from mindpics.files.own_folder import Kind
 from mindpics.nets import switches
 from mindpics.nets.scales import SETTINGS, Setting
+from mindpics.results.provenance import OPEN, STAND_IN
 from mindpics.training import device
 
-OPEN = "data/open"
+NETS = ("alexnet", "resnet50")
 RUN = Kind("a run of the main job", proof=(".stages",))
 
 
@@ -80,7 +81,7 @@ def add_arguments(parser):
                         help="what a group is: 'copies' or keys of the posts (default: author copies)")  # fmt: skip
     parser.add_argument("--tags-only", action="store_true", help="words as tags or hashtags alone, not in free text")
     switches.add_arguments(parser)
-    parser.add_argument("--out", help="folder of the run (default runs/SCALE)")
+    parser.add_argument("--out", help="folder of the run (default runs/SCALE, with --posts runs/SCALE-FOLDER)")
 
 
 def _count(text):
@@ -94,11 +95,25 @@ def jobs_of(args):
     weights = {"alexnet": args.weights_alexnet, "resnet50": args.weights_resnet50}
     first = Job(
         setting=switches.switched(SETTINGS[args.scale], **switches.given(args)),
-        root=args.out or f"runs/{args.scale}", posts=args.posts,
+        root=args.out or default_root(args.scale, args.posts), posts=args.posts,
         weights={net: path for net, path in weights.items() if path}, gpu=args.gpu, seed=args.seed, split=args.split,
         group_by=tuple(args.group_by), tags_only=args.tags_only,
     )  # fmt: skip
     return first.with_seeds(args.seeds)
+
+
+def default_root(scale, posts):
+    """Return the folder of a run that is given none: runs/SCALE of the stand-in, runs/SCALE-NAME of the crawl NAME."""
+    return f"runs/{scale}" + (f"-{Path(posts).resolve().parent.name}" if posts else "")
+
+
+def refuse_another_crawl(job):
+    """Raise ValueError where a job's folder holds a selection from other posts: no table is of two crawls."""
+    path = Path(job.mindpics) / "summary.json"
+    found = read_json(path).get("arguments", {}).get("posts")
+    wanted = job.posts or f"{OPEN}/emoji/posts.jsonl"
+    if found and Path(found).resolve() != Path(wanted).resolve():
+        raise ValueError(f"{path}: found a selection from {found}; wanted one from {wanted}, or another --out")
 
 
 def row_command(job, row):
@@ -112,7 +127,7 @@ def row_command(job, row):
     given += [f"--group-by {' '.join(job.group_by)}"] if job.group_by else []
     given += ["--tags-only"] if job.tags_only else []
     given += switches.words(job.setting)
-    given += [f"--out {job.root}"] if job.root != f"runs/{job.setting.name}" else []
+    given += [f"--out {job.root}"] if job.root != default_root(job.setting.name, job.posts) else []
     return " ".join(["tools/reproduce", *given])
 
 
@@ -129,7 +144,7 @@ def describe(job):
             "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
             "and pretraining on Open Clip Art for ImageNet weights. Its numbers say nothing about people."
         )
-    lacking = [net for net in ("alexnet", "resnet50") if net not in (job.weights or {})]
+    lacking = [net for net in NETS if net not in (job.weights or {})]
     if not lacking:
         return f"Data: {job.posts}."
     return f"Data: {job.posts}; pretraining on Open Clip Art stands in for ImageNet weights of {', '.join(lacking)}."
@@ -147,7 +162,7 @@ def write_job(job, command):
         "scale": job.setting.name,
         "setting": job.setting.recorded(),
         "data": job.posts or "stand-in: emoji artwork, selected by the 110 words",
-        "weights": job.weights or "stand-in: pretrained on Open Clip Art categories",
+        "weights": dict.fromkeys(NETS, f"{STAND_IN}: pretrained on Open Clip Art categories") | (job.weights or {}),
         "gpu": job.gpu,
         "seed": job.seed,
         "split": job.split,

@@ -4,12 +4,13 @@ import math
 import os
 from pathlib import Path
 
-from mindpics.job import OPEN, pretrained, row_command, selection_words
+from mindpics.job import pretrained, row_command, selection_words
 from mindpics.jobs.stages import Stage, stages_for
 from mindpics.nets import switches
 from mindpics.nets.rows import models_of, paper_counts
 from mindpics.nets.scales import PAPER
 from mindpics.published import ROWS
+from mindpics.results.provenance import OPEN
 from mindpics.results.run_files import PAPERS_BEST
 from mindpics.traits import TRAITS
 
@@ -238,11 +239,11 @@ def _sizes(setting, model):
 
 def _table_stage(job, rows):
     """The table shows every row that has been scored, now or before."""
-    given = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), row_command(job, row))]
+    made = {row: row_command(job, row) for row in rows}  # those of before keep the command that made them
+    given = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), made.get(row, ""))]
     table = f"{job.mindpics}/table3.csv"
-    on = "on the stand-in" if job.posts is None else "measured"
     return Stage(
-        "table3", ("tools/make_table3", "--out", table, "--measured", on, *given),
+        "table3", ("tools/make_table3", "--out", table, *given),
         tuple(job.scores(row) for row in rows), (table,),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Lint of Data layers, and of the LMDBs and means they read where those are there."""
 
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def check_data(net, solver, required=False):
             for severity, name, text, *where in _fields(layer):
                 yield view.finding(severity, name, index, text, *where)
             yield from _files(view, index, layer, required)
+            if phase == TRAIN and solver is not None:
+                yield from _made_for(solver, layer)
             if phase == TEST and solver is not None:
                 yield from _test_iter(solver, layer)
     if len(layers) == 2:
@@ -130,6 +133,22 @@ def _test_iter(solver, layer):
             f"test_iter {-(-pictures // batch)} sees each once"
         )
         yield solver.finding("warning", "test-set", text, "test_iter")
+
+
+def _made_for(solver, layer):
+    """The lengths of a solver that tools/make_nets wrote are epochs of as many pictures as it says."""
+    source, batch = layer.data_param.source, layer.data_param.batch_size * max(1, solver.message.iter_size)
+    if not Path(solver.path).is_file() or not batch or not (Path(source) / "data.mdb").is_file():
+        return
+    said = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text(encoding="utf-8"), re.M)
+    pictures = count_lmdb(source)
+    if said and pictures and int(said[1]) != pictures:
+        text = (
+            f"made for {int(said[1]):,} training pictures, but {source} has {pictures:,}: max_iter "
+            f"{solver.message.max_iter:,} is {solver.message.max_iter * batch / pictures:,.0f} epochs; "
+            "tools/make_nets --csv MINDPICS.csv --data FOLDER --out build/mine makes solvers that fit"
+        )
+        yield solver.finding("warning", "made-for", text, "max_iter")
 
 
 def stand_in_size(layer):

@@ -14,6 +14,7 @@ from mindpics.posts.summary import read_mindpics
 from mindpics.published import table3_row
 from mindpics.report.pages import template
 from mindpics.results.metrics import evaluate, load_scores
+from mindpics.results.run_files import STAND_IN
 from mindpics.traits import TRAIT_NAMES
 
 BVLC_COMMIT = "9b891540183ddc834a02b2bd81b31afae71b2153"  # what tools/caffe builds and mends to agree with
@@ -45,10 +46,10 @@ def render_card(row, net, digests, *, url, license=None):
     deploy = read_message(net.deploy, caffe_pb2.NetParameter())
     solver = read_message(net.folder / "solver.prototxt", caffe_pb2.SolverParameter())
     crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
-    stand_in, pictures = row.run.stand_in(), _pictures(row, model)
+    stand_in, pictures = row.run.stand_in(model.net if model.init == "finetune" else "none"), _pictures(row, model)
     versions = facts.get("versions", {})
     return template("model_card.md", keep_trailing_newline=True).render(
-        title=_title(model) + (" (stand-in data)" if stand_in else ""),
+        title=_title(model) + (f" (stand-in {'data' if row.run.data_stands_in() else 'weights'})" if stand_in else ""),
         name=model.name,
         url=url,
         license=json.dumps(license or LICENSE),
@@ -69,7 +70,7 @@ def render_card(row, net, digests, *, url, license=None):
         iterations=facts.get("iterations", "not recorded"),
         base_lr=f"{solver.base_lr:g}",
         random_seed=solver.random_seed,
-        weights=_weights(row, facts),
+        weights=_weights(row, model, facts),
         versions={"caffe": "of a version not recorded"} | versions,
         python=facts.get("python", "not recorded"),
         device="the CPU" if facts.get("gpu") is None else "a GPU",
@@ -123,11 +124,10 @@ def _numbers(row, model):
     return rows
 
 
-def _weights(row, facts):
+def _weights(row, model, facts):
     """Return what the training started from; a path may tell of the machine, so its name alone."""
     given = facts.get("weights")
     if not given:
         return "its fillers, no weights"
-    of_run = row.run.facts.get("weights")
-    text = f"{Path(given['path']).name}, SHA-256 {given['sha256']}"
-    return f"{text} ({of_run})" if isinstance(of_run, str) else text
+    text, of_run = f"{Path(given['path']).name}, SHA-256 {given['sha256']}", row.run.weights().get(model.net)
+    return f"{text} ({of_run})" if str(of_run).startswith(STAND_IN) else text

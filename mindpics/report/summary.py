@@ -46,7 +46,7 @@ def _about_repeats(comparing):
 
 def _about_table3(run, of):
     best = max(run.table3, key=lambda row: row["avg"])
-    on = " of the stand-in" if run.stand_in() else ""
+    on = " of the stand-in" if run.data_stands_in() else ""
     said = [
         f"{len(run.table3)} of Table 3's six rows are here. The best{of}, {Row.of(best).title}, "
         f"is right on {best['avg']:.1f}% of {best['n']:.0f} test pictures{on}, mean over traits "

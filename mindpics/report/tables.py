@@ -2,6 +2,7 @@
 
 from mindpics.published import Row, table3_row
 from mindpics.results.study import Table
+from mindpics.results.table3 import origin
 from mindpics.traits import TRAITS
 
 
@@ -11,13 +12,13 @@ def table3(run):
     columns = (
         ("row", "text"), ("paper", "number"), (run.ours(), "number"), ("difference", "number"),
         ("95% interval", "number"), ("larger pole", "number"), ("n", "number"), ("seed", "number"),
-        ("command", "code"),
+        ("from", "text"), ("command", "code"),
     )  # fmt: skip
     rows = [
         [Row.of(row).title, f"{row['published_avg']:.1f}", f"{row['avg']:.1f}",
          f"{row['avg'] - row['published_avg']:+.1f}", f"{row['low95']:.1f} to {row['high95']:.1f}",
          f"{row['larger_pole_avg']:.1f}", f"{row['n']:.0f}", seed,
-         row["command"]]
+         origin(row), row["command"]]
         for row in run.table3
     ]  # fmt: skip
     caption = "Accuracy in %, mean over traits. Larger pole: always guessing the pole that is larger in the test set."

@@ -71,15 +71,25 @@ class RunFiles:
             found[name] = sorted(path.parent for path in (self.mindpics / name).glob("*/run.json"))
         return {name: folders for name, folders in found.items() if folders}
 
-    def stand_in(self):
-        """Return what stands in for the paper's data or weights; "" when nothing does."""
-        said = [self.facts.get("data"), self.facts.get("weights")]
-        return "; ".join(text[len(STAND_IN) :].lstrip(": ") for text in said
-                         if isinstance(text, str) and text.startswith(STAND_IN))  # fmt: skip
+    def stand_in(self, net=None):
+        """Return what stands in for the paper's data or weights (of one net, or of all); "" when nothing does."""
+        weights = self.weights()
+        said = [self.facts.get("data"), *([weights.get(net)] if net else weights.values())]
+        return "; ".join(dict.fromkeys(text[len(STAND_IN) :].lstrip(": ") for text in said
+                                       if isinstance(text, str) and text.startswith(STAND_IN)))  # fmt: skip
+
+    def weights(self):
+        """Return {net: path, or how the stand-in was made} of what fine-tuning starts from."""
+        said = self.facts.get("weights")
+        return said if isinstance(said, dict) else dict.fromkeys(("alexnet", "resnet50"), said)
+
+    def data_stands_in(self):
+        """Tell whether other pictures stand in for the paper's kind of data."""
+        return str(self.facts.get("data")).startswith(STAND_IN)
 
     def ours(self):
         """Return the heading of what was measured."""
-        return "ours, on the stand-in" if self.stand_in() else "ours"
+        return "ours, on the stand-in" if self.data_stands_in() else "ours"
 
     def nets(self):
         """Return the run.json of every training, each with its "name"."""

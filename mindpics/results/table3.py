@@ -4,11 +4,13 @@ from mindpics.files.columns import columns
 from mindpics.files.json_files import write_json
 from mindpics.files.tables import read_table, write_table
 from mindpics.published import Row, table3_row
+from mindpics.results import provenance
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.traits import TRAITS
 
 COLUMNS = (
     "net", "heads", "init", *TRAITS, "avg", "larger_pole_avg", "low95", "high95", "n", "published_avg", "command",
+    *provenance.COLUMNS,
 )  # fmt: skip
 
 
@@ -28,6 +30,7 @@ def line_of(row, scores_path, command):
         "n": average["n"],
         "published_avg": table3_row(*row)["avg"],
         "command": command,
+        **provenance.provenance(scores_path),
     }
 
 
@@ -41,16 +44,32 @@ def read_table3(path):
     return [{key: _number(text) for key, text in line.items()} for _, line in read_table(path)]
 
 
-def format_table(rows, measured_on):
-    """Return the table for a terminal: row | published | measured | larger pole | interval | pictures."""
-    headings = ("row", "published", measured_on, "larger pole", "95% interval", "pictures")
+def heading_of(rows):
+    """Return what our column is called: by the data of its rows, of which each says what else stands in."""
+    on = {provenance.STAND_IN in str(line.get("data_kind", "")) for line in rows}
+    return "measured" if on <= {False} else "on the stand-in" if on == {True} else "measured, see rows"
+
+
+def origin(line):
+    """Return where a row's number comes from, in a line: what stands in, weights, normalisation, iterate, data."""
+    lacking = provenance.stand_ins(line)
+    kind = f" ({line['weights_kind']})" if line.get("weights_kind") else ""
+    said = [f"STAND-IN {lacking}" if lacking else "", f"from {line['weights']}{kind}" if line.get("weights") else "",
+            *(line.get(name, "") for name in ("normalization", "iterate", "data"))]  # fmt: skip
+    return "; ".join(str(each) for each in said if each) or "not recorded where it comes from"
+
+
+def format_table(rows):
+    """Return the table for a terminal: row | published | measured | larger pole | interval | pictures; its origin."""
+    headings = ("row", "published", heading_of(rows), "larger pole", "95% interval", "pictures")
     cells = [
         (Row.of(line).title, f"{line['published_avg']:.1f}", f"{line['avg']:.1f}", f"{line['larger_pole_avg']:.1f}",
          f"{line['low95']:.1f}..{line['high95']:.1f}", f"{line['n']:.0f}")
         for line in rows
     ]  # fmt: skip
     heading, rule, *lines = columns(headings, cells, rule=True)
-    told = [part for line, row in zip(lines, rows, strict=True) for part in (line, f"    {row['command']}")]
+    told = [part for line, row in zip(lines, rows, strict=True)
+            for part in (line, f"    {origin(row)}", f"    {row['command']}")]  # fmt: skip
     return "\n".join([heading, rule, *told])
 
 

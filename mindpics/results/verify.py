@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from mindpics.files.findings import Finding
+from mindpics.results.claims import check_claims
 from mindpics.results.table3 import COLUMNS
 from mindpics.results.verify_lmdb import check_lmdbs, lmdbs_in
 from mindpics.results.verify_run import check_job, check_run, check_scores, check_table3, check_weight_file
@@ -62,6 +63,7 @@ def _check_folder(folder, pictures):
         yield from check_job(folder)
     if _is_table3(folder / "table3.csv"):
         yield from check_table3(folder / "table3.csv")
+        yield from check_claims(folder / "table3.csv")
     if (folder / "scores.npz").is_file():
         yield from check_scores(folder / "scores.npz")
     for path in sorted(folder.glob("*.caffemodel")):

@@ -13,8 +13,9 @@ from mindpics.caffe_files.weights import KNOWN_SHA1, describe
 from mindpics.files.findings import Finding
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_document
-from mindpics.published import Row, published, table3_row
+from mindpics.published import Row, table3_row
 from mindpics.results.metrics import load_scores
+from mindpics.results.verify_training import check_training
 from mindpics.traits import TRAITS
 
 
@@ -103,15 +104,7 @@ def _solver(path, facts):
         return
     if solver.max_iter != facts["max_iter"]:
         yield Finding("error", "solver", f"max_iter {solver.max_iter}, run.json says {facts['max_iter']}", str(path))
-    paper = published()["training"]
-    wanted = {
-        "momentum": paper["momentum"], "weight_decay": paper["weight_decay"],
-        "base_lr": paper["base_lr"]["scratch" if facts["weights"] is None else "finetune"],
-    }  # fmt: skip
-    for name, value in wanted.items():
-        agrees = math.isclose(getattr(solver, name), value, rel_tol=1e-5)
-        text = f"{name} {getattr(solver, name):g}" + ("" if agrees else f"; the paper: {value:g}")
-        yield Finding("ok" if agrees else "differs", "paper-training", text, str(path))
+    yield from check_training(solver, path.with_name("net.prototxt"), facts)
 
 
 def check_job(folder):

@@ -141,8 +141,8 @@ def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, 
     folder.write_run(
         command=sys.argv,
         solver=str(solver) if isinstance(solver, (str, os.PathLike)) else "given as a message",
-        weights=None if weights is None else {"path": str(weights), "sha256": sha256(weights),
-                                              "sha1": digest(weights, "sha1")},
+        weights=None if weights is None else _told_by(weights),
+        engine=os.environ.get("MINDPICS_ENGINE", "fast"),
         weights_fit=run.fit,
         gpu=gpu,
         random_seed=message.random_seed,
@@ -162,6 +162,13 @@ def _solve(solver, folder, weights, *, gpu, iterations, resume, seed, patience, 
     if diverged:
         raise diverged
     return history
+
+
+def _told_by(weights):
+    """Return what weights are told by later: path, hashes, and the published name that the SHA-1 belongs to."""
+    sha1 = digest(weights, "sha1")
+    published = weight_files.KNOWN_SHA1.get(sha1)
+    return {"path": str(weights), "sha256": sha256(weights), "sha1": sha1, "published": published}
 
 
 def _train(run):

@@ -79,7 +79,7 @@ def test_table_3_is_the_csv_beside_the_paper(made):
     assert table[1] == [
         "alexnet all-in-one scratch", f"{paper}", f"{avg:.1f}", f"{avg - paper:+.1f}",
         f"{float(ours['low95']):.1f} to {float(ours['high95']):.1f}", f"{float(ours['larger_pole_avg']):.1f}",
-        "40", "3", ours["command"],
+        "40", "3", f"from fillers; {ours['iterate']}; {ours['data']}", ours["command"],
     ]  # fmt: skip
     traits = {line[1]: line[3] for line in page.table("row", "trait")[1:]}
     assert traits == {trait: f"{float(ours[trait]):.1f}" for trait in "OCEAN"}

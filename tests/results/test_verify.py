@@ -267,6 +267,8 @@ FAULTS = {
     "weights of the run": (file(f"{RUN}/final.caffemodel", b"others"), "error", "hash", "run.json says"),
     "net of the run": (text(f"{RUN}/net.prototxt", "27", "26"), "error", "hash", "run.json says"),
     "weights gone": (lambda job: (job / RUN / "final.caffemodel").unlink(), "error", "hash", "it is not there"),
+    "run that diverged": (text(f"{RUN}/run.json", '"weights": null', '"weights": null, "diverged": "iteration 3: nan"'),
+                          "error", "run-diverged", "iteration 3: nan"),
     "run too short": (text(f"{RUN}/run.json", '"iterations": 10', '"iterations": 9'), "error", "run-length", "9 of 10"),
     "loss rows": (text(f"{RUN}/train.csv", "9,0.01,0.7\n", ""), "error", "train-csv", "run.json says 10 iterations"),
     "loss nan": (text(f"{RUN}/train.csv", "5,0.01,0.7", "5,0.01,nan"), "error", "loss", "loss_O is nan"),

@@ -1,0 +1,125 @@
+"""The MindPics paper's claims in words (section 4.1) beside what a run shows, each with its 95% interval."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import rankdata
+
+from mindpics.files.findings import Finding
+from mindpics.published import ROWS, table3_row
+from mindpics.results.metrics import Z95, load_scores
+from mindpics.results.run_files import PAPERS_BEST
+from mindpics.traits import N_LABELS, TRAIT_NAMES, TRAITS, own_poles
+
+# (claim, first row, second row), each NET/HEADS/INIT: the first is above the second in mean accuracy
+ABOVE = (
+    ("all-in-one is above independent, AlexNet from scratch", "alexnet/all-in-one/scratch",
+     "alexnet/independent/scratch"),
+    ("all-in-one is above independent, AlexNet fine-tuned", "alexnet/all-in-one/finetune",
+     "alexnet/independent/finetune"),
+    ("all-in-one is above independent, ResNet-50", "resnet50/all-in-one/finetune", "resnet50/independent/finetune"),
+    ("fine-tuned is above scratch, AlexNet all-in-one", "alexnet/all-in-one/finetune", "alexnet/all-in-one/scratch"),
+    ("ResNet-50 is above AlexNet, all-in-one", "resnet50/all-in-one/finetune", "alexnet/all-in-one/finetune"),
+)  # fmt: skip
+BUT_FOR = "A"  # from scratch, all-in-one is below independent for Agreeableness alone
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and what a run shows: a difference with its interval, in points of accuracy or of AUC.
+
+    `paper` is the paper's own difference, None where it prints none.
+    """
+
+    words: str
+    paper: float | None
+    shown: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self):
+        return "shown" if self.low > 0 else "contradicted" if self.high < 0 else "not told from chance"
+
+    def __str__(self):
+        paper = "" if self.paper is None else f" (paper {self.paper:+.1f})"
+        return f"{self.words}{paper}: {self.shown:+.1f} ({self.low:+.1f} to {self.high:+.1f}), {self.verdict}"
+
+
+def claims(mindpics):
+    """Return the `Claim`s that the scores under RUN/mindpics allow.
+
+    Accuracies are paired on the same test pictures and averaged over traits; AUCs of two traits are of different
+    pictures. Intervals are normal ones, of AUCs with DeLong's variance.
+    """
+    read = {row.switch: scores for row in ROWS
+            if (scores := _whole(Path(mindpics) / row.name / "scores.npz")) is not None}  # fmt: skip
+    found = []
+    for words, first, second in ABOVE:
+        if first in read and second in read and _same_pictures(read[first], read[second]):
+            found.append(_accuracy(words, first, second, read, TRAITS, "avg"))
+            if first == "alexnet/all-in-one/scratch":
+                below = f"all-in-one is below independent for {TRAIT_NAMES[BUT_FOR]}, AlexNet from scratch"
+                found.append(_accuracy(below, second, first, read, (BUT_FOR,), BUT_FOR))
+    best = next(row.switch for row in ROWS if row.name == PAPERS_BEST)
+    return found + (_auc_order(read[best]) if best in read else [])
+
+
+def _whole(path):
+    """Return (ids, labels, scores) where they are finite and have every pole, else None: `verify` tells of others."""
+    try:
+        ids, labels, scores = load_scores(path)
+    except (OSError, ValueError):
+        return None
+    return (ids, labels, scores) if len(np.unique(labels)) == N_LABELS and np.isfinite(scores).all() else None
+
+
+def check_claims(table):
+    """Yield a Finding of each claim beside a table3.csv: "ok" where it is shown, else "differs"."""
+    for claim in claims(table.parent):
+        yield Finding("ok" if claim.verdict == "shown" else "differs", "paper-claim", str(claim), str(table))
+
+
+def _same_pictures(one, other):
+    return np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+
+
+def _accuracy(words, first, second, read, traits, column):
+    labels, variance, means = read[first][1], 0.0, []
+    for trait in map(TRAITS.index, traits):
+        less = _right(labels, read[first][2], trait) - _right(labels, read[second][2], trait)
+        means.append(less.mean())
+        variance += less.var() / len(less) / len(traits) ** 2
+    paper = table3_row(*first.split("/"))[column] - table3_row(*second.split("/"))[column]
+    return _claim(words, paper, np.mean(means), variance)
+
+
+def _right(labels, scores, trait):
+    """Return 1.0 or 0.0 of each picture of a trait: a tie counts against."""
+    own, poles = own_poles(labels, trait)
+    rows = np.flatnonzero(own)
+    return (scores[rows, trait, poles[own]] > scores[rows, trait, 1 - poles[own]]).astype(float)
+
+
+def _auc_order(of):
+    """Extraversion above Conscientiousness, and that above each of the others."""
+    auc = {trait: _auc(of[1], of[2], index) for index, trait in enumerate(TRAITS)}
+    pairs = [("E", "C"), *(("C", trait) for trait in "OAN")]
+    return [_claim(f"AUC of {TRAIT_NAMES[one]} is above {TRAIT_NAMES[other]}'s", None, auc[one][0] - auc[other][0],
+                   auc[one][1] + auc[other][1]) for one, other in pairs]  # fmt: skip
+
+
+def _auc(labels, scores, trait):
+    """Return a head's AUC and DeLong's variance of it (DeLong, DeLong and Clarke-Pearson 1988)."""
+    own, poles = own_poles(labels, trait)
+    high, low = (scores[own, trait, 1][poles[own] == pole] for pole in (1, 0))
+    ranks = rankdata(np.concatenate([high, low]))
+    of_high = (ranks[: len(high)] - rankdata(high)) / len(low)
+    of_low = 1 - (ranks[len(high) :] - rankdata(low)) / len(high)
+    return of_high.mean(), of_high.var() / len(high) + of_low.var() / len(low)
+
+
+def _claim(words, paper, shown, variance):
+    half = Z95 * np.sqrt(variance)
+    return Claim(words, paper, *(float(100 * value) for value in (shown, shown - half, shown + half)))

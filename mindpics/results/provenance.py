@@ -1,0 +1,95 @@
+"""Provenance of a row of Table 3: weights, normalisation, iterate, data, code and Caffe, as its trainings tell."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+from mindpics.files.fingerprints import sha256
+from mindpics.files.json_files import read_json
+from mindpics.files.tables import read_table
+from mindpics.results.metrics import load_scores
+from mindpics.traits import label_of
+
+COLUMNS = ("weights", "weights_sha1", "weights_kind", "normalization", "iterate", "data", "data_kind", "data_sha256",
+           "code", "caffe")  # fmt: skip
+OPEN = "data/open"  # where the embedded pictures lie that stand in for a crawl
+STAND_IN, PUBLISHED, UNCHECKED = "stand-in", "published", "given, unchecked"
+FILLERS = "fillers"
+
+
+def provenance(scores_path):
+    """Return {column: text} of the row whose scores lie at RUN/mindpics/NET_HEADS_INIT/scores.npz.
+
+    What was not recorded is "": scores made by hand have no trainings beside them. Where the five nets of a row
+    differ, all of what they have is said.
+    """
+    folder = Path(scores_path).parent
+    runs = sorted(path.parent for path in folder.glob("*/run.json"))
+    each = [_training(run) for run in runs]
+    found = {key: "; ".join(dict.fromkeys(of[key] for of in each)) for key in (each[0] if each else {})}
+    return dict.fromkeys(COLUMNS, "") | found | _data(folder.parent) | {"code": _code()}
+
+
+def stand_ins(line):
+    """Return what stands in for the paper's in a line of table3.csv: "", "data", "weights" or "data, weights"."""
+    return ", ".join(name for name in ("data", "weights") if STAND_IN in str(line.get(f"{name}_kind", "")))
+
+
+def is_of_selection(scores_path):
+    """Tell whether scores are of the test pictures, with their labels, of the selection that lies beside their row.
+
+    True where there is no selection to hold them against.
+    """
+    selected = Path(scores_path).parent.parent / "mindpics.csv"
+    if not selected.is_file():
+        return True
+    ids, labels, _ = load_scores(scores_path)
+    tested = {row["id"]: label_of(row["trait"], row["pole"]) for _, row in read_table(selected)
+              if row["split"] == "test"}  # fmt: skip
+    return tested == dict(zip(map(str, ids), map(int, labels), strict=True))
+
+
+def _training(run):
+    facts = read_json(run / "run.json")
+    return _weights(facts, run) | {
+        "normalization": _normalization(run / "net.prototxt"),
+        "iterate": f"last, iteration {facts.get('iterations', 'not recorded')}",
+        "caffe": _caffe(facts),
+    }
+
+
+def _weights(facts, run):
+    given = facts.get("weights")
+    if not given:
+        return {"weights": FILLERS, "weights_sha1": "", "weights_kind": ""}
+    path, sha1 = Path(given["path"]), given.get("sha1", "")
+    ours = path.resolve().is_relative_to((run.parents[2] / "pretrain").resolve())
+    known = given.get("published")  # by its SHA-1; of He's ResNet-50 none is known here
+    kind = PUBLISHED if known else STAND_IN if ours else UNCHECKED
+    name = known or (f"pretrained {path.parent.parent.name}" if ours else path.name)
+    return {"weights": name, "weights_sha1": sha1, "weights_kind": kind}
+
+
+def _normalization(net):
+    text = net.read_text(encoding="utf-8") if net.is_file() else ""
+    return "/".join(sorted(set(re.findall(r"normalization\W*(BATCH_SIZE|VALID|FULL|NONE)", text))))
+
+
+def _caffe(facts):
+    version = facts.get("versions", {}).get("caffe", "of a version not recorded")
+    layers = "stock layers" if facts.get("engine") == "caffe" else "fast layers"
+    return f"{version}, {layers}, {'CPU' if facts.get('gpu') is None else 'GPU'}"
+
+
+def _data(mindpics):
+    selected = mindpics / "mindpics.csv"
+    posts = read_json(mindpics / "summary.json").get("arguments", {}).get("posts", "")
+    kind = "" if not posts else STAND_IN if Path(posts).is_relative_to(OPEN) else "crawl"
+    return {"data": posts, "data_kind": kind, "data_sha256": sha256(selected) if selected.is_file() else ""}
+
+
+def _code():
+    try:
+        return f"mindpics {metadata.version('mindpics')}"
+    except metadata.PackageNotFoundError:
+        return "mindpics, not installed"

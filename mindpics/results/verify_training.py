@@ -1,0 +1,83 @@
+"""Verify: a training's solver and net beside what the paper says of training (section 4, equation 5)."""
+
+import json
+import math
+
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.messages import read_message
+from mindpics.files.findings import Finding
+from mindpics.nets.solvers import SCHEDULES
+from mindpics.published import published
+from mindpics.traits import TRAITS
+
+PAPER = published()["training"]
+
+
+def check_training(solver, net_path, facts):
+    """Yield "ok" or "differs" of every number of a training that the paper, or the README's choice, has.
+
+    Parameters
+    ----------
+    solver : SolverParameter
+    net_path : Path
+        Its net.prototxt; where it is not there, or has no trait head, only the solver is looked at.
+    facts : dict
+        Its run.json.
+    """
+    init = "scratch" if facts["weights"] is None else "finetune"
+    yield from (_beside(*one, net_path.with_name("solver.prototxt")) for one in _of_solver(solver, init))
+    try:
+        net = read_message(net_path, caffe_pb2.NetParameter())
+    except (OSError, ValueError):
+        return
+    heads = [layer for layer in net.layer if layer.name in {f"score_{trait}" for trait in TRAITS}]
+    if heads:
+        yield from (_beside(*one, net_path) for one in _of_net(net, heads, solver, init))
+
+
+def _of_solver(solver, init):
+    yield "momentum", [solver.momentum], [PAPER["momentum"]]
+    yield "weight_decay", [solver.weight_decay], [PAPER["weight_decay"]]
+    yield "base_lr", [solver.base_lr], [PAPER["base_lr"][init]]
+    schedule = SCHEDULES[init]  # unstated in the paper: the README's choice
+    if solver.stepsize:
+        steps, ours = solver.max_iter / solver.stepsize, schedule.epochs / schedule.step_epochs
+        yield "max_iter / stepsize", [round(steps, 1)], [round(ours, 1)]
+
+
+def _of_net(net, heads, solver, init):
+    body = "resnet50" if any(layer.type == "BatchNorm" for layer in net.layer) else "alexnet"
+    train = next((layer for layer in net.layer if layer.type == "Data"), None)
+    if train is not None:
+        yield "batch", [train.data_param.batch_size * solver.iter_size], [PAPER["batch_size"][body]]
+        yield "crop", [train.transform_param.crop_size], [224] if body == "resnet50" else sorted(PAPER["crop"].values())
+    factor = PAPER["new_layer_lr_factor"] if init == "finetune" else 1
+    yield "lr_mult of the heads", sorted({head.param[0].lr_mult for head in heads if head.param}), [factor]
+    ratios = sorted({layer.dropout_param.dropout_ratio for layer in net.layer if layer.type == "Dropout"})
+    if ratios:
+        yield "dropout", ratios, [PAPER["dropout"]]
+    yield "normalisation", sorted({said for layer in net.layer if (said := _normalization(layer))}), ["BATCH_SIZE"]
+
+
+def _normalization(layer):
+    if layer.type == "SoftmaxWithLoss":
+        return layer.loss_param.NormalizationMode.Name(layer.loss_param.normalization)
+    if layer.type == "Python" and layer.python_param.layer == "TraitLoss":
+        return json.loads(layer.python_param.param_str).get("normalization", "BATCH_SIZE")
+    return None
+
+
+def _beside(name, found, wanted, path):
+    """Return the Finding of values, of which each is to be one of those that the paper has."""
+    agrees = bool(found) and all(any(_equal(one, of) for of in wanted) for one in found)
+    text = f"{name} {_text(found)}" + ("" if agrees else f"; the paper: {_text(wanted)}")
+    return Finding("ok" if agrees else "differs", "paper-training", text, str(path))
+
+
+def _equal(one, other):
+    return one == other if isinstance(one, str) else math.isclose(one, other, rel_tol=1e-5)
+
+
+def _text(values):
+    return " or ".join(one if isinstance(one, str) else f"{one:g}" for one in values) or "none"

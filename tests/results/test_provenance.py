@@ -1,0 +1,135 @@
+"""Each row of Table 3 says whose weights, which reading and which data made it, and is of no other selection."""
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindpics.inference.infer import save_scores
+from mindpics.job import Job, default_root, refuse_another_crawl, write_job
+from mindpics.nets.rows import models_of
+from mindpics.nets.scales import MINI
+from mindpics.published import ROWS
+from mindpics.results.provenance import COLUMNS, OPEN
+from mindpics.results.run_files import RunFiles
+from mindpics.results.table3 import format_table, read_table3
+from mindpics.traits import trait_of
+
+ROOT = Path(__file__).resolve().parents[2]
+BVLC = {"path": "/w/bvlc_alexnet.caffemodel", "sha256": "a", "sha1": "9116a64c", "published": "bvlc_alexnet"}
+
+
+def select(mindpics, posts, ids):
+    """Write the selection of a crawl: ten test pictures, one a label."""
+    mindpics.mkdir(parents=True, exist_ok=True)
+    with open(mindpics / "mindpics.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("id", "image", "trait", "pole", "word", "label", "split", "group"))
+        writer.writerows((id_, "x.png", *trait_of(label), "w", label, "test", 0) for label, id_ in enumerate(ids))
+    (mindpics / "summary.json").write_text(json.dumps({"arguments": {"posts": posts}}))
+
+
+def score(mindpics, row, ids, weights, normalization="BATCH_SIZE"):
+    """Leave what the trainings of a row leave, and scores that are always right."""
+    scores = np.full((10, 5, 2), 0.5, np.float32)
+    for label in range(10):
+        scores[label, label // 2] = (0.1, 0.9) if label % 2 else (0.9, 0.1)
+    for model in models_of(row):
+        run = mindpics / row.name / model.name
+        run.mkdir(parents=True, exist_ok=True)
+        facts = {"weights": weights, "iterations": 90, "gpu": None, "engine": "fast", "versions": {"caffe": "1.0.0"}}
+        (run / "run.json").write_text(json.dumps(facts))
+        (run / "net.prototxt").write_text(f'param_str: "{{\\"normalization\\": \\"{normalization}\\"}}"')
+    save_scores(mindpics / row.name / "scores.npz", ids, np.arange(10), scores)
+
+
+def table(mindpics, *rows):
+    """Run tools/make_table3 over all six rows; `rows` have a command, the others keep theirs."""
+    given = [part for row in ROWS
+             for part in ("--row", row.switch, str(mindpics / row.name / "scores.npz"), "now" if row in rows else "")]
+    tool = [sys.executable, ROOT / "tools/make_table3", "--out", mindpics / "table3.csv", *given]
+    said = subprocess.run(tool, check=True, capture_output=True, text=True).stdout
+    return {line["net"] + " " + line["init"]: line for line in read_table3(mindpics / "table3.csv")}, said
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A crawl's run with the published weights of AlexNet alone: its ResNet-50 was pretrained here."""
+    ids = [f"p{i}" for i in range(10)]
+    mindpics = tmp_path / "run" / "mindpics"
+    select(mindpics, "MY/posts.jsonl", ids)
+    stand_in = {"path": str(tmp_path / "run/pretrain/resnet50/run/final.caffemodel"), "sha1": "b", "published": None}
+    score(mindpics, ROWS[1], ids, None)
+    score(mindpics, ROWS[3], ids, BVLC)
+    score(mindpics, ROWS[5], ids, stand_in, "VALID")
+    return mindpics
+
+
+def test_with_one_of_two_published_weights_the_other_nets_rows_read_stand_in(run):
+    rows, said = table(run, *ROWS)
+    published, ours, scratch = rows["alexnet finetune"], rows["resnet50 finetune"], rows["alexnet scratch"]
+    assert (published["weights"], published["weights_kind"]) == ("bvlc_alexnet", "published")
+    assert published["weights_sha1"] == "9116a64c" and published["normalization"] == "BATCH_SIZE"
+    assert (ours["weights"], ours["weights_kind"]) == ("pretrained resnet50", "stand-in")
+    assert ours["normalization"] == "VALID"
+    assert (scratch["weights"], scratch["weights_kind"]) == ("fillers", "")
+    for row in rows.values():
+        assert (row["data"], row["data_kind"], len(row["data_sha256"])) == ("MY/posts.jsonl", "crawl", 64)
+        assert row["iterate"] == "last, iteration 90" and row["caffe"] == "1.0.0, fast layers, CPU"
+        assert row["code"].startswith("mindpics") and set(COLUMNS) <= set(row)
+    assert said.count("STAND-IN weights; from pretrained resnet50 (stand-in); VALID") == 1
+    assert said.count("STAND-IN") == 1 and "measured" in said
+    job = Job(MINI, str(run.parent), posts="MY/posts.jsonl", weights={"alexnet": BVLC["path"]})
+    write_job(job, [])
+    assert RunFiles(run.parent).stand_in("alexnet") == ""
+    assert RunFiles(run.parent).stand_in() == "pretrained on Open Clip Art categories"
+
+
+def test_a_file_whose_sha1_nobody_published_is_unchecked(run):
+    score(run, ROWS[5], [f"p{i}" for i in range(10)], {"path": "/w/ResNet-50-model.caffemodel", "sha1": "c"})
+    row = table(run)[0]["resnet50 finetune"]
+    assert (row["weights"], row["weights_kind"]) == ("ResNet-50-model.caffemodel", "given, unchecked")
+
+
+def test_the_embedded_pictures_are_on_the_stand_in(run):
+    select(run, f"{OPEN}/emoji/posts.jsonl", [f"p{i}" for i in range(10)])
+    rows, said = table(run)
+    assert {row["data_kind"] for row in rows.values()} == {"stand-in"}
+    assert "on the stand-in" in said and said.count("STAND-IN data") == 3
+    mixed = [dict(row, data_kind=kind) for row, kind in zip(rows.values(), ("crawl", "stand-in"), strict=False)]
+    assert "measured, see rows" in format_table(mixed)
+
+
+def test_a_row_is_shown_for_the_selection_alone_that_it_was_scored_on(run):
+    select(run, "MY/posts.jsonl", [f"q{i}" for i in range(10)])
+    score(run, ROWS[1], [f"q{i}" for i in range(10)], None)
+    rows, said = table(run)
+    assert list(rows) == ["alexnet scratch"]
+    assert said.count("left out, its scores are of another selection") == 2
+
+
+def test_a_row_of_before_keeps_the_command_that_made_it(run):
+    table(run, ROWS[1])
+    rows, _ = table(run, ROWS[3])
+    assert {name: row["command"] for name, row in rows.items()} == {
+        "alexnet scratch": "now", "alexnet finetune": "now", "resnet50 finetune": "not recorded"}  # fmt: skip
+
+
+def test_another_crawl_in_a_used_folder_is_refused_and_a_crawl_has_a_folder_of_its_own(run, tmp_path):
+    job = Job(MINI, str(run.parent), posts="MY/posts.jsonl")
+    refuse_another_crawl(job)
+    for other in (replace(job, posts="YOUR/posts.jsonl"), replace(job, posts=None)):
+        with pytest.raises(ValueError, match="summary.json: found a selection from MY/posts.jsonl; wanted one from"):
+            refuse_another_crawl(other)
+    assert [default_root("mini", posts) for posts in (None, "MY/posts.jsonl")] == ["runs/mini", "runs/mini-MY"]
+    (tmp_path / "YOUR").mkdir()
+    (tmp_path / "YOUR/posts.jsonl").touch()
+    tool = [sys.executable, ROOT / "tools/run_experiment", "--posts", tmp_path / "YOUR/posts.jsonl",
+            "--out", run.parent, "--row", "alexnet/all-in-one/scratch"]  # fmt: skip
+    refused = subprocess.run(tool, capture_output=True, text=True)
+    assert refused.returncode == 1 and "another --out" in refused.stderr and "Traceback" not in refused.stderr
