@@ -1,5 +1,5 @@
-// GNU's OpenMP begins and ends its threads' work in ways that ThreadSanitizer does not see: here it is told. Part of the
-// build that it checks alone, where this GOMP_parallel comes before libgomp's.
+// OpenMP's threads as ThreadSanitizer is told of them: how GNU's library begins and ends their work it does not see. Only
+// in the build that it checks, where this GOMP_parallel is found before libgomp's.
 #include <dlfcn.h>
 
 extern "C" {
