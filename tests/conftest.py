@@ -13,17 +13,19 @@ from mindpics.nets.whole import Data, deploy, train_val
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the long versions as well (about an hour)")
     parser.addoption("--bvlc", help="folder of a plain build of BVLC's Caffe, its package caffe: trainings against it")
+    parser.addoption("--caffe", action="store_true", help="all of BVLC's own tests, sanitizers included (an hour)")
     parser.addoption("--cuda", action="store_true", help="Caffe's build for GPUs as well; no GPU needed (half an hour)")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: left out without --long")
     config.addinivalue_line("markers", "bvlc: left out without --bvlc")
+    config.addinivalue_line("markers", "caffe: left out without --caffe")
     config.addinivalue_line("markers", "cuda: left out without --cuda")
 
 
 def pytest_collection_modifyitems(config, items):
-    for switch in ("long", "bvlc", "cuda"):
+    for switch in ("long", "bvlc", "caffe", "cuda"):
         if not config.getoption(f"--{switch}"):
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(switch)])
             items[:] = [item for item in items if not item.get_closest_marker(switch)]

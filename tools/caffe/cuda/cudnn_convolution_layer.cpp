@@ -85,7 +85,7 @@ class GpuConvolutionLayer : public ConvolutionLayer<float> {
 
   // Whether cuDNN can; else the stock layer does it.
   bool prepare(const Blobs& bottom, const Blobs& top) {
-    if (channel_axis_ != 1 || num_spatial_axes_ != 2 || force_nd_im2col_ || !bottom[0]->count()) return false;
+    if (channel_axis_ != 1 || num_spatial_axes_ != 2 || !bottom[0]->count()) return false;
     describe(*bottom[0], *top[0]);
     return true;
   }

@@ -90,7 +90,7 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     if (plan_.shape == bottom[0]->shape()) return plan_.possible;
     plan_ = Plan();
     plan_.shape = bottom[0]->shape();
-    plan_.possible = channel_axis_ == 1 && num_spatial_axes_ == 2 && bottom[0]->count() && !force_nd_im2col_
+    plan_.possible = channel_axis_ == 1 && num_spatial_axes_ == 2 && bottom[0]->count()
         && (describe_pictures(*bottom[0], *top[0]), describe_passes());
     return plan_.possible;
   }
