@@ -146,25 +146,26 @@ def test_table_3_cell_by_cell(run, selection):
 def test_the_report_shows_them_and_the_figures_csvs_are_of_these_scores(run, selection):
     run_tool("report", run.parent, "--pictures", run / "none", "--model", ROWS[1].name)
     page = Page((run.parent / "report" / "index.html").read_text(encoding="utf-8"))
-    right, figures = right_by_trait(selection[1]), run.parent / "report" / "figures"
+    figures, right, lying = run.parent / "report" / "figures", right_by_trait(selection[1]), liars(selection[1])
     average = np.mean([100 * hits / n for hits, n in right.values()])
     for line, row in zip(page.table("row", "paper", "ours")[1:], ROWS, strict=True):
         paper = PUBLISHED[row.heads]
         assert line[:4] == [row.title, str(paper), f"{average:.1f}", f"{average - paper:+.1f}"]
     traits = page.table("row", "trait")[1:]
     assert [line[3] for line in traits] == [f"{100 * right[trait][0] / right[trait][1]:.1f}" for trait in TRAITS] * 2
-    wrong = {(row["trait"], row["pole"]) for row in selection[1] if row["id"] in liars(selection[1])}
-    tested = [(row["trait"], row["pole"]) for row in selection[1] if row["split"] == "test"]
+
+    def tested(**values):
+        """Return how many test pictures of these values are right, and how many lie."""
+        own = [row for row in selection[1] if all(row[key] == value for key, value in values.items())]
+        lies = sum(row["split"] == "test" and row["id"] in lying for row in own)
+        return sum(row["split"] == "test" for row in own) - lies, lies
+
     for row in rows_of(figures / "confusion.csv"):
-        lies = sum((r["trait"], r["pole"]) == (row["trait"], row["true"]) for r in selection[1]
-                   if r["id"] in liars(selection[1]))  # fmt: skip
-        n = tested.count((row["trait"], row["true"]))
-        assert int(row["pictures"]) == (n - lies if row["predicted"] == row["true"] else lies), row
-    assert wrong
-    shares = {row["trait"]: float(row["share_of_high"]) for row in rows_of(figures / "figure3.csv")}
-    assert shares == pytest.approx({trait: tested.count((trait, "high")) / right[trait][1] for trait in TRAITS},
-                                   abs=1e-4)  # fmt: skip
+        true, lies = tested(trait=row["trait"], pole=row["true"])
+        assert int(row["pictures"]) == (true if row["predicted"] == row["true"] else lies), row
+    for row in rows_of(figures / "figure3.csv"):
+        high, n = sum(tested(trait=row["trait"], pole="high")), right[row["trait"]][1]
+        assert float(row["share_of_high"]) == pytest.approx(high / n, abs=1e-4)
     for row in rows_of(figures / "words.csv"):
-        own = [r for r in selection[1] if r["split"] == "test" and
-               (r["trait"], r["pole"], r["word"]) == (row["trait"], row["pole"], row["word"])]  # fmt: skip
-        assert (int(row["n"]), int(row["right"])) == (len(own), sum(r["id"] not in liars(selection[1]) for r in own))
+        true, lies = tested(trait=row["trait"], pole=row["pole"], word=row["word"])
+        assert (int(row["n"]), int(row["right"])) == (true + lies, true)
