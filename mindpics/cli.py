@@ -108,8 +108,9 @@ def tools():
     listed = {stage: {} for stage in STAGES}
     for name, path in paths().items():
         tree = ast.parse(path.read_bytes())
-        stage = next(node.value.value for node in tree.body
-                     if isinstance(node, ast.Assign) and node.targets[0].id == "STAGE")  # fmt: skip
+        stage = next(
+            node.value.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "STAGE"
+        )
         listed[stage][name] = ast.get_docstring(tree).splitlines()[0]
     return listed
 

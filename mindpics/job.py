@@ -74,11 +74,17 @@ def add_arguments(parser):
     parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
     device.add_argument(parser)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seeds", type=_count, default=1, metavar="N",
-                        help="run N seeds from --seed on, the later ones into OUT-seedS")  # fmt: skip
+    parser.add_argument(
+        "--seeds", type=_count, default=1, metavar="N", help="run N seeds from --seed on, the later ones into OUT-seedS"
+    )
     parser.add_argument("--split", choices=("image", "group"), default="image", help="the paper's, or by group")
-    parser.add_argument("--group-by", nargs="+", default=[], metavar="KEY",
-                        help="what a group is: 'copies' or keys of the posts (default: author copies)")  # fmt: skip
+    parser.add_argument(
+        "--group-by",
+        nargs="+",
+        default=[],
+        metavar="KEY",
+        help="what a group is: 'copies' or keys of the posts (default: author copies)",
+    )
     parser.add_argument("--tags-only", action="store_true", help="words as tags or hashtags alone, not in free text")
     switches.add_arguments(parser)
     parser.add_argument("--out", help="folder of the run (default runs/SCALE, with --posts runs/SCALE-FOLDER)")
@@ -95,10 +101,15 @@ def jobs_of(args):
     weights = {"alexnet": args.weights_alexnet, "resnet50": args.weights_resnet50}
     first = Job(
         setting=switches.switched(SETTINGS[args.scale], **switches.given(args)),
-        root=args.out or default_root(args.scale, args.posts), posts=args.posts,
-        weights={net: path for net, path in weights.items() if path}, gpu=args.gpu, seed=args.seed, split=args.split,
-        group_by=tuple(args.group_by), tags_only=args.tags_only,
-    )  # fmt: skip
+        root=args.out or default_root(args.scale, args.posts),
+        posts=args.posts,
+        weights={net: path for net, path in weights.items() if path},
+        gpu=args.gpu,
+        seed=args.seed,
+        split=args.split,
+        group_by=tuple(args.group_by),
+        tags_only=args.tags_only,
+    )
     return first.with_seeds(args.seeds)
 
 

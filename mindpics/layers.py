@@ -79,9 +79,7 @@ class TraitLoss(_HeadLayer):
     def setup(self, bottom, top):
         super().setup(bottom, top)
         if self.parameters["normalization"] not in NORMALIZATIONS:
-            raise ValueError(
-                f"normalization must be one of {NORMALIZATIONS}, got {self.parameters['normalization']!r}"
-            )
+            raise ValueError(f"normalization must be one of {NORMALIZATIONS}, got {self.parameters['normalization']!r}")
 
     def forward(self, bottom, top):
         scores, labels = self.batch(bottom)

@@ -50,17 +50,36 @@ def report_stages(jobs, tables):
     return [
         Stage(
             "pool5",
-            ("tools/extract_features", f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt", weights, "--mean", mean,
-             "--csv", selected, "--root", str(Path(posts).parent), "--blob", "pool5", "--out", f"{folder}/pool5",
-             *_gpu(job)),
-            (weights, mean, selected), features, cost=40, note="features of the last pooling layer, for the maps",
+            (
+                "tools/extract_features",
+                f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt",
+                weights,
+                "--mean",
+                mean,
+                "--csv",
+                selected,
+                "--root",
+                str(Path(posts).parent),
+                "--blob",
+                "pool5",
+                "--out",
+                f"{folder}/pool5",
+                *_gpu(job),
+            ),
+            (weights, mean, selected),
+            features,
+            cost=40,
+            note="features of the last pooling layer, for the maps",
         ),
         Stage(
-            "report", ("tools/report", *roots), (*tables, *features, *(f"{root}/run.json" for root in roots)),
-            (f"{job.root}/report/index.html",), cost=45,
+            "report",
+            ("tools/report", *roots),
+            (*tables, *features, *(f"{root}/run.json" for root in roots)),
+            (f"{job.root}/report/index.html",),
+            cost=45,
             note="figures and report/index.html",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _data_stages(job):
@@ -72,10 +91,13 @@ def _data_stages(job):
     if job.posts is None or len(job.weights or {}) < 2:
         stages.append(
             Stage(
-                "fetch", ("tools/fetch_open_pictures", "--out", OPEN), (),
-                (f"{OPEN}/emoji/posts.jsonl", f"{OPEN}/clipart/posts.jsonl"), cost=150,
+                "fetch",
+                ("tools/fetch_open_pictures", "--out", OPEN),
+                (),
+                (f"{OPEN}/emoji/posts.jsonl", f"{OPEN}/clipart/posts.jsonl"),
+                cost=150,
                 note="emoji artwork and Open Clip Art, drawn at 256 pixels",
-            )  # fmt: skip
+            )
         )
     caps = ["--per-word", str(setting.per_word)]
     caps += ["--per-pole", str(setting.per_pole)] if setting.per_pole else []
@@ -83,10 +105,12 @@ def _data_stages(job):
         Stage(
             "select",
             ("tools/select_mindpics", posts, "--out", folder, *caps, *selection_words(job), "--seed", str(job.seed)),
-            (posts,), (selected,), cost=5 + sum(_pictures(setting).values()) / 150,
+            (posts,),
+            (selected,),
+            cost=5 + sum(_pictures(setting).values()) / 150,
             note=f"110 words, at most {setting.per_word} pictures each"
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
-        )  # fmt: skip
+        )
     )
     stages += _lmdb_stages(job, selected, str(Path(posts).parent))
     stages.append(_mean_stage("mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto"))
@@ -94,10 +118,24 @@ def _data_stages(job):
     stages.append(
         Stage(
             "nets",
-            ("tools/make_nets", "--scale", setting.name, "--csv", selected, "--data", folder, "--out", nets,
-             "--seed", str(job.seed), *switches.words(setting)),
-            (selected,), (f"{nets}/prototxt", f"{nets}/solvers"), note="18 nets and solvers",
-        )  # fmt: skip
+            (
+                "tools/make_nets",
+                "--scale",
+                setting.name,
+                "--csv",
+                selected,
+                "--data",
+                folder,
+                "--out",
+                nets,
+                "--seed",
+                str(job.seed),
+                *switches.words(setting),
+            ),
+            (selected,),
+            (f"{nets}/prototxt", f"{nets}/solvers"),
+            note="18 nets and solvers",
+        )
     )
     return stages
 
@@ -110,10 +148,28 @@ def _lmdb_stages(job, selected, pictures):
         stages.append(
             Stage(
                 f"lmdb_{split}",
-                ("tools/create_lmdb", selected, "--force", "--root", pictures, "--split", split, "--size",
-                 str(setting.size), "--seed", str(job.seed), "--workers", workers, "--out", whole),
-                (selected,), (whole,), cost=3 + n / 400, note=_picture_sizes(setting, n),
-            )  # fmt: skip
+                (
+                    "tools/create_lmdb",
+                    selected,
+                    "--force",
+                    "--root",
+                    pictures,
+                    "--split",
+                    split,
+                    "--size",
+                    str(setting.size),
+                    "--seed",
+                    str(job.seed),
+                    "--workers",
+                    workers,
+                    "--out",
+                    whole,
+                ),
+                (selected,),
+                (whole,),
+                cost=3 + n / 400,
+                note=_picture_sizes(setting, n),
+            )
         )
         for trait in TRAITS:
             out = f"{job.mindpics}/{split}_{trait}_lmdb"
@@ -121,8 +177,11 @@ def _lmdb_stages(job, selected, pictures):
                 Stage(
                     f"lmdb_{split}_{trait}",
                     ("tools/create_lmdb", "--copy", whole, "--trait", trait, "--force", "--out", out),
-                    (whole,), (out,), cost=1 + n / 2000, note=_picture_sizes(setting, n // len(TRAITS)),
-                )  # fmt: skip
+                    (whole,),
+                    (out,),
+                    cost=1 + n / 2000,
+                    note=_picture_sizes(setting, n // len(TRAITS)),
+                )
             )
     return stages
 
@@ -149,18 +208,37 @@ def _pretraining_data_stages(job):
     labelled = f"{folder}/categories.csv"
     stages = [
         Stage(
-            "categories", ("tools/label_categories", posts, "--out", labelled, "--seed", str(job.seed)),
-            (posts,), (labelled,), cost=5, note="labels for pretraining",
-        )  # fmt: skip
+            "categories",
+            ("tools/label_categories", posts, "--out", labelled, "--seed", str(job.seed)),
+            (posts,),
+            (labelled,),
+            cost=5,
+            note="labels for pretraining",
+        )
     ]
     for split in ("train", "test"):
         stages.append(
             Stage(
                 f"pretrain_lmdb_{split}",
-                ("tools/create_lmdb", labelled, "--force", "--root", str(Path(posts).parent), "--split", split,
-                 "--size", str(job.setting.size), "--seed", str(job.seed), "--out", f"{folder}/{split}_lmdb"),
-                (labelled,), (f"{folder}/{split}_lmdb",), cost=15,
-            )  # fmt: skip
+                (
+                    "tools/create_lmdb",
+                    labelled,
+                    "--force",
+                    "--root",
+                    str(Path(posts).parent),
+                    "--split",
+                    split,
+                    "--size",
+                    str(job.setting.size),
+                    "--seed",
+                    str(job.seed),
+                    "--out",
+                    f"{folder}/{split}_lmdb",
+                ),
+                (labelled,),
+                (f"{folder}/{split}_lmdb",),
+                cost=15,
+            )
         )
     return [*stages, _mean_stage("pretrain_mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto")]
 
@@ -174,21 +252,42 @@ def _pretraining_stages(job, net):
     stages.append(
         Stage(
             f"pretrain_net_{net}",
-            ("tools/make_pretraining_net", net, "--scale", setting.name, "--csv", labelled, "--data", folder,
-             "--out", f"{folder}/{net}", "--seed", str(job.seed), *switches.words(setting)),
-            (labelled,), (solver, f"{folder}/{net}/train_val.prototxt"),
-        )  # fmt: skip
+            (
+                "tools/make_pretraining_net",
+                net,
+                "--scale",
+                setting.name,
+                "--csv",
+                labelled,
+                "--data",
+                folder,
+                "--out",
+                f"{folder}/{net}",
+                "--seed",
+                str(job.seed),
+                *switches.words(setting),
+            ),
+            (labelled,),
+            (solver, f"{folder}/{net}/train_val.prototxt"),
+        )
     )
     stages.append(
         Stage(
             f"pretrain_{net}",
             ("tools/train_net", solver, "--force", "--out", f"{folder}/{net}/run", *_gpu(job)),
-            (solver, f"{folder}/{net}/train_val.prototxt", f"{folder}/mean.binaryproto",
-             f"{folder}/train_lmdb", f"{folder}/test_lmdb"),
-            (pretrained(job, net),), cost=setting.recipe(net, "pretrain").seconds, resumable=True,
+            (
+                solver,
+                f"{folder}/{net}/train_val.prototxt",
+                f"{folder}/mean.binaryproto",
+                f"{folder}/train_lmdb",
+                f"{folder}/test_lmdb",
+            ),
+            (pretrained(job, net),),
+            cost=setting.recipe(net, "pretrain").seconds,
+            resumable=True,
             begun=f"{folder}/{net}/run/solver.prototxt",
             note="Open Clip Art categories, standing in for ImageNet",
-        )  # fmt: skip
+        )
     )
     return stages
 
@@ -207,22 +306,33 @@ def _row_stages(job, row):
             Stage(
                 model.name,
                 ("tools/train_net", solver, "--force", "--out", run, *given, *_gpu(job)),
-                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs,
-                 *given[1:]),
-                (f"{run}/final.caffemodel",), resumable=True, begun=f"{run}/solver.prototxt",
+                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs, *given[1:]),
+                (f"{run}/final.caffemodel",),
+                resumable=True,
+                begun=f"{run}/solver.prototxt",
                 cost=setting.recipe(model.net, model.heads, model.init).seconds * model.share,
                 note=_sizes(setting, model),
-            )  # fmt: skip
+            )
         )
         nets += ["--net", f"{train_val}/deploy.prototxt", f"{run}/final.caffemodel"]
     stages.append(
         Stage(
             f"score_{row.name}",
-            ("tools/score_net", "--lmdb", f"{folder}/test_lmdb", "--mean", f"{folder}/mean.binaryproto",
-             *nets, "--out", job.scores(row), *_gpu(job)),
+            (
+                "tools/score_net",
+                "--lmdb",
+                f"{folder}/test_lmdb",
+                "--mean",
+                f"{folder}/mean.binaryproto",
+                *nets,
+                "--out",
+                job.scores(row),
+                *_gpu(job),
+            ),
             (f"{folder}/test_lmdb", f"{folder}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
-            (job.scores(row),), cost=2 + _pictures(setting)["test"] / 150,
-        )  # fmt: skip
+            (job.scores(row),),
+            cost=2 + _pictures(setting)["test"] / 150,
+        )
     )
     return stages
 
@@ -243,9 +353,11 @@ def _table_stage(job, rows):
     given = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), made.get(row, ""))]
     table = f"{job.mindpics}/table3.csv"
     return Stage(
-        "table3", ("tools/make_table3", "--out", table, *given),
-        tuple(job.scores(row) for row in rows), (table,),
-    )  # fmt: skip
+        "table3",
+        ("tools/make_table3", "--out", table, *given),
+        tuple(job.scores(row) for row in rows),
+        (table,),
+    )
 
 
 def _gpu(job):

@@ -83,8 +83,17 @@ def _users(records):
 
 def format_rows(rows):
     """Return the comparisons as a table."""
-    cells = [(row.data, f"{row.C:g}", f"{row.coef_error:.1e}", f"{row.same_predictions:.4f}",
-              f"{row.probability_error:.1e}", "" if row.holds else "NOT as wanted") for row in rows]  # fmt: skip
+    cells = [
+        (
+            row.data,
+            f"{row.C:g}",
+            f"{row.coef_error:.1e}",
+            f"{row.same_predictions:.4f}",
+            f"{row.probability_error:.1e}",
+            "" if row.holds else "NOT as wanted",
+        )
+        for row in rows
+    ]
     lines = columns(("data", "C", "coef error", "same", "prob error", ""), cells, "lrrrrl")
     return "\n".join([*lines, "wanted: coefficients 1e-3 relative, 0.995 same predictions, probabilities 1e-3"])
 

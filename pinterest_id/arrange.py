@@ -68,10 +68,13 @@ def arrange(path, features, options, out):
     write_word_tables(out, pins, options.stop_words)
     shared = shared_pct(pins, path.parent)
     facts = {
-        "pins": len(pins), "rejected": count_reasons(rejected), "users_dropped": dict(dropped),
+        "pins": len(pins),
+        "rejected": count_reasons(rejected),
+        "users_dropped": dict(dropped),
         "parts": {part: int(np.sum(parts == part)) for part in PARTS},
-        "words_per_pin": word_statistics([pin.text for pin in pins]), "images_shared_by_two_or_more_users_pct": shared,
-    }  # fmt: skip
+        "words_per_pin": word_statistics([pin.text for pin in pins]),
+        "images_shared_by_two_or_more_users_pct": shared,
+    }
     return _in_order(pins, parts, facts)
 
 

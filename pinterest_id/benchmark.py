@@ -30,8 +30,19 @@ PARTS = (8, 4, 2)  # of a user's pins, on which ours is run as well
 ITERATIONS = 1000  # of a peer at most
 
 
-def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repeats=1, parts=PARTS, rows=ROWS,
-        peers=tuple(peer.name for peer in PEERS), most=ITERATIONS, seed=0):  # fmt: skip
+def run(
+    folder,
+    n_users=117,
+    pins_per_user=600,
+    n_features=4096,
+    classes=2,
+    repeats=1,
+    parts=PARTS,
+    rows=ROWS,
+    peers=tuple(peer.name for peer in PEERS),
+    most=ITERATIONS,
+    seed=0,
+):
     """Generate, run ours, each time in a process of its own, and the peers; return a JSON-able dict.
 
     Parameters
@@ -61,10 +72,15 @@ def run(folder, n_users=117, pins_per_user=600, n_features=4096, classes=2, repe
         facts[kind] = runs[0][0]
         experiments[kind] = _summary(runs)
     result = {
-        "generated": {"pins": n_users * pins_per_user, "users": n_users, "features": n_features,
-                      **facts[rows[0]]["data"]},
-        "sgemm_gflops": sgemm_gflops(), "experiments": experiments,
-    }  # fmt: skip
+        "generated": {
+            "pins": n_users * pins_per_user,
+            "users": n_users,
+            "features": n_features,
+            **facts[rows[0]]["data"],
+        },
+        "sgemm_gflops": sgemm_gflops(),
+        "experiments": experiments,
+    }
     if parts:
         result["costs"] = _costs(folder, size, parts, seed, rows[-1], facts[rows[-1]])
     if classes:
@@ -96,9 +112,11 @@ def _costs(folder, size, parts, seed, kind, whole):
     facts = [_part(folder / f"part{part}", n_users, pins_per_user // part, n_features, seed, kind) for part in parts]
     facts.append(whole)
     pins = [n_users * (pins_per_user // part) for part in (*parts, 1)]
-    stages = {"whole experiment": lambda fact: fact["experiment_s"],
-              "grid and refit": lambda fact: sum(fact["fit_s"].values()),
-              "refinement": lambda fact: fact["refine_s"]}  # fmt: skip
+    stages = {
+        "whole experiment": lambda fact: fact["experiment_s"],
+        "grid and refit": lambda fact: sum(fact["fit_s"].values()),
+        "refinement": lambda fact: fact["refine_s"],
+    }
     costs = [timing.cost(name, pins, [seconds(fact) for fact in facts]) for name, seconds in stages.items()]
     timing.plot_costs(folder / "pinterest_cost", costs, "pins")
     return costs
@@ -110,8 +128,14 @@ def add_suite(suites):
     suite.add_argument("--pins-per-user", type=int, default=600)
     suite.add_argument("--features", type=int, default=4096)
     suite.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="of image features: length 1, or raw")
-    suite.add_argument("--peers", nargs="+", choices=[peer.name for peer in PEERS], metavar="NAME",
-                       default=[peer.name for peer in PEERS], help="some of: %(choices)s")  # fmt: skip
+    suite.add_argument(
+        "--peers",
+        nargs="+",
+        choices=[peer.name for peer in PEERS],
+        metavar="NAME",
+        default=[peer.name for peer in PEERS],
+        help="some of: %(choices)s",
+    )
     suite.add_argument("--classes", type=int, default=2, help="that a one-vs-rest peer solves; 0 leaves peers out")
     suite.add_argument("--iterations", type=int, default=ITERATIONS, help="of a peer at most")
     suite.add_argument("--repeats", type=int, default=1, help="runs of the whole experiment")
@@ -120,19 +144,36 @@ def add_suite(suites):
 
 
 def _run_suite(args):
-    return run(args.folder / "pinterest", args.users, args.pins_per_user, args.features, args.classes, args.repeats,
-               args.parts, args.rows, args.peers, args.iterations, args.seed)  # fmt: skip
+    return run(
+        args.folder / "pinterest",
+        args.users,
+        args.pins_per_user,
+        args.features,
+        args.classes,
+        args.repeats,
+        args.parts,
+        args.rows,
+        args.peers,
+        args.iterations,
+        args.seed,
+    )
 
 
 def format_result(result):
     """Return the result as lines: each figure beside what is wanted at the published size."""
-    lines = ["generated: {pins} pins, {users} users, {dictionary} words, {features} image features".format(
-        **result["generated"])]  # fmt: skip
+    lines = [
+        "generated: {pins} pins, {users} users, {dictionary} words, {features} image features".format(
+            **result["generated"]
+        )
+    ]
     for kind, one in result["experiments"].items():
         lines.append(f"{kind} image rows")
         lines += [_line(name, one[name], kind) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")]
-        lines += [f"  {name:<18}{one['fit_s'][name]:>10.1f}   {one['fit_cpu_s'][name]:.1f} s of processors, "
-                  f"{one['fit_columns'][name]:,} columns multiplied" for name in MODALITIES]  # fmt: skip
+        lines += [
+            f"  {name:<18}{one['fit_s'][name]:>10.1f}   {one['fit_cpu_s'][name]:.1f} s of processors, "
+            f"{one['fit_columns'][name]:,} columns multiplied"
+            for name in MODALITIES
+        ]
         share = one["fit_gflop"]["image"] / one["fit_s"]["image"] / result["sgemm_gflops"]
         lines.append(f"{'image_share_of_sgemm':<20}{share:>10.2f}   of {result['sgemm_gflops']:.0f} GFLOP/s")
         shown = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in one["accuracy"].items()]

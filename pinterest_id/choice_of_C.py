@@ -62,7 +62,7 @@ class Choice:
 
     @property
     def end(self):
-        """"lowest" or "highest" when a grid of several has no value beyond the chosen C; else ""."""
+        """ "lowest" or "highest" when a grid of several has no value beyond the chosen C; else ""."""
         if len(self.grid) < 2 or min(self.grid) < self.C < max(self.grid):
             return ""
         return "lowest" if min(self.grid) == self.C else "highest"

@@ -150,14 +150,21 @@ class Experiment:
     def _fit(self, name, first, final):
         """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""
         n_train, n_seen, users = self.pins.n_train, self.pins.n_seen, self.pins.names
-        data = Data(first[:n_train], first[n_train:n_seen], lambda: (final[:n_seen], final[n_seen:]),
-                    users[:n_train], users[n_train:n_seen])  # fmt: skip
+        data = Data(
+            first[:n_train],
+            first[n_train:n_seen],
+            lambda: (final[:n_seen], final[n_seen:]),
+            users[:n_train],
+            users[n_train:n_seen],
+        )
         folder, grids = self.out / "models" / name, {"": self.options.C_grid}
         if self.options.C_grid_baselines:
             grids["_baselines"] = self.options.C_grid_baselines
         choices = {suffix: choose(data, folder, grid, self.fitting, f"curve{suffix}") for suffix, grid in grids.items()}
-        tests = {suffix: refit(data, choice, folder / f"final{suffix}", self.fitting)[1]
-                 for suffix, choice in choices.items()}  # fmt: skip
+        tests = {
+            suffix: refit(data, choice, folder / f"final{suffix}", self.fitting)[1]
+            for suffix, choice in choices.items()
+        }
         for suffix, choice in choices.items():
             self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, "end": choice.end}
         return Fitted(choices[""].validation, tests[""], tests.get("_baselines", tests[""]), final)
@@ -170,9 +177,14 @@ class Experiment:
         both = (text.matrix, image.matrix)
         with self._timed(f"refine{suffix}"):
             refined = refine(
-                cf, [m[unseen] for m in both], [m[seen] for m in both], codes[seen],
-                self.options.refine_modality, self.options.refine_top, self.progress,
-            )  # fmt: skip
+                cf,
+                [m[unseen] for m in both],
+                [m[seen] for m in both],
+                codes[seen],
+                self.options.refine_modality,
+                self.options.refine_top,
+                self.progress,
+            )
         weights = fit_late_fusion([text.validation, image.validation], codes[self.pins.n_train : n_seen])
         self.facts[f"late_fusion_weights{suffix}"] = dict(zip(("text", "image"), map(float, weights), strict=True))
         rows = {"images": image.baseline, "cf": cf, "cf_ref": refined}

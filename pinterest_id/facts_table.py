@@ -53,9 +53,10 @@ def _beside(measured, wanted):
 def _of_users(f1, medians):
     paper, correlation = published()["counts"], metrics.pearson(f1, medians)
     measured = {
-        "users_f1_below_10pct": int(np.sum(f1 < 0.1)), "users_f1_above_90pct": int(np.sum(f1 > 0.9)),
+        "users_f1_below_10pct": int(np.sum(f1 < 0.1)),
+        "users_f1_above_90pct": int(np.sum(f1 > 0.9)),
         "pearson_f1_vs_median_words": None if np.isnan(correlation) else round(correlation, 3),
-    }  # fmt: skip
+    }
     return {key: _beside(value, paper[key]) for key, value in measured.items()}
 
 

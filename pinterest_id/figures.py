@@ -16,11 +16,24 @@ from pinterest_id.published import published
 from pinterest_id.word_tables import read_csv, write_csv
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-SHOWN = {"text only": (BLUE, "--"), "images only": (ORANGE, ":"), "linear 0.3": (GREEN, "-."),
-         "linear 0.5": (SKY, (0, (1, 1))), "linear 0.7": (PURPLE, (0, (3, 1, 1, 1))),
-         "CF": (VERMILION, (0, (6, 1))), "CF+Ref": (BLACK, "-")}  # every row of Table 2  # fmt: skip
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+SHOWN = {
+    "text only": (BLUE, "--"),
+    "images only": (ORANGE, ":"),
+    "linear 0.3": (GREEN, "-."),
+    "linear 0.5": (SKY, (0, (1, 1))),
+    "linear 0.7": (PURPLE, (0, (3, 1, 1, 1))),
+    "CF": (VERMILION, (0, (6, 1))),
+    "CF+Ref": (BLACK, "-"),
+}  # every row of Table 2
 BINS = 10
 
 
@@ -39,8 +52,12 @@ def draw_words(table, folder):
     rows = sorted(read_csv(table), key=lambda row: float(row["median"]))
     write_csv(folder / "figure2.csv", list(rows[0]), [row.values() for row in rows])
     figure, axes = _axes("Users, by median words a pin", "Words a pin")
-    for name, colour, mark in (("max", VERMILION, "^"), ("mean", ORANGE, "s"), ("median", BLUE, "o"),
-                               ("min", GREEN, "v")):  # fmt: skip
+    for name, colour, mark in (
+        ("max", VERMILION, "^"),
+        ("mean", ORANGE, "s"),
+        ("median", BLUE, "o"),
+        ("min", GREEN, "v"),
+    ):
         axes.plot([max(0.5, float(row[name])) for row in rows], mark, color=colour, label=name, markersize=4)
     axes.set_yscale("log")
     axes.legend(ncols=4, frameon=False)
@@ -56,9 +73,10 @@ def draw_projection(path, folder):
     write_csv(folder / "figure3.csv", header, zip(*columns, strict=True))
     paper = published()["dataset"]["explained_variance_10_pcs"]
     write_csv(
-        folder / "figure3_variance.csv", ["modality", "components", "explained_variance", "published"],
+        folder / "figure3_variance.csv",
+        ["modality", "components", "explained_variance", "published"],
         [[name, len(variance), f"{variance.sum():.4f}", paper[name]] for name, (_, variance) in data.items()],
-    )  # fmt: skip
+    )
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, (name, (points, variance)) in zip(figure.subplots(1, 2), data.items(), strict=True):
         axes.scatter(*points.T, s=4, alpha=0.25, linewidths=0, color=BLUE, rasterized=True)
@@ -96,8 +114,13 @@ def draw_pairs(folder):
     names = [f"{_short(row['user_a'])} / {_short(row['user_b'])}" for row in rows]
     there = np.array([int(row["pins_of_a_given_to_b"]) for row in rows])
     axes.barh(names, there, color=BLUE, label="first's given to second")
-    axes.barh(names, [int(row["pins_of_b_given_to_a"]) for row in rows], left=there, color=ORANGE,
-              label="second's given to first")  # fmt: skip
+    axes.barh(
+        names,
+        [int(row["pins_of_b_given_to_a"]) for row in rows],
+        left=there,
+        color=ORANGE,
+        label="second's given to first",
+    )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     _save(figure, folder / "confused_pairs")

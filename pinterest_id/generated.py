@@ -38,9 +38,15 @@ class GeneratedPins:
 
 
 def generate_pins(
-    n_users=117, pins_per_user=600, n_features=4096, n_words=18_000,
-    text_signal=0.45, image_noise=3.0, variations=0.2, seed=0,
-):  # fmt: skip
+    n_users=117,
+    pins_per_user=600,
+    n_features=4096,
+    n_words=18_000,
+    text_signal=0.45,
+    image_noise=3.0,
+    variations=0.2,
+    seed=0,
+):
     """Generate pins whose text and image both tell something of their user.
 
     Parameters

@@ -80,8 +80,10 @@ class Identifier:
         """
         row = self.tfidf.transform([text])
         if features is None and not row.nnz:
-            raise ValueError(f"none of the text's words is among the {len(self.tfidf.vocabulary_)} that were learned, "
-                             "and there is no picture: nothing to rank by")  # fmt: skip
+            raise ValueError(
+                f"none of the text's words is among the {len(self.tfidf.vocabulary_)} that were learned, "
+                "and there is no picture: nothing to rank by"
+            )
         rows = (row, self._image_row(features))
         logs = {}
         if text.strip():
@@ -91,8 +93,11 @@ class Identifier:
         modality = {("text",): "text", ("picture",): "image"}.get(tuple(logs), self.options["refine_modality"])
         fused = cascade(*logs.values())
         refined = refine(fused, rows, self.matrices, self.codes, modality, self.options["refine_top"])
-        return {"by": " and ".join(logs), **self._words(text, row),
-                "users": self._users(rows, logs, fused[0], refined[0], modality)}  # fmt: skip
+        return {
+            "by": " and ".join(logs),
+            **self._words(text, row),
+            "users": self._users(rows, logs, fused[0], refined[0], modality),
+        }
 
     def _image_row(self, features):
         width = self.image.coef.shape[1]
@@ -117,11 +122,16 @@ class Identifier:
         by_cf = top[np.argsort(-fused[top], kind="stable")].tolist()
         by_ref = top[np.argsort(-refined[top], kind="stable")].tolist()
         return [
-            {"user": str(self.text.classes[code]), "cf_rank": by_cf.index(code) + 1, "cf_ref_rank": place,
-             "probability": {name: float(f"{share[code]:.4g}") for name, share in shares.items()},
-             "words": self._words_for(code, rows[0]), "pins": self._similar(code, rows, modality)}
+            {
+                "user": str(self.text.classes[code]),
+                "cf_rank": by_cf.index(code) + 1,
+                "cf_ref_rank": place,
+                "probability": {name: float(f"{share[code]:.4g}") for name, share in shares.items()},
+                "words": self._words_for(code, rows[0]),
+                "pins": self._similar(code, rows, modality),
+            }
             for place, code in enumerate(by_ref, 1)
-        ]  # fmt: skip
+        ]
 
     def _words_for(self, code, row):
         """What each word adds to the user's decision value, the largest first."""
@@ -134,8 +144,9 @@ class Identifier:
         own = np.flatnonzero(self.codes == code)
         found = cosines(rows, [matrix[own] for matrix in self.matrices], modality)[0]
         order = [i for i in np.argsort(-found, kind="stable")[:PINS] if found[i] > 0]
-        return [{"index": int(own[i]), "text": self.pins[own[i]].text, "cosine": round(float(found[i]), 4)}
-                for i in order]  # fmt: skip
+        return [
+            {"index": int(own[i]), "text": self.pins[own[i]].text, "cosine": round(float(found[i]), 4)} for i in order
+        ]
 
 
 def open_identifier(folder):
@@ -159,10 +170,16 @@ def open_identifier(folder):
     features = FeatureFile(facts["inputs"]["image"], facts["inputs"].get("image_ids"))
     matrix = features.matrix([pin.id for pin in pins], options["unit_features"])
     return Identifier(
-        pins=pins, paths=[picture_path(source.parent, pin.image, pin.id) for pin in pins],
-        codes=np.array([users[pin.user] for pin in pins]), tfidf=tfidf, text=text, image=image,
-        matrices=(tfidf.transform([pin.text for pin in pins]), matrix), options=options, features=features.name,
-    )  # fmt: skip
+        pins=pins,
+        paths=[picture_path(source.parent, pin.image, pin.id) for pin in pins],
+        codes=np.array([users[pin.user] for pin in pins]),
+        tfidf=tfidf,
+        text=text,
+        image=image,
+        matrices=(tfidf.transform([pin.text for pin in pins]), matrix),
+        options=options,
+        features=features.name,
+    )
 
 
 def _seen_pins(folder, source, options):
@@ -198,5 +215,7 @@ def _facts(folder):
 
 def _check_there(path):
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; made by: tools/reproduce (without --row and --posts), "
-                         "or by tools/run_identification")  # fmt: skip
+        raise ValueError(
+            f"{path}: no such file; made by: tools/reproduce (without --row and --posts), "
+            "or by tools/run_identification"
+        )

@@ -81,8 +81,9 @@ def _load_csv(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an empty file; its shape says it
-            return np.loadtxt(path, np.float32, delimiter=",", skiprows=int(not _is_numbers(first)), ndmin=2,
-                              encoding="utf-8-sig")  # fmt: skip
+            return np.loadtxt(
+                path, np.float32, delimiter=",", skiprows=int(not _is_numbers(first)), ndmin=2, encoding="utf-8-sig"
+            )
     except ValueError as error:
         raise ValueError(f"{path}: {error}; wanted numbers between commas, as many in each line") from None
 

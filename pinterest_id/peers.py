@@ -94,8 +94,19 @@ def time_peer(peer, rows, fits, classes, wanted, most):
             gaps.append(gap)
     solved = of if peer.multinomial else len(classes)
     near = bool(max(distances) <= wanted)
-    return PeerTime(peer.name, rows, seconds * of / solved, cpu * of / solved, seconds, solved, of,
-                    float(max(distances)), float(max(gaps)), near, peer.exact)  # fmt: skip
+    return PeerTime(
+        peer.name,
+        rows,
+        seconds * of / solved,
+        cpu * of / solved,
+        seconds,
+        solved,
+        of,
+        float(max(distances)),
+        float(max(gaps)),
+        near,
+        peer.exact,
+    )
 
 
 def _fit(peer, X, target, C, wanted, most):
@@ -146,12 +157,16 @@ def format_peers(times, ours):
         part = "" if one["classes"] == one["of"] else f"   by proportion from {one['classes']}/{one['of']} classes"
         short = "" if one["at_optimum"] else "   not at the optimum" if one["exact"] else "   has no optimum"
         ratio = one["seconds"] / ours[one["rows"]]
-        lines.append(f"{one['peer']:<32}{one['rows']:<6}{one['seconds']:>10.1f}{ratio:>9.1f}{one['distance']:>11.1e}"
-                     f"{one['objective_gap']:>10.1e}{part}{short}")  # fmt: skip
+        lines.append(
+            f"{one['peer']:<32}{one['rows']:<6}{one['seconds']:>10.1f}{ratio:>9.1f}{one['distance']:>11.1e}"
+            f"{one['objective_gap']:>10.1e}{part}{short}"
+        )
     for rows, best in fastest(times, ours).items():
         which = "at its optimum" if best["at_optimum"] else "(none at its optimum)"
-        lines.append(f"text and {rows} image rows: the fastest {which} is {best['peer']}, "
-                     f"{best['seconds']:.1f} s, {best['times_ours']:.1f} x ours")  # fmt: skip
+        lines.append(
+            f"text and {rows} image rows: the fastest {which} is {best['peer']}, "
+            f"{best['seconds']:.1f} s, {best['times_ours']:.1f} x ours"
+        )
     return lines
 
 
@@ -169,8 +184,12 @@ def fastest(times, ours):
         near = {peer: seconds for peer, (seconds, there) in sums.items() if there}
         among = near or {peer: seconds for peer, (seconds, _) in sums.items()}
         best = min(among, key=among.get)
-        result[rows] = {"peer": best, "seconds": among[best], "at_optimum": bool(near),
-                        "times_ours": among[best] / (ours["text"] + ours[rows])}  # fmt: skip
+        result[rows] = {
+            "peer": best,
+            "seconds": among[best],
+            "at_optimum": bool(near),
+            "times_ours": among[best] / (ours["text"] + ours[rows]),
+        }
     return result
 
 

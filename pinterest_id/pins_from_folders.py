@@ -69,8 +69,9 @@ def read_pins_folder(root, texts=None, encoding=UTF8):
     if not any(record["image"] for _, record in records):
         raise ValueError(f"{root}: found no USER/NAME{'|'.join(IMAGE_ENDINGS)}; wanted a folder for each user")
     pins, rejected = check_records(records, pictures.root)
-    left = [path for tree in {id(t): t for t in (pictures, written)}.values() for path in tree.outside
-            if path not in used]  # fmt: skip
+    left = [
+        path for tree in {id(t): t for t in (pictures, written)}.values() for path in tree.outside if path not in used
+    ]
     loose = [path for path in left if path.suffix.lower() in IMAGE_ENDINGS]
     passed["other files"] += len(left) - len(loose)
     rejected += [Rejection(str(path), str(pictures.root), "in no user's folder") for path in loose]
@@ -106,13 +107,21 @@ def _count_others(pictures, written, user):
 def _records(user, own, beside, root, encoding):
     """Yield (where, record) of a user's pictures and of texts without one."""
     stems = Counter(path.with_suffix("") for path in own)
-    records = [(path if stems[path.with_suffix("")] > 1 else path.with_suffix(""), path.as_posix(),
-                beside.get(path.with_suffix(""))) for path in own]  # fmt: skip
+    records = [
+        (
+            path if stems[path.with_suffix("")] > 1 else path.with_suffix(""),
+            path.as_posix(),
+            beside.get(path.with_suffix("")),
+        )
+        for path in own
+    ]
     records += [(stem, None, text) for stem, text in beside.items() if stem not in stems]
     for name, image, text in sorted(records, key=lambda record: record[0]):
         board = "/".join(name.parts[1:-1]) or None
-        yield str(name), {"id": name.as_posix(), "user": user, "board": board, "image": image,
-                          "text": _text(root, text, encoding)}  # fmt: skip
+        yield (
+            str(name),
+            {"id": name.as_posix(), "user": user, "board": board, "image": image, "text": _text(root, text, encoding)},
+        )
 
 
 def _text(root, found, encoding):
@@ -133,8 +142,10 @@ def _of_lines(root, path, pictures, beside, encoding):
     while len(lines) > len(stems) and not lines[-1].strip():
         lines.pop()
     if len(lines) != len(stems):
-        raise ValueError(f"{root / path}: found {len(lines)} lines for {len(stems)} pictures; wanted one for each, "
-                         "or NAME<tab>text in each")  # fmt: skip
+        raise ValueError(
+            f"{root / path}: found {len(lines)} lines for {len(stems)} pictures; wanted one for each, "
+            "or NAME<tab>text in each"
+        )
     return dict(zip(stems, lines, strict=True))
 
 

@@ -45,8 +45,9 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
     """
     path, columns = Path(path), _columns(columns)
     if not header and (unnamed := [key for key in NEEDED if not columns[key].isdigit()]):
-        raise ValueError(f"{path}: found no column of {', '.join(unnamed)}; a table without header wants their "
-                         "numbers: user=1")  # fmt: skip
+        raise ValueError(
+            f"{path}: found no column of {', '.join(unnamed)}; a table without header wants their numbers: user=1"
+        )
     table = read_table(path, [columns[key] for key in NEEDED], delimiter, encoding, header, quotes)
     records = ((where, _record(row, columns, number)) for number, (where, row) in enumerate(table, 1))
     return check_records(records, path.parent)
@@ -58,8 +59,10 @@ def read_pins_json(path, columns=None, *, encoding=UTF8):
     Parameters and errors are those of `read_pins_csv`; other keys of the objects are kept.
     """
     path, columns = Path(path), _columns(columns)
-    records = ((where, _from_object(where, found, columns, number))
-               for number, (where, found) in enumerate(_objects(path, columns["user"], encoding), 1))  # fmt: skip
+    records = (
+        (where, _from_object(where, found, columns, number))
+        for number, (where, found) in enumerate(_objects(path, columns["user"], encoding), 1)
+    )
     return check_records(records, path.parent)
 
 

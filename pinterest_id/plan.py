@@ -36,34 +36,97 @@ def plan(root, scale="mini", seed=0, gpu=None):
     on_gpu = () if gpu is None else ("--gpu", str(gpu))
     pins = Stage(
         "pins",
-        ("tools/make_pins", "posts", POSTS, "--pins-per-user", str(LEAST), str(MOST), "--words", WORDS,
-         "--seed", str(CRAWL_SEED), "--out", PINS),
-        (POSTS,), (PINS,), note=f"creators of {LEAST} works or more stand in for users, at most {MOST} works each",
-    )  # fmt: skip
+        (
+            "tools/make_pins",
+            "posts",
+            POSTS,
+            "--pins-per-user",
+            str(LEAST),
+            str(MOST),
+            "--words",
+            WORDS,
+            "--seed",
+            str(CRAWL_SEED),
+            "--out",
+            PINS,
+        ),
+        (POSTS,),
+        (PINS,),
+        note=f"creators of {LEAST} works or more stand in for users, at most {MOST} works each",
+    )
     features = Stage(
         "fc7",
-        ("tools/extract_features", deploy, weights, "--mean", mean, "--jsonl", PINS, "--blob", "fc7",
-         "--out", f"{folder}/fc7", *on_gpu),
-        (f"{mindpics}/nets/prototxt", weights, mean, PINS), (f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt"), cost=30,
+        (
+            "tools/extract_features",
+            deploy,
+            weights,
+            "--mean",
+            mean,
+            "--jsonl",
+            PINS,
+            "--blob",
+            "fc7",
+            "--out",
+            f"{folder}/fc7",
+            *on_gpu,
+        ),
+        (f"{mindpics}/nets/prototxt", weights, mean, PINS),
+        (f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt"),
+        cost=30,
         note="fc7 of the AlexNet that learned emoji, in place of DeCAF's; after ReLU, centre crop",
-    )  # fmt: skip
-    run = ("tools/run_identification", "--pins", PINS, "--features", f"{folder}/fc7", "--split", *SPLIT,
-           "--seed", str(seed), "--out", folder)  # fmt: skip
+    )
+    run = (
+        "tools/run_identification",
+        "--pins",
+        PINS,
+        "--features",
+        f"{folder}/fc7",
+        "--split",
+        *SPLIT,
+        "--seed",
+        str(seed),
+        "--out",
+        folder,
+    )
     made = (PINS, f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt")
     identify = Stage(
-        "identify", run, made, (f"{folder}/split.csv",), cost=20, note="classifiers, cascade, refinement",
-    )  # fmt: skip
+        "identify",
+        run,
+        made,
+        (f"{folder}/split.csv",),
+        cost=20,
+        note="classifiers, cascade, refinement",
+    )
     tuned = f"{folder}/fine_tuned"
     fine_tune = Stage(
         "finetune_fc7",
-        ("tools/finetune_fc7", "--pins", PINS, "--split", f"{folder}/split.csv", "--weights", weights,
-         "--scale", scale, "--seed", str(seed), "--out", tuned, *on_gpu),
-        (PINS, f"{folder}/split.csv", weights), (f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"), cost=80,
+        (
+            "tools/finetune_fc7",
+            "--pins",
+            PINS,
+            "--split",
+            f"{folder}/split.csv",
+            "--weights",
+            weights,
+            "--scale",
+            scale,
+            "--seed",
+            str(seed),
+            "--out",
+            tuned,
+            *on_gpu,
+        ),
+        (PINS, f"{folder}/split.csv", weights),
+        (f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"),
+        cost=80,
         note="fc7 that has seen the users' training pictures: not in the paper",
-    )  # fmt: skip
+    )
     report = Stage(
-        "table2", (*run, "--fine-tuned", f"{tuned}/fc7"),
-        (*made, f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"), (f"{folder}/table2.csv",), cost=20,
+        "table2",
+        (*run, "--fine-tuned", f"{tuned}/fc7"),
+        (*made, f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"),
+        (f"{folder}/table2.csv",),
+        cost=20,
         note="with the fine-tuned rows; tables and figures",
-    )  # fmt: skip
+    )
     return [pins, features, identify, fine_tune, report]

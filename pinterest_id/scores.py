@@ -32,9 +32,12 @@ def save_scores(path, scores):
     """Write `Scores` as npz."""
     with atomic_write(path, "wb") as stream:
         np.savez_compressed(
-            stream, ids=scores.ids, codes=scores.codes.astype(np.int32), users=scores.users,
+            stream,
+            ids=scores.ids,
+            codes=scores.codes.astype(np.int32),
+            users=scores.users,
             logs=scores.logs.astype(np.float32),
-        )  # fmt: skip
+        )
 
 
 def load_scores(path):

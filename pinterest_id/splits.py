@@ -100,8 +100,9 @@ def parts_of_file(path, ids, users, known):
     """
     split = read_split(path)
     if strangers := sorted(set(split) - set(known)):
-        raise ValueError(f"{path}: found id {strangers[0]!r} and {len(strangers) - 1} more that no pin has; "
-                         "wanted ids of the pins")  # fmt: skip
+        raise ValueError(
+            f"{path}: found id {strangers[0]!r} and {len(strangers) - 1} more that no pin has; wanted ids of the pins"
+        )
     parts = np.array([split.get(id_, UNUSED) for id_ in ids], dtype="U10")
     if empty := [part for part in PARTS if part not in parts]:
         raise ValueError(f"{path}: found no pin of {', '.join(empty)}; wanted some of each of {', '.join(PARTS)}")

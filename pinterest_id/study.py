@@ -21,14 +21,18 @@ FIGURES = {
     "confused_pairs": ("Most confused users", "Of CF+Ref."),
 }
 FACTS = {
-    "users_f1_below_10pct": "users with an F1 under 10%", "users_f1_above_90pct": "users with an F1 over 90%",
-    "pearson_f1_vs_median_words": "correlation of F1 with median words", "recall_at_10_cf": "recall at 10 of CF, %",
-    "image_features": "image features", "words_per_pin": "words a pin",
+    "users_f1_below_10pct": "users with an F1 under 10%",
+    "users_f1_above_90pct": "users with an F1 over 90%",
+    "pearson_f1_vs_median_words": "correlation of F1 with median words",
+    "recall_at_10_cf": "recall at 10 of CF, %",
+    "image_features": "image features",
+    "words_per_pin": "words a pin",
     "dictionary_words": "words in the dictionary",
     "images_shared_by_two_or_more_users_pct": "pictures that two or more users pinned, %",
     "explained_variance_10_pcs": "variance explained by 10 principal components",
-    "C": "chosen C", "C_at_an_end_of_its_grid": "of which at an end of the grid",
-}  # fmt: skip
+    "C": "chosen C",
+    "C_at_an_end_of_its_grid": "of which at an end of the grid",
+}
 
 
 def read_study(root, ours="ours"):
@@ -51,14 +55,17 @@ def read_study(root, ours="ours"):
     facts = read_json(folder / "run.json")
     parts = facts.get("parts", {})
     return Study(
-        title="Pinterest user identification", caption=CAPTION, file="table2.csv",
+        title="Pinterest user identification",
+        caption=CAPTION,
+        file="table2.csv",
         rows=[_measured(row) for row in rows],
         table=table2(rows, ours, facts.get("options", {}).get("seed", "not recorded")),
-        asked=("Who would post this pin?", "names the right user for"), tested=parts.get("test", ""),
+        asked=("Who would post this pin?", "names the right user for"),
+        tested=parts.get("test", ""),
         comparisons=_refinement(folder / "mcnemar.csv", {row["model"]: row for row in rows}, parts),
         details=[*users_table(folder / "table3.csv"), *facts_table(folder / "summary.json", ours)],
         figures=[figure for figure in _figures(folder / "figures") if (figure.folder / f"{figure.name}.png").is_file()],
-    )  # fmt: skip
+    )
 
 
 def _measured(row):
@@ -78,17 +85,37 @@ def table2(rows, ours, seed):
     seed : int or str
     """
     columns = (
-        ("model", "text"), ("paper", "number"), (ours, "number"), ("difference", "number"),
-        ("95% interval", "number"), ("F1, paper", "number"), ("F1, " + ours, "number"),
-        ("recall@10", "number"), ("n", "number"), ("seed", "number"), ("command", "code"),
-    )  # fmt: skip
+        ("model", "text"),
+        ("paper", "number"),
+        (ours, "number"),
+        ("difference", "number"),
+        ("95% interval", "number"),
+        ("F1, paper", "number"),
+        ("F1, " + ours, "number"),
+        ("recall@10", "number"),
+        ("n", "number"),
+        ("seed", "number"),
+        ("command", "code"),
+    )
     cells = []
     for row in rows:
         paper, f1 = row["published_accuracy"], row["published_f1"]
         difference = "" if paper == "" else f"{row['accuracy'] - paper:+.2f}"
-        cells.append([row["model"], paper, f"{row['accuracy']:.2f}", difference,
-                      f"{row['low95']:.2f} to {row['high95']:.2f}", f1, f"{row['f1_macro']:.2f}",
-                      f"{row['recall_at_10']:.2f}", row["n"], seed, row["command"]])  # fmt: skip
+        cells.append(
+            [
+                row["model"],
+                paper,
+                f"{row['accuracy']:.2f}",
+                difference,
+                f"{row['low95']:.2f} to {row['high95']:.2f}",
+                f1,
+                f"{row['f1_macro']:.2f}",
+                f"{row['recall_at_10']:.2f}",
+                row["n"],
+                seed,
+                row["command"],
+            ]
+        )
     caption = (
         "Accuracy, macro F1 and recall at 10 in %. Rows without a paper's figure are not in the paper. The paper's fc7 "
         "is of the DeCAF library's own ImageNet net; another net's stands for it, which \"in words\" below names."
@@ -104,9 +131,17 @@ def users_table(path):
     """Return [(heading, Table)] of the users whom CF+Ref names worst and best (Table 3); [] where not written."""
     if not path.is_file():
         return []
-    columns = (("F1", "text"), ("rank", "number"), ("user", "text"), ("median words", "number"), ("F1, ours", "number"),
-               ("user, paper", "text"), ("median words, paper", "number"), ("F1, paper", "number"),
-               ("note", "text"))  # fmt: skip
+    columns = (
+        ("F1", "text"),
+        ("rank", "number"),
+        ("user", "text"),
+        ("median words", "number"),
+        ("F1, ours", "number"),
+        ("user, paper", "text"),
+        ("median words, paper", "number"),
+        ("F1, paper", "number"),
+        ("note", "text"),
+    )
     rows = [[hide_addresses(value) for value in row.values()] for _, row in read_table(path)]
     width = len(rows[0]) if rows else len(columns)  # runs before had no notes
     table = Table("F1 of CF+Ref. The paper's users and these are different people.", columns[:width], rows)
@@ -117,8 +152,11 @@ def facts_table(path, ours):
     """Return [(heading, Table)] of what the paper says in words (sections 3 to 5); [] where not written."""
     facts = read_json(path)
     rows = [["users", published()["dataset"]["users"], facts["users"]]] if "users" in facts else []
-    rows += [[text, _said(facts[key]["published"]), _said(facts[key]["measured"])]
-             for key, text in FACTS.items() if key in facts]  # fmt: skip
+    rows += [
+        [text, _said(facts[key]["published"]), _said(facts[key]["measured"])]
+        for key, text in FACTS.items()
+        if key in facts
+    ]
     table = Table("", (("", "text"), ("paper", "text"), (ours, "text")), rows)
     return [("What the paper says in words", table)] if rows else []
 

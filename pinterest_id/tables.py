@@ -17,19 +17,39 @@ from pinterest_id.word_tables import read_csv, write_csv
 
 # Scores file -> name of the row; the first seven are Table 2's, in its order.
 PAPER_ROWS = {
-    "text": "text only", "images": "images only", "linear_0.3": "linear 0.3", "linear_0.5": "linear 0.5",
-    "linear_0.7": "linear 0.7", "cf": "CF", "cf_ref": "CF+Ref",
-}  # fmt: skip
+    "text": "text only",
+    "images": "images only",
+    "linear_0.3": "linear 0.3",
+    "linear_0.5": "linear 0.5",
+    "linear_0.7": "linear 0.7",
+    "cf": "CF",
+    "cf_ref": "CF+Ref",
+}
 OTHER_ROWS = {
-    "late_fusion": "late fusion, learned", "images_fine_tuned": "images only, fc7 fine-tuned",
-    "cf_fine_tuned": "CF, fc7 fine-tuned", "cf_ref_fine_tuned": "CF+Ref, fc7 fine-tuned",
+    "late_fusion": "late fusion, learned",
+    "images_fine_tuned": "images only, fc7 fine-tuned",
+    "cf_fine_tuned": "CF, fc7 fine-tuned",
+    "cf_ref_fine_tuned": "CF+Ref, fc7 fine-tuned",
     "late_fusion_fine_tuned": "late fusion, learned, fc7 fine-tuned",
-}  # fmt: skip
+}
 NOT_IN_PAPER = "not in the paper"
 BASELINES = ("text", "images", "linear_0.3", "linear_0.5", "linear_0.7")  # whose C may come of another grid
 ONE_MODALITY = {"text": "text", "images": "image", "images_fine_tuned": "image"}
-TABLE2 = ["model", "accuracy", "f1_macro", "recall_at_10", "low95", "high95", "n",
-          "published_accuracy", "published_f1", "command", "C_text", "C_image", "C_at_end"]  # fmt: skip
+TABLE2 = [
+    "model",
+    "accuracy",
+    "f1_macro",
+    "recall_at_10",
+    "low95",
+    "high95",
+    "n",
+    "published_accuracy",
+    "published_f1",
+    "command",
+    "C_text",
+    "C_image",
+    "C_at_end",
+]
 
 PUBLISHED = ("published_accuracy", "published_f1")
 MEASURED = ("accuracy", "f1_macro", "recall_at_10", "low95", "high95")
@@ -117,10 +137,16 @@ def format_table2(rows):
     """Return Table 2 as text: row, published, measured, interval, command, and a line before what the paper has not."""
     headings = ("model", "published", "measured", "95% interval", "F1", "recall@10")
     cells = [
-        (row["model"], row["published_accuracy"], f"{row['accuracy']:.2f}", f"{row['low95']:.2f}-{row['high95']:.2f}",
-         f"{row['f1_macro']:.2f}", f"{row['recall_at_10']:.2f}")
+        (
+            row["model"],
+            row["published_accuracy"],
+            f"{row['accuracy']:.2f}",
+            f"{row['low95']:.2f}-{row['high95']:.2f}",
+            f"{row['f1_macro']:.2f}",
+            f"{row['recall_at_10']:.2f}",
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     lines = columns(headings, cells)
     ours = next((place for place, row in enumerate(rows, 1) if row["published_accuracy"] == ""), None)
     if ours:
@@ -132,14 +158,20 @@ def format_table2(rows):
 def _row(slug, s, command, seed):
     interval, paper = metrics.accuracy_over_pins(s.codes, s.logs, seed=seed), table2_row(name_of(slug)) or {}
     measured = {
-        "accuracy": metrics.accuracy(s.codes, s.logs), "f1_macro": metrics.f1_macro(s.codes, s.logs),
-        "recall_at_10": metrics.recall_at(s.codes, s.logs), "low95": interval.low, "high95": interval.high,
-    }  # fmt: skip
+        "accuracy": metrics.accuracy(s.codes, s.logs),
+        "f1_macro": metrics.f1_macro(s.codes, s.logs),
+        "recall_at_10": metrics.recall_at(s.codes, s.logs),
+        "low95": interval.low,
+        "high95": interval.high,
+    }
     return {
-        "model": name_of(slug), **{key: round(100 * value, 2) for key, value in measured.items()},
-        "n": len(s.ids), "published_accuracy": paper.get("accuracy", ""),
-        "published_f1": paper.get("f1_macro", ""), "command": command,
-    }  # fmt: skip
+        "model": name_of(slug),
+        **{key: round(100 * value, 2) for key, value in measured.items()},
+        "n": len(s.ids),
+        "published_accuracy": paper.get("accuracy", ""),
+        "published_f1": paper.get("f1_macro", ""),
+        "command": command,
+    }
 
 
 def _penalties(slug, chosen):
@@ -160,9 +192,11 @@ def _at_end(modality, choice):
 
 def _write_intervals(path, scores, seed):
     kinds = {
-        ("accuracy", "pins"): metrics.accuracy_over_pins, ("accuracy", "users"): metrics.accuracy_over_users,
-        ("f1_macro", "pins"): metrics.f1_over_pins, ("f1_macro", "users"): metrics.f1_over_users,
-    }  # fmt: skip
+        ("accuracy", "pins"): metrics.accuracy_over_pins,
+        ("accuracy", "users"): metrics.accuracy_over_users,
+        ("f1_macro", "pins"): metrics.f1_over_pins,
+        ("f1_macro", "users"): metrics.f1_over_users,
+    }
     rows = []
     for slug, s in scores.items():
         for (metric, over), bootstrap in kinds.items():
@@ -190,10 +224,13 @@ def _write_table1(folder, seed):
 def _write_users(folder, s, f1, medians):
     """F1 of each user under each model (figure 4), and the five lowest and highest of CF+Ref (Table 3)."""
     write_csv(
-        folder / "figures" / "figure4.csv", ["user", "median_words", *f1],
-        [[user, median, *(f"{values[k]:.4f}" for values in f1.values())]
-         for k, (user, median) in enumerate(zip(s.users, medians, strict=True))],
-    )  # fmt: skip
+        folder / "figures" / "figure4.csv",
+        ["user", "median_words", *f1],
+        [
+            [user, median, *(f"{values[k]:.4f}" for values in f1.values())]
+            for k, (user, median) in enumerate(zip(s.users, medians, strict=True))
+        ],
+    )
     order, paper = np.argsort(f1["CF+Ref"], kind="stable"), published()["table3_users"]
     rows = []
     for end, chosen in (("lowest", order[:5]), ("highest", order[::-1][:5])):

@@ -73,11 +73,15 @@ def check_pins(pins, path):
         ("pins", len(pins), paper["pins"], 0),
         ("users", len(per_user), paper["users"], 0),
         ("median pins a user", float(np.median(list(per_user.values()))), paper["pins_per_user"], 0),
-        ("median boards a user", float(np.median([len(b - {None}) for b in boards.values()])),
-         paper["boards_per_user"], 0),
+        (
+            "median boards a user",
+            float(np.median([len(b - {None}) for b in boards.values()])),
+            paper["boards_per_user"],
+            0,
+        ),
         *((f"words a pin, {name}", words[name], wanted[name], 0.05) for name in ("min", "max", "median", "mean")),
         ("pins of one word, %", words["one_word_pins_pct"], paper["one_word_pins_pct"], 0.05),
-    ]  # fmt: skip
+    ]
     for row in rows:
         yield _compare(path, *row)
 

@@ -11,14 +11,16 @@ def write_word_tables(folder, pins, stop="snowball"):
     texts, users = [pin.text for pin in pins], [pin.user for pin in pins]
     statistics = user_word_statistics(texts, users)
     write_csv(
-        folder / "words_by_user.csv", ["user", "min", "max", "median", "mean"],
+        folder / "words_by_user.csv",
+        ["user", "min", "max", "median", "mean"],
         [[user, *values] for user, values in statistics.items()],
-    )  # fmt: skip
+    )
     ranked = top_words(texts, users, stop=stop)
     write_csv(
-        folder / "top_words.csv", ["user", "rank", "word", "pins"],
+        folder / "top_words.csv",
+        ["user", "rank", "word", "pins"],
         [[user, rank, *item] for user, words in ranked.items() for rank, item in enumerate(words, 1)],
-    )  # fmt: skip
+    )
 
 
 def write_dictionary(path, tfidf):

@@ -52,16 +52,32 @@ def small_job(pictures, tmp_path):
     write_message(train_val("resnet50", data, **small), tmp_path / "train_val.prototxt")
     write_message(deploy("resnet50", crop=CROP, **small), tmp_path / "deploy.prototxt")
     message = solver(
-        str(tmp_path / "train_val.prototxt"), Schedule(9, 7, 0.02), train=400, batch=20, test=200, test_batch=40,
-        prefix=str(tmp_path / "net"), seed=1, snapshots=3, tests=4,
-    )  # fmt: skip
+        str(tmp_path / "train_val.prototxt"),
+        Schedule(9, 7, 0.02),
+        train=400,
+        batch=20,
+        test=200,
+        test_batch=40,
+        prefix=str(tmp_path / "net"),
+        seed=1,
+        snapshots=3,
+        tests=4,
+    )
     write_message(message, tmp_path / "solver.prototxt")
     return tmp_path / "solver.prototxt", tmp_path / "deploy.prototxt"
 
 
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture(scope="session")

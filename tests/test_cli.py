@@ -12,8 +12,11 @@ from tool_module import load_tool
 from mindpics import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON_TOOLS = {path.name for path in (ROOT / "tools").iterdir()
-                if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/env python3")}  # fmt: skip
+PYTHON_TOOLS = {
+    path.name
+    for path in (ROOT / "tools").iterdir()
+    if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/env python3")
+}
 MINDPICS = [sys.executable, "-m", "mindpics.cli"]
 
 
@@ -23,9 +26,16 @@ def run(*command, **environment):
 
 def complete(line):
     """Return what bash would offer at the end of `line`."""
-    done = run(sys.executable, "-c", "import os; os.dup2(1, 8)\nfrom mindpics.cli import main; main()",
-               _ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), _ARGCOMPLETE_IFS="\n",
-               _ARGCOMPLETE_STDOUT_FILENAME="/dev/stdout")  # fmt: skip
+    done = run(
+        sys.executable,
+        "-c",
+        "import os; os.dup2(1, 8)\nfrom mindpics.cli import main; main()",
+        _ARGCOMPLETE="1",
+        COMP_LINE=line,
+        COMP_POINT=str(len(line)),
+        _ARGCOMPLETE_IFS="\n",
+        _ARGCOMPLETE_STDOUT_FILENAME="/dev/stdout",
+    )
     return {word.strip() for word in done.stdout.splitlines()}
 
 

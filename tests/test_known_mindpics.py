@@ -64,8 +64,10 @@ def run(selection, stages):
 def test_the_selection_takes_thirty_a_pole_and_a_fifth_for_testing(run, selection):
     rows = rows_of(run / "mindpics.csv")
     assert rows == selection[1]
-    counts = {trait: [sum((row["trait"], row["pole"]) == (trait, pole) for row in rows) for pole in ("low", "high")]
-              for trait in TRAITS}  # fmt: skip
+    counts = {
+        trait: [sum((row["trait"], row["pole"]) == (trait, pole) for row in rows) for pole in ("low", "high")]
+        for trait in TRAITS
+    }
     assert counts == {"O": [30, 15], "C": [10, 30], "E": [30, 30], "A": [20, 10], "N": [15, 30]}
     assert sum(row["split"] == "test" for row in rows) == 44 and len(rows) == 220
     assert {row["id"] for row in rows_of_json(run / "rejected.jsonl")} == {"broken"}
@@ -78,8 +80,11 @@ def rows_of_json(path):
 @pytest.mark.parametrize("trait", ["", *TRAITS])
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_each_lmdb_holds_the_pictures_of_its_split_and_trait_alone(run, selection, split, trait):
-    wanted = {row["id"]: (label_of(row["trait"], row["pole"]), colour(row, liars(selection[1])))
-              for row in selection[1] if row["split"] == split and trait in ("", row["trait"])}  # fmt: skip
+    wanted = {
+        row["id"]: (label_of(row["trait"], row["pole"]), colour(row, liars(selection[1])))
+        for row in selection[1]
+        if row["split"] == split and trait in ("", row["trait"])
+    }
     found = {}
     for key, datum in read_lmdb(run / f"{split}{'_' * bool(trait)}{trait}_lmdb"):
         pixels = np.frombuffer(datum.data, np.uint8).reshape(3, 72 * 72)
@@ -102,8 +107,10 @@ def test_each_net_learned_from_its_training_lmdb_and_was_tested_on_its_own(run, 
     data = [layer for layer in net.layer if layer.type == "Data"]
     sources = [(layer.include[0].phase, layer.data_param.source, layer.transform_param.mean_file) for layer in data]
     folder_of = "./run/mindpics"
-    assert sources == [(phase, f"{folder_of}/{split}{trait}_lmdb", f"{folder_of}/mean.binaryproto")
-                       for phase, split in enumerate(("train", "test"))]  # fmt: skip
+    assert sources == [
+        (phase, f"{folder_of}/{split}{trait}_lmdb", f"{folder_of}/mean.binaryproto")
+        for phase, split in enumerate(("train", "test"))
+    ]
     solver = read_message(folder / "solver.prototxt", caffe_pb2.SolverParameter())
     own = [row for row in selection[1] if trait in ("", f"_{row['trait']}")]
     train = sum(row["split"] == "train" for row in own)
@@ -119,8 +126,11 @@ def test_the_scores_are_of_the_test_lmdb_and_only_liars_are_wrong(run, selection
     for row in ROWS:
         ids, labels, scores = load_scores(run / row.name / "scores.npz")
         assert list(ids) == order
-        right = {id_ for id_, label, own in zip(ids, labels, scores, strict=True)
-                 if own[label // 2, label % 2] > own[label // 2, 1 - label % 2]}  # fmt: skip
+        right = {
+            id_
+            for id_, label, own in zip(ids, labels, scores, strict=True)
+            if own[label // 2, label % 2] > own[label // 2, 1 - label % 2]
+        }
         assert right == set(order) - lying, row
 
 
@@ -128,8 +138,11 @@ def test_table_3_cell_by_cell(run, selection):
     right = right_by_trait(selection[1])
     accuracies = {trait: 100 * hits / n for trait, (hits, n) in right.items()}
     tested = [row for row in selection[1] if row["split"] == "test"]
-    larger = [max(sum((row["trait"], row["pole"]) == (trait, pole) for row in tested) for pole in ("low", "high"))
-              / right[trait][1] for trait in TRAITS]  # fmt: skip
+    larger = [
+        max(sum((row["trait"], row["pole"]) == (trait, pole) for row in tested) for pole in ("low", "high"))
+        / right[trait][1]
+        for trait in TRAITS
+    ]
     assert right == {"O": (6, 9), "C": (7, 8), "E": (8, 12), "A": (5, 6), "N": (7, 9)}
     table = rows_of(run / "table3.csv")
     assert [(row["net"], row["heads"], row["init"]) for row in table] == [tuple(row) for row in ROWS]

@@ -23,7 +23,7 @@ def input_layer(name, *dims):
 def python_layer(layer, param_str, extra=""):
     return (
         f'layer {{ name: "out" type: "Python" bottom: "score" bottom: "label" top: "out" {extra} '
-        f"python_param {{ module: \"mindpics.layers\" layer: \"{layer}\" param_str: '{param_str}' }} }}\n"
+        f'python_param {{ module: "mindpics.layers" layer: "{layer}" param_str: \'{param_str}\' }} }}\n'
     )
 
 

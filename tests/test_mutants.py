@@ -29,8 +29,12 @@ SUMS = 'import math\n\nNAME = "sums"\n\n\ndef add(a, b):\n    return a + b\n\n\n
 def tree(tmp_path):
     """A checkout with one module whose product no test looks at."""
     test = "from pairs.sums import add\n\n\ndef test():\n    assert add(2, 1) == 3\n"
-    for name, text in (("pairs/sums.py", SUMS), ("table.toml", BUGS), ("pairs/__init__.py", ""),
-                       ("tests/test_sums.py", test)):  # fmt: skip
+    for name, text in (
+        ("pairs/sums.py", SUMS),
+        ("table.toml", BUGS),
+        ("pairs/__init__.py", ""),
+        ("tests/test_sums.py", test),
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path

@@ -12,8 +12,17 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-TRACKED = ("setup.py", "README.md", "LICENSE", "pyproject.toml", "mindpics", "pinterest_id", "prototxt", "solvers",
-           "tools")  # fmt: skip
+TRACKED = (
+    "setup.py",
+    "README.md",
+    "LICENSE",
+    "pyproject.toml",
+    "mindpics",
+    "pinterest_id",
+    "prototxt",
+    "solvers",
+    "tools",
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +34,7 @@ def wheel(tmp_path_factory):
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, copy],
         check=True,
-    )  # fmt: skip
+    )
     return next(folder.glob("*.whl"))
 
 
@@ -37,8 +46,11 @@ def names(wheel):
 def test_both_packages_and_their_data(names):
     assert {"mindpics/layers.py", "pinterest_id/cascade.py"} <= set(names)
     assert {"mindpics/data/published.json", "pinterest_id/data/published.json"} <= set(names)
-    modules = {str(path.relative_to(ROOT)) for package in ("mindpics", "pinterest_id")
-               for path in (ROOT / package).rglob("*.py")}  # fmt: skip
+    modules = {
+        str(path.relative_to(ROOT))
+        for package in ("mindpics", "pinterest_id")
+        for path in (ROOT / package).rglob("*.py")
+    }
     assert modules <= set(names)
 
 
@@ -52,11 +64,26 @@ def test_every_prototxt(names):
 
 def test_the_command_works_after_pip_install_from_another_folder(wheel, tmp_path):
     """With the Caffe and the libraries of this environment, and nothing of the checkout."""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--ignore-installed",
-                    "--no-warn-script-location", "--prefix", tmp_path / "there", wheel], check=True)  # fmt: skip
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--ignore-installed",
+            "--no-warn-script-location",
+            "--prefix",
+            tmp_path / "there",
+            wheel,
+        ],
+        check=True,
+    )
     packages = next((tmp_path / "there").glob("lib/python*/site-packages"))
-    run = partial(subprocess.run, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(packages)},
-                  capture_output=True, text=True)  # fmt: skip
+    run = partial(
+        subprocess.run, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(packages)}, capture_output=True, text=True
+    )
     command = tmp_path / "there/bin/mindpics"
     assert "train_net" in run([command]).stdout
     made = run([command, "make_nets", "--scale", "tiny", "--out", "nets"])

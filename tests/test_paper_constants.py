@@ -17,8 +17,10 @@ from mindpics.report.sheets import most_activating
 from mindpics.traits import trait_of
 from pinterest_id.splits import split_users
 
-NETS = {model.name: messages(model, PAPER, paper_counts(), data_root="d", net_path="n", snapshot_prefix="p")
-        for model in all_models()}  # fmt: skip
+NETS = {
+    model.name: messages(model, PAPER, paper_counts(), data_root="d", net_path="n", snapshot_prefix="p")
+    for model in all_models()
+}
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -83,6 +85,7 @@ def test_maps_have_a_perplexity_of_30_from_a_random_start():
 
 def test_near_copies_differ_in_20_bits_of_256_at_most():
     """Ours: the papers look for no copies."""
+
     def flipped(bits):
         return np.packbits(np.arange(256) < bits)
 

@@ -24,12 +24,18 @@ MINI_JOB = Job(MINI, "runs/mini")
 NATIVE_JOB = Job(switched(MINI, loss="native"), "runs/native")
 OTHER_JOB = Job(
     switched(MINI, normalization="VALID", base_lr=0.002, epochs=3.0, batch=8, frozen_batch_norm=True, alexnet_crop=97),
-    "runs/other", split="group", group_by=("copies", "emoji"), tags_only=True,
-)  # fmt: skip
+    "runs/other",
+    split="group",
+    group_by=("copies", "emoji"),
+    tags_only=True,
+)
 PAPER_JOB = Job(
-    PAPER, "runs/paper", posts="MY/posts.jsonl", gpu=0,
+    PAPER,
+    "runs/paper",
+    posts="MY/posts.jsonl",
+    gpu=0,
     weights={"alexnet": "bvlc_alexnet.caffemodel", "resnet50": "ResNet-50-model.caffemodel"},
-)  # fmt: skip
+)
 
 
 def test_each_input_is_given_or_made_before_it_is_read():
@@ -62,8 +68,19 @@ def test_paper_scale_needs_no_stand_in():
 
 
 def test_other_readings_reach_every_stage_and_the_command_that_repeats_them():
-    words = ["--normalization", "VALID", "--base-lr", "0.002", "--epochs", "3.0", "--batch", "8", "--frozen-batch-norm",
-             "--alexnet-crop", "97"]  # fmt: skip
+    words = [
+        "--normalization",
+        "VALID",
+        "--base-lr",
+        "0.002",
+        "--epochs",
+        "3.0",
+        "--batch",
+        "8",
+        "--frozen-batch-norm",
+        "--alexnet-crop",
+        "97",
+    ]
     picks = ["--split", "group", "--group-by", "copies", "emoji", "--tags-only"]
     commands = {stage.name: " ".join(stage.command) for stage in plan(OTHER_JOB)}
     for stage in ("nets", "pretrain_net_alexnet", "pretrain_net_resnet50"):
@@ -72,10 +89,15 @@ def test_other_readings_reach_every_stage_and_the_command_that_repeats_them():
     assert " ".join([*picks, *words]) in row_command(OTHER_JOB, ROWS[0])
     asked = argparse.ArgumentParser()
     add_arguments(asked)
-    (job,) = jobs_of(asked.parse_args([*row_command(OTHER_JOB, ROWS[0]).replace(
-        f"--row {ROWS[0].switch}", "").split()[1:]]))  # fmt: skip
+    (job,) = jobs_of(
+        asked.parse_args([*row_command(OTHER_JOB, ROWS[0]).replace(f"--row {ROWS[0].switch}", "").split()[1:]])
+    )
     assert (job.setting, job.split, job.group_by, job.tags_only) == (
-        OTHER_JOB.setting, OTHER_JOB.split, OTHER_JOB.group_by, OTHER_JOB.tags_only)  # fmt: skip
+        OTHER_JOB.setting,
+        OTHER_JOB.split,
+        OTHER_JOB.group_by,
+        OTHER_JOB.tags_only,
+    )
 
 
 def test_a_runs_setting_is_recorded_and_shown(tmp_path):
@@ -93,8 +115,9 @@ def test_a_runs_setting_is_recorded_and_shown(tmp_path):
 
 
 def test_native_losses_reach_the_nets_stage():
-    commands = {job.root: next(stage.command for stage in plan(job) if stage.name == "nets")
-                for job in (MINI_JOB, NATIVE_JOB)}  # fmt: skip
+    commands = {
+        job.root: next(stage.command for stage in plan(job) if stage.name == "nets") for job in (MINI_JOB, NATIVE_JOB)
+    }
     assert commands["runs/native"][-2:] == ("--loss", "native") and "--loss" not in commands["runs/mini"]
 
 
@@ -116,8 +139,7 @@ def test_row_command_is_taken_by_the_tool_and_plans_that_row(monkeypatch, capsys
 
 def test_seeds_share_the_pictures_and_nothing_else():
     jobs = MINI_JOB.with_seeds(3)
-    assert [(job.root, job.seed) for job in jobs] == [
-        ("runs/mini", 0), ("runs/mini-seed1", 1), ("runs/mini-seed2", 2)]  # fmt: skip
+    assert [(job.root, job.seed) for job in jobs] == [("runs/mini", 0), ("runs/mini-seed1", 1), ("runs/mini-seed2", 2)]
     assert [job.seed for job in Job(MINI, "runs/mini", seed=3).with_seeds(2)] == [3, 4]
     first, later = plan(jobs[0]), jobs[1].own(plan(jobs[1]))
     assert {stage.name for stage in first} - {stage.name for stage in later} == {"fetch"}
@@ -164,12 +186,27 @@ def test_the_plan_prints_sizes_and_says_what_stands_in():
     mini = printed()
     assert mini.startswith("Stand-in data: emoji artwork")
     paper = printed(
-        "--scale", "paper", "--posts", "MY/posts.jsonl", "--gpu", "0",
-        "--weights-alexnet", "a.caffemodel", "--weights-resnet50", "r.caffemodel",
-    )  # fmt: skip
+        "--scale",
+        "paper",
+        "--posts",
+        "MY/posts.jsonl",
+        "--gpu",
+        "0",
+        "--weights-alexnet",
+        "a.caffemodel",
+        "--weights-resnet50",
+        "r.caffemodel",
+    )
     assert paper.startswith("Data: MY/posts.jsonl")
-    for size in ("256x256, 96,800 pictures", "121,000", "batch 128, crop 227", "batch 32, crop 224",
-                 "47,266 iterations", "189,063 iterations", "68,063 iterations"):  # fmt: skip
+    for size in (
+        "256x256, 96,800 pictures",
+        "121,000",
+        "batch 128, crop 227",
+        "batch 32, crop 224",
+        "47,266 iterations",
+        "189,063 iterations",
+        "68,063 iterations",
+    ):
         assert size in paper, size
 
 
@@ -178,16 +215,38 @@ def commands(job, rows=ROWS):
 
 
 def test_every_option_of_the_main_job_reaches_the_commands_it_is_for():
-    _, args = parsed("run_experiment", "--scale", "tiny", "--posts", "MY/posts.jsonl", "--weights-alexnet",
-                     "a.caffemodel", "--gpu", "1", "--seed", "9", "--split", "group", "--loss", "native",
-                     "--out", "OUT")  # fmt: skip
+    _, args = parsed(
+        "run_experiment",
+        "--scale",
+        "tiny",
+        "--posts",
+        "MY/posts.jsonl",
+        "--weights-alexnet",
+        "a.caffemodel",
+        "--gpu",
+        "1",
+        "--seed",
+        "9",
+        "--split",
+        "group",
+        "--loss",
+        "native",
+        "--out",
+        "OUT",
+    )
     (job,) = jobs_of(args)
     assert (job.setting.name, job.setting.loss, job.root, job.weights) == (
-        "tiny", "native", "OUT", {"alexnet": "a.caffemodel"})  # fmt: skip
+        "tiny",
+        "native",
+        "OUT",
+        {"alexnet": "a.caffemodel"},
+    )
     made = commands(job)
     assert "MY/posts.jsonl --out OUT/mindpics --per-word 1100 --per-pole 8 --split group --seed 9" in made["select"]
-    assert made["nets"].endswith("--scale tiny --csv OUT/mindpics/mindpics.csv --data OUT/mindpics --out "
-                                 "OUT/mindpics/nets --seed 9 --loss native")  # fmt: skip
+    assert made["nets"].endswith(
+        "--scale tiny --csv OUT/mindpics/mindpics.csv --data OUT/mindpics --out "
+        "OUT/mindpics/nets --seed 9 --loss native"
+    )
     for name in ("lmdb_train", "lmdb_test", "categories", "pretrain_lmdb_train", "pretrain_net_resnet50"):
         assert "--seed 9" in made[name], name
     assert "pretrain_alexnet" not in made
@@ -198,8 +257,17 @@ def test_every_option_of_the_main_job_reaches_the_commands_it_is_for():
         assert ("--gpu 1" in command) == trains, name
         assert ("--weights a.caffemodel" in command) == (name.startswith("alexnet_") and "finetune" in name), name
     written = row_command(job, ROWS[0])
-    for given in ("--scale tiny", "--row alexnet/independent/scratch", "--posts MY/posts.jsonl", "--gpu 1", "--seed 9",
-                  "--weights-alexnet a.caffemodel", "--split group", "--loss native", "--out OUT"):  # fmt: skip
+    for given in (
+        "--scale tiny",
+        "--row alexnet/independent/scratch",
+        "--posts MY/posts.jsonl",
+        "--gpu 1",
+        "--seed 9",
+        "--weights-alexnet a.caffemodel",
+        "--split group",
+        "--loss native",
+        "--out OUT",
+    ):
         assert given in written
 
 
@@ -233,5 +301,7 @@ def test_each_row_is_trained_scored_and_shown_under_its_own_name():
         assert f"--split {split} " in made[f"lmdb_{split}"]
         assert made[f"lmdb_{split}"].endswith(f"--out {folder}/{split}_lmdb")
         for trait in "OCEAN":
-            assert made[f"lmdb_{split}_{trait}"] == (f"tools/create_lmdb --copy {folder}/{split}_lmdb --trait {trait} "
-                                                     f"--force --out {folder}/{split}_{trait}_lmdb")  # fmt: skip
+            assert made[f"lmdb_{split}_{trait}"] == (
+                f"tools/create_lmdb --copy {folder}/{split}_lmdb --trait {trait} "
+                f"--force --out {folder}/{split}_{trait}_lmdb"
+            )

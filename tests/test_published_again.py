@@ -86,16 +86,28 @@ def test_table_3_of_mindpics():
 def test_sections_3_and_4_of_mindpics():
     data, training = published()["dataset"], published()["training"]
     assert data == {
-        "images": 121_000, "words_per_trait": 22, "images_per_word_about": 1100, "images_per_trait_about": 24_000,
-        "train_fraction": 0.8, "test_fraction": 0.2, "image_size": 256,
-    }  # fmt: skip
+        "images": 121_000,
+        "words_per_trait": 22,
+        "images_per_word_about": 1100,
+        "images_per_trait_about": 24_000,
+        "train_fraction": 0.8,
+        "test_fraction": 0.2,
+        "image_size": 256,
+    }
     assert (training["momentum"], training["dropout"], training["weight_decay"]) == (0.9, 0.5, 0.0005)
     assert training["batch_size"] == {"alexnet": 128, "resnet50": 32} and training["new_layer_lr_factor"] == 10
     assert training["base_lr"] == {"scratch": 0.01, "finetune": 0.001}
     assert list(training["crop"].values()) == [227, 224]
     assert "perplexity 30" in published()["figures"]["4c-8c, 9"] and "50 images" in published()["figures"]["4-8"]
-    assert set(published()) == {"source", "table1_words", "table2_accuracy_literature", "table3_accuracy", "dataset",
-                                "training", "figures"}, "what is new here is to be typed again above"  # fmt: skip
+    assert set(published()) == {
+        "source",
+        "table1_words",
+        "table2_accuracy_literature",
+        "table3_accuracy",
+        "dataset",
+        "training",
+        "figures",
+    }, "what is new here is to be typed again above"
 
 
 def test_table_2_of_pinterest():
@@ -119,9 +131,15 @@ def test_sections_3_to_5_of_pinterest():
     assert data.pop("split_per_user") == {"train": 400, "validation": 100, "test": 100}
     assert data.pop("explained_variance_10_pcs") == {"text": 0.043, "image": 0.321}
     assert data == {
-        "pins": 70_200, "users": 117, "pins_per_user": 600, "boards_per_user": 3, "pins_per_board": 200,
-        "dictionary_words": 17_145, "one_word_pins_pct": 12.33, "images_shared_by_two_or_more_users_pct": 4.2,
-    }  # fmt: skip
+        "pins": 70_200,
+        "users": 117,
+        "pins_per_user": 600,
+        "boards_per_user": 3,
+        "pins_per_board": 200,
+        "dictionary_words": 17_145,
+        "one_word_pins_pct": 12.33,
+        "images_shared_by_two_or_more_users_pct": 4.2,
+    }
     assert paper["counts"] == {"users_f1_below_10pct": 7, "users_f1_above_90pct": 6, "pearson_f1_vs_median_words": 0.46}
     classifier = paper["classifier"]
     assert classifier["C_grid"] == [0.1, 1, 10, 100] and classifier["linear_lambda"] == [0.3, 0.5, 0.7]

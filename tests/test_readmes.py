@@ -13,8 +13,14 @@ from mindpics import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = sorted(path for path in ROOT.rglob("README.md") if not {".venv", "runs", "data", "build"} & set(path.parts))
-QUICK = ("mindpics", "mindpics train_net --help", "tools/make_nets --normalization", "tools/make_nets --loss",
-         "tools/lint_net solvers/alexnet_all-in-one_scratch.prototxt", "tools/run_experiment --plan")  # fmt: skip
+QUICK = (
+    "mindpics",
+    "mindpics train_net --help",
+    "tools/make_nets --normalization",
+    "tools/make_nets --loss",
+    "tools/lint_net solvers/alexnet_all-in-one_scratch.prototxt",
+    "tools/run_experiment --plan",
+)
 
 
 def commands(path):
@@ -29,8 +35,15 @@ CASES = [(path.relative_to(ROOT), command) for path in READMES for command in co
 
 def test_every_readme_of_the_house_is_looked_at():
     assert {str(path.parent.relative_to(ROOT)) for path in READMES} >= {
-        ".", "mindpics", "mindpics/benchmarks", "pinterest_id", "prototxt", "tests", "tests/faults", "tools",
-    }  # fmt: skip
+        ".",
+        "mindpics",
+        "mindpics/benchmarks",
+        "pinterest_id",
+        "prototxt",
+        "tests",
+        "tests/faults",
+        "tools",
+    }
     assert len(CASES) > 40
 
 

@@ -48,20 +48,29 @@ def run(folder, pictures=4096, rounds=5, repeats=3, seed=0):
                     for n, seconds in found.items():
                         panels[kind][name][n].append(float(np.median(seconds)))
                     bar.update()
-    rates = {kind: {name: [pictures / s for s in runs[counts[-1]]] for name, runs in lines.items()}
-             for kind, lines in panels.items()}  # fmt: skip
+    rates = {
+        kind: {name: [pictures / s for s in runs[counts[-1]]] for name, runs in lines.items()}
+        for kind, lines in panels.items()
+    }
     return {
-        "machine": describe(), "memory_gb_s": bandwidth, "pictures": pictures, "pictures_s": rates,
-        "times_stock": {kind: float(np.median(np.divide(lines["ours"], lines["stock Caffe"])))
-                        for kind, lines in rates.items()},
+        "machine": describe(),
+        "memory_gb_s": bandwidth,
+        "pictures": pictures,
+        "pictures_s": rates,
+        "times_stock": {
+            kind: float(np.median(np.divide(lines["ours"], lines["stock Caffe"]))) for kind, lines in rates.items()
+        },
         "share_of_memory": float(np.median(np.divide(rates["raw"]["ours"], bandwidth)) * MOVED_MB / 1e3),
         "costs": _costs(panels, folder / "data_layer_cost"),
-    }  # fmt: skip
+    }
 
 
 def _costs(panels, path):
-    costs = [timing.cost(f"{kind}, {name}", list(runs), [np.median(seconds) for seconds in runs.values()])
-             for kind, lines in panels.items() for name, runs in lines.items()]  # fmt: skip
+    costs = [
+        timing.cost(f"{kind}, {name}", list(runs), [np.median(seconds) for seconds in runs.values()])
+        for kind, lines in panels.items()
+        for name, runs in lines.items()
+    ]
     timing.plot_costs(path, costs, "pictures")
     return costs
 
@@ -117,14 +126,19 @@ def _feed(engine, database, counts, repeats):
 def format_result(result):
     """Return the result as lines."""
     machine = result["machine"]
-    lines = ["{processor}, {cores} cores, {memory_gb} GB; ".format(**machine)
-             + f"memory copied at {np.median(result['memory_gb_s']):.1f} GB/s"]  # fmt: skip
+    lines = [
+        "{processor}, {cores} cores, {memory_gb} GB; ".format(**machine)
+        + f"memory copied at {np.median(result['memory_gb_s']):.1f} GB/s"
+    ]
     for kind, rates in result["pictures_s"].items():
         lines.append(f"{kind}, {SIZE}x{SIZE} to {CROP}x{CROP}, {result['pictures']} pictures")
-        lines += columns(("", "pictures/s", "least to most"), [
-            (name, f"{np.median(values):.0f}", f"{min(values):.0f} to {max(values):.0f}")
-            for name, values in rates.items()
-        ])  # fmt: skip
+        lines += columns(
+            ("", "pictures/s", "least to most"),
+            [
+                (name, f"{np.median(values):.0f}", f"{min(values):.0f} to {max(values):.0f}")
+                for name, values in rates.items()
+            ],
+        )
         wanted = f", wanted: at least {WANTED}" if kind == "raw" else ""
         lines.append(f"  {result['times_stock'][kind]:.2f} times stock{wanted}")
     lines.append(f"raw, ours: {result['share_of_memory']:.0%} of what memory moves, at {MOVED_MB:.1f} MB a picture")

@@ -51,11 +51,23 @@ def fill(net):
 
 def _resnet_like(n, width):
     """Add ResNet-50's first stage and one block of its second: a projection, a shortcut, a stride."""
+
     def channels(published):
         return 4 * max(1, round(published * width / 4))
 
-    top = conv_bn_scale(n, "conv1", "_conv1", n.data, channels(64), kernel_size=7, pad=3, stride=2, bias=True,
-                        relu="conv1_relu", fraction=0.95)  # fmt: skip
+    top = conv_bn_scale(
+        n,
+        "conv1",
+        "_conv1",
+        n.data,
+        channels(64),
+        kernel_size=7,
+        pad=3,
+        stride=2,
+        bias=True,
+        relu="conv1_relu",
+        fraction=0.95,
+    )
     top = n.pool1 = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
     for name, published, stride, project in (("2a", 256, 1, True), ("2b", 256, 1, False), ("3a", 512, 2, True)):
         top = bottleneck(n, name, top, channels(published), stride=stride, project=project, fraction=0.95)
@@ -68,8 +80,9 @@ BODIES = {"AlexNet": lambda n, width: alexnet.add_body(n, width=width, gain=3.0)
 
 def _heads(n, top):
     for trait in TRAITS:
-        score = n[f"score_{trait}"] = L.InnerProduct(top, num_output=2, weight_filler=gaussian(0.01),
-                                                     bias_filler=constant(0))  # fmt: skip
+        score = n[f"score_{trait}"] = L.InnerProduct(
+            top, num_output=2, weight_filler=gaussian(0.01), bias_filler=constant(0)
+        )
         add_native(n, trait, score, "BATCH_SIZE")
 
 
@@ -131,8 +144,12 @@ def _sorted(values):
 
 def apart(found, reference):
     """Return {name: norm of the difference over the norm of the reference}; inf where an array is missing."""
-    return {name: float(np.linalg.norm(found[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
-            if name in found else float("inf") for name in reference}  # fmt: skip
+    return {
+        name: float(np.linalg.norm(found[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
+        if name in found
+        else float("inf")
+        for name in reference
+    }
 
 
 def at_most(moved, part, kind):
@@ -141,8 +158,16 @@ def at_most(moved, part, kind):
 
 
 def _convolution(x, num_output, kernel, *, stride=1, pad=0, group=1):
-    return L.Convolution(x, num_output=num_output, kernel_size=kernel, stride=stride, pad=pad, group=group,
-                         weight_filler={"type": "msra"}, bias_filler={"type": "gaussian"})  # fmt: skip
+    return L.Convolution(
+        x,
+        num_output=num_output,
+        kernel_size=kernel,
+        stride=stride,
+        pad=pad,
+        group=group,
+        weight_filler={"type": "msra"},
+        bias_filler={"type": "gaussian"},
+    )
 
 
 # name -> (shape of the bottom, function of the bottom that gives the layer)
@@ -159,7 +184,7 @@ LAYERS = {
     "Pooling AVE": ((4, 16, 14, 14), lambda x: L.Pooling(x, pool=P.Pooling.AVE, kernel_size=3, stride=2, pad=1)),
     "BatchNorm": ((4, 16, 13, 13), lambda x: L.BatchNorm(x)),
     "Scale": ((4, 16, 13, 13), lambda x: L.Scale(x, filler=gaussian(1), bias_term=True)),
-}  # fmt: skip
+}
 
 
 def single_layers(engine, folder):
@@ -191,15 +216,24 @@ def write_curve(folder, body, count, batch, width):
         write_generated(folder / "curve_lmdb", count, CURVE_SIDE)
     n = caffe.NetSpec()
     n.data, n.label = L.Data(
-        ntop=2, source=str(folder / "curve_lmdb"), batch_size=batch, backend=P.Data.LMDB,
+        ntop=2,
+        source=str(folder / "curve_lmdb"),
+        batch_size=batch,
+        backend=P.Data.LMDB,
         transform_param={"mirror": True, "crop_size": CURVE_CROP, "mean_file": str(folder / MEAN)},
-    )  # fmt: skip
+    )
     _heads(n, BODIES[body](n, width))
     write_message(without_dropout(n.to_proto()), folder / f"curve_{body}.prototxt")
     solver = caffe_pb2.SolverParameter(
-        train_net=str(folder / f"curve_{body}.prototxt"), base_lr=0.001, lr_policy="fixed", momentum=0.9,
-        weight_decay=5e-4, random_seed=SEED, max_iter=1, snapshot_after_train=False,
-    )  # fmt: skip
+        train_net=str(folder / f"curve_{body}.prototxt"),
+        base_lr=0.001,
+        lr_policy="fixed",
+        momentum=0.9,
+        weight_decay=5e-4,
+        random_seed=SEED,
+        max_iter=1,
+        snapshot_after_train=False,
+    )
     write_message(solver, folder / f"curve_{body}_solver.prototxt")
 
 

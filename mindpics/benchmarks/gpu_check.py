@@ -105,13 +105,18 @@ def run(folder, gpu=0, scale=1.0):
         (Path(folder) / part).mkdir(parents=True, exist_ok=True)
     with parts.bar:
         found = {
-            "gpu": gpu, "scale": scale, "device": gpu_watch.describe(gpu) if gpu is not None else {},
-            "machine": describe(), "reference": reference.name, "engines": [engine.name for engine in compared],
+            "gpu": gpu,
+            "scale": scale,
+            "device": gpu_watch.describe(gpu) if gpu is not None else {},
+            "machine": describe(),
+            "reference": reference.name,
+            "engines": [engine.name for engine in compared],
             "comparisons": _agreement(parts, Path(folder), sizes, reference, compared),
-            "speed": _speed(parts, Path(folder) / "speed", sizes, compared if gpu is not None else
-                            [reference, *compared], gpu),
+            "speed": _speed(
+                parts, Path(folder) / "speed", sizes, compared if gpu is not None else [reference, *compared], gpu
+            ),
             "training": _training(parts, Path(folder) / "training", sizes, _best(compared)),
-        }  # fmt: skip
+        }
         found["smaller_batches"] = _smaller_batches(parts, Path(folder) / "speed", sizes, _best(compared), found)
     found["comparisons"] += _same_net(found["speed"])
     found |= {"failures": parts.failures, "wanted": wanted(found), "seconds": round(time.perf_counter() - begun)}
@@ -135,17 +140,26 @@ def _agreement(parts, folder, sizes, reference, compared):
         for engine in compared:
             found = parts(f"{body}, {engine.name}", agreement.whole, engine, folder / "agreement", body)
             if moved and found:
-                rows += [_row(f"{body}: {part}", engine, max(found.result[part].values()),
-                              agreement.at_most(moved.result, part, _kind(engine)))
-                         for part in ("outputs", "gradients")]  # fmt: skip
+                rows += [
+                    _row(
+                        f"{body}: {part}",
+                        engine,
+                        max(found.result[part].values()),
+                        agreement.at_most(moved.result, part, _kind(engine)),
+                    )
+                    for part in ("outputs", "gradients")
+                ]
     known = parts(f"layers, {reference.name}", agreement.single_layers, reference, folder / "agreement")
     for engine in compared:
         found = parts(f"layers, {engine.name}", agreement.single_layers, engine, folder / "agreement")
         if known and found:
             of = agreement.apart(found.result, known.result)
             worst = max(of, key=of.get)
-            rows.append(_row(f"{len(agreement.LAYERS)} layers; worst {worst}", engine, of[worst],
-                             agreement.LEAST[_kind(engine)]))  # fmt: skip
+            rows.append(
+                _row(
+                    f"{len(agreement.LAYERS)} layers; worst {worst}", engine, of[worst], agreement.LEAST[_kind(engine)]
+                )
+            )
     for body in agreement.BODIES:
         rows += _curves(parts, folder / "curve", sizes, body, reference, compared)
     return rows
@@ -160,15 +174,22 @@ def _curves(parts, folder, sizes, body, reference, compared):
         if known and found:
             names = "first 10 losses", f"{iterations} losses, in means of {agreement.WINDOW}"
             values, limits = agreement.curves_apart(found.result, known.result), agreement.CURVE[_kind(engine)]
-            rows += [_row(f"{body}: {name}", engine, value, limit)
-                     for name, value, limit in zip(names, values, limits, strict=True)]  # fmt: skip
+            rows += [
+                _row(f"{body}: {name}", engine, value, limit)
+                for name, value, limit in zip(names, values, limits, strict=True)
+            ]
             rows[-1] |= {"losses": found.result, "reference_losses": known.result}
     return rows
 
 
 def _row(what, engine, found, most):
-    return {"what": what, "engine": engine.name, "apart": float(found), "at_most": float(most),
-            "ok": bool(found <= most)}  # fmt: skip
+    return {
+        "what": what,
+        "engine": engine.name,
+        "apart": float(found),
+        "at_most": float(most),
+        "ok": bool(found <= most),
+    }
 
 
 def _speed(parts, folder, sizes, timed, gpu):
@@ -197,24 +218,42 @@ def _same_net(speeds):
         if "PyTorch" in features and len(features) > 1:
             ours = next(iter(features.values()))
             differ = float(np.abs(features["PyTorch"] - ours).max() / np.abs(ours).max())
-            rows.append({"what": f"{body}: features", "engine": "PyTorch", "apart": differ, "at_most": SAME_NET,
-                         "ok": differ <= SAME_NET})  # fmt: skip
+            rows.append(
+                {
+                    "what": f"{body}: features",
+                    "engine": "PyTorch",
+                    "apart": differ,
+                    "at_most": SAME_NET,
+                    "ok": differ <= SAME_NET,
+                }
+            )
     return rows
 
 
 def _training(parts, folder, sizes, engine):
     """Return {source: seconds a step, images/s, busy}, and the share of each step that waits for pictures."""
     batch, repeats = sizes.batch("alexnet"), sizes.of(40, 4)
-    parts("generated pictures", speed.write_trainings, folder, sizes.of(2560, 2 * batch), batch, BODIES["alexnet"],
-          sizes.width)  # fmt: skip
+    parts(
+        "generated pictures",
+        speed.write_trainings,
+        folder,
+        sizes.of(2560, 2 * batch),
+        batch,
+        BODIES["alexnet"],
+        sizes.width,
+    )
     found = {}
     for source in speed.SOURCES:
         part = parts(f"training, {source}", speed.training, engine, folder, source, repeats)
         if part:
             seconds, began, ended = part.result
             step = float(np.median(seconds))
-            found[source] = {"step_s": step, "images_s": batch / step, "busy": part.watch.busy(began, ended),
-                             "peak_gb": part.peak_gb}  # fmt: skip
+            found[source] = {
+                "step_s": step,
+                "images_s": batch / step,
+                "busy": part.watch.busy(began, ended),
+                "peak_gb": part.peak_gb,
+            }
     if speed.RESIDENT in found:
         for source in (speed.RAW, speed.JPEG):
             if source in found:

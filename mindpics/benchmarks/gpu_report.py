@@ -29,20 +29,39 @@ def _title(found):
 
 
 def _comparisons(found):
-    rows = [(row["what"], row["engine"], f"{row['apart']:.1e}", f"{row['at_most']:.1e}",
-             "ok" if row["ok"] else "TOO FAR APART") for row in found["comparisons"]]  # fmt: skip
+    rows = [
+        (
+            row["what"],
+            row["engine"],
+            f"{row['apart']:.1e}",
+            f"{row['at_most']:.1e}",
+            "ok" if row["ok"] else "TOO FAR APART",
+        )
+        for row in found["comparisons"]
+    ]
     headings = (f"Against {found['reference']}", "", "apart", "at most", "")
     lines = ["", *columns(headings, rows, "llrrl")]
-    return [*lines, f"  Outputs and gradients: {LEAST['float32']:g} (TF32: {LEAST['TF32']:g}) of their norm, or "
-            f"{ALLOWED} times as far as {found['reference']} itself moves when its pictures are changed by "
-            f"{NUDGE['float32']:g} ({NUDGE['TF32']:g}). No dropout: a GPU draws other masks."]  # fmt: skip
+    return [
+        *lines,
+        f"  Outputs and gradients: {LEAST['float32']:g} (TF32: {LEAST['TF32']:g}) of their norm, or "
+        f"{ALLOWED} times as far as {found['reference']} itself moves when its pictures are changed by "
+        f"{NUDGE['float32']:g} ({NUDGE['TF32']:g}). No dropout: a GPU draws other masks.",
+    ]
 
 
 def _speed(found):
     lines = []
     for body, of in found["speed"].items():
-        rows = [(name, f"{1e3 * run['forward_s']:.1f}", f"{1e3 * run['step_s']:.1f}", f"{run['images_s']:.0f}",
-                 _number(run["peak_gb"], ".2f")) for name, run in of["runs"].items()]  # fmt: skip
+        rows = [
+            (
+                name,
+                f"{1e3 * run['forward_s']:.1f}",
+                f"{1e3 * run['step_s']:.1f}",
+                f"{run['images_s']:.0f}",
+                _number(run["peak_gb"], ".2f"),
+            )
+            for name, run in of["runs"].items()
+        ]
         headings = (f"{body}, {of['batch']} pictures", "forward ms", "step ms", "images/s", "GB")
         lines += ["", *columns(headings, rows)]
     return lines
@@ -50,14 +69,24 @@ def _speed(found):
 
 def _training(found):
     training = found["training"]
-    rows = [(source, f"{1e3 * of['step_s']:.1f}", f"{of['images_s']:.0f}", _number(of.get("waiting"), ".0%"),
-             _number(of["busy"], ".0%")) for source, of in training["of"].items()]  # fmt: skip
+    rows = [
+        (
+            source,
+            f"{1e3 * of['step_s']:.1f}",
+            f"{of['images_s']:.0f}",
+            _number(of.get("waiting"), ".0%"),
+            _number(of["busy"], ".0%"),
+        )
+        for source, of in training["of"].items()
+    ]
     title = f"AlexNet all-in-one, batch {training['batch']}, {training['engine']}; LMDBs in memory"
     lines = ["", *columns((title, "step ms", "images/s", "waiting", "busy"), rows)]
     if {speed.PYTHON, speed.RESIDENT} <= set(training["of"]):
         more = training["of"][speed.PYTHON]["step_s"] - training["of"][speed.RESIDENT]["step_s"]
-        lines.append(f"  Python losses in place of native ones: {1e3 * more:+.2f} ms a step, "
-                     f"{more / training['of'][speed.RESIDENT]['step_s']:+.1%}")  # fmt: skip
+        lines.append(
+            f"  Python losses in place of native ones: {1e3 * more:+.2f} ms a step, "
+            f"{more / training['of'][speed.RESIDENT]['step_s']:+.1%}"
+        )
     return lines
 
 
@@ -97,14 +126,25 @@ def wanted(found):
     ]
     for body, of in found["speed"].items():
         ours, peer = of["runs"].get(CUDNN, {}), of["runs"].get("PyTorch", {})
-        rows += [_wish(f"{body}, {kind}: {CUDNN}, times PyTorch float32", 1.0,
-                       peer[f"{kind}_s"] / ours[f"{kind}_s"] if ours and peer else None)
-                 for kind in ("forward", "step")]  # fmt: skip
+        rows += [
+            _wish(
+                f"{body}, {kind}: {CUDNN}, times PyTorch float32",
+                1.0,
+                peer[f"{kind}_s"] / ours[f"{kind}_s"] if ours and peer else None,
+            )
+            for kind in ("forward", "step")
+        ]
     fits = [size for size, peak in found["smaller_batches"].items() if peak and peak <= PAPER_GB]
     peak = found["smaller_batches"].get(1)
-    rows.append({"what": "resnet50, batch 32: GB", "wanted": PAPER_GB, "found": peak,
-                 "reached": None if peak is None else peak <= PAPER_GB,
-                 "fits_iter_size": min(fits, default=None)})  # fmt: skip
+    rows.append(
+        {
+            "what": "resnet50, batch 32: GB",
+            "wanted": PAPER_GB,
+            "found": peak,
+            "reached": None if peak is None else peak <= PAPER_GB,
+            "fits_iter_size": min(fits, default=None),
+        }
+    )
     return rows
 
 

@@ -55,9 +55,11 @@ def write_trainings(folder, pictures, batch, crop, width):
             del net.layer[1]  # of TEST
         write_message(net, folder / f"training_{number}.prototxt")
         solver = caffe_pb2.SolverParameter(
-            **net_runs.SOLVER, train_net=str(folder / f"training_{number}.prototxt"), max_iter=1,
+            **net_runs.SOLVER,
+            train_net=str(folder / f"training_{number}.prototxt"),
+            max_iter=1,
             snapshot_after_train=False,
-        )  # fmt: skip
+        )
         write_message(solver, folder / f"training_{number}_solver.prototxt")
 
 
@@ -66,8 +68,9 @@ def _with_inputs(net, batch, crop):
     fed = caffe_pb2.NetParameter(name=net.name)
     for top, dim in (("data", [batch, 3, crop, crop]), ("label", [batch])):
         fed.layer.add(name=top, type="Input", top=[top]).input_param.shape.add(dim=dim)
-    fed.layer.extend(layer for layer in net.layer
-                     if layer.type != "Data" and all(rule.phase != caffe.TEST for rule in layer.include))  # fmt: skip
+    fed.layer.extend(
+        layer for layer in net.layer if layer.type != "Data" and all(rule.phase != caffe.TEST for rule in layer.include)
+    )
     return fed
 
 

@@ -21,8 +21,9 @@ def _number(gpu):
 def describe(gpu):
     """Return the GPU's name, driver and memory in GB; {} where nvidia-smi does not tell."""
     try:
-        said = subprocess.run(_command("name,driver_version,memory.total", gpu), capture_output=True, text=True,
-                              check=True).stdout  # fmt: skip
+        said = subprocess.run(
+            _command("name,driver_version,memory.total", gpu), capture_output=True, text=True, check=True
+        ).stdout
         name, driver, megabytes = (part.strip() for part in said.strip().split(","))
         return {"name": name, "driver": driver, "memory_gb": round(float(megabytes) * 2**20 / 1e9, 1)}
     except (OSError, ValueError, subprocess.CalledProcessError):
@@ -46,9 +47,11 @@ class Watch:
             return self
         try:
             self.process = subprocess.Popen(
-                _command("utilization.gpu,memory.used", self.gpu, f"--loop-ms={EVERY_MS}"), stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, text=True,
-            )  # fmt: skip
+                _command("utilization.gpu,memory.used", self.gpu, f"--loop-ms={EVERY_MS}"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
         except OSError:
             return self
         self._take(self.process.stdout.readline())  # before the block begins

@@ -57,15 +57,23 @@ def run(folder, pictures=2000, repeats=3, memory_pictures=20_000, seed=0):
         for name in (OURS, REDUCED)
     }
     costs = [
-        timing.cost(name, [*sizes, pictures], [smaller[name][str(n)]["median_s"] for n in sizes]
-                    + [side_by_side[name]["median_s"]])
+        timing.cost(
+            name,
+            [*sizes, pictures],
+            [smaller[name][str(n)]["median_s"] for n in sizes] + [side_by_side[name]["median_s"]],
+        )
         for name in smaller
-    ]  # fmt: skip
+    ]
     timing.plot_costs(folder / "lmdb_cost", costs, "pictures")
     result = {
-        "machine": facts, "pictures": pictures, "side_by_side": side_by_side, "levels_apart": apart,
-        "smaller": smaller, "costs": costs, "lmdb_gb": (folder / _name(OURS) / "data.mdb").stat().st_size / 1e9,
-    }  # fmt: skip
+        "machine": facts,
+        "pictures": pictures,
+        "side_by_side": side_by_side,
+        "levels_apart": apart,
+        "smaller": smaller,
+        "costs": costs,
+        "lmdb_gb": (folder / _name(OURS) / "data.mdb").stat().st_size / 1e9,
+    }
     if memory_pictures:
         rows = (paths * -(-memory_pictures // pictures))[:memory_pictures]
         result["memory"] = {memory_pictures: timing.alternate({REDUCED: (_ours, (folder, rows, True))}, 1)[REDUCED]}

@@ -68,8 +68,16 @@ def read_bugs(table, root):
             found = text.count(given["old"])
             if found != 1 or given["old"] == given["new"]:
                 raise ValueError(f"{table}: found {given['old']!r} {found} times in {path}; wanted once, and a change")
-            bugs.append(Bug(path, given["kind"], given["old"], given["new"], tuple(given.get("tests", tests)),
-                            given.get("equivalent", "")))  # fmt: skip
+            bugs.append(
+                Bug(
+                    path,
+                    given["kind"],
+                    given["old"],
+                    given["new"],
+                    tuple(given.get("tests", tests)),
+                    given.get("equivalent", ""),
+                )
+            )
     return bugs
 
 
@@ -103,8 +111,16 @@ def _is_finding(value):
 
 def copy_tree(root, folder):
     """Copy what git tracks, and new files that it does not ignore, into a folder."""
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=root,
-                            capture_output=True, check=True).stdout.decode().split("\0")  # fmt: skip
+    listed = (
+        subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=root,
+            capture_output=True,
+            check=True,
+        )
+        .stdout.decode()
+        .split("\0")
+    )
     for name in filter(None, listed):
         source, target = Path(root) / name, Path(folder) / name
         if source.is_file():
@@ -167,8 +183,10 @@ def format_outcomes(outcomes):
     for of in (lambda bug: bug.package, lambda bug: bug.kind, lambda bug: "all"):
         lines.append("")
         planted_, killed = Counter(of(bug) for bug, _ in real), Counter(of(bug) for bug, how in real if how == KILLED)
-        lines += [f"{name:<24}{killed[name]:>5} of {count:>4} killed{killed[name] / count:>8.1%}"
-                  for name, count in sorted(planted_.items())]  # fmt: skip
+        lines += [
+            f"{name:<24}{killed[name]:>5} of {count:>4} killed{killed[name] / count:>8.1%}"
+            for name, count in sorted(planted_.items())
+        ]
     return "\n".join(lines)
 
 

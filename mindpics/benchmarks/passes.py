@@ -17,8 +17,11 @@ from mindpics.files.columns import columns
 OURS, STOCK, OPENCV, TORCH = "ours", "stock Caffe", "OpenCV DNN", "PyTorch"
 # Times stock Caffe.
 WANTED = {
-    ("alexnet", "forward"): 1.6, ("resnet50", "forward"): 1.5, ("alexnet", "step"): 1.5, ("resnet50", "step"): 1.5,
-}  # fmt: skip
+    ("alexnet", "forward"): 1.6,
+    ("resnet50", "forward"): 1.5,
+    ("alexnet", "step"): 1.5,
+    ("resnet50", "step"): 1.5,
+}
 CURVE = {"alexnet": (1, 4, 16, 64), "resnet50": (1, 2, 4, 8)}
 
 
@@ -40,8 +43,11 @@ class Case:
         if self.kind == "step":
             found = {OURS: (net_runs.caffe_step, ("fast",)), STOCK: (net_runs.caffe_step, ("caffe",))}
             return found | ({TORCH: (net_runs.torch_step, ())} if net_runs.is_installed("torch") else {})
-        found = {OURS: (net_runs.caffe_forward, ("fast",)), STOCK: (net_runs.caffe_forward, ("caffe",)),
-                 OPENCV: (net_runs.opencv_forward, ())}  # fmt: skip
+        found = {
+            OURS: (net_runs.caffe_forward, ("fast",)),
+            STOCK: (net_runs.caffe_forward, ("caffe",)),
+            OPENCV: (net_runs.opencv_forward, ()),
+        }
         return found | ({TORCH: (net_runs.torch_forward, ())} if net_runs.is_installed("torch") else {})
 
     def gflop(self, layers):
@@ -49,8 +55,17 @@ class Case:
         return self.batch * (sum(layers) if self.kind == "forward" else 3 * sum(layers) - layers[0])
 
 
-def run(folder, bodies=("alexnet", "resnet50"), forward=(32, 16), step=(128, 32), rounds=5, repeats=3, curve=True,
-        seed=0, width=1.0):  # fmt: skip
+def run(
+    folder,
+    bodies=("alexnet", "resnet50"),
+    forward=(32, 16),
+    step=(128, 32),
+    rounds=5,
+    repeats=3,
+    curve=True,
+    seed=0,
+    width=1.0,
+):
     """Return a JSON-able dict of all cases, the machine's limits and the cost against the number of pictures.
 
     Parameters
@@ -70,8 +85,12 @@ def run(folder, bodies=("alexnet", "resnet50"), forward=(32, 16), step=(128, 32)
     """
     folder = Path(folder)
     layers = {body: in_child(net_runs.write_nets, folder, body, seed, width)[0] for body in bodies}
-    cases = [Case(body, kind, n) for kind, sizes in (("forward", forward), ("step", step))
-             for body, n in zip(bodies, sizes, strict=False) if n]  # fmt: skip
+    cases = [
+        Case(body, kind, n)
+        for kind, sizes in (("forward", forward), ("step", step))
+        for body, n in zip(bodies, sizes, strict=False)
+        if n
+    ]
     result = {"machine": describe(), "memory_gb_s": in_child(memory_gb_s)[0], "absent": _absent()}
     result["cases"] = [_measure(case, folder, layers[case.body], rounds, repeats) for case in cases]
     if curve:
@@ -99,13 +118,20 @@ def _measure(case, folder, layers, rounds, repeats):
                 bar.update()
     gflop = case.gflop(layers)
     return {
-        "case": case.name, "body": case.body, "kind": case.kind, "batch": case.batch, "gflop": gflop,
-        "sgemm_gflops": sgemm, "seconds": seconds, "peak_gb": {name: max(values) for name, values in peaks.items()},
+        "case": case.name,
+        "body": case.body,
+        "kind": case.kind,
+        "batch": case.batch,
+        "gflop": gflop,
+        "sgemm_gflops": sgemm,
+        "seconds": seconds,
+        "peak_gb": {name: max(values) for name, values in peaks.items()},
         "times_stock": {name: float(np.median(np.divide(seconds[STOCK], values))) for name, values in seconds.items()},
-        "share_of_sgemm": {name: float(np.median(gflop / np.multiply(values, sgemm)))
-                           for name, values in seconds.items()},
+        "share_of_sgemm": {
+            name: float(np.median(gflop / np.multiply(values, sgemm))) for name, values in seconds.items()
+        },
         "differs_from_stock": _differences(tops) if case.kind == "forward" else None,
-    }  # fmt: skip
+    }
 
 
 def _differences(tops):
@@ -120,15 +146,20 @@ def _costs(curve, folder):
     for body in dict.fromkeys(row["body"] for row in curve):
         rows = [row for row in curve if row["body"] == body]
         sizes = [row["batch"] for row in rows]
-        costs.append([timing.cost(f"{body}, {library}", sizes, [np.median(row["seconds"][library]) for row in rows])
-                      for library in rows[0]["seconds"]])  # fmt: skip
+        costs.append(
+            [
+                timing.cost(f"{body}, {library}", sizes, [np.median(row["seconds"][library]) for row in rows])
+                for library in rows[0]["seconds"]
+            ]
+        )
         timing.plot_costs(folder / f"{body}_cost", costs[-1], "pictures")
     return [one for of_body in costs for one in of_body]
 
 
 def add_suite(suites):
-    suite = suites.add_parser("caffe", help="passes and training steps of AlexNet and ResNet-50; peers: stock Caffe, "
-                              "OpenCV DNN, PyTorch")  # fmt: skip
+    suite = suites.add_parser(
+        "caffe", help="passes and training steps of AlexNet and ResNet-50; peers: stock Caffe, OpenCV DNN, PyTorch"
+    )
     suite.add_argument("--nets", nargs="+", choices=("alexnet", "resnet50"), default=("alexnet", "resnet50"))
     suite.add_argument("--forward", nargs="+", type=int, default=(32, 16), help="pictures a pass of each net; 0: none")
     suite.add_argument("--step", nargs="+", type=int, default=(128, 32), help="pictures a step of each net; 0: none")
@@ -139,15 +170,25 @@ def add_suite(suites):
 
 
 def _run_suite(args):
-    return run(args.folder / "caffe", args.nets, args.forward, args.step, args.rounds, args.repeats,
-               not args.no_curve, args.seed)  # fmt: skip
+    return run(
+        args.folder / "caffe",
+        args.nets,
+        args.forward,
+        args.step,
+        args.rounds,
+        args.repeats,
+        not args.no_curve,
+        args.seed,
+    )
 
 
 def format_result(result):
     """Return the result as lines: a table a case, what was wanted, and the exponents."""
     machine = result["machine"]
-    lines = ["{processor}, {cores} cores, {memory_gb} GB; ".format(**machine)
-             + f"memory copied at {result['memory_gb_s']:.1f} GB/s"]  # fmt: skip
+    lines = [
+        "{processor}, {cores} cores, {memory_gb} GB; ".format(**machine)
+        + f"memory copied at {result['memory_gb_s']:.1f} GB/s"
+    ]
     lines += [f"{library} is not installed" for library in result["absent"]]
     for case in result["cases"]:
         lines += ["", *_format_case(case)]
@@ -163,10 +204,15 @@ def _format_case(case):
     for library, values in case["seconds"].items():
         differs = case["differs_from_stock"]
         rows.append(
-            (library, *(f"{of(values):.3f}" for of in (np.median, min, max)),
-             f"{case['times_stock'][library]:.2f}", f"{case['share_of_sgemm'][library]:.0%}",
-             f"{case['peak_gb'][library]:.2f}", f"{differs[library]:.0e}" if differs else "",
-             f"wanted: at least {wanted} x stock" if library == OURS and wanted else "")
-        )  # fmt: skip
+            (
+                library,
+                *(f"{of(values):.3f}" for of in (np.median, min, max)),
+                f"{case['times_stock'][library]:.2f}",
+                f"{case['share_of_sgemm'][library]:.0%}",
+                f"{case['peak_gb'][library]:.2f}",
+                f"{differs[library]:.0e}" if differs else "",
+                f"wanted: at least {wanted} x stock" if library == OURS and wanted else "",
+            )
+        )
     headings = ("", "median s", "min", "max", "x stock", "of SGEMM", "peak GB", "differs", "")
     return [title, *columns(headings, rows, "lrrrrrrrl")]

@@ -44,9 +44,15 @@ def run(folder, posts=10_000_000, repeats=3, peer_posts=1_000_000, seed=0):
     costs = [timing.cost("selection", _by_size(ours), [of["median_s"] for of in ours.values()])]
     timing.plot_costs(folder / "selection_cost", costs, "posts")
     return {
-        "machine": facts, "posts": posts, "bytes": files[posts].stat().st_size, "peer_posts": peer_posts,
-        "peers": side_by_side, "not_installed": absent, "ours": ours, "costs": costs,
-    }  # fmt: skip
+        "machine": facts,
+        "posts": posts,
+        "bytes": files[posts].stat().st_size,
+        "peer_posts": peer_posts,
+        "peers": side_by_side,
+        "not_installed": absent,
+        "ours": ours,
+        "costs": costs,
+    }
 
 
 def add_suite(suites):
@@ -65,16 +71,18 @@ def format_result(result):
     """Return the result as lines: each figure beside what is wanted."""
     largest = result["ours"][str(result["posts"])]
     rate = result["bytes"] / largest["median_s"] / 1e9
-    return "\n".join([
-        timing.format_machine(result["machine"]),
-        f"{result['peer_posts']:,} generated posts:",
-        *timing.format_runs(result["peers"], OURS),
-        *(f"{name}: not installed" for name in result["not_installed"]),
-        f"ours, by number of posts (wanted: {WANTED['posts']:,} in {WANTED['seconds']} s and {WANTED['peak_mb']} MB):",
-        *timing.format_runs(result["ours"], str(result["posts"])),
-        f"{rate:.3f} GB/s, {rate / result['machine']['disk_read_gb_s']:.0%} of what the disk reads",
-        *timing.format_costs(result["costs"]),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            timing.format_machine(result["machine"]),
+            f"{result['peer_posts']:,} generated posts:",
+            *timing.format_runs(result["peers"], OURS),
+            *(f"{name}: not installed" for name in result["not_installed"]),
+            f"ours, by number of posts (wanted: {WANTED['posts']:,} in {WANTED['seconds']} s, {WANTED['peak_mb']} MB):",
+            *timing.format_runs(result["ours"], str(result["posts"])),
+            f"{rate:.3f} GB/s, {rate / result['machine']['disk_read_gb_s']:.0%} of what the disk reads",
+            *timing.format_costs(result["costs"]),
+        ]
+    )
 
 
 def _sizes(posts):

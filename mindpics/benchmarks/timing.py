@@ -88,8 +88,9 @@ class _Timed:
         cpu_before, begun = time.process_time(), time.perf_counter()
         result = self.function(*args)
         seconds = time.perf_counter() - begun
-        return SimpleNamespace(seconds=seconds, cpu_before=cpu_before, cpu_after=time.process_time(), pid=os.getpid(),
-                               result=result)  # fmt: skip
+        return SimpleNamespace(
+            seconds=seconds, cpu_before=cpu_before, cpu_after=time.process_time(), pid=os.getpid(), result=result
+        )
 
 
 class _Family:
@@ -124,9 +125,12 @@ def _own_bytes(pid):
 def machine(folder):
     """Return what the machine is and what it allows: cores, copies in memory, writing and reading in `folder`."""
     return {
-        "processor": processor(), "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2),
-        "copy_gb_s": _copy(), **_disk(Path(folder)),
-    }  # fmt: skip
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "copy_gb_s": _copy(),
+        **_disk(Path(folder)),
+    }
 
 
 def _copy():
@@ -180,9 +184,13 @@ def plot_costs(path, costs, unit):
     for index, one in enumerate(costs):
         style = charts.style_of(one["name"], index)
         axes[0, 0].loglog(
-            one["sizes"], one["seconds"], color=style.colour, marker=style.marker, linestyle=style.dashes,
+            one["sizes"],
+            one["seconds"],
+            color=style.colour,
+            marker=style.marker,
+            linestyle=style.dashes,
             label=f"{charts.literal(one['name'])}: size to the {one['exponent']:.2f}",
-        )  # fmt: skip
+        )
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):  # 2,000 rather than 2x10^3, on less than a decade as well
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:,.10g}")

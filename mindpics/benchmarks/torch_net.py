@@ -66,9 +66,14 @@ def _convolution(layer):
     p = layer.convolution_param
     weights = _tensor(layer.blobs[0])
     part = nn.Conv2d(
-        weights.shape[1] * p.group, p.num_output, p.kernel_size[0], p.stride[0] if p.stride else 1,
-        p.pad[0] if p.pad else 0, groups=p.group, bias=p.bias_term,
-    )  # fmt: skip
+        weights.shape[1] * p.group,
+        p.num_output,
+        p.kernel_size[0],
+        p.stride[0] if p.stride else 1,
+        p.pad[0] if p.pad else 0,
+        groups=p.group,
+        bias=p.bias_term,
+    )
     part.weight.data = weights
     if p.bias_term:
         part.bias.data = _tensor(layer.blobs[1])

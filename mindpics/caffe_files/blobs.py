@@ -27,14 +27,22 @@ OLD_SHAPE = ("num", "channels", "height", "width")  # goes before `shape` in Caf
 # message -> {field: (number, type)}, a subset of caffe.proto with arrays as bytes; "*" is repeated
 _MESSAGES = {
     "Shape": {"dim": (1, "bytes")},
-    "Blob": {"num": (1, "int32"), "channels": (2, "int32"), "height": (3, "int32"), "width": (4, "int32"),
-             "data": (5, "bytes"), "diff": (6, "bytes"), "shape": (7, "Shape"), "double_data": (8, "bytes")},
+    "Blob": {
+        "num": (1, "int32"),
+        "channels": (2, "int32"),
+        "height": (3, "int32"),
+        "width": (4, "int32"),
+        "data": (5, "bytes"),
+        "diff": (6, "bytes"),
+        "shape": (7, "Shape"),
+        "double_data": (8, "bytes"),
+    },
     "Layer": {"name": (1, "string"), "type": (2, "string"), "blobs": (7, "*Blob")},
     "V0": {"name": (1, "string"), "blobs": (50, "*Blob")},
     "V1": {"v0": (1, "V0"), "name": (4, "string"), "blobs": (6, "*Blob")},
     "Net": {"layers": (2, "*V1"), "layer": (100, "*Layer")},
     "State": {"iter": (1, "int32"), "learned_net": (2, "string"), "history": (3, "*Blob")},
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

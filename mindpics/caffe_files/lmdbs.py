@@ -125,9 +125,13 @@ def write_lmdb(
         raise ValueError(f"{out} exists; choose another name or --force")
     rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     work = functools.partial(
-        read_packed, size=size, encoding=encoding, max_pixels=max_pixels,
-        reduced_to=size if reduced else None, fit=fit,
-    )  # fmt: skip
+        read_packed,
+        size=size,
+        encoding=encoding,
+        max_pixels=max_pixels,
+        reduced_to=size if reduced else None,
+        fit=fit,
+    )
     run = run or functools.partial(run_each, workers=workers, at_once=AT_ONCE)
     with LmdbWriter(out, _key(rows, work), len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as writer:
         rows = rows[writer.done :]

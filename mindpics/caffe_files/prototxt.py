@@ -96,8 +96,10 @@ def _upgrade_net(prototxt):
     """Put the net that Caffe makes of an old one in its place, and its layers' lines in theirs; return notes on it."""
     old = next((name for name in ("layers", "input") if getattr(prototxt.message, name)), None)
     upgraded = upgrade_net(prototxt.message)
-    notes = [prototxt.finding("warning", "upgrade-lost", f"Caffe's upgrade drops {text}", ("layers", index))
-             for index, text in upgraded.lost]  # fmt: skip
+    notes = [
+        prototxt.finding("warning", "upgrade-lost", f"Caffe's upgrade drops {text}", ("layers", index))
+        for index, text in upgraded.lost
+    ]
     if old:
         text = f"the old form ({old}); it is read as Caffe upgrades it"
         notes.append(prototxt.finding("note", "old-form", text, old))

@@ -48,8 +48,10 @@ class Snapshots:
                 os.posix_fallocate(stream.fileno(), 0, wanted)
         except OSError as error:
             free = shutil.disk_usage(self.folder).free
-            raise OSError(f"{self.folder}: no room for a snapshot: {error.strerror}; about {wanted} bytes are wanted, "
-                          f"{free} are free") from None  # fmt: skip
+            raise OSError(
+                f"{self.folder}: no room for a snapshot: {error.strerror}; about {wanted} bytes are wanted, "
+                f"{free} are free"
+            ) from None
         finally:
             trial.unlink(missing_ok=True)
 

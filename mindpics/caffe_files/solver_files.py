@@ -82,7 +82,7 @@ def take_weights(message):
 
 def _check(solver, message):
     if not message.net:
-        raise ValueError(f"{solver}: a solver with net: \"...train_val.prototxt\" is wanted")
+        raise ValueError(f'{solver}: a solver with net: "...train_val.prototxt" is wanted')
     if not Path(message.net).is_file():
         raise ValueError(f"{solver}: its net {message.net} is not there (paths are relative to {Path.cwd()})")
     more = [name for name in ("net_param", "train_net", "train_net_param") if message.HasField(name)]

@@ -77,8 +77,10 @@ def _ink(pixels):
         raise ValueError("blank: nothing but white")
     height, width = pixels.shape[:2]
     return (
-        max(0, rows[0] - 1), min(height, rows[-1] + 2),
-        max(0, columns[0] - 1), min(width, columns[-1] + 2),
+        max(0, rows[0] - 1),
+        min(height, rows[-1] + 2),
+        max(0, columns[0] - 1),
+        min(width, columns[-1] + 2),
     )
 
 

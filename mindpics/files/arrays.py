@@ -13,9 +13,23 @@ from mindpics.files.bounded import open_regular
 ARRAYS = 4 << 30  # bytes that a .npz may unpack to: a zip of kilobytes may say gigabytes
 
 # what numpy and zipfile raise on files that are not what they say
-_BROKEN = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, NotImplementedError,
-           OverflowError, RuntimeError, UnicodeError, AttributeError, tokenize.TokenError,
-           zipfile.BadZipFile, zlib.error)  # fmt: skip
+_BROKEN = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    UnicodeError,
+    AttributeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def load_npy(path, mmap=False):

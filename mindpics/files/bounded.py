@@ -7,8 +7,13 @@ import stat
 
 TEXT = 64 << 20  # bytes of a prototxt or a JSON document; the longest published net has 100 KB
 MESSAGE = 2**31 - 1  # bytes of a protobuf message, protobuf's own limit
-KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
-         stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}  # fmt: skip
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def open_regular(path, wanted, limit=None):

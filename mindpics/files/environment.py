@@ -9,8 +9,11 @@ NAMES = ("numpy", "lmdb", "opencv-python", "scikit-learn", "protobuf", "caffe")
 
 def environment():
     """Return {"python", "machine", "versions": {name: version}}."""
-    return {"python": sys.version.split()[0], "machine": platform.platform(),
-            "versions": {name: _version(name) for name in NAMES}}  # fmt: skip
+    return {
+        "python": sys.version.split()[0],
+        "machine": platform.platform(),
+        "versions": {name: _version(name) for name in NAMES},
+    }
 
 
 def _version(name):

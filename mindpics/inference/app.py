@@ -26,8 +26,16 @@ THUMBNAIL = 128  # pixels, longer side
 ASSETS = {"serve.css": "text/css", "serve.js": "text/javascript"}
 
 
-def create_app(traits=None, users=None, *, about=None, max_megabytes=MAX_MEGABYTES, max_pixels=MAX_PIXELS,
-               waiting=WAITING, prepare=None):  # fmt: skip
+def create_app(
+    traits=None,
+    users=None,
+    *,
+    about=None,
+    max_megabytes=MAX_MEGABYTES,
+    max_pixels=MAX_PIXELS,
+    waiting=WAITING,
+    prepare=None,
+):
     """Return the Flask app.
 
     Parameters
@@ -51,8 +59,15 @@ def create_app(traits=None, users=None, *, about=None, max_megabytes=MAX_MEGABYT
     parts = {"traits": traits, "users": users}
     desk = Desk(parts, Decoder(max_pixels), waiting, prepare)
     app.extensions["desk"] = desk
-    _add_page(app, {**(about or {}), "has": {name: part is not None for name, part in parts.items()},
-                    "max_megabytes": max_megabytes, "max_letters": MAX_LETTERS})  # fmt: skip
+    _add_page(
+        app,
+        {
+            **(about or {}),
+            "has": {name: part is not None for name, part in parts.items()},
+            "max_megabytes": max_megabytes,
+            "max_letters": MAX_LETTERS,
+        },
+    )
     app.add_url_rule("/api/traits", view_func=desk.traits, methods=["POST"])
     app.add_url_rule("/api/users", view_func=desk.users, methods=["POST"])
     app.add_url_rule("/thumbnails/<name>/<int:index>", "thumbnail", desk.thumbnail)

@@ -60,8 +60,19 @@ def read_items(path, root=None):
     return list(items.items())
 
 
-def extract_features(net, items, out, mean, *, oversample=False, fit="warp", batch=BATCH, workers=None,
-                     max_pixels=crops.MAX_PIXELS, run_tasks=None):  # fmt: skip
+def extract_features(
+    net,
+    items,
+    out,
+    mean,
+    *,
+    oversample=False,
+    fit="warp",
+    batch=BATCH,
+    workers=None,
+    max_pixels=crops.MAX_PIXELS,
+    run_tasks=None,
+):
     """Write the features of `items` to OUT.npy and OUT.ids.txt.
 
     Parameters

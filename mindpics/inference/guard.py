@@ -35,12 +35,12 @@ M_ARENA_MAX = -8  # of glibc's malloc.h
 DRAINED = 64 << 20  # bytes of a refused upload that are read, so that its sender sees the answer
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
-                               "form-action 'self'; frame-ancestors 'none'",
+    "form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-}  # fmt: skip
+}
 
 
 class InMemory(Request):
@@ -60,8 +60,9 @@ class Queue:
     def place(self):
         """Hold a place; 503 with Retry-After when none is free."""
         if not self.free.acquire(blocking=False):
-            raise ServiceUnavailable(f"{self.places} requests are waiting already; try again in a moment.",
-                                     retry_after=2)  # fmt: skip
+            raise ServiceUnavailable(
+                f"{self.places} requests are waiting already; try again in a moment.", retry_after=2
+            )
         try:
             yield
         finally:
@@ -120,12 +121,23 @@ def make_server(app, listening, waiting, seconds=SECONDS):
     logging.getLogger("waitress").setLevel(logging.ERROR)
     max_bytes = app.config["MAX_CONTENT_LENGTH"]
     return _Server(
-        app, _sock=listening, bind_socket=False, sockinfo=(listening.family, listening.type, 0, None),
-        host=HOSTS[0], server_name=HOSTS[0], ident="mindpics", log_socket_errors=False,
-        threads=min(waiting, CONNECTIONS) + THREADS, connection_limit=CONNECTIONS + NO_CONNECTIONS,
-        channel_timeout=seconds, cleanup_interval=1, max_request_header_size=HEADER,
-        max_request_body_size=max(DRAINED, max_bytes) + 1, inbuf_overflow=max_bytes + 1, outbuf_overflow=DRAINED,
-    )  # fmt: skip
+        app,
+        _sock=listening,
+        bind_socket=False,
+        sockinfo=(listening.family, listening.type, 0, None),
+        host=HOSTS[0],
+        server_name=HOSTS[0],
+        ident="mindpics",
+        log_socket_errors=False,
+        threads=min(waiting, CONNECTIONS) + THREADS,
+        connection_limit=CONNECTIONS + NO_CONNECTIONS,
+        channel_timeout=seconds,
+        cleanup_interval=1,
+        max_request_header_size=HEADER,
+        max_request_body_size=max(DRAINED, max_bytes) + 1,
+        inbuf_overflow=max_bytes + 1,
+        outbuf_overflow=DRAINED,
+    )
 
 
 class _Request(HTTPRequestParser):

@@ -90,8 +90,10 @@ class PictureTraits:
             return []
         found = zip(*self.nearest.find(feature, SHOWN), strict=True)
         facts = ("trait", "pole", "word")
-        return [{"index": int(place), "cosine": round(float(cosine), 4)}
-                | {key: self.mindpics[place][key] for key in facts} for place, cosine in found]  # fmt: skip
+        return [
+            {"index": int(place), "cosine": round(float(cosine), 4)} | {key: self.mindpics[place][key] for key in facts}
+            for place, cosine in found
+        ]
 
 
 def open_traits(run, model=None):
@@ -142,9 +144,11 @@ def _choose(run, model):
 
 def _about(run, name, rows):
     row = run.models()[name]
-    return (f"{name.replace('_', ' ')}, right on {row['avg']:.1f}% (95% interval {row['low95']:.1f} to "
-            f"{row['high95']:.1f}) of {row['n']:.0f} test pictures, mean over traits; "
-            f"{len(rows) or 'no'} MindPics to compare with")  # fmt: skip
+    return (
+        f"{name.replace('_', ' ')}, right on {row['avg']:.1f}% (95% interval {row['low95']:.1f} to "
+        f"{row['high95']:.1f}) of {row['n']:.0f} test pictures, mean over traits; "
+        f"{len(rows) or 'no'} MindPics to compare with"
+    )
 
 
 def _compared(run, name):

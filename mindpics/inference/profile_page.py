@@ -42,8 +42,13 @@ def gather(author, source, row, nets, mean, ids, scores, rejected, seed, command
         "is_not": IS_NOT,
         "n": len(ids),
         "traits": profile(ids, scores, seed),
-        "interval": {"level": 0.95, "method": "bootstrap over pictures, widened to Student's t", "covers": COVERS,
-                     "resamples": RESAMPLES, "seed": seed},
+        "interval": {
+            "level": 0.95,
+            "method": "bootstrap over pictures, widened to Student's t",
+            "covers": COVERS,
+            "resamples": RESAMPLES,
+            "seed": seed,
+        },
         "unreadable": [{"id": id_, "reason": reason} for id_, reason in rejected],
         "net": {
             "name": row.name.replace("_", " ") if row else "Nets given by hand",
@@ -51,11 +56,13 @@ def gather(author, source, row, nets, mean, ids, scores, rejected, seed, command
             "stand_in": row.run.stand_in() if row else "",
             "files": [{"path": str(path), "sha256": sha256(path)} for path in files],
         },
-        "pictures": [{"id": id_, "high": dict(zip(TRAITS, map(float, high), strict=True))}
-                     for id_, high in zip(ids, scores[..., 1], strict=True)],
+        "pictures": [
+            {"id": id_, "high": dict(zip(TRAITS, map(float, high), strict=True))}
+            for id_, high in zip(ids, scores[..., 1], strict=True)
+        ],
         "command": command,
         "environment": environment(),
-    }  # fmt: skip
+    }
 
 
 def write_profile(facts, items, out):

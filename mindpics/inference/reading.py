@@ -28,8 +28,11 @@ class Reading:
 
 
 def add_arguments(parser):
-    parser.add_argument("--no-warp", action="store_true",
-                        help="as DeCAF: the shorter side scaled, the centre cut; not warped to a square")  # fmt: skip
+    parser.add_argument(
+        "--no-warp",
+        action="store_true",
+        help="as DeCAF: the shorter side scaled, the centre cut; not warped to a square",
+    )
     parser.add_argument("--before-relu", action="store_true", help="the blob before its in-place ReLU")
     parser.add_argument("--ten-crops", action="store_true", help="mean of ten crops, not the centre crop")
 

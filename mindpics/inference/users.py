@@ -53,8 +53,10 @@ class Users:
         same = ours.shape == first.shape
         cosine = float(ours @ first / max(np.linalg.norm(ours) * np.linalg.norm(first), 1e-12)) if same else 0
         if cosine < ALIKE:
-            raise ValueError(f"the net's features of {self.paths()[0]} are not the run's (cosine {cosine:.3f}): "
-                             "it was trained again since; run tools/reproduce")  # fmt: skip
+            raise ValueError(
+                f"the net's features of {self.paths()[0]} are not the run's (cosine {cosine:.3f}): "
+                "it was trained again since; run tools/reproduce"
+            )
 
     def _features(self, channels):
         return self.net.features(channels[None], self.mean, self.reading.ten_crops)[0]

@@ -68,11 +68,15 @@ def _local_client(workers, gpu):
         # a worker reads pictures in children of its own, which a daemon may not have
         dask.config.set({"temporary-directory": folder, "distributed.worker.daemon": False}),
         LocalCluster(
-            workers or (1 if gpu else os.cpu_count()), threads_per_worker=1, host=HOST, dashboard_address=f"{HOST}:0",
-            security=Security.temporary(), resources={"GPU": 1} if gpu else None,
+            workers or (1 if gpu else os.cpu_count()),
+            threads_per_worker=1,
+            host=HOST,
+            dashboard_address=f"{HOST}:0",
+            security=Security.temporary(),
+            resources={"GPU": 1} if gpu else None,
         ) as cluster,
         Client(cluster) as client,
-    ):  # fmt: skip
+    ):
         yield client
 
 
@@ -95,8 +99,10 @@ def _certificates(address):
         try:
             settings.get_connection_args("client")
         except ssl.SSLError as error:
-            raise ValueError(f"--scheduler {address}: found no certificate and key in {files['cert']}, {files['key']} "
-                             f"and {files['ca_file']} ({error.reason})") from None  # fmt: skip
+            raise ValueError(
+                f"--scheduler {address}: found no certificate and key in {files['cert']}, {files['key']} "
+                f"and {files['ca_file']} ({error.reason})"
+            ) from None
     return settings
 
 

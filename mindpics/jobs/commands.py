@@ -25,10 +25,13 @@ def start_here(command, log, threads, resumable=False):
     """Start a command whose output goes to `log`; return its Popen. It dies with this process."""
     with open(log, "ab") as output:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
             env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
             preexec_fn=_die_with_parent,
-        )  # fmt: skip
+        )
 
 
 def _die_with_parent():
@@ -54,9 +57,16 @@ class ClusterCommand:
     def __init__(self, client, command, log, threads, resumable=False):
         self.stop = Path(f"{log}.{uuid.uuid4().hex}.stop").resolve()
         self.future = client.submit(
-            _run, command, os.getcwd(), Path(log).resolve(), threads, resumable, self.stop,
-            pure=False, resources={"GPU": 1} if "--gpu" in command else None,
-        )  # fmt: skip
+            _run,
+            command,
+            os.getcwd(),
+            Path(log).resolve(),
+            threads,
+            resumable,
+            self.stop,
+            pure=False,
+            resources={"GPU": 1} if "--gpu" in command else None,
+        )
         self.returncode = None
 
     def poll(self):

@@ -52,8 +52,10 @@ def run_each(function, items, workers=None, timeout=20, at_once=1):
         Of a process that may have no children, as a Dask worker under its nanny is by default.
     """
     if multiprocessing.current_process().daemon:
-        raise ValueError("found a Dask worker that may have no children; wanted one that was started with "
-                         "DASK_DISTRIBUTED__WORKER__DAEMON=False in its environment")  # fmt: skip
+        raise ValueError(
+            "found a Dask worker that may have no children; wanted one that was started with "
+            "DASK_DISTRIBUTED__WORKER__DAEMON=False in its environment"
+        )
     # forkserver: a fork of a process that has run OpenCV's or BLAS's threads may hang
     context = multiprocessing.get_context("forkserver")
     items = iter(items)

@@ -26,9 +26,10 @@ On each machine, this one too, with the same two files, of which key.pem is the 
 def add_argument(parser):
     """Add --scheduler ADDRESS to a tool."""
     parser.add_argument(
-        "--scheduler", metavar="ADDRESS",
+        "--scheduler",
+        metavar="ADDRESS",
         help="work on a Dask cluster of yours, like tls://10.0.0.1:8786 (below); 'local' starts one here",
-    )  # fmt: skip
+    )
     parser.epilog = CERTIFICATES
 
 

@@ -4,13 +4,44 @@ from mindpics.caffe_files.prototxt import nearest
 from mindpics.lint.phases import TRAIN
 
 # These compute the right gradient when top and bottom are one blob.
-IN_PLACE = {"ReLU", "PReLU", "ELU", "Sigmoid", "TanH", "Dropout", "BatchNorm", "Scale", "Bias", "Softmax", "Power",
-            "Exp", "Threshold", "Python", "Swish"}  # fmt: skip
+IN_PLACE = {
+    "ReLU",
+    "PReLU",
+    "ELU",
+    "Sigmoid",
+    "TanH",
+    "Dropout",
+    "BatchNorm",
+    "Scale",
+    "Bias",
+    "Softmax",
+    "Power",
+    "Exp",
+    "Threshold",
+    "Python",
+    "Swish",
+}
 # Their gradient is computed from the top as they left it.
 NEEDS_TOP = {"Sigmoid", "TanH", "Softmax", "LRN", "Exp", "ELU", "MVN", "Swish"}
 # Their gradient needs no look at the bottom, so it may be overwritten behind them.
-NEEDS_NO_BOTTOM = {"Concat", "Pooling", "Dropout", "Sigmoid", "TanH", "Exp", "Softmax", "BatchNorm", "Accuracy",
-                   "ArgMax", "Silence", "Crop", "Tile", "Slice", "SoftmaxWithLoss", "Swish"}  # fmt: skip
+NEEDS_NO_BOTTOM = {
+    "Concat",
+    "Pooling",
+    "Dropout",
+    "Sigmoid",
+    "TanH",
+    "Exp",
+    "Softmax",
+    "BatchNorm",
+    "Accuracy",
+    "ArgMax",
+    "Silence",
+    "Crop",
+    "Tile",
+    "Slice",
+    "SoftmaxWithLoss",
+    "Swish",
+}
 
 ADVISED = 20  # blobs whose nearest name is looked up, among all
 

@@ -3,10 +3,25 @@
 from mindpics.lint.phases import TRAIN, is_loss
 
 NO_GRADIENT = {"Threshold", "ArgMax"}
-NO_GRADIENT_OF_LABELS = {"SoftmaxWithLoss", "SigmoidCrossEntropyLoss", "HingeLoss", "MultinomialLogisticLoss",
-                         "InfogainLoss"}  # fmt: skip
-WITH_WEIGHTS = {"Convolution", "Deconvolution", "InnerProduct", "Embed", "BatchNorm", "Scale", "Bias", "PReLU",
-                "LSTM", "RNN"}  # fmt: skip
+NO_GRADIENT_OF_LABELS = {
+    "SoftmaxWithLoss",
+    "SigmoidCrossEntropyLoss",
+    "HingeLoss",
+    "MultinomialLogisticLoss",
+    "InfogainLoss",
+}
+WITH_WEIGHTS = {
+    "Convolution",
+    "Deconvolution",
+    "InnerProduct",
+    "Embed",
+    "BatchNorm",
+    "Scale",
+    "Bias",
+    "PReLU",
+    "LSTM",
+    "RNN",
+}
 
 
 def check_backward(view):

@@ -10,13 +10,37 @@ from mindpics.lint import preflight
 from mindpics.lint.heads import HEAD_LAYERS, check_head_layer, is_our_layer, is_our_loss
 from mindpics.lint.phases import DATA_TYPES, TEST, TRAIN, NetPhase, is_loss
 
-LEARNED = {"Convolution": "convolution_param", "Deconvolution": "convolution_param",
-           "InnerProduct": "inner_product_param"}  # fmt: skip
-NO_BLOBS = {"ReLU", "Pooling", "LRN", "Dropout", "Softmax", "SoftmaxWithLoss", "Eltwise", "Concat", "Accuracy",
-            "Sigmoid", "TanH", "Flatten", "Split", "Silence", *DATA_TYPES}  # fmt: skip
+LEARNED = {
+    "Convolution": "convolution_param",
+    "Deconvolution": "convolution_param",
+    "InnerProduct": "inner_product_param",
+}
+NO_BLOBS = {
+    "ReLU",
+    "Pooling",
+    "LRN",
+    "Dropout",
+    "Softmax",
+    "SoftmaxWithLoss",
+    "Eltwise",
+    "Concat",
+    "Accuracy",
+    "Sigmoid",
+    "TanH",
+    "Flatten",
+    "Split",
+    "Silence",
+    *DATA_TYPES,
+}
 FILLERS = ("constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear")
-TWO_BOTTOMS = {"SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss",
-               "MultinomialLogisticLoss", "Accuracy"}  # fmt: skip
+TWO_BOTTOMS = {
+    "SoftmaxWithLoss",
+    "EuclideanLoss",
+    "HingeLoss",
+    "SigmoidCrossEntropyLoss",
+    "MultinomialLogisticLoss",
+    "Accuracy",
+}
 
 
 def check_all_layers(net, allow_python_layers=False):

@@ -77,9 +77,7 @@ def conv_bn_scale(n, conv, suffix, bottom, num_output, *, bias=False, fraction=N
         filler |= {"bias_term": True, "bias_filler": constant(0)}
     else:
         filler |= {"bias_term": False}
-    top = L.Convolution(
-        bottom, param=WEIGHT_AND_BIAS[: 1 + bias], num_output=num_output, **filler, **shape
-    )
+    top = L.Convolution(bottom, param=WEIGHT_AND_BIAS[: 1 + bias], num_output=num_output, **filler, **shape)
     n[conv] = top
     averaging = {} if fraction is None else {"moving_average_fraction": fraction}
     averaging |= {"use_global_stats": True} if frozen else {}
@@ -114,17 +112,33 @@ def bottleneck(n, name, bottom, num_output, *, stride, project, fraction=None, f
     shortcut = bottom
     if project:
         shortcut = conv_bn_scale(
-            n, f"res{name}_branch1", f"{name}_branch1", bottom, num_output,
-            kernel_size=1, pad=0, stride=stride, fraction=fraction, frozen=frozen,
-        )  # fmt: skip
+            n,
+            f"res{name}_branch1",
+            f"{name}_branch1",
+            bottom,
+            num_output,
+            kernel_size=1,
+            pad=0,
+            stride=stride,
+            fraction=fraction,
+            frozen=frozen,
+        )
     top = bottom
     for part, width, kernel in (("2a", inner, 1), ("2b", inner, 3), ("2c", num_output, 1)):
         branch = f"{name}_branch{part}"
         top = conv_bn_scale(
-            n, f"res{branch}", branch, top, width,
-            kernel_size=kernel, pad=kernel // 2, stride=stride if part == "2a" else 1,
-            relu=f"res{branch}_relu" if part != "2c" else None, fraction=fraction, frozen=frozen,
-        )  # fmt: skip
+            n,
+            f"res{branch}",
+            branch,
+            top,
+            width,
+            kernel_size=kernel,
+            pad=kernel // 2,
+            stride=stride if part == "2a" else 1,
+            relu=f"res{branch}_relu" if part != "2c" else None,
+            fraction=fraction,
+            frozen=frozen,
+        )
     n[f"res{name}"] = L.Eltwise(shortcut, top)
     n[f"res{name}_relu"] = L.ReLU(n[f"res{name}"], in_place=True)
     return n[f"res{name}_relu"]

@@ -18,16 +18,21 @@ OTHER = 2
 def add_python(n, trait, score, normalization):
     """Add ``loss_<trait>`` and, in TEST, ``accuracy_<trait>`` to a NetSpec: `mindpics.layers`."""
     n[f"loss_{trait}"] = L.Python(
-        score, n.label,
-        module="mindpics.layers", layer="TraitLoss",
+        score,
+        n.label,
+        module="mindpics.layers",
+        layer="TraitLoss",
         param_str=f'{{"trait": "{trait}", "normalization": "{normalization}"}}',
         loss_weight=1,  # Caffe takes a Python layer for no loss without it
-    )  # fmt: skip
+    )
     n[f"accuracy_{trait}"] = L.Python(
-        score, n.label,
-        module="mindpics.layers", layer="TraitAccuracy",
-        param_str=f'{{"trait": "{trait}"}}', include={"phase": caffe.TEST},
-    )  # fmt: skip
+        score,
+        n.label,
+        module="mindpics.layers",
+        layer="TraitAccuracy",
+        param_str=f'{{"trait": "{trait}"}}',
+        include={"phase": caffe.TEST},
+    )
 
 
 def add_native(n, trait, score, normalization):
@@ -41,9 +46,11 @@ def add_native(n, trait, score, normalization):
     other = n[f"other_{trait}"] = L.Threshold(apart, threshold=1)
     pole = n[f"pole_{trait}"] = L.Eltwise(not_low, other)
     n[f"loss_{trait}"] = L.SoftmaxWithLoss(
-        score, pole, loss_weight=1,
+        score,
+        pole,
+        loss_weight=1,
         loss_param={"ignore_label": OTHER, "normalization": getattr(P.Loss, normalization)},
-    )  # fmt: skip
+    )
     n[f"accuracy_{trait}"] = L.Accuracy(score, pole, ignore_label=OTHER, include={"phase": caffe.TEST})
 
 

@@ -43,17 +43,33 @@ def add_body(n, *, crop=CROP, width=1.0, gain=1.0, fraction=None, frozen=False):
         return 4 * max(1, round(published * width / 4))
 
     top = conv_bn_scale(
-        n, "conv1", "_conv1", n.data, channels(64), kernel_size=7, pad=3, stride=2,
-        bias=True, relu="conv1_relu", fraction=fraction, frozen=frozen,
-    )  # fmt: skip
+        n,
+        "conv1",
+        "_conv1",
+        n.data,
+        channels(64),
+        kernel_size=7,
+        pad=3,
+        stride=2,
+        bias=True,
+        relu="conv1_relu",
+        fraction=fraction,
+        frozen=frozen,
+    )
     top = n.pool1 = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
     for stage, published, blocks in STAGES:
         for block in range(blocks):
             first = block == 0
             top = bottleneck(
-                n, f"{stage}{'abcdef'[block]}", top, channels(published),
-                stride=2 if first and stage > 2 else 1, project=first, fraction=fraction, frozen=frozen,
-            )  # fmt: skip
+                n,
+                f"{stage}{'abcdef'[block]}",
+                top,
+                channels(published),
+                stride=2 if first and stage > 2 else 1,
+                project=first,
+                fraction=fraction,
+                frozen=frozen,
+            )
     n.pool5 = L.Pooling(top, pool=P.Pooling.AVE, kernel_size=_side_of_res5(crop), stride=1)
     return n.pool5
 

@@ -99,8 +99,15 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
         crop=recipe.crop,
     )
     return (
-        train_val(model.net, data, model.traits, model.init, normalization=setting.normalization,
-                  loss=setting.loss, **setting.body(recipe)),
+        train_val(
+            model.net,
+            data,
+            model.traits,
+            model.init,
+            normalization=setting.normalization,
+            loss=setting.loss,
+            **setting.body(recipe),
+        ),
         deploy(model.net, model.traits, crop=data.crop, **setting.body(recipe)),
         solver(
             net_path,
@@ -127,10 +134,14 @@ def write_models(models, out, setting, counts, *, data_root, prefix="", seed=Non
     written = []
     for model in models:
         train, deployed, solved = messages(
-            model, setting, counts, data_root=data_root, seed=seed,
+            model,
+            setting,
+            counts,
+            data_root=data_root,
+            seed=seed,
             net_path=f"{prefix}prototxt/{model.name}/train_val.prototxt",
             snapshot_prefix=f"{prefix}prototxt/{model.name}/{model.name}",  # beside the net, as in Caffe's models/
-        )  # fmt: skip
+        )
         pictures = sum(counts["train"][trait] for trait in model.traits)
         for message, path, more in (
             (train, out / "prototxt" / model.name / "train_val.prototxt", []),
@@ -145,8 +156,10 @@ def write_models(models, out, setting, counts, *, data_root, prefix="", seed=Non
 def _made_for(setting, model, pictures):
     """Return what a solver says of the pictures that its lengths assume; `mindpics.lint.data` reads the number."""
     epochs = setting.recipe(model.net, model.heads, model.init).schedule.epochs
-    return [f"Made for {pictures} training pictures: max_iter is {epochs:g} epochs of those. For another number:",
-            "  tools/make_nets --csv MINDPICS.csv --data FOLDER --out build/mine"]  # fmt: skip
+    return [
+        f"Made for {pictures} training pictures: max_iter is {epochs:g} epochs of those. For another number:",
+        "  tools/make_nets --csv MINDPICS.csv --data FOLDER --out build/mine",
+    ]
 
 
 def all_models():

@@ -106,8 +106,10 @@ def _paper(net, crop, seconds):
     """Return the recipes of a net at the paper's size; `seconds` by init, of one GPU."""
     starts = {("pretrain", "scratch"): "pretrain"}
     starts |= {(heads, init): init for init in seconds if init != "pretrain" for heads in HEADS}
-    return {(net, heads, init): Recipe(crop, 1.0, BATCH[net], SCHEDULES[init], seconds[known])
-            for (heads, init), known in starts.items()}  # fmt: skip
+    return {
+        (net, heads, init): Recipe(crop, 1.0, BATCH[net], SCHEDULES[init], seconds[known])
+        for (heads, init), known in starts.items()
+    }
 
 
 PAPER = Setting(
@@ -149,8 +151,10 @@ TINY = replace(
     name="tiny",
     size=72,
     per_pole=8,
-    recipes={key: Recipe(67, 0.0625, 7, Schedule(5, 4, recipe.schedule.base_lr / 10), 2)
-             for key, recipe in MINI.recipes.items()},
+    recipes={
+        key: Recipe(67, 0.0625, 7, Schedule(5, 4, recipe.schedule.base_lr / 10), 2)
+        for key, recipe in MINI.recipes.items()
+    },
     test_batch=6,
-)  # fmt: skip
+)
 SETTINGS = {setting.name: setting for setting in (PAPER, MINI, TINY)}

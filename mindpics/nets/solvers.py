@@ -32,8 +32,7 @@ SCHEDULES = {
 }
 
 
-def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None,
-           iter_size=1, snapshots=10, tests=20):  # fmt: skip
+def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None, iter_size=1, snapshots=10, tests=20):
     """Return a SolverParameter.
 
     Parameters

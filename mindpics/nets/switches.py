@@ -12,11 +12,13 @@ SWITCHES = {
     "epochs": {"type": float, "help": "length; stepsize, snapshot and test_interval scale along"},
     "batch": {"type": int, "help": "pictures a pass, a divisor of the net's batch; iter_size keeps an update's"},
     "frozen_batch_norm": {
-        "action": "store_true", "default": None, "help": "use_global_stats when fine-tuning, as He's release says",
+        "action": "store_true",
+        "default": None,
+        "help": "use_global_stats when fine-tuning, as He's release says",
     },
     "alexnet_crop": {"type": int, "help": "the paper says both 227 (the default) and 224"},
     "loss": {"choices": LOSSES, "help": "layers of the losses: our Python ones (default), or Caffe's own alone"},
-}  # fmt: skip
+}
 
 
 def add_arguments(parser, names=tuple(SWITCHES)):

@@ -151,8 +151,10 @@ def _showing(model, blobs):
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]
-    copy.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * values.ndim)
-                             for name, values in blobs.items())  # fmt: skip
+    copy.graph.output.extend(
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * values.ndim)
+        for name, values in blobs.items()
+    )
     return copy
 
 
@@ -163,8 +165,10 @@ def _difference(ours, wanted, where, tolerance):
         raise ValueError(f"{where}: found values that are not finite, of Caffe itself; wanted weights of a trained net")
     difference = float(np.abs(ours - wanted).max() / max(1, np.abs(wanted).max()))
     if not difference <= tolerance:
-        raise ValueError(f"{where}: found a difference of {difference:.1e} between onnxruntime and Caffe; "
-                         f"wanted at most {tolerance:g}")  # fmt: skip
+        raise ValueError(
+            f"{where}: found a difference of {difference:.1e} between onnxruntime and Caffe; "
+            f"wanted at most {tolerance:g}"
+        )
     return difference
 
 

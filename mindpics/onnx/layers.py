@@ -103,8 +103,12 @@ def _batch_norm(graph, layer):
         raise ValueError("found use_global_stats: false; wanted true, or none: statistics of a batch are not stored")
     mean, variance, weight = layer.weights
     factor = 0 if weight[0] == 0 else 1 / weight[0]
-    blobs = {"scale": np.ones_like(mean), "shift": np.zeros_like(mean), "mean": mean * factor,
-             "variance": variance * factor}  # fmt: skip
+    blobs = {
+        "scale": np.ones_like(mean),
+        "shift": np.zeros_like(mean),
+        "mean": mean * factor,
+        "variance": variance * factor,
+    }
     constants = [graph.constant(name, blob) for name, blob in blobs.items()]
     return [graph.node("BatchNormalization", layer.inputs[0], *constants, epsilon=param.eps)]
 
@@ -143,8 +147,10 @@ def _eltwise(graph, layer):
             product = graph.node("Mul", product, value)
         return [product]
     if any(coeff != 1 for coeff in param.coeff):
-        values = [graph.node("Mul", value, graph.constant("coeff", np.float32(coeff)))
-                  for value, coeff in zip(values, param.coeff, strict=True)]  # fmt: skip
+        values = [
+            graph.node("Mul", value, graph.constant("coeff", np.float32(coeff)))
+            for value, coeff in zip(values, param.coeff, strict=True)
+        ]
     return [graph.node("Sum", *values)]
 
 

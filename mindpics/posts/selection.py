@@ -146,8 +146,10 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
     in_test = np.isin(index, test)
     missing = [label for label in range(10) if not 0 < in_test[labels == label].sum() < np.sum(labels == label)]
     if missing:
-        raise ValueError(f"{_poles(missing)} would stand on one side of the split only: too few groups; "
-                         "try another --seed, fewer keys in --group-by, or --split image")
+        raise ValueError(
+            f"{_poles(missing)} would stand on one side of the split only: too few groups; "
+            "try another --seed, fewer keys in --group-by, or --split image"
+        )
     return [
         replace(pic, group=int(group), split="test" if test_ else "train")
         for pic, group, test_ in zip(mindpics, groups, in_test, strict=True)

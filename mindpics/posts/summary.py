@@ -14,8 +14,10 @@ COLUMNS = ("id", "image", "trait", "pole", "word", "label", "split", "group")
 
 def write_csv(path, mindpics):
     """Write mindpics.csv: one picture a row, `image` relative to the folder of the manifest."""
-    rows = ((pic.post["id"], pic.post["image"], pic.trait, pic.pole, pic.word, pic.label, pic.split, pic.group)
-            for pic in mindpics)  # fmt: skip
+    rows = (
+        (pic.post["id"], pic.post["image"], pic.trait, pic.pole, pic.word, pic.label, pic.split, pic.group)
+        for pic in mindpics
+    )
     write_table(path, COLUMNS, rows)
 
 

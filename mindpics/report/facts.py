@@ -17,18 +17,25 @@ def data(run):
         return None
     columns = (("trait", "text"), ("pole", "text"), ("train", "number"), ("test", "number"), ("words used", "number"))
     used = [(w["trait"], w["pole"]) for w in run.selection.get("words", []) if w["selected"]]
-    rows = [[t, pole, traits[t]["train"][pole], traits[t]["test"][pole], f"{used.count((t, pole))} of 11"]
-            for t in TRAITS for pole in ("high", "low")]  # fmt: skip
+    rows = [
+        [t, pole, traits[t]["train"][pole], traits[t]["test"][pole], f"{used.count((t, pole))} of 11"]
+        for t in TRAITS
+        for pole in ("high", "low")
+    ]
     return Table("Pictures selected by the paper's words.", columns, rows)
 
 
 def selection(run):
     """Where each post went; the counts add up."""
     names = {
-        "posts_read": "posts read", "carry_no_word": "carry none of the 110 words", "over_the_cap": "over the cap",
-        "unreadable": "picture cannot be read", "selected": "selected", "train": "of these, train",
+        "posts_read": "posts read",
+        "carry_no_word": "carry none of the 110 words",
+        "over_the_cap": "over the cap",
+        "unreadable": "picture cannot be read",
+        "selected": "selected",
+        "train": "of these, train",
         "test": "of these, test",
-    }  # fmt: skip
+    }
     rows = [[text, run.selection[key]] for key, text in names.items() if key in run.selection]
     copies = run.selection.get("near_copies", {}).get("test_pictures_with_a_copy_in_train")
     rows += [["test pictures with a near copy in train", copies]] if copies is not None else []
@@ -41,10 +48,16 @@ def rejected(run):
     for name, summary in run.corpora().items():
         why = {**summary.get("rejected_why", {}), **summary.get("left_out_why", {})}
         gone = summary.get("rejected", 0) + summary.get("left_out", 0)
-        rows.append([f"{name}: {summary.get('read')} read, {summary['drawn']} drawn", gone,
-                     "; ".join(f"{reason}: {n}" for reason, n in why.items())])  # fmt: skip
-    return Table("Lists with nothing rejected stand here too.",
-                 (("list", "text"), ("rejected", "number"), ("why", "text")), rows)  # fmt: skip
+        rows.append(
+            [
+                f"{name}: {summary.get('read')} read, {summary['drawn']} drawn",
+                gone,
+                "; ".join(f"{reason}: {n}" for reason, n in why.items()),
+            ]
+        )
+    return Table(
+        "Lists with nothing rejected stand here too.", (("list", "text"), ("rejected", "number"), ("why", "text")), rows
+    )
 
 
 def choices(runs, names=("this run",)):
@@ -62,8 +75,11 @@ def choices(runs, names=("this run",)):
         for what, said in stated.items()
         if any(of.get(what) is not None for of in ours)
     ]
-    return Table("The README's 'Differences and choices' gives the reasons.",
-                 (("what", "text"), ("paper", "text"), *((name, "text") for name in names)), rows)  # fmt: skip
+    return Table(
+        "The README's 'Differences and choices' gives the reasons.",
+        (("what", "text"), ("paper", "text"), *((name, "text") for name in names)),
+        rows,
+    )
 
 
 def paper_choices():
@@ -118,8 +134,10 @@ def _words_in(asked):
 
 def _schedules(of_rows):
     """Return {row: "62.5 epochs, rate 0.001, divided by ten every 12.5"} of what run.json has of each row."""
-    return {row: f"{of['epochs']:g} epochs, rate {of['base_lr']:g}, divided by ten every {of['step_epochs']:g}"
-            for row, of in (of_rows or {}).items()}  # fmt: skip
+    return {
+        row: f"{of['epochs']:g} epochs, rate {of['base_lr']:g}, divided by ten every {of['step_epochs']:g}"
+        for row, of in (of_rows or {}).items()
+    }
 
 
 def _per_row(of_rows):
@@ -159,10 +177,24 @@ def hashes(run):
     rows = [[name, "", "", "", "", value] for name, value in named.items() if value]
     for net in run.nets():
         start = (net.get("weights") or {}).get("sha256") or "fillers"
-        rows.append([net["name"], net.get("iterations", ""), net.get("seconds", ""), net.get("random_seed", ""),
-                     start, net.get("caffemodel_sha256", "")])  # fmt: skip
-    columns = (("file or net", "text"), ("iterations", "number"), ("seconds", "number"), ("seed", "number"),
-               ("started from", "code"), ("SHA-256", "code"))  # fmt: skip
+        rows.append(
+            [
+                net["name"],
+                net.get("iterations", ""),
+                net.get("seconds", ""),
+                net.get("random_seed", ""),
+                start,
+                net.get("caffemodel_sha256", ""),
+            ]
+        )
+    columns = (
+        ("file or net", "text"),
+        ("iterations", "number"),
+        ("seconds", "number"),
+        ("seed", "number"),
+        ("started from", "code"),
+        ("SHA-256", "code"),
+    )
     return Table("SHA-256.", columns, rows)
 
 

@@ -1,6 +1,5 @@
 """Figures from saved scores: figure 3, confusion of each trait, accuracy of each word."""
 
-
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, confusion_matrix, precision_recall_curve, roc_curve
 
@@ -51,10 +50,12 @@ def curves(labels, scores):
         false_positive, true_positive, _ = roc_curve(high, score)
         precision, recall, _ = precision_recall_curve(high, score)
         found[trait] = {
-            "roc": (false_positive, true_positive), "auc": float(auc(false_positive, true_positive)),
-            "pr": (recall, precision), "ap": float(average_precision_score(high, score)),
+            "roc": (false_positive, true_positive),
+            "auc": float(auc(false_positive, true_positive)),
+            "pr": (recall, precision),
+            "ap": float(average_precision_score(high, score)),
             "high": float(high.mean()),
-        }  # fmt: skip
+        }
     return found
 
 
@@ -108,8 +109,14 @@ def draw_confusions(labels, scores, out, title=""):
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(counts):
             share = shares[row, column]
-            axes.text(column, row, f"{count}\n{share:.0%}", ha="center", va="center",
-                      color="white" if share > 0.55 else "black")  # fmt: skip
+            axes.text(
+                column,
+                row,
+                f"{count}\n{share:.0%}",
+                ha="center",
+                va="center",
+                color="white" if share > 0.55 else "black",
+            )
         axes.set(xticks=(0, 1), yticks=(0, 1), xticklabels=POLES, yticklabels=POLES, title=TRAIT_NAMES[trait])
         axes.set_xlabel("predicted")
     panels[0].set_ylabel("true")
@@ -157,8 +164,18 @@ def word_figures(ids, labels, scores, selection):
     found = []
     for (trait, pole, word), (n, right) in counts.items():
         low, high = wilson(right, n)
-        found.append({"trait": trait, "pole": pole, "word": word, "n": n, "right": right,
-                      "accuracy": right / n, "low95": low, "high95": high})  # fmt: skip
+        found.append(
+            {
+                "trait": trait,
+                "pole": pole,
+                "word": word,
+                "n": n,
+                "right": right,
+                "accuracy": right / n,
+                "low95": low,
+                "high95": high,
+            }
+        )
     return sorted(found, key=lambda w: (TRAITS.index(w["trait"]), w["pole"], -w["n"], w["word"]))
 
 
@@ -185,8 +202,18 @@ def draw_words(words, out, title=""):
 
 
 def _line(axes, x, y, style, label, **options):
-    axes.plot(x, y, color=style.colour, linestyle=style.dashes, marker=style.marker, markevery=0.12,
-              markersize=5, linewidth=1.6, label=label, **options)  # fmt: skip
+    axes.plot(
+        x,
+        y,
+        color=style.colour,
+        linestyle=style.dashes,
+        marker=style.marker,
+        markevery=0.12,
+        markersize=5,
+        linewidth=1.6,
+        label=label,
+        **options,
+    )
 
 
 def _short(value):

@@ -67,8 +67,10 @@ def _draw_maps(panels, features, thumbnails, out, seed):
         axes.imshow(place_on_canvas(points, small, [colour for *_, colour in pictures]))
         axes.set_title(title)
         axes.set_axis_off()
-        rows += [(title, id_, group, f"{x:.4f}", f"{y:.4f}")
-                 for (id_, group, _), (x, y) in zip(pictures, points, strict=True)]  # fmt: skip
+        rows += [
+            (title, id_, group, f"{x:.4f}", f"{y:.4f}")
+            for (id_, group, _), (x, y) in zip(pictures, points, strict=True)
+        ]
     _legend(figure, {group: colour for pictures in panels.values() for _, group, colour in pictures})
     save(figure, out, ("panel", "id", "group", "x", "y"), rows)
 

@@ -110,8 +110,13 @@ def _study(comparing):
     found = _results(comparing, first.caption, lambda run: run.study.table)
     heading = f"{first.caption.paper}: {first.caption.table}"
     id_ = first.caption.table.lower().replace(" ", "")
-    shown = {"id": id_, "heading": heading, "tables": found, "details": first.details,
-             "figures": [_embedded(figure) for figure in first.figures]}  # fmt: skip
+    shown = {
+        "id": id_,
+        "heading": heading,
+        "tables": found,
+        "details": first.details,
+        "figures": [_embedded(figure) for figure in first.figures],
+    }
     return shown if found else None
 
 
@@ -133,10 +138,13 @@ def _embedded(figure):
     kind, path = "png" if figure.pictures else "svg", figure.folder / figure.name
     csv = path.with_name(f"{figure.name}.csv")
     return {
-        "name": figure.name, "title": figure.title, "caption": figure.caption, "wide": kind == "svg",
+        "name": figure.name,
+        "title": figure.title,
+        "caption": figure.caption,
+        "wide": kind == "svg",
         "image": data_uri(path.with_name(f"{figure.name}.{kind}")),
         "csv": data_uri(csv, hide_addresses) if csv.is_file() else "",
-    }  # fmt: skip
+    }
 
 
 def data_uri(path, shown=None):

@@ -9,7 +9,11 @@ def template(name, **options):
     `options` are those of jinja2.Environment.
     """
     environment = Environment(
-        loader=PackageLoader("mindpics.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, **options,
-    )  # fmt: skip
+        loader=PackageLoader("mindpics.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
     return environment.get_template(name)

@@ -77,8 +77,12 @@ def _publish(row, net, folder, url, license, write_onnx):
         write_message(_train_val(net), made / "train_val.prototxt", [HERE])
         write_message(_solver(net), made / "solver.prototxt", [HERE])
         if write_onnx:
-            write_onnx(made / "deploy.prototxt", made / f"{name}.caffemodel", made / f"{name}.onnx",
-                       [made / "mean.binaryproto"])  # fmt: skip
+            write_onnx(
+                made / "deploy.prototxt",
+                made / f"{name}.caffemodel",
+                made / f"{name}.onnx",
+                [made / "mean.binaryproto"],
+            )
         digests = {path.name: sha1(path) for path in sorted(made.iterdir())}
         card = render_card(row, net, digests, url=json.dumps(url), license=license)
         (made / "readme.md").write_text(card, encoding="utf-8")

@@ -48,8 +48,12 @@ class RunFigures:
 
     def _curves(self):
         figures.draw_curves(self.labels, self.scores, self.out / "figure3")
-        self._add("figure3", "Accuracy", "Figure 3: ROC and precision-recall",
-                  f"Of {self.model}, each trait over its own test pictures; high is the positive class.")  # fmt: skip
+        self._add(
+            "figure3",
+            "Accuracy",
+            "Figure 3: ROC and precision-recall",
+            f"Of {self.model}, each trait over its own test pictures; high is the positive class.",
+        )
         best = self.run.best_model()
         if best != self.model:
             _, labels, scores = load_scores(self.run.scores(best))
@@ -58,15 +62,23 @@ class RunFigures:
 
     def _confusions(self):
         figures.draw_confusions(self.labels, self.scores, self.out / "confusion")
-        self._add("confusion", "Accuracy", "Confusion of each trait",
-                  f"Of {self.model}: test pictures, and their share of the true pole.")  # fmt: skip
+        self._add(
+            "confusion",
+            "Accuracy",
+            "Confusion of each trait",
+            f"Of {self.model}: test pictures, and their share of the true pole.",
+        )
 
     def _words(self):
         self.words = figures.word_figures(self.ids, self.labels, self.scores, self.selection)
         figures.draw_words(self.words, self.out / "words")
-        self._add("words", "Accuracy", "Accuracy of each word",
-                  f"Of {self.model}: which of the 110 words carry the result. In brackets the test pictures; "
-                  "lines are 95% Wilson intervals.")  # fmt: skip
+        self._add(
+            "words",
+            "Accuracy",
+            "Accuracy of each word",
+            f"Of {self.model}: which of the 110 words carry the result. In brackets the test pictures; "
+            "lines are 95% Wilson intervals.",
+        )
 
     def _training(self):
         for name, folders in self.run.trainings().items():
@@ -75,23 +87,35 @@ class RunFigures:
                 rows = [row for row in rows if row[1] != "lr"]
             if rows:
                 draw_training(rows, self.out / f"training_{name}")
-                self._add(f"training_{name}", "Training", name,
-                          "Caffe's own figures: test values are averages over batches.")  # fmt: skip
+                self._add(
+                    f"training_{name}", "Training", name, "Caffe's own figures: test values are averages over batches."
+                )
 
     def _samples(self):
         sheets.draw_samples(self.selection, self.thumbnails, self.out / "figure1")
-        self._add("figure1", "Pictures", "Figure 1: random samples",
-                  "Ten pictures of each trait and pole, drawn by seed 0.", pictures=True)  # fmt: skip
+        self._add(
+            "figure1",
+            "Pictures",
+            "Figure 1: random samples",
+            "Ten pictures of each trait and pole, drawn by seed 0.",
+            pictures=True,
+        )
         sheets.draw_trait_samples(self.selection, "O", self.thumbnails, self.out / "figure10")
-        self._add("figure10", "Pictures", "Figure 10: random samples of Openness", "As the paper shows them.",
-                  pictures=True)  # fmt: skip
+        self._add(
+            "figure10", "Pictures", "Figure 10: random samples of Openness", "As the paper shows them.", pictures=True
+        )
 
     def _activating(self, trait):
         name = f"figure{NUMBERS[trait]}"
         sheets.draw_activating(self.ids, self.scores, trait, self.thumbnails, self.out / name)
-        self._add(name, "Pictures", f"Figure {NUMBERS[trait]}: most activating, {TRAIT_NAMES[trait]}",
-                  f"The test pictures that most activate High and Low in {self.model}, whatever their own trait, "
-                  "strongest first.", pictures=True)  # fmt: skip
+        self._add(
+            name,
+            "Pictures",
+            f"Figure {NUMBERS[trait]}: most activating, {TRAIT_NAMES[trait]}",
+            f"The test pictures that most activate High and Low in {self.model}, whatever their own trait, "
+            "strongest first.",
+            pictures=True,
+        )
 
     def _map_steps(self):
         try:
@@ -105,13 +129,22 @@ class RunFigures:
     def _map(self, trait, features):
         name = f"figure{NUMBERS[trait]}c"
         maps.draw_trait_map(self.ids, self.scores, trait, features, self.thumbnails, self.out / name)
-        self._add(name, "Maps", f"Figure {NUMBERS[trait]}c: t-SNE, {TRAIT_NAMES[trait]}",
-                  f"Last pooling layer of {self.model}; perplexity {maps.PERPLEXITY}, random start, seed 0. "
-                  "Border: High orange, Low blue.", pictures=True)  # fmt: skip
+        self._add(
+            name,
+            "Maps",
+            f"Figure {NUMBERS[trait]}c: t-SNE, {TRAIT_NAMES[trait]}",
+            f"Last pooling layer of {self.model}; perplexity {maps.PERPLEXITY}, random start, seed 0. "
+            "Border: High orange, Low blue.",
+            pictures=True,
+        )
 
     def _all_map(self, features):
         maps.draw_all_traits_map(self.ids, self.scores, features, self.thumbnails, self.out / "figure9")
-        self._add("figure9", "Maps", "Figure 9: t-SNE of all traits",
-                  "High left, Low right. Border: Openness orange, Conscientiousness blue, Extraversion green, "
-                  "Agreeableness black, Neuroticism red. Some pictures activate several heads and come twice.",
-                  pictures=True)  # fmt: skip
+        self._add(
+            "figure9",
+            "Maps",
+            "Figure 9: t-SNE of all traits",
+            "High left, Low right. Border: Openness orange, Conscientiousness blue, Extraversion green, "
+            "Agreeableness black, Neuroticism red. Some pictures activate several heads and come twice.",
+            pictures=True,
+        )

@@ -46,13 +46,25 @@ class Comparing:
     def runs_table(self):
         """Which runs stand side by side."""
         studies = {run.study.caption.tested: "number" for run in self.runs if run.study}
-        columns = (("run", "text"), ("folder", "text"), ("seed", "number"), ("test pictures", "number"),
-                   *studies.items(), ("command", "code"))  # fmt: skip
+        columns = (
+            ("run", "text"),
+            ("folder", "text"),
+            ("seed", "number"),
+            ("test pictures", "number"),
+            *studies.items(),
+            ("command", "code"),
+        )
         rows = [
-            [name, run.root, run.facts.get("seed", "not recorded"), run.selection.get("test", ""),
-             *([run.study.tested] if run.study else []), " ".join(run.facts.get("command", []))]
+            [
+                name,
+                run.root,
+                run.facts.get("seed", "not recorded"),
+                run.selection.get("test", ""),
+                *([run.study.tested] if run.study else []),
+                " ".join(run.facts.get("command", [])),
+            ]
             for name, run in self.named
-        ]  # fmt: skip
+        ]
         return Table("The figures below are of the first.", columns, rows)
 
     def differing(self):
@@ -78,8 +90,11 @@ class Comparing:
             columns.append(("second less first", "number"))
             for line, row in zip(table, rows, strict=True):
                 line.append("" if None in row.values else f"{row.values[1] - row.values[0]:+.2f}")
-        return Table("Accuracy in %. These runs differ in more than the seed, so no mean is taken over them.",
-                     tuple(columns), table)  # fmt: skip
+        return Table(
+            "Accuracy in %. These runs differ in more than the seed, so no mean is taken over them.",
+            tuple(columns),
+            table,
+        )
 
     def paired_tables(self):
         """Return {id: (heading, table)} of paired tests, their mean over seeds, and sampling error."""
@@ -91,29 +106,68 @@ class Comparing:
         return found | {"sampling-error": ("What a difference must exceed", self._errors())}
 
     def _tests(self):
-        columns = (("run", "text"), ("comparison", "text"), ("only the first right", "number"),
-                   ("only the second right", "number"), ("n", "number"), ("difference, points", "number"),
-                   ("95% interval", "number"), ("p", "number"))  # fmt: skip
+        columns = (
+            ("run", "text"),
+            ("comparison", "text"),
+            ("only the first right", "number"),
+            ("only the second right", "number"),
+            ("n", "number"),
+            ("difference, points", "number"),
+            ("95% interval", "number"),
+            ("p", "number"),
+        )
         rows = []
         for name, found in self.compared.items():
             for each in found:
                 of, (low, high) = each.paired, each.paired.interval()
-                rows.append([name, each.name, of.only_first, of.only_second, of.n, f"{100 * of.difference:+.1f}",
-                             f"{100 * low:+.1f} to {100 * high:+.1f}", f"{of.p_value:.2g}"])  # fmt: skip
-        return Table("McNemar's exact test. Each picture counts alike, so a difference here is not quite that of Table "
-                     "3, which is a mean over traits. p is of one comparison alone. Interval: Agresti and Min 2005.",
-                     columns, rows)  # fmt: skip
+                rows.append(
+                    [
+                        name,
+                        each.name,
+                        of.only_first,
+                        of.only_second,
+                        of.n,
+                        f"{100 * of.difference:+.1f}",
+                        f"{100 * low:+.1f} to {100 * high:+.1f}",
+                        f"{of.p_value:.2g}",
+                    ]
+                )
+        return Table(
+            "McNemar's exact test. Each picture counts alike, so a difference here is not quite that of Table "
+            "3, which is a mean over traits. p is of one comparison alone. Interval: Agresti and Min 2005.",
+            columns,
+            rows,
+        )
 
     def _over_seeds(self):
-        columns = (("comparison", "text"), ("paper, points", "number"), ("mean difference", "number"), ("sd", "number"),
-                   ("95% interval", "number"), ("p", "number"), ("seeds", "number"))  # fmt: skip
+        columns = (
+            ("comparison", "text"),
+            ("paper, points", "number"),
+            ("mean difference", "number"),
+            ("sd", "number"),
+            ("95% interval", "number"),
+            ("p", "number"),
+            ("seeds", "number"),
+        )
         paper = {each.name: each.paper for found in self.compared.values() for each in found}
-        rows = [[name, f"{paper[name][0] - paper[name][1]:+.2f}", f"{of.mean:+.2f}", f"{of.sd:.2f}",
-                 f"{of.low:+.2f} to {of.high:+.2f}", f"{of.p_value:.2g}", of.seeds]
-                for name, of in self.over_seeds.items()]  # fmt: skip
-        return Table("In the tables' own measure. Corrected resampled t-test (Nadeau and Bengio 2003): the splits of "
-                     "different seeds share most of their training pictures, and the interval allows for it.",
-                     columns, rows)  # fmt: skip
+        rows = [
+            [
+                name,
+                f"{paper[name][0] - paper[name][1]:+.2f}",
+                f"{of.mean:+.2f}",
+                f"{of.sd:.2f}",
+                f"{of.low:+.2f} to {of.high:+.2f}",
+                f"{of.p_value:.2g}",
+                of.seeds,
+            ]
+            for name, of in self.over_seeds.items()
+        ]
+        return Table(
+            "In the tables' own measure. Corrected resampled t-test (Nadeau and Bengio 2003): the splits of "
+            "different seeds share most of their training pictures, and the interval allows for it.",
+            columns,
+            rows,
+        )
 
     def errors(self):
         """Return [{...}] of each comparison: standard errors at the paper's n and at ours, in points.
@@ -128,19 +182,41 @@ class Comparing:
         return [_error(of) for of in by_name.values()]
 
     def _errors(self):
-        columns = (("comparison", "text"), ("paper's difference", "number"), ("paper's n", "number"),
-                   ("standard error, unpaired", "number"), ("95%, unpaired", "number"),
-                   ("discordant at most, to be told paired, %", "number"), ("discordant here, %", "number"),
-                   ("95%, paired, at paper's n", "number"), ("n here", "number"),
-                   ("95%, paired, here", "number"))  # fmt: skip
-        rows = [[e["comparison"], f"{e['difference']:+.2f}", f"{e['n']:,}", f"{e['unpaired']:.2f}",
-                 f"±{Z95 * e['unpaired']:.2f}", f"{e['most_discordant']:.1f}", f"{e['discordant']:.1f}",
-                 f"±{Z95 * e['paired']:.2f}", f"{e['n_here']:,.0f}", f"±{Z95 * e['paired_here']:.2f}"]
-                for e in self.errors()]  # fmt: skip
-        return Table("Sampling error of a difference between two accuracies, in points, from the binomial. Unpaired: "
-                     "as if each model had its own test set. Paired: on the same one, where it depends on how many "
-                     "pictures exactly one model gets right; the papers do not say how many, so these runs' share "
-                     "stands in.", columns, rows)  # fmt: skip
+        columns = (
+            ("comparison", "text"),
+            ("paper's difference", "number"),
+            ("paper's n", "number"),
+            ("standard error, unpaired", "number"),
+            ("95%, unpaired", "number"),
+            ("discordant at most, to be told paired, %", "number"),
+            ("discordant here, %", "number"),
+            ("95%, paired, at paper's n", "number"),
+            ("n here", "number"),
+            ("95%, paired, here", "number"),
+        )
+        rows = [
+            [
+                e["comparison"],
+                f"{e['difference']:+.2f}",
+                f"{e['n']:,}",
+                f"{e['unpaired']:.2f}",
+                f"±{Z95 * e['unpaired']:.2f}",
+                f"{e['most_discordant']:.1f}",
+                f"{e['discordant']:.1f}",
+                f"±{Z95 * e['paired']:.2f}",
+                f"{e['n_here']:,.0f}",
+                f"±{Z95 * e['paired_here']:.2f}",
+            ]
+            for e in self.errors()
+        ]
+        return Table(
+            "Sampling error of a difference between two accuracies, in points, from the binomial. Unpaired: "
+            "as if each model had its own test set. Paired: on the same one, where it depends on how many "
+            "pictures exactly one model gets right; the papers do not say how many, so these runs' share "
+            "stands in.",
+            columns,
+            rows,
+        )
 
     def write(self, folder):
         """Write paired.csv, and seeds.csv and paired_over_seeds.csv of several runs; return their paths."""
@@ -153,8 +229,10 @@ class Comparing:
             write_seeds(folder / "seeds.csv", self.runs)
             written.append(folder / "seeds.csv")
         if self.over_seeds:
-            rows = [{"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
-                    for name, of in self.over_seeds.items()]  # fmt: skip
+            rows = [
+                {"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
+                for name, of in self.over_seeds.items()
+            ]
             write_table(folder / "paired_over_seeds.csv", list(rows[0]), rows)
             written.append(folder / "paired_over_seeds.csv")
         return written
@@ -168,10 +246,13 @@ def _error(of):
     here = float(np.mean([each.paired.difference for each in of]))
     likely = float(np.mean([each.paired.likely_discordant for each in of]))
     shares = {
-        "difference": first - second, "unpaired": unpaired_error(first, second, n),
-        "most_discordant": most_discordant(first - second, n), "discordant": discordant,
-        "paired": paired_error(first - second, likely, n), "paired_here": paired_error(here, likely, n_here),
-    }  # fmt: skip
+        "difference": first - second,
+        "unpaired": unpaired_error(first, second, n),
+        "most_discordant": most_discordant(first - second, n),
+        "discordant": discordant,
+        "paired": paired_error(first - second, likely, n),
+        "paired_here": paired_error(here, likely, n_here),
+    }
     points = {key: round(100 * share, 3) for key, share in shares.items()}
     return {"comparison": of[0].name, "n": n, "n_here": n_here, **points}
 

@@ -118,8 +118,7 @@ def draw_samples(selection, thumbnails, out, seed=0):
     side, classes = thumbnails.side, [(trait, pole) for trait in TRAITS for pole in ("high", "low")]
     drawn = {of: random_samples(selection, *of, SAMPLES, seed) for of in classes}
     blank = np.full((side, side, 3), 255, np.uint8)
-    cells = [thumbnails(drawn[of][row]) if row < len(drawn[of]) else blank
-             for row in range(SAMPLES) for of in classes]  # fmt: skip
+    cells = [thumbnails(drawn[of][row]) if row < len(drawn[of]) else blank for row in range(SAMPLES) for of in classes]
     sheet = tile(cells, len(classes))
     figure, axes = _sheet_figure([sheet])
     centres = GAP + side / 2 + np.arange(len(classes)) * (side + GAP)
@@ -131,8 +130,11 @@ def draw_samples(selection, thumbnails, out, seed=0):
 def draw_trait_samples(selection, trait, thumbnails, out, count=SHOWN, seed=0):
     """Figure 10: random pictures of High and of Low of one trait."""
     drawn = {(trait, pole): random_samples(selection, trait, pole, count, seed) for pole in ("high", "low")}
-    sheets = {f"{pole} {TRAIT_NAMES[trait]}": tile([thumbnails(id_) for id_ in drawn[trait, pole]], columns=10)
-              for trait, pole in drawn if drawn[trait, pole]}  # fmt: skip
+    sheets = {
+        f"{pole} {TRAIT_NAMES[trait]}": tile([thumbnails(id_) for id_ in drawn[trait, pole]], columns=10)
+        for trait, pole in drawn
+        if drawn[trait, pole]
+    }
     figure, axes = _sheet_figure(list(sheets.values()))
     for one, title in zip(axes, sheets, strict=True):
         one.set_title(title)

@@ -10,17 +10,32 @@ def table3(run):
     """Paper, ours, difference, interval, pictures, seed and command of each row of Table 3."""
     seed = run.facts.get("seed", "not recorded")
     columns = (
-        ("row", "text"), ("paper", "number"), (run.ours(), "number"), ("difference", "number"),
-        ("95% interval", "number"), ("larger pole", "number"), ("n", "number"), ("seed", "number"),
-        ("from", "text"), ("command", "code"),
-    )  # fmt: skip
+        ("row", "text"),
+        ("paper", "number"),
+        (run.ours(), "number"),
+        ("difference", "number"),
+        ("95% interval", "number"),
+        ("larger pole", "number"),
+        ("n", "number"),
+        ("seed", "number"),
+        ("from", "text"),
+        ("command", "code"),
+    )
     rows = [
-        [Row.of(row).title, f"{row['published_avg']:.1f}", f"{row['avg']:.1f}",
-         f"{row['avg'] - row['published_avg']:+.1f}", f"{row['low95']:.1f} to {row['high95']:.1f}",
-         f"{row['larger_pole_avg']:.1f}", f"{row['n']:.0f}", seed,
-         origin(row), row["command"]]
+        [
+            Row.of(row).title,
+            f"{row['published_avg']:.1f}",
+            f"{row['avg']:.1f}",
+            f"{row['avg'] - row['published_avg']:+.1f}",
+            f"{row['low95']:.1f} to {row['high95']:.1f}",
+            f"{row['larger_pole_avg']:.1f}",
+            f"{row['n']:.0f}",
+            seed,
+            origin(row),
+            row["command"],
+        ]
         for row in run.table3
-    ]  # fmt: skip
+    ]
     caption = "Accuracy in %, mean over traits. Larger pole: always guessing the pole that is larger in the test set."
     return Table(caption, columns, rows)
 
@@ -39,11 +54,25 @@ def table3_traits(run):
 
 def words(figures):
     """Accuracy of each word, from `mindpics.report.figures.word_figures`."""
-    columns = (("word", "text"), ("trait", "text"), ("pole", "text"), ("right", "number"), ("n", "number"),
-               ("accuracy, %", "number"), ("95% interval", "number"))  # fmt: skip
+    columns = (
+        ("word", "text"),
+        ("trait", "text"),
+        ("pole", "text"),
+        ("right", "number"),
+        ("n", "number"),
+        ("accuracy, %", "number"),
+        ("95% interval", "number"),
+    )
     rows = [
-        [w["word"], w["trait"], w["pole"], w["right"], w["n"], f"{100 * w['accuracy']:.0f}",
-         f"{100 * w['low95']:.0f} to {100 * w['high95']:.0f}"]
+        [
+            w["word"],
+            w["trait"],
+            w["pole"],
+            w["right"],
+            w["n"],
+            f"{100 * w['accuracy']:.0f}",
+            f"{100 * w['low95']:.0f} to {100 * w['high95']:.0f}",
+        ]
         for w in figures
-    ]  # fmt: skip
+    ]
     return Table("Test pictures of each word that are classified right.", columns, rows)

@@ -52,8 +52,11 @@ def read_run(folder):
         if path.is_file():
             with open(path, encoding="utf-8", newline="") as stream:
                 for line in csv.DictReader(stream):
-                    rows += [(phase, name, int(float(line["iteration"])), float(value))
-                             for name, value in line.items() if name != "iteration" and value]  # fmt: skip
+                    rows += [
+                        (phase, name, int(float(line["iteration"])), float(value))
+                        for name, value in line.items()
+                        if name != "iteration" and value
+                    ]
     return sorted(rows)
 
 
@@ -100,8 +103,16 @@ def draw_training(rows, out, title=""):
 def _panel(axes, label, keys, names):
     for index, key in enumerate(keys):
         style = style_of(key[1], index)
-        axes.plot(*names[key], color=style.colour, linestyle=style.dashes, linewidth=1.3,
-                  marker=style.marker, markersize=4, markevery=0.1, label=literal(key[1]))  # fmt: skip
+        axes.plot(
+            *names[key],
+            color=style.colour,
+            linestyle=style.dashes,
+            linewidth=1.3,
+            marker=style.marker,
+            markersize=4,
+            markevery=0.1,
+            label=literal(key[1]),
+        )
     axes.set(xlabel="iteration", title=label)
     if label == "learning rate":
         axes.set_yscale("log")

@@ -14,14 +14,20 @@ from mindpics.traits import N_LABELS, TRAIT_NAMES, TRAITS, own_poles
 
 # (claim, first row, second row), each NET/HEADS/INIT: the first is above the second in mean accuracy
 ABOVE = (
-    ("all-in-one is above independent, AlexNet from scratch", "alexnet/all-in-one/scratch",
-     "alexnet/independent/scratch"),
-    ("all-in-one is above independent, AlexNet fine-tuned", "alexnet/all-in-one/finetune",
-     "alexnet/independent/finetune"),
+    (
+        "all-in-one is above independent, AlexNet from scratch",
+        "alexnet/all-in-one/scratch",
+        "alexnet/independent/scratch",
+    ),
+    (
+        "all-in-one is above independent, AlexNet fine-tuned",
+        "alexnet/all-in-one/finetune",
+        "alexnet/independent/finetune",
+    ),
     ("all-in-one is above independent, ResNet-50", "resnet50/all-in-one/finetune", "resnet50/independent/finetune"),
     ("fine-tuned is above scratch, AlexNet all-in-one", "alexnet/all-in-one/finetune", "alexnet/all-in-one/scratch"),
     ("ResNet-50 is above AlexNet, all-in-one", "resnet50/all-in-one/finetune", "alexnet/all-in-one/finetune"),
-)  # fmt: skip
+)
 BUT_FOR = "A"  # from scratch, all-in-one is below independent for Agreeableness alone
 
 
@@ -53,8 +59,9 @@ def claims(mindpics):
     Accuracies are paired on the same test pictures and averaged over traits; AUCs of two traits are of different
     pictures. Intervals are normal ones, of AUCs with DeLong's variance.
     """
-    read = {row.switch: scores for row in ROWS
-            if (scores := _whole(Path(mindpics) / row.name / "scores.npz")) is not None}  # fmt: skip
+    read = {
+        row.switch: scores for row in ROWS if (scores := _whole(Path(mindpics) / row.name / "scores.npz")) is not None
+    }
     found = []
     for words, first, second in ABOVE:
         if first in read and second in read and _same_pictures(read[first], read[second]):
@@ -106,8 +113,15 @@ def _auc_order(of):
     """Extraversion above Conscientiousness, and that above each of the others."""
     auc = {trait: _auc(of[1], of[2], index) for index, trait in enumerate(TRAITS)}
     pairs = [("E", "C"), *(("C", trait) for trait in "OAN")]
-    return [_claim(f"AUC of {TRAIT_NAMES[one]} is above {TRAIT_NAMES[other]}'s", None, auc[one][0] - auc[other][0],
-                   auc[one][1] + auc[other][1]) for one, other in pairs]  # fmt: skip
+    return [
+        _claim(
+            f"AUC of {TRAIT_NAMES[one]} is above {TRAIT_NAMES[other]}'s",
+            None,
+            auc[one][0] - auc[other][0],
+            auc[one][1] + auc[other][1],
+        )
+        for one, other in pairs
+    ]
 
 
 def _auc(labels, scores, trait):

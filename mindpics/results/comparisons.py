@@ -9,8 +9,17 @@ from mindpics.results.paired import over_seeds, pair
 from mindpics.results.study import Comparison, tested_a_trained
 from mindpics.traits import unpack
 
-COLUMNS = ("run", "comparison", "only_first_right", "only_second_right", "n", "difference", "low95", "high95",
-           "p_value")  # fmt: skip
+COLUMNS = (
+    "run",
+    "comparison",
+    "only_first_right",
+    "only_second_right",
+    "n",
+    "difference",
+    "low95",
+    "high95",
+    "p_value",
+)
 
 
 def comparisons(run):
@@ -55,9 +64,13 @@ def _heads(run):
         paper = (row["published_avg"], models[other]["published_avg"])
         found.append(
             Comparison(
-                f"{row['net']} {row['init']}: all-in-one against independent", pair(first, second),
-                row["avg"] - models[other]["avg"], paper, paper_n, tested_a_trained(run.selection),
-            )  # fmt: skip
+                f"{row['net']} {row['init']}: all-in-one against independent",
+                pair(first, second),
+                row["avg"] - models[other]["avg"],
+                paper,
+                paper_n,
+                tested_a_trained(run.selection),
+            )
         )
     return found
 

@@ -81,8 +81,7 @@ def evaluate(labels, scores, seed=0):
     resampled = np.mean([rng.binomial(r["n"], r["accuracy"], RESAMPLES) / r["n"] for r in rows], axis=0)
     low, high = np.percentile(resampled, [2.5, 97.5])
     figures["avg"] = {
-        key: float(np.mean([row[key] for row in rows]))
-        for key in ("accuracy", "balanced_accuracy", "larger_pole")
+        key: float(np.mean([row[key] for row in rows])) for key in ("accuracy", "balanced_accuracy", "larger_pole")
     } | {"n": sum(row["n"] for row in rows), "low95": float(low), "high95": float(high)}
     return figures
 

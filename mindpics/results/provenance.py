@@ -10,8 +10,18 @@ from mindpics.files.tables import read_table
 from mindpics.results.metrics import load_scores
 from mindpics.traits import label_of
 
-COLUMNS = ("weights", "weights_sha1", "weights_kind", "normalization", "iterate", "data", "data_kind", "data_sha256",
-           "code", "caffe")  # fmt: skip
+COLUMNS = (
+    "weights",
+    "weights_sha1",
+    "weights_kind",
+    "normalization",
+    "iterate",
+    "data",
+    "data_kind",
+    "data_sha256",
+    "code",
+    "caffe",
+)
 OPEN = "data/open"  # where the embedded pictures lie that stand in for a crawl
 STAND_IN, PUBLISHED, UNCHECKED = "stand-in", "published", "given, unchecked"
 FILLERS = "fillers"
@@ -44,8 +54,9 @@ def is_of_selection(scores_path):
     if not selected.is_file():
         return True
     ids, labels, _ = load_scores(scores_path)
-    tested = {row["id"]: label_of(row["trait"], row["pole"]) for _, row in read_table(selected)
-              if row["split"] == "test"}  # fmt: skip
+    tested = {
+        row["id"]: label_of(row["trait"], row["pole"]) for _, row in read_table(selected) if row["split"] == "test"
+    }
     return tested == dict(zip(map(str, ids), map(int, labels), strict=True))
 
 

@@ -75,8 +75,13 @@ class RunFiles:
         """Return what stands in for the paper's data or weights (of one net, or of all); "" when nothing does."""
         weights = self.weights()
         said = [self.facts.get("data"), *([weights.get(net)] if net else weights.values())]
-        return "; ".join(dict.fromkeys(text[len(STAND_IN) :].lstrip(": ") for text in said
-                                       if isinstance(text, str) and text.startswith(STAND_IN)))  # fmt: skip
+        return "; ".join(
+            dict.fromkeys(
+                text[len(STAND_IN) :].lstrip(": ")
+                for text in said
+                if isinstance(text, str) and text.startswith(STAND_IN)
+            )
+        )
 
     def weights(self):
         """Return {net: path, or how the stand-in was made} of what fine-tuning starts from."""

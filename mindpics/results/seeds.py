@@ -98,9 +98,19 @@ def format_seeds(rows, seeds, measured):
     """
     lines = []
     for caption in dict.fromkeys(row.caption for row in rows):
-        cells = [(row.name, _text(row.published), _text(row.mean), _text(row.sd),
-                  f"{min(row.measured):.2f}..{max(row.measured):.2f}", len(row.measured), row.tested)
-                 for row in rows if row.caption == caption]  # fmt: skip
+        cells = [
+            (
+                row.name,
+                _text(row.published),
+                _text(row.mean),
+                _text(row.sd),
+                f"{min(row.measured):.2f}..{max(row.measured):.2f}",
+                len(row.measured),
+                row.tested,
+            )
+            for row in rows
+            if row.caption == caption
+        ]
         title = f"{caption.table} ({caption.paper}), seeds {', '.join(map(str, seeds))}"
         lines.append(f"{title}: accuracy in %, {measured}")
         lines += columns(("row", "published", "mean", "sd", "min..max", "seeds", "n"), cells)
@@ -108,8 +118,7 @@ def format_seeds(rows, seeds, measured):
 
 
 def _table3(run):
-    return {Row.of(row).title: (row["published_avg"], row["avg"], int(row["n"]))
-            for row in run.table3}  # fmt: skip
+    return {Row.of(row).title: (row["published_avg"], row["avg"], int(row["n"])) for row in run.table3}
 
 
 def _of_study(study):

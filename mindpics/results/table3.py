@@ -9,9 +9,19 @@ from mindpics.results.metrics import evaluate, load_scores
 from mindpics.traits import TRAITS
 
 COLUMNS = (
-    "net", "heads", "init", *TRAITS, "avg", "larger_pole_avg", "low95", "high95", "n", "published_avg", "command",
+    "net",
+    "heads",
+    "init",
+    *TRAITS,
+    "avg",
+    "larger_pole_avg",
+    "low95",
+    "high95",
+    "n",
+    "published_avg",
+    "command",
     *provenance.COLUMNS,
-)  # fmt: skip
+)
 
 
 def line_of(row, scores_path, command):
@@ -54,8 +64,11 @@ def origin(line):
     """Return where a row's number comes from, in a line: what stands in, weights, normalisation, iterate, data."""
     lacking = provenance.stand_ins(line)
     kind = f" ({line['weights_kind']})" if line.get("weights_kind") else ""
-    said = [f"STAND-IN {lacking}" if lacking else "", f"from {line['weights']}{kind}" if line.get("weights") else "",
-            *(line.get(name, "") for name in ("normalization", "iterate", "data"))]  # fmt: skip
+    said = [
+        f"STAND-IN {lacking}" if lacking else "",
+        f"from {line['weights']}{kind}" if line.get("weights") else "",
+        *(line.get(name, "") for name in ("normalization", "iterate", "data")),
+    ]
     return "; ".join(str(each) for each in said if each) or "not recorded where it comes from"
 
 
@@ -63,13 +76,22 @@ def format_table(rows):
     """Return the table for a terminal: row | published | measured | larger pole | interval | pictures; its origin."""
     headings = ("row", "published", heading_of(rows), "larger pole", "95% interval", "pictures")
     cells = [
-        (Row.of(line).title, f"{line['published_avg']:.1f}", f"{line['avg']:.1f}", f"{line['larger_pole_avg']:.1f}",
-         f"{line['low95']:.1f}..{line['high95']:.1f}", f"{line['n']:.0f}")
+        (
+            Row.of(line).title,
+            f"{line['published_avg']:.1f}",
+            f"{line['avg']:.1f}",
+            f"{line['larger_pole_avg']:.1f}",
+            f"{line['low95']:.1f}..{line['high95']:.1f}",
+            f"{line['n']:.0f}",
+        )
         for line in rows
-    ]  # fmt: skip
+    ]
     heading, rule, *lines = columns(headings, cells, rule=True)
-    told = [part for line, row in zip(lines, rows, strict=True)
-            for part in (line, f"    {origin(row)}", f"    {row['command']}")]  # fmt: skip
+    told = [
+        part
+        for line, row in zip(lines, rows, strict=True)
+        for part in (line, f"    {origin(row)}", f"    {row['command']}")
+    ]
     return "\n".join([heading, rule, *told])
 
 

@@ -70,8 +70,10 @@ class TrainedRow:
         self.run = RunFiles(folder.parent.parent)
         self.mean = folder.parent / "mean.binaryproto"
         nets = folder.parent / "nets" / "prototxt"
-        self.nets = [TrainedNet(model, folder / model.name, nets / model.name / "deploy.prototxt")
-                     for model in models_of(rows[self.name])]  # fmt: skip
+        self.nets = [
+            TrainedNet(model, folder / model.name, nets / model.name / "deploy.prototxt")
+            for model in models_of(rows[self.name])
+        ]
         for path in [self.mean, *(path for net in self.nets for path in (net.deploy, net.caffemodel))]:
             if not path.is_file():
                 raise ValueError(f"{path}: no such file; {command} makes it")

@@ -60,16 +60,25 @@ def check_selection(selection):
     """Yield what is wrong, and what is as in the paper, with a mindpics.csv."""
     yield from check_labels(selection)
     poles = {(trait, pole) for trait in TRAITS for pole in POLES}
-    unknown = [(line, f"{row['trait']!r}, {row['pole']!r}") for line, row in selection.rows
-               if (row["trait"], row["pole"]) not in poles]  # fmt: skip
+    unknown = [
+        (line, f"{row['trait']!r}, {row['pole']!r}")
+        for line, row in selection.rows
+        if (row["trait"], row["pole"]) not in poles
+    ]
     yield from selection.summed("trait", "no such trait or pole", unknown)
     known = [(line, row) for line, row in selection.rows if (row["trait"], row["pole"]) in poles]
-    wrong = [(line, f"label {row['label']}, but {row['pole']} {row['trait']} is {label_of(row['trait'], row['pole'])}")
-             for line, row in known if row["label"] != str(label_of(row["trait"], row["pole"]))]  # fmt: skip
+    wrong = [
+        (line, f"label {row['label']}, but {row['pole']} {row['trait']} is {label_of(row['trait'], row['pole'])}")
+        for line, row in known
+        if row["label"] != str(label_of(row["trait"], row["pole"]))
+    ]
     yield from selection.summed("label-code", "label is not 2 * trait + pole", wrong)
     slots = set(word_slots())
-    foreign = [(line, f"{row['word']!r} under {row['pole']} {row['trait']}")
-               for line, row in known if (row["word"], row["trait"], row["pole"]) not in slots]  # fmt: skip
+    foreign = [
+        (line, f"{row['word']!r} under {row['pole']} {row['trait']}")
+        for line, row in known
+        if (row["word"], row["trait"], row["pole"]) not in slots
+    ]
     yield from selection.summed("word", "word not of Table 1", foreign)
     yield from _both_sides(selection)
     yield from _summary(selection)

@@ -18,8 +18,10 @@ def check_device(gpu):
     """Raise ValueError when Caffe has no CUDA or no device of this number; None, the CPU, is always there."""
     refused = None if gpu is None else _refusal(gpu)
     if refused:
-        raise ValueError(f"--gpu {gpu}: this Caffe was built without CUDA, or there is no such device ({refused}); "
-                         "tools/setup --cuda makes one for GPUs")  # fmt: skip
+        raise ValueError(
+            f"--gpu {gpu}: this Caffe was built without CUDA, or there is no such device ({refused}); "
+            "tools/setup --cuda makes one for GPUs"
+        )
 
 
 def set_device(gpu):

@@ -49,8 +49,9 @@ def check_end(iteration, net, last_test):
         if not all(np.isfinite(blob.data).all() for blob in blobs):
             raise DivergedError(f"iteration {iteration}: layer {name} has weights that are not finite; lower base_lr")
     for row in last_test:
-        check_losses(iteration, {f"{name} of the last test": value for name, value in row.items()
-                                 if name.startswith("loss")})  # fmt: skip
+        check_losses(
+            iteration, {f"{name} of the last test": value for name, value in row.items() if name.startswith("loss")}
+        )
 
 
 # A slow start is no dead head: it must be no better in each of so many windows running.

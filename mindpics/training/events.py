@@ -46,9 +46,11 @@ class Events:
             return
         first = max(0, iteration - AGAIN)
         self.writer = SummaryWriter(
-            str(self.folder), purge_step=first, flush_secs=FLUSH_SECONDS,
+            str(self.folder),
+            purge_step=first,
+            flush_secs=FLUSH_SECONDS,
             filename_suffix=f".{iteration:09d}.{os.getpid()}",  # files of one second are read by name
-        )  # fmt: skip
+        )
         for phase, rows in (("train", train), ("test", test)):
             for row in rows:
                 if row["iteration"] >= first:

@@ -23,12 +23,19 @@ from mindpics.training.train import solve
 
 TRAINING = Kind(
     "a training of finetune_fc7",
-    (KEY, "mean.binaryproto", "train_val.prototxt", "deploy.prototxt", "solver.prototxt",
-     *(f"{split}_lmdb.rejected.jsonl" for split in ("train", "test")),
-     *(name for split in ("train", "test") for end in ("", ".partial") for name in LMDB.under(f"{split}_lmdb{end}")),
-     *RUN.under("run"), "run/.lock"),
+    (
+        KEY,
+        "mean.binaryproto",
+        "train_val.prototxt",
+        "deploy.prototxt",
+        "solver.prototxt",
+        *(f"{split}_lmdb.rejected.jsonl" for split in ("train", "test")),
+        *(name for split in ("train", "test") for end in ("", ".partial") for name in LMDB.under(f"{split}_lmdb{end}")),
+        *RUN.under("run"),
+        "run/.lock",
+    ),
     proof=(KEY,),
-)  # fmt: skip
+)
 FINE_TUNED = Kind("what finetune_fc7 makes", TRAINING.under("training"), proof=(f"training/{KEY}",))
 HEAD = "score_user"  # no pretrained net has a head of this name, whose weights it would take
 
@@ -42,8 +49,7 @@ class FineTuned:
     mean: Path
 
 
-def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None, seed=0, workers=None,
-              fit="warp"):  # fmt: skip
+def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None, seed=0, workers=None, fit="warp"):
     """Train `net` on `train`, starting from a caffemodel; a killed call goes on with what is there.
 
     Parameters
@@ -104,8 +110,14 @@ def _write_nets(train, test, folder, setting, net, seed):
     write_message(train_val, folder / "train_val.prototxt")
     write_message(features_deploy(net, crop=crop, **size), folder / "deploy.prototxt")
     message = solver(
-        str(folder / "train_val.prototxt"), recipe.schedule,
-        train=len(train), batch=batch, test=len(test), test_batch=test_batch,
-        prefix=str(folder / "net"), seed=seed, snapshots=2,
-    )  # fmt: skip
+        str(folder / "train_val.prototxt"),
+        recipe.schedule,
+        train=len(train),
+        batch=batch,
+        test=len(test),
+        test_batch=test_batch,
+        prefix=str(folder / "net"),
+        seed=seed,
+        snapshots=2,
+    )
     write_message(message, folder / "solver.prototxt")

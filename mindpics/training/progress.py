@@ -11,9 +11,15 @@ def training_bar(name, total, done, terminal):
     # A file gets a line every ten seconds instead of a bar that redraws itself.
     live = terminal is not None and terminal.isatty()
     return tqdm(
-        total=total, initial=done, desc=name, unit="it", file=terminal, disable=terminal is None,
-        mininterval=0.5 if live else 10, dynamic_ncols=live,
-    )  # fmt: skip
+        total=total,
+        initial=done,
+        desc=name,
+        unit="it",
+        file=terminal,
+        disable=terminal is None,
+        mininterval=0.5 if live else 10,
+        dynamic_ncols=live,
+    )
 
 
 def status(losses, rows, tests):

@@ -18,11 +18,23 @@ from mindpics.files.own_folder import Kind
 BEGUN = Kind("a run whose nets are not built yet", ("net.prototxt", "solver.prototxt", "caffe.log"))
 RUN = Kind(
     "a run of train_net",
-    (*BEGUN.files, "train.csv", "test.csv", "run.json", "final.caffemodel", "events.out.tfevents.*",
-     "scores.npz", "figures.json", "caffe.csv", "caffe.png", "caffe.svg",  # which other tools add to a run
-     *(f"snapshots/{name}" for name in snapshots.NAMES), *BEGUN.under(".begun")),
+    (
+        *BEGUN.files,
+        "train.csv",
+        "test.csv",
+        "run.json",
+        "final.caffemodel",
+        "events.out.tfevents.*",
+        "scores.npz",
+        "figures.json",
+        "caffe.csv",
+        "caffe.png",
+        "caffe.svg",  # which other tools add to a run
+        *(f"snapshots/{name}" for name in snapshots.NAMES),
+        *BEGUN.under(".begun"),
+    ),
     proof=("snapshots/aside", "snapshots/net_iter_*.random", ".begun/*"),
-)  # fmt: skip
+)
 
 
 class RunFolder:

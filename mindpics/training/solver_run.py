@@ -154,8 +154,9 @@ class SolverRun:
         rows = []
         for index, net in enumerate(self.solver.test_nets):
             net.share_with(self.solver.net)
-            passes = [{name: float(top) for name, top in net.forward().items()}
-                      for _ in range(self.message.test_iter[index])]  # fmt: skip
+            passes = [
+                {name: float(top) for name, top in net.forward().items()} for _ in range(self.message.test_iter[index])
+            ]
             means = {name: float(np.mean([p[name] for p in passes])) for name in passes[0]}
             rows.append({"iteration": self.solver.iter} | means)
         return rows

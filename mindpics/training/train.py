@@ -21,8 +21,22 @@ from mindpics.training.run_folder import RunFolder
 from mindpics.training.solver_run import SolverRun
 
 
-def solve(solver, out, weights=None, *, gpu=None, iterations=None, resume=False, seed=None, patience=None,
-          allow_python_layers=False, overwrite=False, tensorboard=None, progress=True, otherwise=None):  # fmt: skip
+def solve(
+    solver,
+    out,
+    weights=None,
+    *,
+    gpu=None,
+    iterations=None,
+    resume=False,
+    seed=None,
+    patience=None,
+    allow_python_layers=False,
+    overwrite=False,
+    tensorboard=None,
+    progress=True,
+    otherwise=None,
+):
     """Train by a solver prototxt, in the folder `out`.
 
     Parameters

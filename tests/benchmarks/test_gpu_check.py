@@ -64,8 +64,9 @@ def test_the_rehearsal_says_that_it_is_one_and_wants_nothing(rehearsal):
 def test_our_layers_agree_with_stock_s(rehearsal):
     _, found = rehearsal
     whats = {row["what"] for row in found["comparisons"]}
-    assert {f"{body}: {part}" for body in gpu_agreement.BODIES
-            for part in ("outputs", "gradients", "first 10 losses")} < whats  # fmt: skip
+    assert {
+        f"{body}: {part}" for body in gpu_agreement.BODIES for part in ("outputs", "gradients", "first 10 losses")
+    } < whats
     assert any(what.startswith("12 layers; worst") for what in whats)
     assert all(row["ok"] and row["at_most"] < 1 for row in found["comparisons"] if "losses" not in row["what"])
     assert all(row["apart"] > 0 for row in found["comparisons"] if "outputs" in row["what"])  # not one and the same
@@ -130,12 +131,14 @@ def test_a_wrong_layer_is_too_far_apart(tmp_path, monkeypatch):
     known = gpu_agreement.single_layers(engines(None)[0], tmp_path)
     assert max(np.abs(array).max() for array in known.values()) > 1
     shape, _ = gpu_agreement.LAYERS["LRN"]
-    monkeypatch.setitem(gpu_agreement.LAYERS, "LRN",
-                        (shape, lambda x: layers.LRN(x, local_size=5, alpha=1, beta=0.751)))  # fmt: skip
+    monkeypatch.setitem(
+        gpu_agreement.LAYERS, "LRN", (shape, lambda x: layers.LRN(x, local_size=5, alpha=1, beta=0.751))
+    )
     of = gpu_agreement.apart(gpu_agreement.single_layers(engines(None)[0], tmp_path), known)
     assert {name for name, value in of.items() if value > gpu_agreement.LEAST["float32"]} == {
-        "LRN: top", "LRN: bottom's gradient"
-    }  # fmt: skip
+        "LRN: top",
+        "LRN: bottom's gradient",
+    }
     assert {value for name, value in of.items() if not name.startswith("LRN")} == {0}
 
 
@@ -152,17 +155,25 @@ def _aborts():
 
 def found_on_a_gpu(**changes):
     """What a run on a GPU would have found, invented."""
-    runs = {CUDNN: {"forward_s": 0.01, "step_s": 0.02, "images_s": 6400, "peak_gb": 3.0},
-            "PyTorch": {"forward_s": 0.02, "step_s": 0.01, "images_s": 12800, "peak_gb": 3.5}}  # fmt: skip
+    runs = {
+        CUDNN: {"forward_s": 0.01, "step_s": 0.02, "images_s": 6400, "peak_gb": 3.0},
+        "PyTorch": {"forward_s": 0.02, "step_s": 0.01, "images_s": 12800, "peak_gb": 3.5},
+    }
     source = {"step_s": 0.02, "images_s": 6400, "busy": 0.95, "peak_gb": 2.0}
     return {
-        "gpu": 0, "scale": 1.0, "device": {}, "machine": {"processor": "a processor", "cores": 2, "memory_gb": 8},
-        "reference": "CPU", "failures": [], "seconds": 1,
+        "gpu": 0,
+        "scale": 1.0,
+        "device": {},
+        "machine": {"processor": "a processor", "cores": 2, "memory_gb": 8},
+        "reference": "CPU",
+        "failures": [],
+        "seconds": 1,
         "comparisons": [{"what": "x", "engine": PLAIN, "apart": 2.0, "at_most": 1.0, "ok": False}],
         "speed": {"alexnet": {"batch": 128, "runs": runs}, "resnet50": {"batch": 32, "runs": runs}},
         "training": {"engine": CUDNN, "batch": 128, "of": {gpu_speed.RAW: source}},
-        "smaller_batches": {1: 5.0, 2: 3.9}, **changes,
-    }  # fmt: skip
+        "smaller_batches": {1: 5.0, 2: 3.9},
+        **changes,
+    }
 
 
 def test_each_wanted_figure_is_reached_or_not_or_was_not_measured():

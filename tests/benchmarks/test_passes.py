@@ -50,8 +50,11 @@ def _work(folder):
 
     models.write_message(nets.features_deploy("alexnet"), folder / "net.prototxt")
     net = caffe.Net(str(folder / "net.prototxt"), caffe.TEST)
-    return [net_runs._gflop(net, name, layer) for name, layer in zip(net._layer_names, net.layers, strict=True)
-            if layer.blobs]
+    return [
+        net_runs._gflop(net, name, layer)
+        for name, layer in zip(net._layer_names, net.layers, strict=True)
+        if layer.blobs
+    ]
 
 
 def test_data_layer_is_timed_raw_and_encoded(tmp_path):

@@ -23,8 +23,13 @@ def inputs(*shapes):
 def aborts(folder, text, engine="fast", script="caffe.Net(path, caffe.TEST).forward()"):
     """Return what Caffe says when it ends a process on the prototxt `text`."""
     (folder / "net.prototxt").write_text(text)
-    done = subprocess.run([sys.executable, "-c", f"import caffe\npath = {str(folder / 'net.prototxt')!r}\n{script}"],
-                          capture_output=True, text=True, timeout=60, env={**os.environ, "MINDPICS_ENGINE": engine})
+    done = subprocess.run(
+        [sys.executable, "-c", f"import caffe\npath = {str(folder / 'net.prototxt')!r}\n{script}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "MINDPICS_ENGINE": engine},
+    )
     assert done.returncode < 0, "it ran"
     return done.stderr
 
@@ -44,17 +49,25 @@ def test_scale_refuses_a_factor_of_another_shape(tmp_path, engine):
 
 
 def test_a_scale_keeps_the_bias_that_stands_in_its_prototxt(tmp_path):
-    net = make_net(tmp_path, inputs((1, 2, 1, 1), (1,)) + """layer { name: "scale" type: "Scale" bottom: "a" top: "c"
+    net = make_net(
+        tmp_path,
+        inputs((1, 2, 1, 1), (1,))
+        + """layer { name: "scale" type: "Scale" bottom: "a" top: "c"
         scale_param { bias_term: true } blobs { shape { dim: 2 } data: 3 data: 4 }
-        blobs { shape { dim: 2 } data: 5 data: 6 } }""")
+        blobs { shape { dim: 2 } data: 5 data: 6 } }""",
+    )
     net.blobs["a"].data[...] = 1
     assert net.forward()["c"].ravel().tolist() == [8, 10]
 
 
 @pytest.mark.parametrize("filler", ["xavier", "msra"])
 def test_fillers_take_weights_of_five_axes(tmp_path, filler):
-    net = make_net(tmp_path, inputs((1, 2, 5, 5, 5), (1,)) + f"""layer {{ name: "c" type: "Convolution" bottom: "a"
-        top: "c" convolution_param {{ num_output: 4 kernel_size: 3 weight_filler {{ type: "{filler}" }} }} }}""")
+    net = make_net(
+        tmp_path,
+        inputs((1, 2, 5, 5, 5), (1,))
+        + f"""layer {{ name: "c" type: "Convolution" bottom: "a"
+        top: "c" convolution_param {{ num_output: 4 kernel_size: 3 weight_filler {{ type: "{filler}" }} }} }}""",
+    )
     weights = net.params["c"][0].data
     assert weights.shape == (4, 2, 3, 3, 3)
     wanted = {"xavier": np.sqrt(1 / 54), "msra": np.sqrt(2 / 54)}[filler]
@@ -70,8 +83,9 @@ def test_sigmoid_cross_entropy_passes_ignored_labels_over(tmp_path, normalizatio
     rng = np.random.default_rng(0)
     scores, labels = rng.normal(0, 2, (3, 4)), rng.integers(0, 2, (3, 4))
     ignored = np.isin(np.arange(12), [0, 3, 5, 6, 11]).reshape(3, 4)
-    net = make_net(tmp_path, "force_backward: true\n" + inputs((3, 4), (3, 4)) + LOSS.format(normalization),
-                   caffe.TRAIN)
+    net = make_net(
+        tmp_path, "force_backward: true\n" + inputs((3, 4), (3, 4)) + LOSS.format(normalization), caffe.TRAIN
+    )
     net.blobs["a"].data[...], net.blobs["b"].data[...] = scores, np.where(ignored, -1, labels)
     losses = np.log1p(np.exp(scores)) - labels * scores
     assert float(net.forward()["loss"]) == pytest.approx(losses[~ignored].sum() / divisor, rel=1e-5)
@@ -87,8 +101,10 @@ def test_infogain_with_the_identity_is_softmax_loss(tmp_path):
     rng = np.random.default_rng(0)
     scores, labels = rng.normal(0, 2, (6, 5, 3)), rng.integers(0, 5, (6, 3))
     found = []
-    for fields in (f'type: "InfogainLoss" infogain_loss_param {{ source: "{tmp_path / "identity"}" axis: 1 }}',
-                   'type: "SoftmaxWithLoss"'):
+    for fields in (
+        f'type: "InfogainLoss" infogain_loss_param {{ source: "{tmp_path / "identity"}" axis: 1 }}',
+        'type: "SoftmaxWithLoss"',
+    ):
         layer = f'layer {{ name: "loss" bottom: "a" bottom: "b" top: "loss" {fields} }}'
         net = make_net(tmp_path, "force_backward: true\n" + inputs((6, 5, 3), (6, 1, 3)) + layer, caffe.TRAIN)
         net.blobs["a"].data[...], net.blobs["b"].data[...] = scores, labels[:, None]
@@ -100,14 +116,18 @@ def test_infogain_with_the_identity_is_softmax_loss(tmp_path):
 
 
 def inner_product(outputs):
-    return inputs((1, 3), (1,)) + f"""layer {{ name: "fc" type: "InnerProduct" bottom: "a" top: "fc"
+    return (
+        inputs((1, 3), (1,))
+        + f"""layer {{ name: "fc" type: "InnerProduct" bottom: "a" top: "fc"
         inner_product_param {{ num_output: {outputs} weight_filler {{ type: "gaussian" }} }} }}"""
+    )
 
 
 def test_hdf5_weights_of_another_shape_are_refused(tmp_path):
     make_net(tmp_path, inner_product(4)).save_hdf5(tmp_path / "weights.h5")
-    said = aborts(tmp_path, inner_product(5),
-                  script=f"caffe.Net(path, caffe.TEST).load_hdf5({str(tmp_path / 'weights.h5')!r})")
+    said = aborts(
+        tmp_path, inner_product(5), script=f"caffe.Net(path, caffe.TEST).load_hdf5({str(tmp_path / 'weights.h5')!r})"
+    )
     assert "shape mismatch" in said
 
 
@@ -129,8 +149,12 @@ def test_train_command_takes_hdf5_weights(tmp_path):
     kept = make_net(tmp_path, inner_product(4))
     kept.save_hdf5(tmp_path / "x.caffemodel.h5")
     solver = write_solver(tmp_path, text, base_lr=0, max_iter=1, snapshot_after_train=True)
-    subprocess.run([COMMANDS / "caffe", "train", "--solver", solver, "--weights", tmp_path / "x.caffemodel.h5"],
-                   check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [COMMANDS / "caffe", "train", "--solver", solver, "--weights", tmp_path / "x.caffemodel.h5"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     trained = caffe.Net(tmp_path / "net.prototxt", caffe.TEST, weights=tmp_path / "solver_iter_1.caffemodel")
     np.testing.assert_array_equal(trained.params["fc"][0].data, kept.params["fc"][0].data)
 
@@ -143,28 +167,44 @@ layers { name: "relu" type: RELU bottom: "conv" top: "conv" }"""
 
 def test_a_net_of_2014_is_upgraded_by_the_installed_command(tmp_path):
     (tmp_path / "old.prototxt").write_text(V1)
-    subprocess.run([COMMANDS / "upgrade_net_proto_text", "old.prototxt", "new.prototxt"], cwd=tmp_path, check=True,
-                   capture_output=True, timeout=60)
+    subprocess.run(
+        [COMMANDS / "upgrade_net_proto_text", "old.prototxt", "new.prototxt"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     net = text_format.Parse((tmp_path / "new.prototxt").read_text(), caffe_pb2.NetParameter())
     assert not net.layers
-    assert [(layer.name, layer.type) for layer in net.layer] == \
-        [("input", "Input"), ("conv", "Convolution"), ("relu", "ReLU")]
+    assert [(layer.name, layer.type) for layer in net.layer] == [
+        ("input", "Input"),
+        ("conv", "Convolution"),
+        ("relu", "ReLU"),
+    ]
     assert [(p.lr_mult, p.decay_mult) for p in net.layer[1].param] == [(1, 1), (2, 0)]
     assert list(net.layer[0].input_param.shape[0].dim) == [1, 3, 8, 8]
 
 
 def test_a_solver_of_2014_is_upgraded_by_the_installed_command(tmp_path):
     (tmp_path / "old.prototxt").write_text('net: "net.prototxt" base_lr: 0.1 solver_type: ADAGRAD')
-    subprocess.run([COMMANDS / "upgrade_solver_proto_text", "old.prototxt", "new.prototxt"], cwd=tmp_path, check=True,
-                   capture_output=True, timeout=60)
+    subprocess.run(
+        [COMMANDS / "upgrade_solver_proto_text", "old.prototxt", "new.prototxt"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     solver = text_format.Parse((tmp_path / "new.prototxt").read_text(), caffe_pb2.SolverParameter())
     assert solver.type == "AdaGrad"
 
 
 @pytest.mark.long
 def test_weights_of_600_megabytes_are_saved_and_copied(tmp_path):
-    text = inputs((1, 12_500), (1,)) + """layer { name: "fc" type: "InnerProduct" bottom: "a" top: "fc"
+    text = (
+        inputs((1, 12_500), (1,))
+        + """layer { name: "fc" type: "InnerProduct" bottom: "a" top: "fc"
         inner_product_param { num_output: 12000 bias_term: false weight_filler { type: "uniform" max: 1 } } }"""
+    )
     net = make_net(tmp_path, text)
     net.save(tmp_path / "large.caffemodel")
     assert (tmp_path / "large.caffemodel").stat().st_size > 600_000_000
@@ -176,8 +216,12 @@ def test_weights_of_600_megabytes_are_saved_and_copied(tmp_path):
 
 def test_swish_and_clip_are_there(tmp_path):
     assert {"Swish", "Clip"} <= set(caffe.layer_type_list())
-    net = make_net(tmp_path, inputs((3,), (1,)) + """layer { name: "c" type: "Clip" bottom: "a" top: "c"
-        clip_param { min: -1 max: 2 } } layer { name: "s" type: "Swish" bottom: "a" top: "s" }""")
+    net = make_net(
+        tmp_path,
+        inputs((3,), (1,))
+        + """layer { name: "c" type: "Clip" bottom: "a" top: "c"
+        clip_param { min: -1 max: 2 } } layer { name: "s" type: "Swish" bottom: "a" top: "s" }""",
+    )
     net.blobs["a"].data[...] = [-3, 0, 3]
     found = net.forward()
     assert found["c"].tolist() == [-1, 0, 2]

@@ -36,9 +36,12 @@ def test_upgrade_keeps_what_the_user_wrote(tmp_path):
 
 def test_root_is_the_correctly_rounded_one(tmp_path):
     channels = 400_000
-    net = make_net(tmp_path, f"""
+    net = make_net(
+        tmp_path,
+        f"""
         layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: {channels} }} }} }}
-        layer {{ name: "bn" type: "BatchNorm" bottom: "data" top: "bn" batch_norm_param {{ eps: 0 }} }}""")
+        layer {{ name: "bn" type: "BatchNorm" bottom: "data" top: "bn" batch_norm_param {{ eps: 0 }} }}""",
+    )
     variance = np.random.default_rng(0).uniform(1, 4, channels).astype(np.float32)
     net.params["bn"][1].data[...] = variance
     net.params["bn"][2].data[...] = 1

@@ -15,8 +15,8 @@ CAFFE = Path(__file__).resolve().parents[2] / "tools/caffe"
 FORMS = {
     "a.list": "# deb http://127.0.0.1:9 old main\ndeb [trusted=yes] file:{} ./\n",
     "b.sources": "Types: deb\nURIs: file:{}\nSuites: ./\nTrusted: yes\n\nEnabled: no\nTypes: deb\n"
-                 "URIs: http://127.0.0.1:9\nSuites: old\nComponents: main\n",
-}  # fmt: skip
+    "URIs: http://127.0.0.1:9\nSuites: old\nComponents: main\n",
+}
 PATCH = """--- a/libs/{0}
 +++ b/libs/{0}
 @@ -1 +1 @@
@@ -40,18 +40,31 @@ def mirror(tmp_path):
     folder.mkdir()
     name, version = load_tool(CAFFE / "boost").installed_boost()
     upstream = version.rpartition("-")[0]
-    write_tar(folder / f"{name}_{upstream}.orig.tar.gz", {
-        "boost_1/libs/python/src/list.cpp": "before\n", "boost_1/libs/python/src/object/enum.cpp": "before\n",
-        "boost_1/libs/mpi/src/python.cpp": "before\n"})  # fmt: skip
-    write_tar(folder / f"{name}_{version}.debian.tar.gz", {
-        "debian/patches/series": "# of two parts of Boost\nother.patch\nenum.patch\n",
-        "debian/patches/other.patch": PATCH.format("mpi/src/python.cpp"),  # of a file that is not unpacked
-        "debian/patches/enum.patch": PATCH.format("python/src/object/enum.cpp")})  # fmt: skip
+    write_tar(
+        folder / f"{name}_{upstream}.orig.tar.gz",
+        {
+            "boost_1/libs/python/src/list.cpp": "before\n",
+            "boost_1/libs/python/src/object/enum.cpp": "before\n",
+            "boost_1/libs/mpi/src/python.cpp": "before\n",
+        },
+    )
+    write_tar(
+        folder / f"{name}_{version}.debian.tar.gz",
+        {
+            "debian/patches/series": "# of two parts of Boost\nother.patch\nenum.patch\n",
+            "debian/patches/other.patch": PATCH.format("mpi/src/python.cpp"),  # of a file that is not unpacked
+            "debian/patches/enum.patch": PATCH.format("python/src/object/enum.cpp"),
+        },
+    )
     (folder / f"{name}_{version}.dsc").write_text("of no use without dpkg-dev\n")
-    rows = [f" {hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_size} {path.name}\n"
-            for path in sorted(folder.iterdir())]  # fmt: skip
-    (folder / "Sources").write_text(f"Package: {name}\nBinary: {name}\nVersion: {version}\nFormat: 3.0 (quilt)\n"
-                                    f"Directory: .\nChecksums-Sha256:\n{''.join(rows)}\n")
+    rows = [
+        f" {hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_size} {path.name}\n"
+        for path in sorted(folder.iterdir())
+    ]
+    (folder / "Sources").write_text(
+        f"Package: {name}\nBinary: {name}\nVersion: {version}\nFormat: 3.0 (quilt)\n"
+        f"Directory: .\nChecksums-Sha256:\n{''.join(rows)}\n"
+    )
     return folder
 
 
@@ -62,7 +75,8 @@ def apt(request, mirror, monkeypatch):
     parts.mkdir()
     (parts / request.param).write_text(FORMS[request.param].format(mirror))
     (mirror.parent / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{mirror.parent / "none.list"}"; Dir::Etc::sourceparts "{parts}";')
+        f'Dir::Etc::sourcelist "{mirror.parent / "none.list"}"; Dir::Etc::sourceparts "{parts}";'
+    )
     monkeypatch.setenv("APT_CONFIG", str(mirror.parent / "apt.conf"))
 
 

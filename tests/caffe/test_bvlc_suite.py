@@ -12,9 +12,20 @@ ROOT = Path(__file__).resolve().parents[2]
 TEST = load_tool(ROOT / "tools/caffe/test")
 REWRITE = load_tool(ROOT / "tools/caffe/bvlc/through_registry").rewrite
 # What nets of this project use and --fast-layers leaves out; a second each, and three to compile.
-QUICK = ("accuracy_layer", "blob", "convolution_layer", "db", "euclidean_loss_layer", "hdf5data_layer",
-         "image_data_layer", "infogain_loss_layer", "io", "sigmoid_cross_entropy_loss_layer",
-         "softmax_with_loss_layer", "upgrade_proto")
+QUICK = (
+    "accuracy_layer",
+    "blob",
+    "convolution_layer",
+    "db",
+    "euclidean_loss_layer",
+    "hdf5data_layer",
+    "image_data_layer",
+    "infogain_loss_layer",
+    "io",
+    "sigmoid_cross_entropy_loss_layer",
+    "softmax_with_loss_layer",
+    "upgrade_proto",
+)
 OURS = [f"tests/caffe/test_{name}.py" for name in ("fast", "data", "batch_norm", "python_layer", "pycaffe_suite")]
 
 
@@ -39,8 +50,12 @@ def test_all_of_bvlcs_tests_that_use_fast_layers_pass_with_them():
 @pytest.mark.caffe
 @pytest.mark.parametrize(
     ("args", "wanted"),
-    [("", (1140, 1138, 2, 0)), ("--sanitize address", (1140, 1138, 2, 0)),
-     ("--sanitize address --fast-layers", (524, 524, 0, 0)), ("--sanitize thread --fast-layers", (524, 524, 0, 0))],
+    [
+        ("", (1140, 1138, 2, 0)),
+        ("--sanitize address", (1140, 1138, 2, 0)),
+        ("--sanitize address --fast-layers", (524, 524, 0, 0)),
+        ("--sanitize thread --fast-layers", (524, 524, 0, 0)),
+    ],
 )
 def test_all_of_bvlcs_tests_pass(args, wanted):
     assert counts(*args.split()) == wanted
@@ -54,8 +69,10 @@ def test_our_tests_of_caffe_pass_sanitized(sanitizer):
 
 
 def test_layers_named_in_a_test_are_made_by_the_registry():
-    text = ("LRNLayer<Dtype> layer(param);\nshared_ptr<Layer<Dtype> > other(\n  new LRNLayer<Dtype>(param));\n"
-            "layer.reset(new LRNLayer<float>(param));\nTileLayer<Dtype> tile(param);\n")
+    text = (
+        "LRNLayer<Dtype> layer(param);\nshared_ptr<Layer<Dtype> > other(\n  new LRNLayer<Dtype>(param));\n"
+        "layer.reset(new LRNLayer<float>(param));\nTileLayer<Dtype> tile(param);\n"
+    )
     made = 'caffe::registered<caffe::LRNLayer, {}>("LRN", param)'
     assert REWRITE(text, ["LRN", "ReLU"]) == (
         f"auto layer_made = {made.format('Dtype')}; LRNLayer<Dtype>& layer = *layer_made;\n"

@@ -16,8 +16,9 @@ FOLDER = Path(sys.executable).parent
 
 
 def run(command, *args, **options):
-    return subprocess.run([FOLDER / command, *map(str, args)], check=True, capture_output=True, text=True,
-                          timeout=60, **options)
+    return subprocess.run(
+        [FOLDER / command, *map(str, args)], check=True, capture_output=True, text=True, timeout=60, **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,10 +54,15 @@ def test_train_finds_python_layers_of_this_environment(tmp_path):
         "    def forward(self, bottom, top): top[0].data[...] = 42\n"
         "    def backward(self, top, propagate_down, bottom): pass\n"
     )
-    path = write_solver(tmp_path, """
+    path = write_solver(
+        tmp_path,
+        """
         layer { name: "data" type: "DummyData" top: "data" dummy_data_param { shape { dim: 1 } } }
         layer { name: "loss" type: "Python" bottom: "data" top: "loss" loss_weight: 1
-          python_param { module: "own_layer" layer: "Loss" } }""", max_iter=2, display=1)
+          python_param { module: "own_layer" layer: "Loss" } }""",
+        max_iter=2,
+        display=1,
+    )
     done = run("caffe", "train", f"-solver={path}", env={"PYTHONPATH": str(tmp_path)}, cwd="/")
     assert f"prefix {sys.prefix}\n" in done.stdout
     assert "loss = 42" in done.stderr
@@ -74,8 +80,15 @@ def test_pictures_to_features(tmp_path):
 
     net = make_net(tmp_path, data_layer(tmp_path / "lmdb", 4))
     net.save(str(tmp_path / "net.caffemodel"))
-    run("extract_features", tmp_path / "net.caffemodel", tmp_path / "net.prototxt", "data", tmp_path / "features",
-        1, "lmdb")
+    run(
+        "extract_features",
+        tmp_path / "net.caffemodel",
+        tmp_path / "net.prototxt",
+        "data",
+        tmp_path / "features",
+        1,
+        "lmdb",
+    )
     with lmdb.open(str(tmp_path / "features"), readonly=True) as env, env.begin() as txn:
         found = [caffe_pb2.Datum.FromString(value).float_data for _, value in txn.cursor()]
     np.testing.assert_array_equal(found, pictures.transpose(0, 3, 1, 2).reshape(4, -1))
@@ -83,15 +96,25 @@ def test_pictures_to_features(tmp_path):
 
 def test_classify_command_averages_ten_crops(tmp_path):
     """With its default mean, BVLC's own of ILSVRC 2012; the net is a mean of the crop it sees."""
-    net = make_net(tmp_path, """
+    net = make_net(
+        tmp_path,
+        """
         layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 10 dim: 3 dim: 227 dim: 227 } } }
         layer { name: "pool" type: "Pooling" bottom: "data" top: "pool"
           pooling_param { pool: AVE global_pooling: true } }
-        layer { name: "flat" type: "Flatten" bottom: "pool" top: "flat" }""")
+        layer { name: "flat" type: "Flatten" bottom: "pool" top: "flat" }""",
+    )
     net.save(tmp_path / "net.caffemodel")
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((300, 280, 3), 120, np.uint8))
-    run("classify.py", tmp_path / "grey.png", tmp_path / "scores.npy", "--model_def", tmp_path / "net.prototxt",
-        "--pretrained_model", tmp_path / "net.caffemodel")
+    run(
+        "classify.py",
+        tmp_path / "grey.png",
+        tmp_path / "scores.npy",
+        "--model_def",
+        tmp_path / "net.prototxt",
+        "--pretrained_model",
+        tmp_path / "net.caffemodel",
+    )
     mean = np.load(Path(caffe.__file__).parent / "imagenet/ilsvrc_2012_mean.npy")
     assert mean.shape == (3, 256, 256)
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), [120 - mean.mean((1, 2))], atol=2)
@@ -115,6 +138,7 @@ def test_test_command_scores(tmp_path):
     source = write_lmdb(tmp_path / "lmdb", np.ones((2, 1, 1, 1), np.uint8), [0, 1])
     net = make_net(tmp_path, data_layer(source, 2))
     net.save(str(tmp_path / "net.caffemodel"))
-    done = run("caffe", "test", f"-model={tmp_path}/net.prototxt", f"-weights={tmp_path}/net.caffemodel",
-               "-iterations=1")
+    done = run(
+        "caffe", "test", f"-model={tmp_path}/net.prototxt", f"-weights={tmp_path}/net.caffemodel", "-iterations=1"
+    )
     assert "Batch 0, label = 1" in done.stderr

@@ -35,8 +35,12 @@ def compile_library(code, path):
 
 def choose(package, wanted=""):
     """Return the name of the folder that is chosen, or None, and what is said."""
-    done = run([sys.executable, "-c", "import builds; print(builds.folder().name)"], PYTHONPATH=str(package),
-               LD_LIBRARY_PATH=str(package.parent), MINDPICS_CAFFE=wanted)
+    done = run(
+        [sys.executable, "-c", "import builds; print(builds.folder().name)"],
+        PYTHONPATH=str(package),
+        LD_LIBRARY_PATH=str(package.parent),
+        MINDPICS_CAFFE=wanted,
+    )
     return done.stdout.strip() or None, done.stderr
 
 
@@ -111,8 +115,10 @@ def test_build_names_a_wrong_arch(arguments, line):
 
 def test_setup_names_a_wrong_arch():
     done = run([ROOT / "tools/setup", "--cuda", "--arch", "sm_86"])
-    assert (done.returncode, done.stderr.splitlines()[-1]) == \
-        (1, "tools/setup: --arch sm_86: wanted compute capabilities such as 86 or 75,80,90")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        "tools/setup: --arch sm_86: wanted compute capabilities such as 86 or 75,80,90",
+    )
     assert run([ROOT / "tools/setup", "--arch", "86"]).stderr == "tools/setup: --arch and --cudnn go with --cuda\n"
 
 
@@ -143,12 +149,19 @@ print(Path(caffe._caffe.__file__).parent.name, *losses)
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory):
     """The Python of a new environment into which pip put the CUDA wheel, no compiler in reach."""
-    wheel = subprocess.run([sys.executable, ROOT / "tools/caffe/build", "--cuda", "--arch", "80"], check=True,
-                           stdout=subprocess.PIPE, text=True).stdout.strip()
+    wheel = subprocess.run(
+        [sys.executable, ROOT / "tools/caffe/build", "--cuda", "--arch", "80"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.strip()
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    subprocess.run([folder / "bin/pip", "install", "--quiet", "--only-binary=:all:", f"{wheel}[cuda]", "lmdb"],
-                   check=True, env={**os.environ, "PATH": str(folder / "bin")})
+    subprocess.run(
+        [folder / "bin/pip", "install", "--quiet", "--only-binary=:all:", f"{wheel}[cuda]", "lmdb"],
+        check=True,
+        env={**os.environ, "PATH": str(folder / "bin")},
+    )
     return folder / "bin/python"
 
 
@@ -177,10 +190,23 @@ def test_the_wheel_brings_its_libraries(bare_python):
     package = next(bare_python.parents[1].glob("lib/python*/site-packages/caffe"))
     for library in [*package.glob("*.so"), *package.glob("cuda/*.so"), *package.glob("*/commands/*.so")]:
         lines = run(["ldd", library]).stdout.splitlines()
-        outside = {Path(found[1]).name for line in lines if (found := re.search(r"=> (/\S+)", line))
-                   and not Path(found[1]).resolve().is_relative_to(bare_python.parents[1])}
-        assert outside <= {"libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2",
-                           "librt.so.1", "libz.so.1", "libexpat.so.1"}, library
+        outside = {
+            Path(found[1]).name
+            for line in lines
+            if (found := re.search(r"=> (/\S+)", line))
+            and not Path(found[1]).resolve().is_relative_to(bare_python.parents[1])
+        }
+        assert outside <= {
+            "libc.so.6",
+            "libm.so.6",
+            "libstdc++.so.6",
+            "libgcc_s.so.1",
+            "libpthread.so.0",
+            "libdl.so.2",
+            "librt.so.1",
+            "libz.so.1",
+            "libexpat.so.1",
+        }, library
         assert not [line for line in lines if "not found" in line]
 
 

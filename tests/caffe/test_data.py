@@ -52,9 +52,17 @@ def test_random_draws_of_the_set_up(tmp_path, database, transform, draws):
     weights = net.params["fc"][0].data.ravel()
     size = weights.size + draws
     caffe.set_random_seed(SEED)
-    sequence = make_net(tmp_path, f"""
+    sequence = (
+        make_net(
+            tmp_path,
+            f"""
         layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: {size} }} }} }}
-        """ + WEIGHTS.replace("num_output: 5", "num_output: 1")).params["fc"][0].data.ravel()
+        """
+            + WEIGHTS.replace("num_output: 5", "num_output: 1"),
+        )
+        .params["fc"][0]
+        .data.ravel()
+    )
     np.testing.assert_array_equal(weights, sequence[draws:])
 
 

@@ -65,8 +65,9 @@ def assert_equal(stock, fast, x=None, tolerance=2e-5):
 
 def between(middle, channels, size=(3, 16, 9, 7)):
     """The layer `middle` ("a" to "b"), with convolutions around it that hand over blocks of channels if they can."""
-    return (INPUT.format(*size) + MIX.format("before", "data", "a", channels) + middle
-            + MIX.format("after", "b", "out", 8))
+    return (
+        INPUT.format(*size) + MIX.format("before", "data", "a", channels) + middle + MIX.format("after", "b", "out", 8)
+    )
 
 
 def convolution(rng):
@@ -75,10 +76,14 @@ def convolution(rng):
     kernel, stride, pad, dilation = (rng.integers(low, high, 2) for low, high in ((1, 5), (1, 4), (0, 3), (1, 3)))
     size = np.maximum(dilation * (kernel - 1) + 1 - 2 * pad, 1) + rng.integers(0, 9, 2)
     inputs, outputs = group * int(rng.choice([1, 3, 8, 12, 16])), group * int(rng.choice([1, 2, 8, 16]))
-    return inputs, size, (
-        f"num_output: {outputs} group: {group} kernel_h: {kernel[0]} kernel_w: {kernel[1]} stride_h: {stride[0]} "
-        f"stride_w: {stride[1]} pad_h: {pad[0]} pad_w: {pad[1]} dilation: {dilation[0]} dilation: {dilation[1]} "
-        f"bias_term: {str(rng.random() < 0.7).lower()} weight_filler {{ type: 'msra' }}"
+    return (
+        inputs,
+        size,
+        (
+            f"num_output: {outputs} group: {group} kernel_h: {kernel[0]} kernel_w: {kernel[1]} stride_h: {stride[0]} "
+            f"stride_w: {stride[1]} pad_h: {pad[0]} pad_w: {pad[1]} dilation: {dilation[0]} dilation: {dilation[1]} "
+            f"bias_term: {str(rng.random() < 0.7).lower()} weight_filler {{ type: 'msra' }}"
+        ),
     )
 
 
@@ -116,14 +121,18 @@ def test_no_pass_of_a_convolution_runs_plain_loops(tmp_path):
     """They take 100 times as long and more. oneDNN says itself what it ran."""
     for number, shape in enumerate(NARROW.values()):
         (tmp_path / f"{number}.prototxt").write_text(narrow(*shape))
-    done = python(tmp_path, f"""
+    done = python(
+        tmp_path,
+        f"""
 import caffe
 for number in range({len(NARROW)}):
     net = caffe.Net(path.replace("net", str(number)), caffe.TEST)
     assert net.layers[1].engine == "fast"
     net.forward()
     net.backward()
-""", ONEDNN_VERBOSE="1")
+""",
+        ONEDNN_VERBOSE="1",
+    )
     assert done.returncode == 0, done.stderr
     ran = [line.split(",") for line in done.stdout.splitlines() if ",exec,cpu,convolution," in line]
     assert Counter(line[5].split("_", 1)[0] for line in ran) == {"forward": len(NARROW), "backward": 2 * len(NARROW)}
@@ -132,9 +141,11 @@ for number in range({len(NARROW)}):
 
 @pytest.mark.parametrize("shape", ["dim: 2 dim: 3 dim: 12", "dim: 2 dim: 3 dim: 4 dim: 5 dim: 6"])
 def test_convolution_of_other_than_pictures_is_left_to_stock(both, shape):
-    assert_equal(*both(f"""input: "data" input_shape {{ {shape} }} force_backward: true
+    assert_equal(
+        *both(f"""input: "data" input_shape {{ {shape} }} force_backward: true
         layer {{ name: "conv" type: "Convolution" bottom: "data" top: "out"
-          convolution_param {{ num_output: 8 kernel_size: 3 }} }}"""))
+          convolution_param {{ num_output: 8 kernel_size: 3 }} }}""")
+    )
 
 
 LAYERS = {
@@ -171,12 +182,16 @@ def test_layer_equals_stock(both, layer, channels, phase):
 @pytest.mark.parametrize("channels", [16, 5], ids=["blocks", "plain"])
 @pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST], ids=["train", "test"])
 def test_chain_in_place_and_residual_sum_equal_stock(both, channels, phase):
-    chain = "".join(f'layer {{ name: "{i} {n}" bottom: "{b}" top: "b" {LAYERS[n]} }}\n'
-                    for i, (n, b) in enumerate([("norm", "a"), ("scale", "b"), ("leaky", "b")]))
+    chain = "".join(
+        f'layer {{ name: "{i} {n}" bottom: "{b}" top: "b" {LAYERS[n]} }}\n'
+        for i, (n, b) in enumerate([("norm", "a"), ("scale", "b"), ("leaky", "b")])
+    )
     chain = chain.replace('top: "b"', 'top: "c"').replace('bottom: "b"', 'bottom: "c"')
     chain = chain.replace('type: "BatchNorm"', 'type: "BatchNorm" batch_norm_param { moving_average_fraction: 0.9 }')
-    shortcut = MIX.format("shortcut", "c", "d", channels) + 'layer { name: "sum" type: "Eltwise" bottom: "c" ' \
+    shortcut = (
+        MIX.format("shortcut", "c", "d", channels) + 'layer { name: "sum" type: "Eltwise" bottom: "c" '
         'bottom: "d" top: "b" }\nlayer { name: "relu" type: "ReLU" bottom: "b" top: "b" }\n'
+    )
     assert_equal(*both(between(chain + shortcut, channels), phase), tolerance=5e-5)
 
 
@@ -255,8 +270,10 @@ def test_arrays_of_a_blob_follow_it(both):
 
 
 def test_propagate_down_false_is_honoured(both):
-    middle = 'layer { name: "conv" type: "Convolution" bottom: "a" top: "b" propagate_down: false ' \
+    middle = (
+        'layer { name: "conv" type: "Convolution" bottom: "a" top: "b" propagate_down: false '
         'convolution_param { num_output: 8 kernel_size: 3 weight_filler { type: "msra" } } }'
+    )
     text = between(middle, 16).replace("force_backward: true", "")
     _, fast = both(text + 'layer { name: "l" type: "EuclideanLoss" bottom: "out" bottom: "out" top: "l" }')
     fast.forward()
@@ -310,12 +327,23 @@ def test_the_same_seed_gives_the_same_bits(tmp_path):
 
 
 def test_engine_of_the_prototxt_wins(tmp_path):
-    net = make_net(tmp_path, INPUT.format(1, 3, 8, 8) + "".join(
-        f'layer {{ name: "{i}" bottom: "data" top: "{i}" {layer} }}\n' for i, layer in enumerate([
-            'type: "Convolution" convolution_param { num_output: 8 kernel_size: 3 engine: CAFFE }',
-            'type: "Convolution" convolution_param { num_output: 8 kernel_size: 3 }',
-            'type: "Pooling" pooling_param { kernel_size: 2 engine: CAFFE }', 'type: "LRN" lrn_param { engine: CAFFE }',
-            'type: "ReLU" relu_param { engine: CAFFE }', 'type: "ReLU"'])))
+    net = make_net(
+        tmp_path,
+        INPUT.format(1, 3, 8, 8)
+        + "".join(
+            f'layer {{ name: "{i}" bottom: "data" top: "{i}" {layer} }}\n'
+            for i, layer in enumerate(
+                [
+                    'type: "Convolution" convolution_param { num_output: 8 kernel_size: 3 engine: CAFFE }',
+                    'type: "Convolution" convolution_param { num_output: 8 kernel_size: 3 }',
+                    'type: "Pooling" pooling_param { kernel_size: 2 engine: CAFFE }',
+                    'type: "LRN" lrn_param { engine: CAFFE }',
+                    'type: "ReLU" relu_param { engine: CAFFE }',
+                    'type: "ReLU"',
+                ]
+            )
+        ),
+    )
     engines = {name: layer.engine for name, layer in zip(net._layer_names, net.layers, strict=True)}
     assert [engines[str(i)] for i in range(6)] == ["caffe", "fast", "caffe", "caffe", "caffe", "fast"]
 
@@ -323,28 +351,48 @@ def test_engine_of_the_prototxt_wins(tmp_path):
 def python(tmp_path, script, **environment):
     (tmp_path / "net.prototxt").write_text(between(f'layer {{ name: "r" bottom: "a" top: "b" {LAYERS["relu"]} }}', 16))
     clean = {name: value for name, value in os.environ.items() if "THREADS" not in name}
-    return subprocess.run([sys.executable, "-c", f"path = {str(tmp_path / 'net.prototxt')!r}\n{script}"],
-                          capture_output=True, text=True, timeout=60, env=clean | environment)
+    return subprocess.run(
+        [sys.executable, "-c", f"path = {str(tmp_path / 'net.prototxt')!r}\n{script}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean | environment,
+    )
 
 
-CUDNN = {"Convolution": "convolution_param { num_output: 2 kernel_size: 1 engine: CUDNN }",
-         "Pooling": "pooling_param { kernel_size: 2 engine: CUDNN }", "LRN": "lrn_param { engine: CUDNN }",
-         "ReLU": "relu_param { engine: CUDNN }", "Sigmoid": "sigmoid_param { engine: CUDNN }",
-         "TanH": "tanh_param { engine: CUDNN }", "Softmax": "softmax_param { engine: CUDNN }"}  # fmt: skip
+CUDNN = {
+    "Convolution": "convolution_param { num_output: 2 kernel_size: 1 engine: CUDNN }",
+    "Pooling": "pooling_param { kernel_size: 2 engine: CUDNN }",
+    "LRN": "lrn_param { engine: CUDNN }",
+    "ReLU": "relu_param { engine: CUDNN }",
+    "Sigmoid": "sigmoid_param { engine: CUDNN }",
+    "TanH": "tanh_param { engine: CUDNN }",
+    "Softmax": "softmax_param { engine: CUDNN }",
+}
 
 
 @pytest.mark.parametrize(
-    ("engine", "fast"), [("fast", ["Convolution", "LRN", "Pooling", "ReLU", "Split"]), ("caffe", [])])
+    ("engine", "fast"), [("fast", ["Convolution", "LRN", "Pooling", "ReLU", "Split"]), ("caffe", [])]
+)
 def test_cudnn_on_a_cpu_is_taken_for_the_default(tmp_path, engine, fast):
-    (tmp_path / "cudnn.prototxt").write_text(INPUT.format(1, 3, 8, 8) + "".join(
-        f'layer {{ name: "{kind}" type: "{kind}" bottom: "data" top: "{kind}" {field} }}\n'
-        for kind, field in CUDNN.items()))
-    done = python(tmp_path, """
+    (tmp_path / "cudnn.prototxt").write_text(
+        INPUT.format(1, 3, 8, 8)
+        + "".join(
+            f'layer {{ name: "{kind}" type: "{kind}" bottom: "data" top: "{kind}" {field} }}\n'
+            for kind, field in CUDNN.items()
+        )
+    )
+    done = python(
+        tmp_path,
+        """
 import caffe
 net = caffe.Net(path.replace("net.", "cudnn."), caffe.TEST)
 net.forward()
 print(*sorted(layer.type for layer in net.layers if layer.engine == "fast"))
-""", MINDPICS_ENGINE=engine, GLOG_minloglevel="0")
+""",
+        MINDPICS_ENGINE=engine,
+        GLOG_minloglevel="0",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == fast
     for kind in CUDNN:
@@ -358,7 +406,9 @@ def test_unknown_engine_is_named(tmp_path):
 
 def test_a_forked_child_computes(tmp_path):
     """Threads do not survive a fork: a child that waited for its parent's would wait for ever."""
-    done = python(tmp_path, """
+    done = python(
+        tmp_path,
+        """
 import multiprocessing, caffe
 net = caffe.Net(path, caffe.TEST)
 net.blobs["data"].reshape(40, 16, 30, 30)
@@ -369,18 +419,24 @@ first = forward(0)
 with multiprocessing.get_context("fork").Pool(2) as pool:
     assert pool.map(forward, range(2)) == [first, first]
 assert forward(0) == first
-""", OMP_NUM_THREADS="2")
+""",
+        OMP_NUM_THREADS="2",
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("variable", "threads"), [("OMP_NUM_THREADS", 3), ("OPENBLAS_NUM_THREADS", 1)])
 def test_thread_variables_are_honoured(tmp_path, variable, threads):
-    done = python(tmp_path, """
+    done = python(
+        tmp_path,
+        """
 import os, caffe
 net = caffe.Net(path, caffe.TEST)
 net.blobs["data"].reshape(40, 16, 30, 30)
 before = len(os.listdir("/proc/self/task"))
 net.forward()
 print(len(os.listdir("/proc/self/task")) - before + 1)
-""", **{variable: str(threads)})
+""",
+        **{variable: str(threads)},
+    )
     assert done.stdout.split()[-1] == str(threads), done.stderr

@@ -70,8 +70,16 @@ caffe.set_random_seed(3)
 net = caffe.Net({str(tmp_path / "net.prototxt")!r}, caffe.TRAIN)
 print(hashlib.sha256(b"".join(net.forward()["data"].tobytes() for _ in range(6))).hexdigest())
 """
-    outputs = {subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60,
-                              env=os.environ | {"OMP_NUM_THREADS": threads}).stdout for threads in "13"}
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            env=os.environ | {"OMP_NUM_THREADS": threads},
+        ).stdout
+        for threads in "13"
+    }
     assert len(outputs) == 1
 
 

@@ -43,16 +43,20 @@ def conv(name, bottom, fields, filler="gaussian"):
 
 def norm(name):
     kinds = ('type: "BatchNorm"', 'type: "Scale" scale_param { bias_term: true }', 'type: "ReLU"')
-    return "".join(f'layer {{ name: "{name}{i}" bottom: "{name}" top: "{name}" {kind} }}\n'
-                   for i, kind in enumerate(kinds))
+    return "".join(
+        f'layer {{ name: "{name}{i}" bottom: "{name}" top: "{name}" {kind} }}\n' for i, kind in enumerate(kinds)
+    )
 
 
 NETS = {
-    "alexnet": conv("conv1", "data", "kernel_size: 5 stride: 2") + """
+    "alexnet": conv("conv1", "data", "kernel_size: 5 stride: 2")
+    + """
 layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
 layer { name: "norm1" type: "LRN" bottom: "conv1" top: "norm1" lrn_param { local_size: 5 alpha: 0.1 } }
 layer { name: "pool1" type: "Pooling" bottom: "norm1" top: "pool1" pooling_param { kernel_size: 3 stride: 2 } }
-""" + conv("conv2", "pool1", "kernel_size: 3 pad: 1 group: 2") + """
+"""
+    + conv("conv2", "pool1", "kernel_size: 3 pad: 1 group: 2")
+    + """
 layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "conv2" }
 layer { name: "fc" type: "InnerProduct" bottom: "conv2" top: "last" inner_product_param { num_output: 32
   weight_filler { type: "gaussian" std: 0.05 } } }
@@ -60,8 +64,11 @@ layer { name: "relu3" type: "ReLU" bottom: "last" top: "last" }
 layer { name: "drop" type: "Dropout" bottom: "last" top: "last" }
 """,
     # A bias before BatchNorm has no gradient but rounding, which AdaGrad and its kin would bring up to full size.
-    "resnet": conv("a", "data", "kernel_size: 3 stride: 2 bias_term: false", "msra") + norm("a")
-    + conv("b", "a", "kernel_size: 3 pad: 1 bias_term: false", "msra") + norm("b") + """
+    "resnet": conv("a", "data", "kernel_size: 3 stride: 2 bias_term: false", "msra")
+    + norm("a")
+    + conv("b", "a", "kernel_size: 3 pad: 1 bias_term: false", "msra")
+    + norm("b")
+    + """
 layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum" }
 layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }
 layer { name: "pool" type: "Pooling" bottom: "sum" top: "last" pooling_param { pool: AVE global_pooling: true } }
@@ -97,18 +104,21 @@ def sources(tmp_path_factory):
         "encoded": data_layer(folder / "True", 8, mean_value=[100, 110, 120], **crop),
         "images": f"""layer {{ name: "data" type: "ImageData" top: "data" top: "label"
           transform_param {{ crop_size: 19 mirror: true scale: 0.015625 }} image_data_param {{ batch_size: 8
-          shuffle: true source: "{folder / 'images.txt'}" root_folder: "{folder}/" }} }}\n""",
+          shuffle: true source: "{folder / "images.txt"}" root_folder: "{folder}/" }} }}\n""",
         "hdf5": f"""layer {{ name: "data" type: "HDF5Data" top: "data" top: "label"
-          hdf5_data_param {{ source: "{folder / 'hdf5.txt'}" batch_size: 8 shuffle: true }} }}\n""",
+          hdf5_data_param {{ source: "{folder / "hdf5.txt"}" batch_size: 8 shuffle: true }} }}\n""",
     }
 
 
 def write_hdf5(folder, pictures, labels):
-    net = make_net(folder, f"""
+    net = make_net(
+        folder,
+        f"""
         layer {{ name: "in" type: "Input" top: "data" top: "label" input_param {{
           shape {{ dim: 40 dim: 3 dim: 24 dim: 24 }} shape {{ dim: 40 }} }} }}
         layer {{ name: "out" type: "HDF5Output" bottom: "data" bottom: "label"
-          hdf5_output_param {{ file_name: "{folder / 'data.h5'}" }} }}""")
+          hdf5_output_param {{ file_name: "{folder / "data.h5"}" }} }}""",
+    )
     net.blobs["data"].data[...], net.blobs["label"].data[...] = pictures, labels
     net.forward()
 
@@ -116,13 +126,34 @@ def write_hdf5(folder, pictures, labels):
 def train(folder, text, solver, package="", engine="fast"):
     """Train in a process of its own; return {file: bytes} of its snapshots."""
     folder.mkdir()
-    fields = {"base_lr": 0.01, "weight_decay": 0.001, "max_iter": 10, "snapshot": 5, "snapshot_after_train": True,
-              "test_iter": [3], "test_interval": 4, "iter_size": 2, "snapshot_prefix": "it", **solver}
+    fields = {
+        "base_lr": 0.01,
+        "weight_decay": 0.001,
+        "max_iter": 10,
+        "snapshot": 5,
+        "snapshot_after_train": True,
+        "test_iter": [3],
+        "test_interval": 4,
+        "iter_size": 2,
+        "snapshot_prefix": "it",
+        **solver,
+    }
     path = Path(write_solver(folder, text, **fields))
     path.write_text(path.read_text().replace(f"{folder}/", ""))  # the same text in each folder, as snapshots repeat it
-    done = subprocess.run([sys.executable, "-c", SCRIPT, path.name], cwd=folder, capture_output=True, text=True,
-                          timeout=300, env={**os.environ, "PYTHONPATH": str(package), "MINDPICS_ENGINE": engine,
-                                            "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, path.name],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(package),
+            "MINDPICS_ENGINE": engine,
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        },
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     files = sorted(folder.glob("it_iter_*"))
     assert len(files) == 4
@@ -134,8 +165,10 @@ def weights_of(snapshots):
     return {f"{layer.name}[{i}]": np.array(blob.data) for layer in net.layer for i, blob in enumerate(layer.blobs)}
 
 
-CASES = [*((net, "raw", kind) for net in NETS for kind in SOLVERS),
-         *((net, source, "SGD") for net in NETS for source in ("encoded", "images", "hdf5"))]
+CASES = [
+    *((net, "raw", kind) for net in NETS for kind in SOLVERS),
+    *((net, source, "SGD") for net in NETS for source in ("encoded", "images", "hdf5")),
+]
 
 
 @pytest.mark.parametrize(("net", "source", "kind"), CASES)
@@ -152,7 +185,12 @@ def test_a_training_is_that_of_a_plain_build(request, sources, tmp_path, net, so
 def test_the_plain_build_is_plain(request):
     """Not this package by another name: it has no fast layers."""
     script = "import caffe; print(hasattr(caffe.Layer, 'engine'), caffe.__version__)"
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(Path(request.config.getoption("--bvlc")).resolve())})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(request.config.getoption("--bvlc")).resolve())},
+    )
     assert done.stdout.split() == ["False", "1.0.0"]
     assert hasattr(caffe.Layer, "engine")

@@ -7,10 +7,13 @@ from caffe_nets import make_net
 
 @pytest.mark.parametrize(("mode", "side"), [("", 4), ("round_mode: CEIL", 4), ("round_mode: FLOOR", 3)])
 def test_output_size(tmp_path, mode, side):
-    net = make_net(tmp_path, f"""
+    net = make_net(
+        tmp_path,
+        f"""
         layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: 1 dim: 8 dim: 8 }} }} }}
         layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool"
-          pooling_param {{ kernel_size: 3 stride: 2 {mode} }} }}""")
+          pooling_param {{ kernel_size: 3 stride: 2 {mode} }} }}""",
+    )
     assert list(net.blobs["pool"].shape) == [1, 1, side, side]
 
 

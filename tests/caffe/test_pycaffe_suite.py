@@ -23,8 +23,18 @@ CASES = list(each_case(unittest.defaultTestLoader.discover(str(Path(caffe.__file
 
 def test_all_modules_are_found():
     modules = {case.__class__.__module__ for case in CASES}
-    assert {"test_coord_map", "test_draw", "test_io", "test_layer_type_list", "test_nccl", "test_net", "test_net_spec",
-            "test_python_layer", "test_python_layer_with_param_str", "test_solver"} <= modules
+    assert {
+        "test_coord_map",
+        "test_draw",
+        "test_io",
+        "test_layer_type_list",
+        "test_nccl",
+        "test_net",
+        "test_net_spec",
+        "test_python_layer",
+        "test_python_layer_with_param_str",
+        "test_solver",
+    } <= modules
     assert not [case.id() for case in CASES if "FailedTest" in case.id()]
 
 

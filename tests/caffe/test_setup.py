@@ -25,8 +25,9 @@ def checkout(tmp_path):
 
 
 def setup(folder, *args, **environment):
-    return subprocess.run([folder / "tools/setup", *args], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, **environment})
+    return subprocess.run(
+        [folder / "tools/setup", *args], capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+    )
 
 
 def fake_python(folder, version):
@@ -80,8 +81,13 @@ def test_own_caffe_is_used_and_named(checkout):
 
 
 def test_registry_out_of_reach_is_one_line(checkout):
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "",
-               "PIP_RETRIES": "0", "PIP_CONFIG_FILE": "/dev/null"}
+    nowhere = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_FIND_LINKS": "",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": "/dev/null",
+    }
     done = setup(checkout, **nowhere)
     assert done.returncode == 1
     assert "is the package registry in reach?" in done.stderr.splitlines()[-1]
@@ -95,8 +101,13 @@ def test_help_and_unknown_argument():
 
 def test_cached_wheel_is_used_again():
     """A second environment needs no compiler: the wheel is found by the hash of all that made it."""
-    done = subprocess.run([sys.executable, ROOT / "tools/caffe/build"], check=True, capture_output=True, text=True,
-                          env={**os.environ, "PATH": "/nowhere"})
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/caffe/build"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": "/nowhere"},
+    )
     assert re.fullmatch(r".*/caffe-1\.0\.0\+mindpics\.[0-9a-f]{12}-cp3\d+-cp3\d+-linux_\w+\.whl\n", done.stdout)
     assert Path(done.stdout.strip()).is_file()
 
@@ -109,8 +120,9 @@ def test_patch_gives_its_reason(patch):
 
 def test_sdist_is_pinned_by_hash():
     pins = (ROOT / "tools/caffe/requirements.txt").read_text().splitlines()
-    assert [re.sub("[0-9a-f]{64}$", "HASH", pin) for pin in pins if not pin.startswith("#")] == \
-        ["brocolli-caffe==3.0.0 --hash=sha256:HASH"]
+    assert [re.sub("[0-9a-f]{64}$", "HASH", pin) for pin in pins if not pin.startswith("#")] == [
+        "brocolli-caffe==3.0.0 --hash=sha256:HASH"
+    ]
 
 
 def test_every_locked_package_has_hashes():

@@ -55,8 +55,10 @@ def test_snapshot_prefix_is_completed(tmp_path, prefix):
     folder.mkdir(exist_ok=True)
     given = {"snapshot_prefix": str(folder)} if prefix else {}
     caffe.SGDSolver(write_solver(tmp_path, NET, **given)).snapshot()
-    assert sorted(p.name for p in folder.glob("solver_iter_0.*")) == \
-        ["solver_iter_0.caffemodel", "solver_iter_0.solverstate"]
+    assert sorted(p.name for p in folder.glob("solver_iter_0.*")) == [
+        "solver_iter_0.caffemodel",
+        "solver_iter_0.solverstate",
+    ]
 
 
 def test_snapshot_and_restore_go_on_as_if_never_stopped(tmp_path):
@@ -77,8 +79,13 @@ def test_log_gives_the_rate_and_the_net(tmp_path):
     done = subprocess.run([CAFFE, "train", f"-solver={path}"], check=True, capture_output=True, text=True)
     rates = re.findall(r"Iteration (\d+) \(\S+ iter/s, \S+s/2 iters\), loss = 18\n", done.stderr)
     assert rates[:2] == ["0", "2"]
-    for line in ("Creating Layer fc", "fc <- data", "Top shape: 1 1 (1)", "Memory required for data: ",
-                 "Network initialization done."):
+    for line in (
+        "Creating Layer fc",
+        "fc <- data",
+        "Top shape: 1 1 (1)",
+        "Memory required for data: ",
+        "Network initialization done.",
+    ):
         assert line in done.stderr
 
 

@@ -24,8 +24,11 @@ def trees(tmp_path_factory):
 
 
 def files_of(tree):
-    return {str(path.relative_to(tree)) for path in tree.rglob("*")
-            if path.is_file() and not {".git", "__pycache__"} & set(path.relative_to(tree).parts)}
+    return {
+        str(path.relative_to(tree))
+        for path in tree.rglob("*")
+        if path.is_file() and not {".git", "__pycache__"} & set(path.relative_to(tree).parts)
+    }
 
 
 def differing(one, other):

@@ -53,8 +53,10 @@ def test_caffe_train_takes_a_committed_solver_as_it_is(tmp_path):
     write_full_size_data(tmp_path / "data" / "mindpics")
     with subprocess.Popen(
         [caffe_command(), "train", "--solver=solvers/alexnet_all-in-one_scratch.prototxt"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         lines = []
         for line in process.stderr:
             lines.append(line)

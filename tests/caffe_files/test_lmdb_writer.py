@@ -96,8 +96,12 @@ def test_any_number_of_workers_and_a_stop_give_the_same_bytes(tmp_path, rows):
     with pytest.raises(KeyboardInterrupt):
         lmdb_io.write_lmdb(keep, tmp_path / "again", size=16, run=stopped)
     seen = []
-    lmdb_io.write_lmdb(keep, tmp_path / "again", size=16,
-                       run=lambda work, paths: ((path, work(path), seen.append(path)) for path in paths))
+    lmdb_io.write_lmdb(
+        keep,
+        tmp_path / "again",
+        size=16,
+        run=lambda work, paths: ((path, work(path), seen.append(path)) for path in paths),
+    )
     assert len(seen) == N - 1 - 12
     assert (tmp_path / "one/data.mdb").read_bytes() == (tmp_path / "three/data.mdb").read_bytes()
     assert records_of(tmp_path / "kept") == records_of(tmp_path / "again")

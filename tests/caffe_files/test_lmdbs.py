@@ -88,8 +88,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_order(crawl, mad
 def test_raw_bytes_equal_those_of_convert_imageset(crawl, made, tmp_path, kind, tolerance):
     names = [f"p{i}.{kind}" for i in range(N) if (crawl / f"p{i}.{kind}").exists()]
     (tmp_path / "list.txt").write_text("".join(f"{name} {name[1:].split('.')[0]}\n" for name in names))
-    command = [BIN / "convert_imageset", "--resize_height=256", "--resize_width=256", f"{crawl}/",
-               tmp_path / "list.txt", tmp_path / "theirs"]
+    command = [
+        BIN / "convert_imageset",
+        "--resize_height=256",
+        "--resize_width=256",
+        f"{crawl}/",
+        tmp_path / "list.txt",
+        tmp_path / "theirs",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     ours = {key.split("_", 1)[1]: datum for key, datum in lmdb_io.read_lmdb(made)}
     theirs = list(lmdb_io.read_lmdb(tmp_path / "theirs"))

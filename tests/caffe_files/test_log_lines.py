@@ -19,17 +19,29 @@ def read(text):
 
 @pytest.mark.parametrize("prefix", [PREFIX, "", "I20261125 18:24:49 4711 solver.cpp:239] ", "2026-11-25 worker-3 | "])
 def test_any_prefix_will_do(prefix):
-    log = read(f"{prefix}Iteration 20 (3.1 iter/s, 6.4s/20 iters), loss = 0.69\n"
-               f"{prefix}    Train net output #0: loss_O = 0.7 (* 1 = 0.7 loss)\n"
-               f"{prefix}Iteration 20, lr = 1e-05\n")  # fmt: skip
+    log = read(
+        f"{prefix}Iteration 20 (3.1 iter/s, 6.4s/20 iters), loss = 0.69\n"
+        f"{prefix}    Train net output #0: loss_O = 0.7 (* 1 = 0.7 loss)\n"
+        f"{prefix}Iteration 20, lr = 1e-05\n"
+    )
     assert log.train == {("loss", 20): 0.69, ("loss_O", 20): 0.7, ("lr", 20): 1e-05}
     assert log.unread == 0
 
 
-@pytest.mark.parametrize(("text", "value"), [("nan", math.nan), ("-nan", math.nan), ("-nan(ind)", math.nan),
-                                             ("1.#QNAN", math.nan), ("-1.#IND", math.nan), ("1.#INF", math.inf),
-                                             ("-inf", -math.inf), ("87.3365", 87.3365),
-                                             ("1.5e+07", 1.5e7)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("nan", math.nan),
+        ("-nan", math.nan),
+        ("-nan(ind)", math.nan),
+        ("1.#QNAN", math.nan),
+        ("-1.#IND", math.nan),
+        ("1.#INF", math.inf),
+        ("-inf", -math.inf),
+        ("87.3365", 87.3365),
+        ("1.5e+07", 1.5e7),
+    ],
+)
 def test_a_number_is_what_c_prints(text, value):
     assert number(text) == pytest.approx(value, nan_ok=True)
     found = read(f"{PREFIX}Iteration 3, loss = {text}").train["loss", 3]
@@ -37,8 +49,10 @@ def test_a_number_is_what_c_prints(text, value):
 
 
 def test_glued_lines_are_all_read_and_a_cut_one_costs_itself():
-    log = read(f"{PREFIX}Iteration 0, loss = 0.5{PREFIX}Iteration 0, lr = 0.01\n{PREFIX}Iteration 20, loss = \n"
-               f"{PREFIX}Iteration 4")  # fmt: skip
+    log = read(
+        f"{PREFIX}Iteration 0, loss = 0.5{PREFIX}Iteration 0, lr = 0.01\n{PREFIX}Iteration 20, loss = \n"
+        f"{PREFIX}Iteration 4"
+    )
     assert log.train == {("loss", 0): 0.5, ("lr", 0): 0.01}
     assert log.unread == 2
 
@@ -51,10 +65,15 @@ def test_names_with_spaces_several_values_of_an_output_and_several_test_nets():
     Iteration 7, Testing net (#1)
         Test net output #0: per class = 0.3
     """)
-    assert log.test == {("per class", 7): 0.1, ("per class[1]", 7): 0.2, ("top 5 accuracy", 7): 0.9,
-                        ("per class#1", 7): 0.3}  # fmt: skip
-    assert log.passes() == [{"iteration": 7, "per class": 0.1, "per class[1]": 0.2, "top 5 accuracy": 0.9,
-                             "per class#1": 0.3}]  # fmt: skip
+    assert log.test == {
+        ("per class", 7): 0.1,
+        ("per class[1]", 7): 0.2,
+        ("top 5 accuracy", 7): 0.9,
+        ("per class#1", 7): 0.3,
+    }
+    assert log.passes() == [
+        {"iteration": 7, "per class": 0.1, "per class[1]": 0.2, "top 5 accuracy": 0.9, "per class#1": 0.3}
+    ]
 
 
 def test_a_pass_counts_once_a_training_line_has_followed_it(tmp_path):

@@ -74,8 +74,11 @@ def test_an_old_net_is_what_caffe_makes_of_it(tmp_path, text):
     assert saved(tmp_path / "new.prototxt", tmp_path) == saved(tmp_path / "old.prototxt", tmp_path)
 
 
-@pytest.mark.parametrize("text", [ALL_OF_V0, OLD_INPUT, OLD_BATCH_NORM, SHARED, "V0", "V1"],
-                         ids=["V0", "input", "norm", "V1", "AlexNet V0", "AlexNet V1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [ALL_OF_V0, OLD_INPUT, OLD_BATCH_NORM, SHARED, "V0", "V1"],
+    ids=["V0", "input", "norm", "V1", "AlexNet V0", "AlexNet V1"],
+)
 def test_our_upgrade_is_that_of_caffes_command_field_by_field(tmp_path, text):
     net = in_form(deploy("alexnet"), text) if len(text) == 2 else text_format.Parse(text, caffe_pb2.NetParameter())
     write_net(net, tmp_path / "old.prototxt")
@@ -99,10 +102,12 @@ def test_the_same_net_in_each_form_is_one_net(tmp_path, form):
 
 def test_transforms_inside_data_layers_move_as_in_caffe(pictures, tmp_path):
     data = caffe_pb2.LayerParameter(
-        name="data", type="Data", top=["data", "label"],
+        name="data",
+        type="Data",
+        top=["data", "label"],
         data_param={"source": str(pictures / "train_lmdb"), "batch_size": 4, "backend": "LMDB"},
         transform_param={"mean_file": str(pictures / "mean.binaryproto"), "crop_size": 30, "mirror": True, "scale": 2},
-    )  # fmt: skip
+    )
     net = caffe_pb2.NetParameter(layer=[data, {"name": "end", "type": "Silence", "bottom": ["data", "label"]}])
     old = write_net(in_form(net, "V1"), tmp_path / "old.prototxt")
     assert "transform_param" not in old.read_text() and "mean_file" in old.read_text()
@@ -120,10 +125,13 @@ def test_transforms_inside_data_layers_move_as_in_caffe(pictures, tmp_path):
         ('layers { bottom: "x" layer { name: "a" type: "relu" } }', "bottom 'x' that no layer before it has made"),
         ('input: "x" input_dim: 1 layers { bottom: "x" layer { name: "a" type: "relu" } }', "found 1 input_dim; wan"),
         ('input: "x" input: "y" input_shape { } layer { }', "found 1 input_shape; wanted one for each of 2"),
-        ('input: "x" layers { bottom: "x" top: "p" layer { name: "p" type: "padding" } } '
-         'layers { bottom: "p" top: "p" layer { name: "r" type: "relu" } }', "found type 'relu'; wanted conv or pool"),
+        (
+            'input: "x" layers { bottom: "x" top: "p" layer { name: "p" type: "padding" } } '
+            'layers { bottom: "p" top: "p" layer { name: "r" type: "relu" } }',
+            "found type 'relu'; wanted conv or pool",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_caffe_cannot_upgrade_is_refused(tmp_path, text, message):
     """It would abort, or read numbers that are not there."""
     path = tmp_path / "net.prototxt"
@@ -139,8 +147,10 @@ def test_what_caffe_cannot_upgrade_is_refused(tmp_path, text, message):
 def test_what_a_v0_layer_does_not_have_is_named_and_dropped(tmp_path):
     """Caffe says so in its log, and goes on."""
     path = tmp_path / "net.prototxt"
-    path.write_text('input: "x"\ninput_dim: [1, 1, 2, 2]\n'
-                    'layers { bottom: "x" top: "y"\n layer { name: "a" type: "relu" group: 2 } }')  # fmt: skip
+    path.write_text(
+        'input: "x"\ninput_dim: [1, 1, 2, 2]\n'
+        'layers { bottom: "x" top: "y"\n layer { name: "a" type: "relu" group: 2 } }'
+    )
     prototxt, findings = read_prototxt(path)
     assert [(finding.check, finding.line) for finding in findings] == [("upgrade-lost", 3), ("old-form", 3)]
     assert "group, which a V0 layer of type 'relu' does not have" in findings[0].message
@@ -184,8 +194,9 @@ def test_weights_of_each_form_give_the_net_that_caffe_gives(tmp_path, form):
     write_message(deploy("alexnet", width=0.05, crop=67), path)
     known = read_weights(write_weights(path, tmp_path, "new"))
     stored = write_weights(path, tmp_path, form)
-    assert {name: [b.ravel().tolist() for b in blobs] for name, blobs in read_weights(stored).items()} == \
-           {name: [b.ravel().tolist() for b in blobs] for name, blobs in known.items()}
+    assert {name: [b.ravel().tolist() for b in blobs] for name, blobs in read_weights(stored).items()} == {
+        name: [b.ravel().tolist() for b in blobs] for name, blobs in known.items()
+    }
     ours, caffes = open_net(path), open_net(path)
     fit = weights.copy(stored, ours)
     assert not fit.not_in_net and not fit.not_in_weights

@@ -17,8 +17,15 @@ def posts(**counts):
     ]
 
 
-FOLDERS = {"animals": 5, "animals/birds": 30, "animals/birds/owls": 10, "animals/fish": 17, "food": 3,
-           "unsorted": 50, "tools/axes": 25}
+FOLDERS = {
+    "animals": 5,
+    "animals/birds": 30,
+    "animals/birds/owls": 10,
+    "animals/fish": 17,
+    "food": 3,
+    "unsorted": 50,
+    "tools/axes": 25,
+}
 
 
 def test_small_folders_go_up_and_deep_ones_are_cut():
@@ -33,7 +40,10 @@ def test_rows_hold_each_picture_once_capped_and_split():
     assert left_out == {"no category": 53, "beyond the cap": 17}
     assert len({r["id"] for r in rows}) == len(rows)
     assert sorted({(r["label"], r["category"]) for r in rows}) == [
-        (0, "animals"), (1, "animals/birds"), (2, "tools/axes")]
+        (0, "animals"),
+        (1, "animals/birds"),
+        (2, "tools/axes"),
+    ]
     assert Counter((r["label"], r["split"]) for r in rows)[1, "test"] == 6
 
 

@@ -28,8 +28,11 @@ def style(path, prefix, icons, chars, aliases=None):
     return pack(
         path,
         icons={"prefix": prefix, "icons": icons, "aliases": aliases or {}, "width": 16, "height": 16},
-        info={"name": prefix.title(), "author": {"name": "Designers", "url": "https://example.org"},
-              "license": {"spdx": "CC-BY-4.0"}},
+        info={
+            "name": prefix.title(),
+            "author": {"name": "Designers", "url": "https://example.org"},
+            "license": {"spdx": "CC-BY-4.0"},
+        },
         chars=chars,
     )
 
@@ -140,7 +143,8 @@ def test_clipart_is_drawn_and_links_and_broken_files_are_counted(tmp_path, monke
     assert (summary["read"], summary["drawn"], summary["rejected"], summary["left_out"]) == (5, 2, 2, 1)
     rejected = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text().splitlines()]
     assert {row["id"]: row["reason"].split(":")[0] for row in rejected}["clipart_tools_same"] == (
-        "identical to clipart_animals_a")
+        "identical to clipart_animals_a"
+    )
     folders = Counter(post["folder"] for post in read_posts(tmp_path / "out/posts.jsonl"))
     assert folders == {"animals": 1, "tools": 1}
 

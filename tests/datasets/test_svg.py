@@ -77,8 +77,11 @@ def test_what_is_there_is_not_drawn_again(tmp_path):
 
 
 def test_a_drawing_that_takes_too_long_is_given_up(tmp_path):
-    slow = "".join(f'<filter id="f{i}"><feTurbulence baseFrequency="0.9" numOctaves="400"/></filter>'
-                   f'<rect width="100" height="100" filter="url(#f{i})"/>' for i in range(40))
+    slow = "".join(
+        f'<filter id="f{i}"><feTurbulence baseFrequency="0.9" numOctaves="400"/></filter>'
+        f'<rect width="100" height="100" filter="url(#f{i})"/>'
+        for i in range(40)
+    )
     posts, rejected = draw_all([drawing("slow", svg(slow)), drawing("a", square())], tmp_path, workers=1, timeout=2)
     assert [p["id"] for p in posts] == ["a"]
     assert rejected[0]["reason"] == "took more than 2 s"
@@ -89,8 +92,8 @@ def test_killed_at_any_time_the_next_run_goes_on(tmp_path):
     script.write_text(
         "import sys\nfrom pathlib import Path\nfrom mindpics.datasets.svg import Drawing, draw_all\n"
         "if __name__ == '__main__':\n"
-        "    svg = '<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 99 99\">'\n"
-        "    svg += '<rect width=\"99\" height=\"99\" fill=\"#{:06x}\"/></svg>'\n"
+        '    svg = \'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 99 99">\'\n'
+        '    svg += \'<rect width="99" height="99" fill="#{:06x}"/></svg>\'\n'
         "    jobs = [Drawing({'id': f'd{i}', 'source': ''}, svg.format(i * 997)) for i in range(500)]\n"
         "    print(len(draw_all(jobs, Path(sys.argv[1]), workers=2)[0]))\n"
     )

@@ -105,9 +105,15 @@ def bomb(path, rows, text, **columns):
     """Write a Parquet that holds one text in every row."""
     repeated = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), [text])
     offsets = pa.array(np.arange(rows + 1, dtype=np.int32))
-    table = {"id": [f"p{i}" for i in range(rows)], "image": ["a.png"] * rows, "author": ["a"] * rows,
-             "text": repeated, "tags": pa.ListArray.from_arrays(offsets, repeated),
-             "source": ["s"] * rows, "license": ["l"] * rows}  # fmt: skip
+    table = {
+        "id": [f"p{i}" for i in range(rows)],
+        "image": ["a.png"] * rows,
+        "author": ["a"] * rows,
+        "text": repeated,
+        "tags": pa.ListArray.from_arrays(offsets, repeated),
+        "source": ["s"] * rows,
+        "license": ["l"] * rows,
+    }
     pyarrow.parquet.write_table(pa.table(table | columns), path, compression="zstd")
     return path
 
@@ -169,7 +175,7 @@ def test_a_child_has_a_limit_of_memory():
         lambda blob: blob.shape.dim.extend([7]),
     ],
     ids=["huge", "huge beside 0", "negative", "40 axes", "old negative", "another size"],
-)  # fmt: skip
+)
 def test_a_blob_of_a_bad_shape_is_named(tmp_path, change):
     net = caffe_pb2.NetParameter()
     net.layer.add(name="whole", blobs=[caffe_pb2.BlobProto(data=[1.0], num=1, channels=1, height=1, width=1)])

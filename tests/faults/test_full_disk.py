@@ -30,11 +30,19 @@ def disk(tmp_path):
 
 def run(folder, arguments, limit=None):
     """Run the job; return its exit status and what it says."""
+
     def few_bytes():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit << 10, resource.RLIM_INFINITY))
 
-    done = subprocess.run([sys.executable, SCRIPT, *arguments], cwd=folder, capture_output=True, text=True,
-                          preexec_fn=few_bytes if limit else None, timeout=600, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        preexec_fn=few_bytes if limit else None,
+        timeout=600,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 

@@ -19,22 +19,51 @@ from pinterest_id.pins_from_tables import read_pins_csv
 from pinterest_id.records import KEYS, read_pins
 
 settings.register_profile(
-    "faults", max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
+    "faults",
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("faults")
 
-POST = {"id": "a1", "image": "a.jpg", "author": "ann", "text": "a cake", "tags": ["food"], "source": "here",
-        "license": "CC0"}  # fmt: skip
+POST = {
+    "id": "a1",
+    "image": "a.jpg",
+    "author": "ann",
+    "text": "a cake",
+    "tags": ["food"],
+    "source": "here",
+    "license": "CC0",
+}
 PIN = {"id": "a1", "user": "ann", "board": None, "image": "a.jpg", "text": "a cake"}
 PATHS = st.sampled_from(
-    ["../../etc/passwd", "/etc/passwd", "a/../../b.jpg", "..", "out/secret.jpg", "self/self/a.jpg", "a.jpg", "b/c.jpg",
-     "", ".", "a\0.jpg", "\ud800.jpg", "loop/x.jpg", "./a.jpg", "b//c.jpg", "~/a.jpg", "x" * 5000, "\\..\\a.jpg"]
-)  # fmt: skip
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a/../../b.jpg",
+        "..",
+        "out/secret.jpg",
+        "self/self/a.jpg",
+        "a.jpg",
+        "b/c.jpg",
+        "",
+        ".",
+        "a\0.jpg",
+        "\ud800.jpg",
+        "loop/x.jpg",
+        "./a.jpg",
+        "b//c.jpg",
+        "~/a.jpg",
+        "x" * 5000,
+        "\\..\\a.jpg",
+    ]
+)
 TEXT = st.text(max_size=30) | st.sampled_from(["\ud800", "\0", "\u2028", "\r\n", "x" * 300])
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT | PATHS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=6,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
 
 
 def records(good):
@@ -44,8 +73,11 @@ def records(good):
         lambda number, image, change, gone: {
             key: value for key, value in (good | {"id": f"p{number}", "image": image} | change).items() if key != gone
         },
-        st.integers(0, 20), PATHS, changes, st.sampled_from([*good, None, None, None]),
-    )  # fmt: skip
+        st.integers(0, 20),
+        PATHS,
+        changes,
+        st.sampled_from([*good, None, None, None]),
+    )
 
 
 def lines(good):
@@ -142,9 +174,11 @@ def test_lists_of_pictures(root, given):
         assert picture.resolve().is_relative_to(root.resolve())
 
 
-CELLS = st.one_of(PATHS.filter(lambda path: "\ud800" not in path),
-                  st.sampled_from(["train", "test", "7", "-1", "x", "1" * 30]),
-                  st.text(st.characters(exclude_categories=["Cs"]), max_size=12))  # fmt: skip
+CELLS = st.one_of(
+    PATHS.filter(lambda path: "\ud800" not in path),
+    st.sampled_from(["train", "test", "7", "-1", "x", "1" * 30]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+)
 
 
 @given(table=st.lists(st.lists(CELLS, min_size=3, max_size=5), max_size=5), raw=st.binary(max_size=20))

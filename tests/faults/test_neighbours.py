@@ -62,10 +62,15 @@ def attack(marks, ports):
     nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
     addresses = [f"{scheme}://127.0.0.1:{port}" for port in ports for scheme in ("tcp", "tls")]
     done = subprocess.run(
-        [sys.executable, "-c", ATTACK, marks / "mark", *addresses], cwd="/",
+        [sys.executable, "-c", ATTACK, marks / "mark", *addresses],
+        cwd="/",
         env={"PATH": os.environ["PATH"], "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
-        capture_output=True, text=True, timeout=200, check=True, **nobody,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+        **nobody,
+    )
     uid, said = json.loads(done.stdout)
     assert uid == (65534 if nobody else os.getuid())
     return said
@@ -175,9 +180,12 @@ def table(tmp_path_factory):
 def create_lmdb(table, out, address=None, **settings):
     command = [sys.executable, ROOT / "tools/create_lmdb", table, "--split", "train", "--size", "16", "--out", out]
     return subprocess.run(
-        [*command, *(["--scheduler", address] if address else [])], env=IMPATIENT | settings,
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [*command, *(["--scheduler", address] if address else [])],
+        env=IMPATIENT | settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def settings_of(folder, **others):
@@ -193,13 +201,22 @@ def test_tls_works_from_end_to_end_as_help_says(scheduler_of_ours, certificates,
     assert here == there
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    (lambda ours, _: {}, "found .*CA_FILE=None, .*CLIENT__CERT=None; wanted files \\(--help\\)"),
-    (lambda ours, _: settings_of(ours, CLIENT__KEY=ours / "none.pem"), "found .*CLIENT__KEY=.*none.pem; wanted files"),
-    (lambda ours, theirs: settings_of(ours, CLIENT__KEY=theirs / "key.pem"), "found no certificate and key in .*KEY_"),
-    (lambda ours, _: settings_of(ours, CA_FILE=__file__), "found no certificate and key in .*test_neighbours.py"),
-    (lambda _, theirs: settings_of(theirs), "TLS certificate does not match"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (lambda ours, _: {}, "found .*CA_FILE=None, .*CLIENT__CERT=None; wanted files \\(--help\\)"),
+        (
+            lambda ours, _: settings_of(ours, CLIENT__KEY=ours / "none.pem"),
+            "found .*CLIENT__KEY=.*none.pem; wanted files",
+        ),
+        (
+            lambda ours, theirs: settings_of(ours, CLIENT__KEY=theirs / "key.pem"),
+            "found no certificate and key in .*KEY_",
+        ),
+        (lambda ours, _: settings_of(ours, CA_FILE=__file__), "found no certificate and key in .*test_neighbours.py"),
+        (lambda _, theirs: settings_of(theirs), "TLS certificate does not match"),
+    ],
+)
 def test_tls_without_the_right_certificates_is_one_line(
     scheduler_of_ours, certificates, table, tmp_path, settings, message
 ):
@@ -212,18 +229,38 @@ def test_tls_without_the_right_certificates_is_one_line(
 def test_a_scheduler_that_is_not_there_is_one_line(tool, tmp_path):
     name, *options = tool.split()
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / name, *options, "--out", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:1"],
-        env=IMPATIENT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [
+            sys.executable,
+            ROOT / "tools" / name,
+            *options,
+            "--out",
+            tmp_path / "out",
+            "--scheduler",
+            "tcp://127.0.0.1:1",
+        ],
+        env=IMPATIENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 1
     assert re.fullmatch(f"{name}: --scheduler tcp://127.0.0.1:1: [^\n]*\n", done.stderr), done.stderr
 
 
-@pytest.mark.parametrize(("address", "warned"), [
-    ("tcp://127.0.0.1:1", False), ("tcp://[::1]:1", False), ("localhost:1", False), ("tls://10.0.0.1:1", False),
-    ("tcp://10.0.0.1:1", True), ("10.0.0.1:1", True), ("tcp://[2001:db8::1]:1", True), ("tcp://node1:1", True),
-    ("ws://10.0.0.1:1", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        ("tcp://127.0.0.1:1", False),
+        ("tcp://[::1]:1", False),
+        ("localhost:1", False),
+        ("tls://10.0.0.1:1", False),
+        ("tcp://10.0.0.1:1", True),
+        ("10.0.0.1:1", True),
+        ("tcp://[2001:db8::1]:1", True),
+        ("tcp://node1:1", True),
+        ("ws://10.0.0.1:1", True),
+    ],
+)
 def test_a_scheduler_that_others_may_reach_is_warned_of_with_the_recipe(address, warned, monkeypatch, capsys):
     monkeypatch.setattr(cluster, "connect", lambda *_, **__: None)  # there is nobody at these addresses
     scheduler.connect(address)

@@ -121,18 +121,32 @@ def image_net(folder, form):
         Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(folder / f"{i}.png")
     (folder / "list.txt").write_text("".join(f"{folder}/{i}.png {i % 2}\n" for i in range(4)))
     net = caffe_pb2.NetParameter(name="net")
-    net.layer.add(name="data", type="ImageData", top=["data", "label"],
-                  image_data_param={"source": str(folder / "list.txt"), "batch_size": 4})  # fmt: skip
-    net.layer.add(name="conv", type="Convolution", bottom=["data"], top=["conv"],
-                  convolution_param={"num_output": 2, "kernel_size": [3], "pad": [1],
-                                     "weight_filler": {"type": "xavier"}},
-                  param=[{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}])  # fmt: skip
-    net.layer.add(name="fc", type="InnerProduct", bottom=["conv"], top=["fc"],
-                  inner_product_param={"num_output": 2, "weight_filler": {"type": "xavier"}})  # fmt: skip
+    net.layer.add(
+        name="data",
+        type="ImageData",
+        top=["data", "label"],
+        image_data_param={"source": str(folder / "list.txt"), "batch_size": 4},
+    )
+    net.layer.add(
+        name="conv",
+        type="Convolution",
+        bottom=["data"],
+        top=["conv"],
+        convolution_param={"num_output": 2, "kernel_size": [3], "pad": [1], "weight_filler": {"type": "xavier"}},
+        param=[{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}],
+    )
+    net.layer.add(
+        name="fc",
+        type="InnerProduct",
+        bottom=["conv"],
+        top=["fc"],
+        inner_product_param={"num_output": 2, "weight_filler": {"type": "xavier"}},
+    )
     net.layer.add(name="loss", type="SoftmaxWithLoss", bottom=["fc", "label"], top=["loss"])
     write_net(in_form(net, form), folder / "net.prototxt")
-    solver = caffe_pb2.SolverParameter(net=str(folder / "net.prototxt"), base_lr=0.001, momentum=0.9,
-                                       lr_policy="fixed", max_iter=3, random_seed=1)  # fmt: skip
+    solver = caffe_pb2.SolverParameter(
+        net=str(folder / "net.prototxt"), base_lr=0.001, momentum=0.9, lr_policy="fixed", max_iter=3, random_seed=1
+    )
     solver.solver_type = solver.NESTEROV
     write_message(solver, folder / "solver.prototxt")
     return folder / "solver.prototxt"
@@ -161,8 +175,13 @@ def test_fine_tuning_from_weights_of_each_form_is_the_same_to_the_bit(tmp_path, 
     for kind in ("new", form):
         net = caffe_pb2.NetParameter()
         net.layer.add(name="data", type="Input", top=["data"], input_param={"shape": [{"dim": [1, 3, 12, 12]}]})
-        net.layer.add(name="conv", type="Convolution", bottom=["data"], top=["conv"],
-                      convolution_param={"num_output": 2, "kernel_size": [3], "pad": [1]})  # fmt: skip
+        net.layer.add(
+            name="conv",
+            type="Convolution",
+            bottom=["data"],
+            top=["conv"],
+            convolution_param={"num_output": 2, "kernel_size": [3], "pad": [1]},
+        )
         write_message(net, tmp_path / "deploy.prototxt")
         weights = write_weights(tmp_path / "deploy.prototxt", tmp_path / form, kind)
         history = solve(solver, tmp_path / f"run_{len(trained)}", weights, progress=False)
@@ -177,7 +196,5 @@ def test_features_of_weights_of_each_form_are_the_same_to_the_bit(tmp_path, form
     path = tmp_path / "deploy.prototxt"
     write_message(deploy("alexnet", width=0.05, crop=67), path)
     pictures = np.random.default_rng(0).normal(size=(2, 3, 67, 67)).astype(np.float32)
-    known, found = (
-        FeatureNet(path, write_weights(path, tmp_path, kind)).run(pictures) for kind in ("new", form)
-    )
+    known, found = (FeatureNet(path, write_weights(path, tmp_path, kind)).run(pictures) for kind in ("new", form))
     np.testing.assert_array_equal(found, known)

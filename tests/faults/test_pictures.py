@@ -17,9 +17,21 @@ from mindpics.caffe_files.lmdbs import read_lmdb, read_rows, write_lmdb
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
 
-NAMES = ("plain.png", "with space.png", "käse.png", unicodedata.normalize("NFD", "käse-d.png"), "日本語.png", "🦊.png",
-         "new\nline.png", "-rf.png", "quote'\".png", "#hash%20.png", "..png", "a" * 240 + ".png",
-         "\u202egnp.exe.png")  # fmt: skip
+NAMES = (
+    "plain.png",
+    "with space.png",
+    "käse.png",
+    unicodedata.normalize("NFD", "käse-d.png"),
+    "日本語.png",
+    "🦊.png",
+    "new\nline.png",
+    "-rf.png",
+    "quote'\".png",
+    "#hash%20.png",
+    "..png",
+    "a" * 240 + ".png",
+    "\u202egnp.exe.png",
+)
 
 
 def test_there_are_sixty_kinds_and_bombs_are_small():
@@ -54,8 +66,13 @@ def test_an_lmdb_of_them_all_counts_every_one_and_says_nothing_on_stderr(tmp_pat
     os.mkfifo(tmp_path / "pipe.jpg")
     with open(tmp_path / "huge.jpg", "wb") as stream:
         stream.truncate(1 << 40)  # a terabyte, of which nothing is on disk
-    for name, reason in (("link", "no such file"), ("absent", "no such file"), ("folder", "a folder"),
-                         ("pipe", "no file: a pipe"), ("huge", "1099511627776 bytes; at most")):  # fmt: skip
+    for name, reason in (
+        ("link", "no such file"),
+        ("absent", "no such file"),
+        ("folder", "a folder"),
+        ("pipe", "no file: a pipe"),
+        ("huge", "1099511627776 bytes; at most"),
+    ):
         lines.append(f"{name},{name}.jpg,1,train")
         wanted[name] = reason
     (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -82,8 +99,10 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     path = tmp_path / "secret.png"
     path.write_bytes(saved(NOISE, "PNG"))
     path.chmod(0)
-    script = "import os, sys, pathlib\nfrom mindpics.posts.picture_files import read_picture\n" \
-             "os.getuid() or os.setuid(65534)\nread_picture(pathlib.Path(sys.argv[1]))"  # fmt: skip
+    script = (
+        "import os, sys, pathlib\nfrom mindpics.posts.picture_files import read_picture\n"
+        "os.getuid() or os.setuid(65534)\nread_picture(pathlib.Path(sys.argv[1]))"
+    )
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
     assert "ValueError: Permission denied" in done.stderr
 

@@ -61,24 +61,38 @@ COMMANDS = {
     "benchmark": "--folder P selection",
 }
 PRECIOUS = {  # which folder of such a command is the user's, where it is not P
-    "create_lmdb, its unfinished folder": "unfinished.partial", "extract_features": "shards.shards",
-    "fetch_open_pictures, a crawl": "crawls/emoji", "run_experiment, later seeds": "first-seed1",
-}  # fmt: skip
+    "create_lmdb, its unfinished folder": "unfinished.partial",
+    "extract_features": "shards.shards",
+    "fetch_open_pictures, a crawl": "crawls/emoji",
+    "run_experiment, later seeds": "first-seed1",
+}
 ELSEWHERE = {"publish_model"}  # tests of their own here
 NO_FOLDER = {  # they write single files, or nothing
-    "compute_mean", "eval_traits", "export_onnx", "label_categories", "lint_net", "make_pins", "make_table3",
-    "plot_training_log", "score_net", "serve", "verify",
+    "compute_mean",
+    "eval_traits",
+    "export_onnx",
+    "label_categories",
+    "lint_net",
+    "make_pins",
+    "make_table3",
+    "plot_training_log",
+    "score_net",
+    "serve",
+    "verify",
     "gpu_check",  # a folder with a name of its own, inside --folder
-    "reproduce", "setup", "test",  # the shell: .venv, then tools that are above
-}  # fmt: skip
+    "reproduce",
+    "setup",
+    "test",  # the shell: .venv, then tools that are above
+}
 
 
 def contents(folder):
     """Return path -> kind and bytes of all that is below a folder."""
     return {
         str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
-        for path in sorted(folder.rglob("*")) if path.name != ".lock"  # the id of who was there last
-    }  # fmt: skip
+        for path in sorted(folder.rglob("*"))
+        if path.name != ".lock"  # the id of who was there last
+    }
 
 
 def make_precious(folder):
@@ -153,8 +167,10 @@ def test_the_status_is_one_and_the_words_are_one_line(desk):
     command = [sys.executable, TOOLS / "train_net", "solver.prototxt", "--out", "precious", "--force"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == ("train_net: precious: found '.git/HEAD' in it; wanted an empty folder, or a run of "
-                           "train_net; nothing is changed\n")  # fmt: skip
+    assert done.stderr == (
+        "train_net: precious: found '.git/HEAD' in it; wanted an empty folder, or a run of "
+        "train_net; nothing is changed\n"
+    )
     assert contents(desk / "precious") == before
 
 
@@ -226,9 +242,11 @@ def test_a_net_that_caffe_refuses_leaves_the_old_run_as_it_was(desk):
 def test_killed_before_its_first_snapshot_a_new_run_goes_on_or_the_old_one_is_there(place, desk):
     solve("solver.prototxt", desk / "run", progress=False)
     before = contents(desk / "run")
-    killed = ("import os; from mindpics.training import run_folder, train; "
-              f"run_folder.{place} = lambda *given: os.kill(os.getpid(), 9); "
-              "train.solve('solver.prototxt', 'run', overwrite=True, progress=False)")  # fmt: skip
+    killed = (
+        "import os; from mindpics.training import run_folder, train; "
+        f"run_folder.{place} = lambda *given: os.kill(os.getpid(), 9); "
+        "train.solve('solver.prototxt', 'run', overwrite=True, progress=False)"
+    )
     done = subprocess.run([sys.executable, "-c", killed], capture_output=True)
     assert done.returncode == -signal.SIGKILL
     if place == "RunFolder.begin":
@@ -263,10 +281,12 @@ def test_a_link_in_the_place_of_an_lmdb_is_refused(desk):
 
 def make_pictures(desk):
     with open(desk / "a.png", "wb") as stream:
-        stream.write(bytes.fromhex(
-            "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
-            "53de0000000c4944415408d763f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
-        ))  # fmt: skip
+        stream.write(
+            bytes.fromhex(
+                "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+                "53de0000000c4944415408d763f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+            )
+        )
 
 
 def test_an_lmdb_takes_the_place_of_one_and_of_an_empty_folder(desk):
@@ -313,9 +333,11 @@ def test_what_is_removed_by_name_and_what_is_a_proof(tmp_path):
 
 
 def test_a_killed_write_leaves_nothing_once_the_file_is_written_again(tmp_path):
-    script = ("import os, sys; from mindpics.files.atomic import atomic_write\n"
-              "with atomic_write(sys.argv[1]) as stream:\n"
-              "    stream.write('half'); stream.flush(); os.kill(os.getpid(), 9)")  # fmt: skip
+    script = (
+        "import os, sys; from mindpics.files.atomic import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as stream:\n"
+        "    stream.write('half'); stream.flush(); os.kill(os.getpid(), 9)"
+    )
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", script, tmp_path / "table.csv"])
         assert done.returncode == -signal.SIGKILL
@@ -327,11 +349,13 @@ def test_a_killed_write_leaves_nothing_once_the_file_is_written_again(tmp_path):
 
 
 def test_two_writers_of_one_file_write_one_after_the_other(tmp_path):
-    script = ("import sys; from mindpics.files.atomic import atomic_write\n"
-              "for i in range(200):\n"
-              "    with atomic_write(sys.argv[1]) as stream:\n"
-              "        stream.write(sys.argv[2] * 5000)\n"
-              "    assert len(set(open(sys.argv[1]).read())) == 1")  # fmt: skip
+    script = (
+        "import sys; from mindpics.files.atomic import atomic_write\n"
+        "for i in range(200):\n"
+        "    with atomic_write(sys.argv[1]) as stream:\n"
+        "        stream.write(sys.argv[2] * 5000)\n"
+        "    assert len(set(open(sys.argv[1]).read())) == 1"
+    )
     writers = [subprocess.Popen([sys.executable, "-c", script, tmp_path / "file", letter]) for letter in "ab"]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert os.listdir(tmp_path) == ["file"]

@@ -24,21 +24,24 @@ layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_p
   weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
 """
-GOOD = """layer { name: "data" type: "DummyData" top: "data" top: "label"
-  dummy_data_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }""" + END % 2
+GOOD = (
+    """layer { name: "data" type: "DummyData" top: "data" top: "label"
+  dummy_data_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }"""
+    + END % 2
+)
 BAD = {
     "negative dims": GOOD.replace("dim: 2 dim: 3", "dim: 2 dim: -3"),
     "huge dims": GOOD.replace("dim: 2 dim: 3", "dim: 2000000 dim: 3000000"),
     "huge layer": GOOD.replace("num_output: 2", "num_output: 2000000000"),
     "ImageData": 'layer { name: "data" type: "ImageData" top: "data" top: "label" '
-                 'image_data_param { source: "text" batch_size: 2 } }' + END % 2,
+    'image_data_param { source: "text" batch_size: 2 } }' + END % 2,
     "HDF5Data": 'layer { name: "data" type: "HDF5Data" top: "data" top: "label" '
-                'hdf5_data_param { source: "text" batch_size: 2 } }' + END % 2,
+    'hdf5_data_param { source: "text" batch_size: 2 } }' + END % 2,
     "WindowData": 'layer { name: "data" type: "WindowData" top: "data" top: "label" '
-                  'window_data_param { source: "text" batch_size: 2 } }' + END % 2,
+    'window_data_param { source: "text" batch_size: 2 } }' + END % 2,
     "absent list": 'layer { name: "data" type: "ImageData" top: "data" top: "label" '
-                   'image_data_param { source: "gone" batch_size: 2 } }' + END % 2,
-}  # fmt: skip
+    'image_data_param { source: "gone" batch_size: 2 } }' + END % 2,
+}
 
 
 @pytest.fixture
@@ -46,8 +49,9 @@ def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text").write_text("a text\nof some lines\nof no pictures\n")
     (tmp_path / "net.prototxt").write_text(GOOD)
-    solver = caffe_pb2.SolverParameter(net="net.prototxt", base_lr=0.1, lr_policy="fixed", max_iter=2, random_seed=1,
-                                       snapshot_prefix="run")  # fmt: skip
+    solver = caffe_pb2.SolverParameter(
+        net="net.prototxt", base_lr=0.1, lr_policy="fixed", max_iter=2, random_seed=1, snapshot_prefix="run"
+    )
     write_message(solver, tmp_path / "solver.prototxt")
     return tmp_path
 
@@ -72,8 +76,11 @@ def test_train_net_ends_with_one_line_where_caffe_ends_with_a_stack_trace(work):
 
 
 def chain(n, layer):
-    first = 'layers { name: "data" type: DUMMY_DATA top: "x0" }' if "layers" in layer else \
-            'layer { name: "data" type: "DummyData" top: "x0" }'  # fmt: skip
+    first = (
+        'layers { name: "data" type: DUMMY_DATA top: "x0" }'
+        if "layers" in layer
+        else 'layer { name: "data" type: "DummyData" top: "x0" }'
+    )
     return "\n".join([first, *(layer.replace("#J", str(i + 1)).replace("#", str(i)) for i in range(n))])
 
 
@@ -86,7 +93,7 @@ LARGE = {
     "made later": 'layer { name: "l#" type: "ReLU" bottom: "x#J" top: "x#" }',
     "one name": 'layer { name: "l" type: "Softmax" bottom: "x#" top: "x#J" }',
     "V1": 'layers { name: "l#" type: RELU bottom: "x#" top: "x#J" }',
-}  # fmt: skip
+}
 
 
 def steps(path):
@@ -122,8 +129,9 @@ def test_names_cannot_play_with_the_terminal(work):
     assert printable_name("a\nb ä 猫") == "a\\nb ä 猫"
     net = caffe_pb2.NetParameter()
     net.layer.add(name="data", type="Input", top=["data"], input_param={"shape": [{"dim": [1, 3, 8, 8]}]})
-    net.layer.add(name=ESCAPES, type="InnerProduct", bottom=["data"], top=[ESCAPES],
-                  inner_product_param={"num_output": 2})  # fmt: skip
+    net.layer.add(
+        name=ESCAPES, type="InnerProduct", bottom=["data"], top=[ESCAPES], inner_product_param={"num_output": 2}
+    )
     write_message(net, work / "deploy.prototxt")
     caffe.Net("deploy.prototxt", caffe.TEST).save("w.caffemodel")
     net.layer[1].name = ESCAPES + "2"

@@ -65,12 +65,19 @@ def test_a_chunk_that_says_it_is_larger_than_what_follows_is_not_even_read(serve
     assert server.process.poll() is None and server.get("/api/about")[0] == 200
 
 
-@pytest.mark.parametrize(("text", "status"), [
-    ("nonsense\r\n\r\n", 400), ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400), ("\x16\x03\x01\r\n\r\n", 400),
-    (POST + "Content-Length: -1\r\n\r\n", 400), (POST + f"Content-Length: {'9' * 5000}\r\n\r\n", 400),
-    (POST + "Content-Length: 99999999999\r\n\r\n", 413), (POST + "Transfer-Encoding: gzip\r\n\r\n", 501),
-    ("GET / HTTP/1.1\r\nLong: ".ljust(1 << 14, "x"), 431),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ("\x16\x03\x01\r\n\r\n", 400),
+        (POST + "Content-Length: -1\r\n\r\n", 400),
+        (POST + f"Content-Length: {'9' * 5000}\r\n\r\n", 400),
+        (POST + "Content-Length: 99999999999\r\n\r\n", 413),
+        (POST + "Transfer-Encoding: gzip\r\n\r\n", 501),
+        ("GET / HTTP/1.1\r\nLong: ".ljust(1 << 14, "x"), 431),
+    ],
+)
 def test_what_is_no_request_is_told_so_in_json(server, text, status):
     found, said = answer(connect(server, text))
     assert found == status and said["error"]
@@ -114,9 +121,14 @@ def dripping(server, count, text, drop):
 
 
 @pytest.mark.parametrize("count", [guard.CONNECTIONS, 3 * guard.CONNECTIONS])
-@pytest.mark.parametrize(("text", "drop"), [
-    ("GET / HTTP/1.1\r\nLong: ", b"x"), (POST + "Content-Length: 99999\r\n\r\n", b"x"), ("", b"\r\n\r\n"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "drop"),
+    [
+        ("GET / HTTP/1.1\r\nLong: ", b"x"),
+        (POST + "Content-Length: 99999\r\n\r\n", b"x"),
+        ("", b"\r\n\r\n"),
+    ],
+)
 def test_connections_that_drip_do_not_stop_answers(server, picture, text, drop, count):
     with dripping(server, count, text, drop):
         time.sleep(0.3)
@@ -131,9 +143,13 @@ def test_a_request_that_drips_is_closed_when_its_time_is_over(server, text):
         assert connection.recv(1) == b""  # or a timeout after 20 seconds
 
 
-@pytest.mark.parametrize(("port", "message"), [
-    ("99999", "--port: found {}; wanted 0 to 65535"), (None, "Port {} is in use; --port 0 takes a free one"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("port", "message"),
+    [
+        ("99999", "--port: found {}; wanted 0 to 65535"),
+        (None, "Port {} is in use; --port 0 takes a free one"),
+    ],
+)
 def test_a_port_that_cannot_be_had_is_one_line_and_no_other_port(server, small_run, port, message):
     port = port or str(server.port)
     done = subprocess.run([sys.executable, TOOL, small_run, "--port", port], capture_output=True, text=True, timeout=60)

@@ -41,9 +41,17 @@ def job(pictures, tmp_path):
         net = text_format.Parse(NET.format(root=pictures), caffe_pb2.NetParameter())
         write_message(net, tmp_path / "net.prototxt")
         message = caffe_pb2.SolverParameter(
-            net=str(tmp_path / "net.prototxt"), base_lr=0.0002, momentum=0.9, lr_policy="fixed", max_iter=90,
-            test_iter=[4], test_interval=20, snapshot=1000, random_seed=3, display=50,
-        )  # fmt: skip
+            net=str(tmp_path / "net.prototxt"),
+            base_lr=0.0002,
+            momentum=0.9,
+            lr_policy="fixed",
+            max_iter=90,
+            test_iter=[4],
+            test_interval=20,
+            snapshot=1000,
+            random_seed=3,
+            display=50,
+        )
         for name, value in fields.items():
             setattr(message, name, value)
         write_message(message, tmp_path / "solver.prototxt")
@@ -57,8 +65,11 @@ def rows(folder, name):
         return list(csv.DictReader(stream))
 
 
-@pytest.mark.parametrize("fields", [{}, {"iter_size": 3}, {"test_initialization": False}, {"type": "Adam"}],
-                         ids=["plain", "iter_size", "no_first_test", "adam"])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"iter_size": 3}, {"test_initialization": False}, {"type": "Adam"}],
+    ids=["plain", "iter_size", "no_first_test", "adam"],
+)
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(job, tmp_path, fields):
     """Stopped after 1, 37, 60 iterations: inside and at the end of an epoch, at a test and between two."""
     solver = job(**fields)
@@ -71,8 +82,9 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(job, tmp_path, field
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
     assert rows(tmp_path / "whole", "train") == rows(tmp_path / "parts", "train")
     # each stop is an end, with a last test of its own; the tests of the whole run are all there
-    assert [row for row in rows(tmp_path / "parts", "test") if row in rows(tmp_path / "whole", "test")] \
-        == rows(tmp_path / "whole", "test")  # fmt: skip
+    assert [row for row in rows(tmp_path / "parts", "test") if row in rows(tmp_path / "whole", "test")] == rows(
+        tmp_path / "whole", "test"
+    )
 
 
 def test_the_same_pictures_are_seen(job, tmp_path):
@@ -103,9 +115,17 @@ def test_the_same_pictures_are_seen(job, tmp_path):
 
 @pytest.mark.parametrize(
     ("iteration", "first", "wanted"),
-    [(0, True, (0, [0])), (1, True, (2, [5])), (20, True, (40, [5])), (21, True, (42, [10])),
-     (0, False, (0, [0])), (1, False, (2, [0])), (20, False, (40, [0])), (21, False, (42, [5]))],
-)  # fmt: skip
+    [
+        (0, True, (0, [0])),
+        (1, True, (2, [5])),
+        (20, True, (40, [5])),
+        (21, True, (42, [10])),
+        (0, False, (0, [0])),
+        (1, False, (2, [0])),
+        (20, False, (40, [0])),
+        (21, False, (42, [5])),
+    ],
+)
 def test_batches_read_before_an_iteration(iteration, first, wanted):
     message = caffe_pb2.SolverParameter(test_iter=[5], test_interval=20, iter_size=2, test_initialization=first)
     assert batches_read(message, iteration) == wanted

@@ -25,7 +25,7 @@ from mindpics.jobs.stages import Stage, StageError
 from mindpics.training.train import solve
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
-EVIL = 'import pathlib\npathlib.Path({mark!r}).touch()\nimport caffe\nclass L(caffe.Layer):\n    pass\n'
+EVIL = "import pathlib\npathlib.Path({mark!r}).touch()\nimport caffe\nclass L(caffe.Layer):\n    pass\n"
 
 
 @pytest.fixture
@@ -38,8 +38,13 @@ def evil(small_job, tmp_path, monkeypatch):
     caffe.Net(str(deploy), caffe.TEST).save(str(tmp_path / "w.caffemodel"))
     for path in (deploy, tmp_path / "train_val.prototxt"):
         net = read_message(path, caffe_pb2.NetParameter())
-        net.layer.add(name="evil", type="Python", bottom=[net.layer[0].top[0]], top=["evil"],
-                      python_param={"module": "evil", "layer": "L"})  # fmt: skip
+        net.layer.add(
+            name="evil",
+            type="Python",
+            bottom=[net.layer[0].top[0]],
+            top=["evil"],
+            python_param={"module": "evil", "layer": "L"},
+        )
         write_message(net, path)
     return solver, deploy, tmp_path / "w.caffemodel", mark
 
@@ -68,8 +73,19 @@ def test_python_layers_of_others_are_imported_by_no_tool(evil, pictures, tmp_pat
 def test_they_are_imported_when_allowed(evil, pictures, tmp_path):
     """Or the test above would pass for want of a module."""
     _, deploy, weights, mark = evil
-    tool("score_net", "--net", deploy, weights, "--mean", pictures / "mean.binaryproto", "--lmdb",
-         pictures / "test_lmdb", "--out", tmp_path / "s.npz", "--allow-python-layers")  # fmt: skip
+    tool(
+        "score_net",
+        "--net",
+        deploy,
+        weights,
+        "--mean",
+        pictures / "mean.binaryproto",
+        "--lmdb",
+        pictures / "test_lmdb",
+        "--out",
+        tmp_path / "s.npz",
+        "--allow-python-layers",
+    )
     assert mark.exists()
 
 
@@ -90,8 +106,12 @@ def test_a_second_net_in_a_solver_is_refused(small_job, tmp_path, field):
 def test_a_layer_that_writes_files_is_refused(small_job, tmp_path):
     _, deploy = small_job
     net = read_message(deploy, caffe_pb2.NetParameter())
-    net.layer.add(name="out", type="HDF5Output", bottom=["data", "data"],
-                  hdf5_output_param={"file_name": str(tmp_path / "overwritten")})  # fmt: skip
+    net.layer.add(
+        name="out",
+        type="HDF5Output",
+        bottom=["data", "data"],
+        hdf5_output_param={"file_name": str(tmp_path / "overwritten")},
+    )
     write_message(net, deploy)
     with pytest.raises(ValueError, match="layer out would write the file .*overwritten"):
         FeatureNet(deploy, tmp_path / "w.caffemodel")
@@ -156,8 +176,11 @@ def test_a_second_training_in_one_folder_is_refused_with_the_first_ones_id(small
     message.max_iter, message.base_lr = 5000, 0.001  # at work until it is killed
     write_message(message, solver)
     run = tmp_path / "run"
-    first = subprocess.Popen([sys.executable, TOOLS / "train_net", solver, "--out", run],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    first = subprocess.Popen(
+        [sys.executable, TOOLS / "train_net", solver, "--out", run],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while not (run / "train.csv").exists():
             assert first.poll() is None
@@ -175,8 +198,10 @@ def test_a_second_training_in_one_folder_is_refused_with_the_first_ones_id(small
 
 def test_a_second_job_in_one_folder_is_refused_with_the_first_ones_id(tmp_path):
     stage = Stage("sleep", ("-c", "import time; time.sleep(60)"), (), (str(tmp_path / "out"),))
-    script = ("from mindpics.jobs.runner import Runner; from mindpics.jobs.stages import Stage; "
-              f"Runner([{stage!r}], {str(tmp_path / 'run')!r}).run()")  # fmt: skip
+    script = (
+        "from mindpics.jobs.runner import Runner; from mindpics.jobs.stages import Stage; "
+        f"Runner([{stage!r}], {str(tmp_path / 'run')!r}).run()"
+    )
     first = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     try:
         while not list(tmp_path.glob("run/logs/sleep.log")):

@@ -41,8 +41,12 @@ def test_every_dependency_is_locked_by_version_and_hash():
 
 
 def test_licences_are_known_ones():
-    done = subprocess.run([Path(sys.executable).with_name("pip-licenses"), "--format=json", "--with-system"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [Path(sys.executable).with_name("pip-licenses"), "--format=json", "--with-system"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     found = {row["Name"].lower().replace("_", "-"): (row["Name"], row["License"]) for row in json.loads(done.stdout)}
     assert len(set(locked()) & set(found)) > 30
     for name in set(locked()) & set(found):
@@ -51,8 +55,18 @@ def test_licences_are_known_ones():
             assert ALLOWED.fullmatch(part) or part == "License", f"{own_name}: {licence}"
 
 
-@pytest.mark.parametrize("licence", ["AGPL-3.0", "GNU Affero General Public License v3", "SSPL-1.0", "GPL-3.0-only",
-                                     "GNU General Public License v3 (GPLv3)", "UNKNOWN", "BUSL-1.1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "licence",
+    [
+        "AGPL-3.0",
+        "GNU Affero General Public License v3",
+        "SSPL-1.0",
+        "GPL-3.0-only",
+        "GNU General Public License v3 (GPLv3)",
+        "UNKNOWN",
+        "BUSL-1.1",
+    ],
+)
 def test_other_licences_are_not(licence):
     assert not ALLOWED.fullmatch(licence)
 
@@ -74,9 +88,12 @@ def other_sdist(tmp_path):
 def test_nothing_of_an_sdist_of_another_hash_runs(tmp_path, other_sdist):
     cache = tmp_path / "cache"
     done = subprocess.run(
-        [sys.executable, ROOT / "tools/caffe/build", "--cache", cache], capture_output=True, text=True, check=False,
+        [sys.executable, ROOT / "tools/caffe/build", "--cache", cache],
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(other_sdist)},
-    )  # fmt: skip
+    )
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr
     assert not (tmp_path / "ran").exists()

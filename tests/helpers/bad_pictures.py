@@ -72,8 +72,10 @@ KINDS = {
     # cut short at each tenth
     **{f"jpeg cut at {i}0%": (lambda i=i: JPEG[: len(JPEG) * i // 10], BROKEN) for i in range(1, 10)},
     **{f"png cut at {i}0%": (lambda i=i: PNG[: len(PNG) * i // 10], BROKEN) for i in range(1, 10)},
-    **{f"{name} cut in the middle": (lambda data=data: data[: len(data) // 2], BROKEN)
-       for name, data in (("gif", GIF), ("webp", WEBP), ("bmp", BMP), ("tiff", TIFF))},
+    **{
+        f"{name} cut in the middle": (lambda data=data: data[: len(data) // 2], BROKEN)
+        for name, data in (("gif", GIF), ("webp", WEBP), ("bmp", BMP), ("tiff", TIFF))
+    },
     # no picture at all
     "zero bytes": (lambda: b"", "empty file"),
     "html as jpg": (lambda: b"<!DOCTYPE html><html><body>404 Not Found</body></html>", NOT_A_PICTURE),
@@ -109,8 +111,11 @@ KINDS = {
     "bomb, gif that says 60000 x 60000": (lambda: bomb_gif(60000), "pixels"),
     "bomb, png that says 2 billion wide": (lambda: png(2**31 - 1, 2**31 - 1, 8, 2, b""), "pixels|broken"),
     "bomb, text chunk of 40 MB": (
-        lambda: png(64, 48, 8, 2, (b"\0" + bytes(192)) * 48,
-                    chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(40 << 20), 9))), BROKEN),
+        lambda: png(
+            64, 48, 8, 2, (b"\0" + bytes(192)) * 48, chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(40 << 20), 9))
+        ),
+        BROKEN,
+    ),
     "bomb, jpeg that says 65500 x 65500": (lambda: resized_jpeg(65500, 65500), "pixels"),
     # modes
     "16-bit grey png": (lambda: saved(Image.fromarray(np.full((48, 64), 40000, np.uint16)), "PNG"), WHOLE),
@@ -147,8 +152,10 @@ KINDS = {
     "tiff of four pages": (lambda: animated("TIFF"), WHOLE),
     # EXIF turns: 5 to 8 lie on their side
     **{f"exif turn {turn}": (lambda turn=turn: saved(NOISE, "JPEG", exif=exif(turn)), WHOLE) for turn in range(1, 5)},
-    **{f"exif turn {turn}": (lambda turn=turn: saved(NOISE, "JPEG", exif=exif(turn)), WHOLE[::-1])
-       for turn in range(5, 9)},
+    **{
+        f"exif turn {turn}": (lambda turn=turn: saved(NOISE, "JPEG", exif=exif(turn)), WHOLE[::-1])
+        for turn in range(5, 9)
+    },
     "exif turn 77": (lambda: saved(NOISE, "JPEG", exif=exif(77)), WHOLE),
     "broken exif": (lambda: saved(NOISE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(9)), WHOLE),
 }

@@ -17,8 +17,14 @@ def make_net(folder, text, phase=caffe.TEST, **options):
 def write_solver(folder, net, **fields):
     """Write net.prototxt and solver.prototxt (base_lr 1, fixed, CPU, seed 1); return the latter's path."""
     (folder / "net.prototxt").write_text(net)
-    given = {"base_lr": 1, "lr_policy": "fixed", "solver_mode": caffe_pb2.SolverParameter.CPU,
-             "random_seed": 1, "snapshot_after_train": False, **fields}
+    given = {
+        "base_lr": 1,
+        "lr_policy": "fixed",
+        "solver_mode": caffe_pb2.SolverParameter.CPU,
+        "random_seed": 1,
+        "snapshot_after_train": False,
+        **fields,
+    }
     solver = caffe_pb2.SolverParameter(net=str(folder / "net.prototxt"), **given)
     path = folder / "solver.prototxt"
     path.write_text(text_format.MessageToString(solver))
@@ -29,8 +35,13 @@ def write_lmdb(path, pictures, labels, encoded=False):
     """Write `pictures` (uint8 [C, H, W]) with their labels, raw or as PNG, and return the path."""
     with lmdb.open(str(path), map_size=1 << 26) as env, env.begin(write=True) as txn:
         for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-            datum = caffe_pb2.Datum(channels=picture.shape[0], height=picture.shape[1], width=picture.shape[2],
-                                    label=int(label), data=picture.tobytes())
+            datum = caffe_pb2.Datum(
+                channels=picture.shape[0],
+                height=picture.shape[1],
+                width=picture.shape[2],
+                label=int(label),
+                data=picture.tobytes(),
+            )
             if encoded:
                 datum.data = cv2.imencode(".png", picture.transpose(1, 2, 0))[1].tobytes()
                 datum.encoded = True

@@ -3,8 +3,13 @@
 import json
 
 POST = {
-    "id": "a1", "image": "images/a.png", "author": "Ann", "text": "A moon", "tags": ["moon"],
-    "source": "test", "license": "CC0-1.0",
+    "id": "a1",
+    "image": "images/a.png",
+    "author": "Ann",
+    "text": "A moon",
+    "tags": ["moon"],
+    "source": "test",
+    "license": "CC0-1.0",
 }
 
 

@@ -21,8 +21,14 @@ def start(folder, arguments):
     """Start the job in a process group of its own."""
     environment = os.environ | {"GLOG_minloglevel": "0"}
     with open(folder / "job.log", "a") as log:
-        return subprocess.Popen([sys.executable, SCRIPT, *arguments], cwd=folder, stdout=log, stderr=log,
-                                start_new_session=True, env=environment)  # fmt: skip
+        return subprocess.Popen(
+            [sys.executable, SCRIPT, *arguments],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment,
+        )
 
 
 def kill(process, whole_group):
@@ -36,8 +42,11 @@ def kill(process, whole_group):
 
 def unfinished(folder):
     stamps = folder / "run/.stages"
-    return [path.name.removesuffix(".begun.json") for path in stamps.glob("*.begun.json")
-            if not path.with_name(path.name.replace(".begun.", ".done.")).exists()]  # fmt: skip
+    return [
+        path.name.removesuffix(".begun.json")
+        for path in stamps.glob("*.begun.json")
+        if not path.with_name(path.name.replace(".begun.", ".done.")).exists()
+    ]
 
 
 def left_alone(folder, arguments):
@@ -79,8 +88,18 @@ def contents(run):
         elif path.suffix == ".npz":
             with np.load(path) as arrays:
                 found[name] = _digest(part for key in sorted(arrays) for part in (key.encode(), arrays[key].tobytes()))
-        elif path.name in ("mindpics.csv", "rejected.jsonl", "mean.binaryproto", "train.csv", "test.csv", "table3.csv",
-                           "final.caffemodel", "fc7.npy", "fc7.ids.txt", "split.csv"):  # fmt: skip
+        elif path.name in (
+            "mindpics.csv",
+            "rejected.jsonl",
+            "mean.binaryproto",
+            "train.csv",
+            "test.csv",
+            "table3.csv",
+            "final.caffemodel",
+            "fc7.npy",
+            "fc7.ids.txt",
+            "split.csv",
+        ):
             found[name] = _digest([path.read_bytes()])
     return found
 
@@ -100,6 +119,14 @@ def _digest(parts):
 
 
 def check(alone, interrupted):
-    assert {Path(name).name for name in alone} >= {"mindpics.csv", "data.mdb", "mean.binaryproto", "final.caffemodel",
-                                                   "train.csv", "test.csv", "scores.npz", "table3.csv"}  # fmt: skip
+    assert {Path(name).name for name in alone} >= {
+        "mindpics.csv",
+        "data.mdb",
+        "mean.binaryproto",
+        "final.caffemodel",
+        "train.csv",
+        "test.csv",
+        "scores.npz",
+        "table3.csv",
+    }
     assert [name for name in {**alone, **interrupted} if alone.get(name) != interrupted.get(name)] == []

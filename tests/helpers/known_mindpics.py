@@ -50,8 +50,15 @@ def write_posts(folder):
 
 
 def _post(id_, word):
-    return {"id": id_, "image": f"{id_}.png", "author": f"author of {id_}", "text": f"a {word}", "tags": [],
-            "source": "drawn", "license": "CC0"}  # fmt: skip
+    return {
+        "id": id_,
+        "image": f"{id_}.png",
+        "author": f"author of {id_}",
+        "text": f"a {word}",
+        "tags": [],
+        "source": "drawn",
+        "license": "CC0",
+    }
 
 
 def liars(rows):
@@ -128,5 +135,10 @@ def _hand_on(net, name, bottoms, tops, groups):
 def right_by_trait(rows):
     """Return {trait: (right, n)} of the test pictures: all that do not lie."""
     lying, tested = liars(rows), [row for row in rows if row["split"] == "test"]
-    return {trait: (sum(row["trait"] == trait and row["id"] not in lying for row in tested),
-                    sum(row["trait"] == trait for row in tested)) for trait in TRAITS}  # fmt: skip
+    return {
+        trait: (
+            sum(row["trait"] == trait and row["id"] not in lying for row in tested),
+            sum(row["trait"] == trait for row in tested),
+        )
+        for trait in TRAITS
+    }

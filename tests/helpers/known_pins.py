@@ -79,8 +79,10 @@ def _plant_words(pins):
 
 def write_pins(folder, pins):
     """Write pins.jsonl, split.csv, fc7 and tuned of known pins, features in another order than the pins."""
-    lines = [{"id": pin.id, "user": USERS[pin.user], "board": None, "image": f"{pin.id}.jpg", "text": _marked(pin)}
-             for pin in pins]  # fmt: skip
+    lines = [
+        {"id": pin.id, "user": USERS[pin.user], "board": None, "image": f"{pin.id}.jpg", "text": _marked(pin)}
+        for pin in pins
+    ]
     (folder / "pins.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "parts.csv").write_text("id,split\n" + "".join(f"{pin.id},{pin.part}\n" for pin in pins))
     turned = pins[::-1]
@@ -115,13 +117,23 @@ class Oracle:
         Modality -> probabilities of the validation pins by models that have not seen them.
     """
 
-    def __init__(self, pins, features=("image",), *, normalize=False, grid=GRID, top=10, cosine=("text", "image"),
-                 stop_words=True):  # fmt: skip
+    def __init__(
+        self,
+        pins,
+        features=("image",),
+        *,
+        normalize=False,
+        grid=GRID,
+        top=10,
+        cosine=("text", "image"),
+        stop_words=True,
+    ):
         if not stop_words:
             pins = [replace(pin, words=pin.words + ["the"] * pin.noise.count("the")) for pin in pins]
         self.grid, self.top, self.cosine = grid, top, cosine
-        train, validation, self.tested = ([pin for pin in sorted(pins, key=lambda pin: pin.user) if pin.part == part]
-                                          for part in SIZES)  # fmt: skip
+        train, validation, self.tested = (
+            [pin for pin in sorted(pins, key=lambda pin: pin.user) if pin.part == part] for part in SIZES
+        )
         self.parts = train, validation, self.tested
         self.codes = np.array([pin.user for pin in self.tested])
         self.first_dictionary, self.dictionary = dictionary(train), dictionary(train + validation)

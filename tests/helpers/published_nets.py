@@ -12,6 +12,7 @@ BVLC_ALEXNET = Path(caffe.__file__).parent / "models/bvlc_alexnet"
 
 def he_resnet50():
     """The layers of He's ResNet-50-deploy.prototxt from conv1 to pool5, from its regular pattern."""
+
     def conv(name, suffix, bottom, *shape, relu=None):
         layers = [(name, "Convolution", (bottom,), name, shape)]
         layers += [(f"bn{suffix}", "BatchNorm", (name,), name, ()), (f"scale{suffix}", "Scale", (name,), name, (True,))]

@@ -58,8 +58,13 @@ def scores(folder):
 
 
 def pin_scores(folder):
-    return npz(folder, ids=np.array(["a", "b"]), codes=np.zeros(2, np.int32), users=np.array(["u"]),
-               logs=np.zeros((2, 1), np.float32))  # fmt: skip
+    return npz(
+        folder,
+        ids=np.array(["a", "b"]),
+        codes=np.zeros(2, np.int32),
+        users=np.array(["u"]),
+        logs=np.zeros((2, 1), np.float32),
+    )
 
 
 def model(folder):
@@ -84,8 +89,10 @@ def prototxt(_folder):
     return str(train_val("alexnet", data, width=0.0625)).encode()
 
 
-PINS = lines({"id": "a", "user": "u", "board": None, "image": "a.jpg", "text": "a cake"},
-             {"id": "b", "user": "v", "board": "food", "image": "b.jpg", "text": "käse"})  # fmt: skip
+PINS = lines(
+    {"id": "a", "user": "u", "board": None, "image": "a.jpg", "text": "a cake"},
+    {"id": "b", "user": "v", "board": "food", "image": "b.jpg", "text": "käse"},
+)
 
 # name -> (file name, its bytes, its reader)
 READERS = {
@@ -97,8 +104,11 @@ READERS = {
     "pin scores": ("cf.npz", pin_scores, score_files.load_scores),
     "model": ("model.npz", model, lambda path: linear_models.load_model(path.with_suffix(""))),
     "features": ("f.npy", features, lambda path: FeatureFile(path).matrix(["a", "b"])),
-    "ids of features": ("f.ids.txt", lambda folder: features(folder) and b"a\nb\n",
-                        lambda path: FeatureFile(path.parent / "f.npy")),
+    "ids of features": (
+        "f.ids.txt",
+        lambda folder: features(folder) and b"a\nb\n",
+        lambda path: FeatureFile(path.parent / "f.npy"),
+    ),
     "npy": ("f.npy", features, load_npy),
     "mat": ("f.mat", mat, load_matrix),
     "csv of numbers": ("f.csv", lambda _: b"1,2.5,3\n4,5,-6\n", load_matrix),
@@ -108,4 +118,4 @@ READERS = {
     "split": ("split.csv", lambda _: b"id,user,split\na,u,train\nb,u,test\n", read_split),
     "mindpics.csv": ("mindpics.csv", lambda _: b"id,split,trait\na,train,O\nb,test,C\n", counts_of),
     "list of pictures": ("list.csv", lambda _: b"id,image\na,a.jpg\nb,b.jpg\n", read_items),
-}  # fmt: skip
+}

@@ -44,8 +44,16 @@ def make_crawl(folder):
 
 
 def _post(id_, tag, title, author):
-    return {"id": id_, "image": f"{id_}.png", "author": author, "text": "", "tags": [tag] if tag else [],
-            "source": "drawn", "license": "CC0", "title": title}  # fmt: skip
+    return {
+        "id": id_,
+        "image": f"{id_}.png",
+        "author": author,
+        "text": "",
+        "tags": [tag] if tag else [],
+        "source": "drawn",
+        "license": "CC0",
+        "title": title,
+    }
 
 
 def _write(folder, posts, rng):

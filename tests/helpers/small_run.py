@@ -88,8 +88,18 @@ def _row(net, init, data, schedule, mindpics, size):
     nets, out = mindpics / "nets/prototxt" / name, mindpics / name
     write_message(train_val(net, data, **size), nets / "train_val.prototxt")
     write_message(deploy(net, crop=data.crop, **size), nets / "deploy.prototxt")
-    message = solver(str(nets / "train_val.prototxt"), schedule, train=TRAIN, batch=20, test=TEST, test_batch=20,
-                     prefix="", seed=1, snapshots=1, tests=3)  # fmt: skip
+    message = solver(
+        str(nets / "train_val.prototxt"),
+        schedule,
+        train=TRAIN,
+        batch=20,
+        test=TEST,
+        test_batch=20,
+        prefix="",
+        seed=1,
+        snapshots=1,
+        tests=3,
+    )
     weights = solve(message, out / name, progress=False).caffemodel
     save_scores(out / "scores.npz", *score_lmdb([(nets / "deploy.prototxt", weights)], data.mean, data.test))
     row = Row(net, "all-in-one", init)
@@ -134,8 +144,9 @@ def _write_lmdb(path, drawn, places):
 
 def _write_features(path, model, drawn, letter, mindpics):
     """Features as tools/extract_features writes them, without its child processes."""
-    net = FeatureNet(mindpics / "nets/prototxt" / model / "deploy.prototxt",
-                     mindpics / model / model / "final.caffemodel", path.name)  # fmt: skip
+    net = FeatureNet(
+        mindpics / "nets/prototxt" / model / "deploy.prototxt", mindpics / model / model / "final.caffemodel", path.name
+    )
     mean = read_mean(mindpics / "mean.binaryproto")
     np.save(f"{path}.npy", net.run(centre_crop(_channels(drawn), mean, net.crop)))
     path.with_name(f"{path.name}.ids.txt").write_text("".join(f"{letter}{i}\n" for i in range(len(drawn))))

@@ -119,11 +119,16 @@ def test_a_bad_picture_gets_a_reason(server, name, data, message):
         assert re.search(message, answer["error"]), answer
 
 
-@pytest.mark.parametrize(("path", "text", "message"), [
-    ("/api/traits", "moon", "No picture was given."), ("/api/users", None, "Neither a text nor a picture was given."),
-    ("/api/users", " ", "Neither a text nor a picture"), ("/api/users", "zzz", "none of the text's words"),
-    ("/api/users", "moon " * 500, "The text has 2499 letters; at most 2000 are taken."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("/api/traits", "moon", "No picture was given."),
+        ("/api/users", None, "Neither a text nor a picture was given."),
+        ("/api/users", " ", "Neither a text nor a picture"),
+        ("/api/users", "zzz", "none of the text's words"),
+        ("/api/users", "moon " * 500, "The text has 2499 letters; at most 2000 are taken."),
+    ],
+)
 def test_a_request_without_what_is_needed_gets_a_reason(server, path, text, message):
     status, _, answer = server.post(path, text)
     assert status == 422 and message in answer["error"]
@@ -136,14 +141,28 @@ def test_too_large_an_upload_is_told_so(server, megabytes):
     assert status == 413 and "larger than 1 MB" in answer["error"]
 
 
-@pytest.mark.parametrize(("path", "status"), [
-    ("/", 200), ("/api/about", 200), ("/static/serve.js", 200),
-    ("/thumbnails/traits/0", 200), ("/thumbnails/users/3", 200),
-    ("/nothing", 404), ("/api/traits", 405), ("/thumbnails/traits/200", 404), ("/thumbnails/traits/-1", 404),
-    ("/thumbnails/other/0", 404), ("/thumbnails/traits/../../../../etc/passwd", 404), ("/static/../serve.py", 404),
-    ("/static/..%2f..%2f..%2fetc%2fpasswd", 404), ("/static/report.html", 404), ("//etc/passwd", 404),
-    ("/thumbnails/traits/0%00", 404), ("/static/serve.html", 404),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/api/about", 200),
+        ("/static/serve.js", 200),
+        ("/thumbnails/traits/0", 200),
+        ("/thumbnails/users/3", 200),
+        ("/nothing", 404),
+        ("/api/traits", 405),
+        ("/thumbnails/traits/200", 404),
+        ("/thumbnails/traits/-1", 404),
+        ("/thumbnails/other/0", 404),
+        ("/thumbnails/traits/../../../../etc/passwd", 404),
+        ("/static/../serve.py", 404),
+        ("/static/..%2f..%2f..%2fetc%2fpasswd", 404),
+        ("/static/report.html", 404),
+        ("//etc/passwd", 404),
+        ("/thumbnails/traits/0%00", 404),
+        ("/static/serve.html", 404),
+    ],
+)
 def test_only_what_is_meant_is_served_and_with_security_headers(server, path, status):
     found, headers, content = server.get(path)
     assert found == status and all(headers[name] for name in HEADERS), dict(headers)

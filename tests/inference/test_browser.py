@@ -24,8 +24,10 @@ def server(small_run):
 
 @pytest.fixture(scope="module")
 def images(small_run):
-    return {"traits": small_run.parent / "emoji" / "images" / f"{TRAIN}.png",
-            "users": small_run.parent / "clipart" / "images" / "1.png"}  # fmt: skip
+    return {
+        "traits": small_run.parent / "emoji" / "images" / f"{TRAIN}.png",
+        "users": small_run.parent / "clipart" / "images" / "1.png",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -210,12 +212,15 @@ def test_it_fits_wide_and_narrow_light_and_dark(server, visit, images, width, sc
 
 def contrast(page, selector):
     """The contrast of an element's text with what is behind it (WCAG 2)."""
-    colours = page.evaluate("""(selector) => {
+    colours = page.evaluate(
+        """(selector) => {
       const one = document.querySelector(selector), clear = "rgba(0, 0, 0, 0)";
       let behind = one;
       while (getComputedStyle(behind).backgroundColor === clear) behind = behind.parentElement;
       return [getComputedStyle(one).color, getComputedStyle(behind).backgroundColor];
-    }""", selector)
+    }""",
+        selector,
+    )
     light, dark = sorted((luminance(colour) for colour in colours), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 

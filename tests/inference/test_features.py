@@ -179,12 +179,17 @@ def test_a_bad_list_of_pictures(tmp_path, line, message):
 
 def test_the_tool(net_files, pictures, tmp_path):
     command = [sys.executable, ROOT / "tools" / "extract_features", *net_files, "--jsonl", pictures, "--size", "75"]
-    done = subprocess.run([*command, "--mean", "120", "120", "120", "--out", tmp_path / "f" / "fc7"],
-                          check=True, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [*command, "--mean", "120", "120", "120", "--out", tmp_path / "f" / "fc7"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert "fc7 after layer drop7" in done.stdout and "6 pictures; rejected: 1" in done.stdout
     assert np.load(tmp_path / "f" / "fc7.npy", mmap_mode="r").shape == (6, 256)
-    failed = subprocess.run([*command, "--mean", "1", "--blob", "fc9", "--out", "x"],
-                            check=False, capture_output=True, text=True)  # fmt: skip
+    failed = subprocess.run(
+        [*command, "--mean", "1", "--blob", "fc9", "--out", "x"], check=False, capture_output=True, text=True
+    )
     assert failed.returncode == 1 and "extract_features:" in failed.stderr and "no blob 'fc9'" in failed.stderr
 
 
@@ -217,8 +222,21 @@ def test_decafs_own_reading_is_a_switch_and_written_down(net_files, tmp_path):
     pixels = rng.integers(0, 256, (SIZE, 2 * SIZE, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     (tmp_path / "pins.jsonl").write_text('{"id": "a", "image": "wide.png"}\n')
-    command = [sys.executable, ROOT / "tools" / "extract_features", *net_files, "--jsonl", tmp_path / "pins.jsonl",
-               "--size", str(SIZE), "--mean", "120", "120", "120", "--out", tmp_path / "fc7"]  # fmt: skip
+    command = [
+        sys.executable,
+        ROOT / "tools" / "extract_features",
+        *net_files,
+        "--jsonl",
+        tmp_path / "pins.jsonl",
+        "--size",
+        str(SIZE),
+        "--mean",
+        "120",
+        "120",
+        "120",
+        "--out",
+        tmp_path / "fc7",
+    ]
     subprocess.run([*command, "--no-warp", "--ten-crops", "--before-relu"], check=True, capture_output=True)
     assert load_reading(tmp_path / "fc7") == Reading("crop", before_relu=True, ten_crops=True)
     centre = pixels[:, SIZE // 2 : SIZE // 2 + SIZE, ::-1].transpose(2, 0, 1)[None]  # SIZE high: nothing is scaled

@@ -62,8 +62,16 @@ def test_a_trained_alexnet(small_run, tmp_path):
     size = {"width": 0.0625, "gain": 6.0}  # wider fillers: at the published ones so narrow a net hardly starts
     write_message(train_val("alexnet", Data(*paths, 20, 20, 67), **size), tmp_path / "train_val.prototxt")
     write_message(deploy("alexnet", crop=67, **size), tmp_path / "deploy.prototxt")
-    message = solver(str(tmp_path / "train_val.prototxt"), Schedule(5, 4, 0.01), train=160, batch=20, test=40,
-                     test_batch=20, prefix="", seed=1)  # fmt: skip
+    message = solver(
+        str(tmp_path / "train_val.prototxt"),
+        Schedule(5, 4, 0.01),
+        train=160,
+        batch=20,
+        test=40,
+        test_batch=20,
+        prefix="",
+        seed=1,
+    )
     caffemodel = solve(message, tmp_path / "run", progress=False).caffemodel
     assert_equal_scores(tmp_path / "deploy.prototxt", caffemodel, crops(small_run, 67))
 

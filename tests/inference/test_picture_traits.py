@@ -48,13 +48,23 @@ def test_another_net_by_name_and_without_features_no_neighbours(small_run):
     assert traits.answer(np.zeros((75, 75, 3), np.uint8))["nearest"] == [] and traits.paths() == []
 
 
-@pytest.mark.parametrize(("gone", "model", "message"), [
-    ("mindpics/mean.binaryproto", None,
-     "mean.binaryproto: no such file; made by: tools/reproduce --row resnet50/all-in-one/finetune --out"),
-    (f"mindpics/nets/prototxt/{BEST}/deploy.prototxt", None, "deploy.prototxt: no such file; made by"),
-    (f"mindpics/{BEST}/{BEST}/final.caffemodel", BEST, f"no all-in-one net '{BEST}'; found alexnet_all-in-one_scratch"),
-    ("mindpics/mindpics.csv", "vgg_all-in-one", "no all-in-one net 'vgg_all-in-one'; found alexnet_all-in-one_sc"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gone", "model", "message"),
+    [
+        (
+            "mindpics/mean.binaryproto",
+            None,
+            "mean.binaryproto: no such file; made by: tools/reproduce --row resnet50/all-in-one/finetune --out",
+        ),
+        (f"mindpics/nets/prototxt/{BEST}/deploy.prototxt", None, "deploy.prototxt: no such file; made by"),
+        (
+            f"mindpics/{BEST}/{BEST}/final.caffemodel",
+            BEST,
+            f"no all-in-one net '{BEST}'; found alexnet_all-in-one_scratch",
+        ),
+        ("mindpics/mindpics.csv", "vgg_all-in-one", "no all-in-one net 'vgg_all-in-one'; found alexnet_all-in-one_sc"),
+    ],
+)
 def test_what_is_missing_is_named(copy, gone, model, message):
     (copy / gone).unlink()
     with pytest.raises(ValueError, match=message):

@@ -64,10 +64,21 @@ def profiled(small_run, tmp_path_factory):
             post = {"id": id_, "image": image, "author": author, "text": "", "tags": [], "source": "", "license": ""}
             stream.write(json.dumps(post) + "\n")
     subprocess.run(
-        [sys.executable, TOOL, "--posts", folder / "posts.jsonl", "--author", EVIL, "--row",
-         small_run / "mindpics" / BEST, "--out", folder / "out"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            TOOL,
+            "--posts",
+            folder / "posts.jsonl",
+            "--author",
+            EVIL,
+            "--row",
+            small_run / "mindpics" / BEST,
+            "--out",
+            folder / "out",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return folder / "out"
 
 

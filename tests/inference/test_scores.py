@@ -67,10 +67,20 @@ def test_five_independent_nets_fill_one_scores_file(large_pictures):
     given = [str(part) for net in nets for part in ("--net", *net)]
     out = large_pictures / "scores.npz"
     subprocess.run(
-        [sys.executable, TOOLS / "score_net", *given, "--lmdb", large_pictures / "lmdb",
-         "--mean", large_pictures / "mean.binaryproto", "--out", out],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            TOOLS / "score_net",
+            *given,
+            "--lmdb",
+            large_pictures / "lmdb",
+            "--mean",
+            large_pictures / "mean.binaryproto",
+            "--out",
+            out,
+        ],
+        check=True,
+        capture_output=True,
+    )
     ids, labels, scores = load_scores(out)
     assert list(ids[:2]) == ["pic_0", "pic_1"]
     assert list(labels) == [index % 10 for index in range(45)]
@@ -80,8 +90,10 @@ def test_five_independent_nets_fill_one_scores_file(large_pictures):
     np.testing.assert_allclose(scores, one, atol=1e-5)
     printed = subprocess.run(
         [sys.executable, TOOLS / "eval_traits", out, "--json", large_pictures / "f.json"],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert printed.splitlines()[-1].startswith("avg")
     assert (large_pictures / "f.json").exists()
 

@@ -28,10 +28,13 @@ def test_a_picture_may_be_cut_in_place_of_warped(decoder):
     np.testing.assert_array_equal(found, crops.centre_square(PIXELS, 20))
 
 
-@pytest.mark.parametrize(("data", "message"), [
-    (b"text", "The picture cannot be read: no picture of a known format"),
-    (crops.pack(np.zeros((50, 50, 3), np.uint8), "png"), "50x50 is 2500 pixels; at most 2000 are decoded"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"text", "The picture cannot be read: no picture of a known format"),
+        (crops.pack(np.zeros((50, 50, 3), np.uint8), "png"), "50x50 is 2500 pixels; at most 2000 are decoded"),
+    ],
+)
 def test_what_cannot_be_read_has_a_reason(decoder, data, message):
     with pytest.raises(ValueError, match=message):
         decoder(data, 20)

@@ -113,7 +113,9 @@ def test_stages_run_on_the_cluster_and_a_killed_worker_s_goes_on_elsewhere(dask,
     os.kill(worker, signal.SIGKILL)
     runner.join(60)
     assert [(tmp_path / name).read_text() for name in ("first", "long", "last")] == [
-        "first --gpu 0", "long --resume", "last",
+        "first --gpu 0",
+        "long --resume",
+        "last",
     ]
     left = Path(f"/proc/{stage}/stat")  # nobody may have asked for the exit status of the one that died with its worker
     assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z"

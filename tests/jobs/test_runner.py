@@ -115,8 +115,9 @@ def test_a_stage_killed_before_it_has_begun_anew_does_not_go_on_with_what_other_
     script, solver = tmp_path / "train.py", tmp_path / "solver"
     stage = Stage("train", (str(script),), (), (str(tmp_path / "model"),), resumable=True, begun=str(solver))
     solver.write_text("of other inputs")
-    script.write_text(f"import pathlib, sys; pathlib.Path({str(tmp_path / 'args')!r}).write_text(str(sys.argv[1:])); "
-                      "sys.exit(9)")  # fmt: skip
+    script.write_text(
+        f"import pathlib, sys; pathlib.Path({str(tmp_path / 'args')!r}).write_text(str(sys.argv[1:])); sys.exit(9)"
+    )
     for _ in range(2):
         with pytest.raises(StageError):
             Runner([stage], tmp_path / "run").run()
@@ -165,8 +166,9 @@ def seed_run(tmp_path, tool, seed):
 def test_seeds_run_one_after_another_and_what_is_drawn_of_all_comes_last(tmp_path, tool, capsys):
     runs, done = [seed_run(tmp_path, tool, seed) for seed in (3, 4)], []
     made = [path for _, stages in runs for stage in stages for path in stage.outputs]
-    drawing = [Stage("draw", (str(tool), str(tmp_path), str(tmp_path / "page"), *made), tuple(made),
-                     (str(tmp_path / "page"),))]  # fmt: skip
+    drawing = [
+        Stage("draw", (str(tool), str(tmp_path), str(tmp_path / "page"), *made), tuple(made), (str(tmp_path / "page"),))
+    ]
     run_jobs(runs, drawing, 1, done=lambda job: done.append((job.seed, ran(tmp_path))))
     assert done == [(3, ["made3"]), (4, ["made4"])] and ran(tmp_path) == ["page"]
     assert f"seed 4, run 2 of 2: {tmp_path / 'run4'}" in capsys.readouterr().out
@@ -178,7 +180,8 @@ def test_on_a_cluster_the_seeds_after_the_first_run_beside_each_other(tmp_path, 
         return start_here(*given)
 
     meets = tmp_path / "meets.py"
-    meets.write_text(textwrap.dedent("""
+    meets.write_text(
+        textwrap.dedent("""
         import pathlib, sys, time
         first, mine, other = map(pathlib.Path, sys.argv[1:])
         mine.write_text(first.read_text())
@@ -186,7 +189,8 @@ def test_on_a_cluster_the_seeds_after_the_first_run_beside_each_other(tmp_path, 
         while not other.exists():
             assert time.time() < until, f"{other} did not run beside me"
             time.sleep(0.02)
-    """))
+    """)
+    )
     runs = [seed_run(tmp_path, tool, seed) for seed in (0, 1, 2)]
     first, *others = (str(tmp_path / f"run{seed}" / f"made{seed}") for seed in (0, 1, 2))
     for (_, stages), mine, other in zip(runs[1:], others, reversed(others), strict=True):

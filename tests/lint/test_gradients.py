@@ -36,17 +36,20 @@ NETS = {
     "threshold of a label": (DATA + SHARP_LABEL, set()),
     "threshold of a label, forced": (FORCE + DATA + SHARP_LABEL, {"sharp"}),
     "threshold below a loss": (DATA + SHARP + TO_SHARP, {"sharp"}),
-    "threshold below a loss that is told to leave it": (
-        DATA + SHARP + TO_SHARP.replace(" }", FORWARD_ONLY), set()),
+    "threshold below a loss that is told to leave it": (DATA + SHARP + TO_SHARP.replace(" }", FORWARD_ONLY), set()),
     "the same, forced": (FORCE + DATA + SHARP + TO_SHARP.replace(" }", FORWARD_ONLY), {"sharp"}),
     "threshold that is told to pass nothing on": (
-        DATA + SHARP.replace(" }", " propagate_down: false }") + TO_SHARP, {"sharp"}),
+        DATA + SHARP.replace(" }", " propagate_down: false }") + TO_SHARP,
+        {"sharp"},
+    ),
     "threshold of what does not learn": (
-        DATA.replace('"fc"\n', '"fc" param { lr_mult: 0 } param { lr_mult: 0 }\n') + SHARP + TO_SHARP, set()),
+        DATA.replace('"fc"\n', '"fc" param { lr_mult: 0 } param { lr_mult: 0 }\n') + SHARP + TO_SHARP,
+        set(),
+    ),
     "threshold that no loss sees": (DATA + LOSS + SHARP + UNSEEN, set()),
     "guess as a label": (DATA + GUESS + TO_GUESS, {"guess", "loss"}),
     "guess as a label that is left alone": (DATA + GUESS + TO_GUESS.replace(" }", FORWARD_ONLY), set()),
-}  # fmt: skip
+}
 
 
 def step(path):

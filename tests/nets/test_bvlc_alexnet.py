@@ -41,8 +41,7 @@ def body(net):
 
 @pytest.mark.parametrize("name", COMMITTED)
 def test_the_body_is_the_published_one(name):
-    assert body(read(ROOT / "prototxt" / name / "train_val.prototxt")) == \
-        body(read(PUBLISHED / "train_val.prototxt"))
+    assert body(read(ROOT / "prototxt" / name / "train_val.prototxt")) == body(read(PUBLISHED / "train_val.prototxt"))
 
 
 def without_training(layers):
@@ -56,8 +55,9 @@ def without_training(layers):
 
 @pytest.mark.parametrize("name", [*COMMITTED, "decaf_fc7"])
 def test_the_deployed_body_is_the_published_one(name):
-    assert without_training(body(read(ROOT / "prototxt" / name / "deploy.prototxt"))) == \
-        without_training(body(read(PUBLISHED / "deploy.prototxt")))
+    assert without_training(body(read(ROOT / "prototxt" / name / "deploy.prototxt"))) == without_training(
+        body(read(PUBLISHED / "deploy.prototxt"))
+    )
 
 
 def test_there_are_twelve():

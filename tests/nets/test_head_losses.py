@@ -93,9 +93,17 @@ def files(tmp_path):
         path = tmp_path / f"{loss}_train_val.prototxt"
         write_message(net, path)
         return caffe_pb2.SolverParameter(
-            net=str(path), base_lr=0.01, lr_policy="fixed", momentum=0.9, weight_decay=5e-4, max_iter=5, random_seed=1,
-            test_iter=[3], test_interval=5, test_initialization=False,
-        )  # fmt: skip
+            net=str(path),
+            base_lr=0.01,
+            lr_policy="fixed",
+            momentum=0.9,
+            weight_decay=5e-4,
+            max_iter=5,
+            random_seed=1,
+            test_iter=[3],
+            test_interval=5,
+            test_initialization=False,
+        )
 
     return of
 

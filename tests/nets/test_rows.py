@@ -48,9 +48,13 @@ def test_native_losses_are_equation_5_read_literally_at_every_scale(setting, tmp
 
 def test_the_six_rows_of_table_3_in_its_order():
     assert [row.switch for row in ROWS] == [
-        "alexnet/independent/scratch", "alexnet/all-in-one/scratch", "alexnet/independent/finetune",
-        "alexnet/all-in-one/finetune", "resnet50/independent/finetune", "resnet50/all-in-one/finetune",
-    ]  # fmt: skip
+        "alexnet/independent/scratch",
+        "alexnet/all-in-one/scratch",
+        "alexnet/independent/finetune",
+        "alexnet/all-in-one/finetune",
+        "resnet50/independent/finetune",
+        "resnet50/all-in-one/finetune",
+    ]
     assert [len(models_of(row)) for row in ROWS] == [5, 1, 5, 1, 5, 1]
 
 

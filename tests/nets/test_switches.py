@@ -10,15 +10,25 @@ from mindpics.nets import switches
 from mindpics.nets.rows import all_models, messages, paper_counts, write_models
 from mindpics.nets.scales import MINI, PAPER, SETTINGS
 
-ALL = {"normalization": "VALID", "base_lr": 0.002, "epochs": 10.0, "batch": 8, "frozen_batch_norm": True,
-       "alexnet_crop": 224, "loss": "native"}  # fmt: skip
+ALL = {
+    "normalization": "VALID",
+    "base_lr": 0.002,
+    "epochs": 10.0,
+    "batch": 8,
+    "frozen_batch_norm": True,
+    "alexnet_crop": 224,
+    "loss": "native",
+}
 
 
 def nets(**given):
     """Return {NET_HEADS_INIT: (train_val, solver)} of the paper's all-in-one nets under some switches."""
     setting = switches.switched(PAPER, **given)
-    made = {model.name: messages(model, setting, paper_counts(), data_root="d", net_path="n", snapshot_prefix="s")
-            for model in all_models() if model.heads == "all-in-one"}  # fmt: skip
+    made = {
+        model.name: messages(model, setting, paper_counts(), data_root="d", net_path="n", snapshot_prefix="s")
+        for model in all_models()
+        if model.heads == "all-in-one"
+    }
     return {name: (train, solver) for name, (train, _, solver) in made.items()}
 
 

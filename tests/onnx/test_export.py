@@ -240,8 +240,9 @@ def test_what_is_no_net_is_refused(tmp_path, text, message):
 def test_two_numbers_are_no_mean(tmp_path):
     done = run_tool("deploy.prototxt", "net.caffemodel", "--out", tmp_path / "net.onnx", "--mean", "1", "2")
     assert (done.returncode, done.stderr) == (
-        1, "export_onnx: --mean: found 2 values; wanted a file or three numbers\n"
-    )  # fmt: skip
+        1,
+        "export_onnx: --mean: found 2 values; wanted a file or three numbers\n",
+    )
 
 
 def test_without_the_extra_one_line_says_what_to_install(tiny, tmp_path):

@@ -69,9 +69,13 @@ CASES = {
 }
 TWO_BOTTOMS = {
     "Concat": ["", "concat_param { axis: -1 }", "concat_param { concat_dim: 2 }"],
-    "Eltwise": ["", "eltwise_param { operation: PROD }", "eltwise_param { operation: MAX }",
-                "eltwise_param { coeff: 0.5 coeff: -2 }"],
-}  # fmt: skip
+    "Eltwise": [
+        "",
+        "eltwise_param { operation: PROD }",
+        "eltwise_param { operation: MAX }",
+        "eltwise_param { coeff: 0.5 coeff: -2 }",
+    ],
+}
 
 
 def layer(kind, params, bottoms='bottom: "data"', top="top", name="it"):
@@ -82,8 +86,10 @@ def net_of(folder, text, pictures=1, shape=PICTURE):
     """A net of `text` behind its inputs data, data2 ..; its weights are random."""
     names = ["data", *(f"data{number}" for number in range(2, pictures + 1))]
     dims = " ".join(f"dim: {dim}" for dim in (BATCH, *shape))
-    inputs = "".join(f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ {dims} }} }} }}\n'
-                     for name in names)  # fmt: skip
+    inputs = "".join(
+        f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ {dims} }} }} }}\n'
+        for name in names
+    )
     net, rng = make_net(folder, inputs + text), np.random.default_rng(1)
     for kind, blobs in zip([layer.type for layer in net.layers], [layer.blobs for layer in net.layers], strict=True):
         for blob in blobs:
@@ -99,8 +105,9 @@ def assert_same(net):
     names = [output.name for output in session.get_outputs()]
     for batch in (BATCH, OTHER_BATCH):
         rng = np.random.default_rng(batch)
-        inputs = {name: rng.normal(0, 2, (batch, *net.blobs[name].data.shape[1:])).astype(np.float32)
-                  for name in net.inputs}  # fmt: skip
+        inputs = {
+            name: rng.normal(0, 2, (batch, *net.blobs[name].data.shape[1:])).astype(np.float32) for name in net.inputs
+        }
         for name, values in inputs.items():
             net.blobs[name].reshape(*values.shape)
             net.blobs[name].data[...] = values
@@ -173,9 +180,14 @@ def test_layers_in_place_and_blobs_with_several_readers(tmp_path):
     model = to_onnx(net, "net.prototxt")
     assert [output.name for output in model.graph.output] == list(net.outputs) == ["sum1", "sum2"]
     assert [(node.op_type, node.output[0]) for node in model.graph.node] == [
-        ("Conv", "conv:Conv"), ("LeakyRelu", "relu:LeakyRelu"), ("Identity", "a"), ("Sigmoid", "b"), ("Sum", "sum"),
-        ("Identity", "sum1"), ("Identity", "sum2"),
-    ]  # fmt: skip
+        ("Conv", "conv:Conv"),
+        ("LeakyRelu", "relu:LeakyRelu"),
+        ("Identity", "a"),
+        ("Sigmoid", "b"),
+        ("Sum", "sum"),
+        ("Identity", "sum1"),
+        ("Identity", "sum2"),
+    ]
 
 
 def test_an_input_that_is_changed_in_place(tmp_path):

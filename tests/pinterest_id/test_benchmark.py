@@ -34,8 +34,12 @@ def test_it_times_ours_and_every_peer_in_one_run(tmp_path):
     assert {cost["name"] for cost in result["costs"]} == {"whole experiment", "grid and refit", "refinement"}
     assert result["costs"][0]["sizes"] == [48, 96]
     assert (tmp_path / "pinterest" / "pinterest_cost.svg").is_file()
-    for words in ("wanted: under 4", "wanted: at least 3 x ours", "by proportion from 2/4 classes",
-                  f"raw image rows: the fastest at its optimum is {result['fastest']['raw']['peer']}"):  # fmt: skip
+    for words in (
+        "wanted: under 4",
+        "wanted: at least 3 x ours",
+        "by proportion from 2/4 classes",
+        f"raw image rows: the fastest at its optimum is {result['fastest']['raw']['peer']}",
+    ):
         assert words in printed
 
 
@@ -53,8 +57,14 @@ def test_the_fastest_is_the_least_sum_of_both_modalities_among_those_at_their_op
     def row(peer, rows, seconds, at_optimum=True):
         return {"peer": peer, "rows": rows, "seconds": seconds, "at_optimum": at_optimum, "exact": True}
 
-    times = [row("a", "text", 1), row("a", "raw", 20), row("b", "text", 5), row("b", "raw", 10),
-             row("c", "text", 1), row("c", "raw", 1, at_optimum=False)]  # fmt: skip
+    times = [
+        row("a", "text", 1),
+        row("a", "raw", 20),
+        row("b", "text", 5),
+        row("b", "raw", 10),
+        row("c", "text", 1),
+        row("c", "raw", 1, at_optimum=False),
+    ]
     best = {"peer": "b", "seconds": 15, "at_optimum": True, "times_ours": 5}
     assert fastest(times, {"text": 1, "raw": 2}) == {"raw": best}
 

@@ -26,7 +26,8 @@ def test_a_C_at_an_end_of_its_grid_is_said_in_the_table(tmp_path, grid, ends):
         assert rows[name][key] == chosen[key[2:]]["chosen"] and bool(rows[name]["C_at_end"]) == at_end
         assert rows["CF"][key] == rows[name][key] and at_end >= ends
     assert rows["text only"]["C_image"] == "" and ("may lie beyond" in format_table2(list(rows.values()))) == bool(
-        rows["CF"]["C_at_end"])  # fmt: skip
+        rows["CF"]["C_at_end"]
+    )
 
 
 def test_the_baselines_may_have_section_4_1s_grid(tmp_path):
@@ -69,10 +70,15 @@ def reword(pin):
     return pin | {"text": pin["text"] + " newword newword2"}
 
 
-@pytest.mark.parametrize(("change", "part", "fitted"), [
-    (rename, None, {"text", "image"}), (swap, None, {"text", "image"}),
-    (reword, "train", {"text"}), (reword, "test", set()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "part", "fitted"),
+    [
+        (rename, None, {"text", "image"}),
+        (swap, None, {"text", "image"}),
+        (reword, "train", {"text"}),
+        (reword, "test", set()),
+    ],
+)
 def test_a_model_is_fitted_again_when_and_only_when_its_pins_or_users_have_changed(
     tmp_path, fits, change, part, fitted
 ):

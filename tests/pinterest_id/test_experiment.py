@@ -48,8 +48,14 @@ def test_table2_has_the_papers_rows_and_columns_then_ours(run):
     rows = list(csv.DictReader((run / "table2.csv").open()))
     assert list(rows[0]) == TABLE2
     assert [row["model"] for row in rows][:7] == [
-        "text only", "images only", "linear 0.3", "linear 0.5", "linear 0.7", "CF", "CF+Ref",
-    ]  # fmt: skip
+        "text only",
+        "images only",
+        "linear 0.3",
+        "linear 0.5",
+        "linear 0.7",
+        "CF",
+        "CF+Ref",
+    ]
     assert rows[6]["published_accuracy"] == "38.3" and rows[6]["published_f1"] == "37.46"
     assert all(row["published_accuracy"] == "" for row in rows[7:]) and len(rows) == 12
     assert all(float(row["low95"]) <= float(row["accuracy"]) <= float(row["high95"]) for row in rows)
@@ -180,9 +186,7 @@ def test_rejected_pictures_are_counted_and_extra_rows_passed_over(tmp_path):
     with pytest.raises(ValueError, match="1 of 240 pins have no features, among them p000000"):
         experiment.run()
     (tmp_path / "fc7.rejected.jsonl").write_text('{"id": "p000000", "reason": "empty file"}\n')
-    experiment = Experiment(
-        tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", Options(sizes=(0.6, 0.2, 0.2))
-    )
+    experiment = Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", Options(sizes=(0.6, 0.2, 0.2)))
     experiment.run()
     assert experiment.facts["rejected"] == {"no features: empty file": 1} and experiment.facts["pins"] == 239
 
@@ -234,10 +238,22 @@ def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
 
 def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     write_data(tmp_path, small_pins())
-    command = [sys.executable, ROOT / "tools" / "run_identification", "--pins", tmp_path / "pins.jsonl",
-               "--features", tmp_path / "fc7", "--out", tmp_path / "run"]  # fmt: skip
-    done = subprocess.run([*command, "--split", "12", "4", "4", "--classifier", "liblinear", "--refine", "concat"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    command = [
+        sys.executable,
+        ROOT / "tools" / "run_identification",
+        "--pins",
+        tmp_path / "pins.jsonl",
+        "--features",
+        tmp_path / "fc7",
+        "--out",
+        tmp_path / "run",
+    ]
+    done = subprocess.run(
+        [*command, "--split", "12", "4", "4", "--classifier", "liblinear", "--refine", "concat"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "CF+Ref" in done.stdout and (tmp_path / "run" / "table2.csv").is_file()
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1

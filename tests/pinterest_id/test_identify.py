@@ -41,10 +41,15 @@ def test_test_pins_are_ranked_as_the_run_ranked_them(small_run, identifier, pins
         assert [user["user"] for user in sorted(users, key=lambda user: user["cf_rank"])] == ranked(cf, row)
 
 
-@pytest.mark.parametrize(("text", "picture", "by"), [
-    ("moon", True, "text and picture"), ("moon", False, "text"), ("", True, "picture"),
-    ("zzz", True, "text and picture"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "picture", "by"),
+    [
+        ("moon", True, "text and picture"),
+        ("moon", False, "text"),
+        ("", True, "picture"),
+        ("zzz", True, "text and picture"),
+    ],
+)
 def test_it_says_what_it_ranked_by(identifier, features, text, picture, by):
     answer = identifier.rank(text, features["c0"] if picture else None)
     assert answer["by"] == by

@@ -17,9 +17,18 @@ from pinterest_id.linear_models import load_model
 from pinterest_id.splits import split_users
 
 SEED = 8  # of pins whose recall at 9, 10 and 11 differs, and whose best C the training pins would not choose
-SLUGS = {"text": "text only", "images": "images only", "linear_0.3": "linear 0.3", "linear_0.5": "linear 0.5",
-         "linear_0.7": "linear 0.7", "cf": "CF", "cf_ref": "CF+Ref", "images_fine_tuned": "images only, fc7 fine-tuned",
-         "cf_fine_tuned": "CF, fc7 fine-tuned", "cf_ref_fine_tuned": "CF+Ref, fc7 fine-tuned"}  # fmt: skip
+SLUGS = {
+    "text": "text only",
+    "images": "images only",
+    "linear_0.3": "linear 0.3",
+    "linear_0.5": "linear 0.5",
+    "linear_0.7": "linear 0.7",
+    "cf": "CF",
+    "cf_ref": "CF+Ref",
+    "images_fine_tuned": "images only, fc7 fine-tuned",
+    "cf_fine_tuned": "CF, fc7 fine-tuned",
+    "cf_ref_fine_tuned": "CF+Ref, fc7 fine-tuned",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +45,21 @@ def folder(pins, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    run_tool("run_identification", "--pins", folder / "pins.jsonl", "--features", folder / "fc7", "--fine-tuned",
-             folder / "tuned", "--split-file", folder / "parts.csv", "--tol", "1e-5",
-             "--out", folder / "run")  # fmt: skip
+    run_tool(
+        "run_identification",
+        "--pins",
+        folder / "pins.jsonl",
+        "--features",
+        folder / "fc7",
+        "--fine-tuned",
+        folder / "tuned",
+        "--split-file",
+        folder / "parts.csv",
+        "--tol",
+        "1e-5",
+        "--out",
+        folder / "run",
+    )
     return folder / "run"
 
 
@@ -227,10 +248,11 @@ def test_what_the_paper_says_in_words_stands_beside_what_is_counted(run, pins, o
     f1 = figures_of(oracle.scores["cf_ref"], oracle.codes)[1]
     medians = [np.median([len(pin.text.split()) for pin in pins if pin.user == user]) for user in range(12)]
     wanted = {
-        "users_f1_below_10pct": (sum(f < 0.1 for f in f1), 7), "users_f1_above_90pct": (sum(f > 0.9 for f in f1), 6),
+        "users_f1_below_10pct": (sum(f < 0.1 for f in f1), 7),
+        "users_f1_above_90pct": (sum(f > 0.9 for f in f1), 6),
         "pearson_f1_vs_median_words": (round(np.corrcoef(f1, medians)[0, 1], 3), 0.46),
         "recall_at_10_cf": (97.92, 75),
-    }  # fmt: skip
+    }
     found = {key: (summary[key]["measured"], summary[key]["published"]) for key in wanted}
     assert found == wanted and summary["users"] == 12
     of = summary["words_per_pin"]["measured"]
@@ -247,8 +269,16 @@ def test_the_report_shows_table_2(run):
     rows = page.table("model", "paper")[1:]
     for row, (name, (accuracy, f1, recall, paper, paper_f1)) in zip(rows, CELLS.items(), strict=True):
         less = f"{accuracy - float(paper):+.2f}" if paper else ""
-        assert [*row[:4], *row[5:9]] == [name, paper, f"{accuracy:.2f}", less, paper_f1, f"{f1:.2f}", f"{recall:.2f}",
-                                         "48"]  # fmt: skip
+        assert [*row[:4], *row[5:9]] == [
+            name,
+            paper,
+            f"{accuracy:.2f}",
+            less,
+            paper_f1,
+            f"{f1:.2f}",
+            f"{recall:.2f}",
+            "48",
+        ]
 
 
 def fit(*arguments):
@@ -259,9 +289,30 @@ def fit(*arguments):
 
 def test_no_option_is_ignored(folder, pins):
     out = folder / "other"
-    fit("--pins", folder / "pins.jsonl", "--features", folder / "fc7", "--split-file", folder / "parts.csv",
-        "--classifier", "liblinear", "--unit-features", "--C", "1", "50", "--refine", "image", "--top", "3",
-        "--stop-words", "none", "--seed", "7", "--out", out)  # fmt: skip
+    fit(
+        "--pins",
+        folder / "pins.jsonl",
+        "--features",
+        folder / "fc7",
+        "--split-file",
+        folder / "parts.csv",
+        "--classifier",
+        "liblinear",
+        "--unit-features",
+        "--C",
+        "1",
+        "50",
+        "--refine",
+        "image",
+        "--top",
+        "3",
+        "--stop-words",
+        "none",
+        "--seed",
+        "7",
+        "--out",
+        out,
+    )
     other = Oracle(pins, normalize=True, grid=(1, 50), top=3, cosine=("image",), stop_words=False)
     assert [row["word"] for row in rows_of(out / "models" / "dictionary.csv")] == other.dictionary
     for slug, scores in other.scores.items():
@@ -272,8 +323,22 @@ def test_no_option_is_ignored(folder, pins):
 
 
 def test_the_seeded_split_is_what_the_models_are_fitted_on(folder, pins):
-    fit("--pins", folder / "pins.jsonl", "--features", folder / "fc7", "--split", "9", "3", "4", "--seed", "3",
-        "--tol", "1e-5", "--out", folder / "seeded")  # fmt: skip
+    fit(
+        "--pins",
+        folder / "pins.jsonl",
+        "--features",
+        folder / "fc7",
+        "--split",
+        "9",
+        "3",
+        "4",
+        "--seed",
+        "3",
+        "--tol",
+        "1e-5",
+        "--out",
+        folder / "seeded",
+    )
     parts = {row["id"]: row["split"] for row in rows_of(folder / "seeded" / "split.csv")}
     sizes, users = Counter((pin.user, parts[pin.id]) for pin in pins), [USERS[pin.user] for pin in pins]
     asked = {"train": 9, "validation": 3, "test": 4}

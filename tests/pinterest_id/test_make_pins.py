@@ -19,9 +19,11 @@ from pinterest_id.records import Pin, count_reasons, read_pins
 
 make_pins = load_tool(Path(__file__).resolve().parents[2] / "tools" / "make_pins")
 PINS = [
-    Pin("ann/2", "ann", None, "ann/2.jpg", 'a "käse" pie'), Pin("ann/10", "ann", None, "ann/10.PNG", "blue, sky…"),
-    Pin("bob/x", "bob", None, "bob/x.bmp", "two words"), Pin("bob/y", "bob", None, "bob/y.tif", "a #cake"),
-]  # fmt: skip
+    Pin("ann/2", "ann", None, "ann/2.jpg", 'a "käse" pie'),
+    Pin("ann/10", "ann", None, "ann/10.PNG", "blue, sky…"),
+    Pin("bob/x", "bob", None, "bob/x.bmp", "two words"),
+    Pin("bob/y", "bob", None, "bob/y.tif", "a #cake"),
+]
 HEADER = ["id", "user", "image", "text"]
 
 
@@ -48,8 +50,18 @@ def of_table(root):
 
 def of_table_with_other_names(root):
     write(root, "crawl.csv", table([["n", "who", "file", "says", "likes"], *([*row, "7"] for row in cells())]))
-    return ["csv", "crawl.csv", "--column", "id=n", "--column", "user=who", "--column", "image=file",
-            "--column", "text=says"]  # fmt: skip
+    return [
+        "csv",
+        "crawl.csv",
+        "--column",
+        "id=n",
+        "--column",
+        "user=who",
+        "--column",
+        "image=file",
+        "--column",
+        "text=says",
+    ]
 
 
 def of_windows_table(root):
@@ -59,8 +71,22 @@ def of_windows_table(root):
 
 def of_tabs_without_header_or_quotes(root):
     write(root, "crawl.tsv", "".join("\t".join(row) + "\n" for row in cells()))
-    return ["csv", "crawl.tsv", "--delimiter", r"\t", "--no-header", "--no-quotes", "--column", "id=1",
-            "--column", "user=2", "--column", "image=3", "--column", "text=4"]  # fmt: skip
+    return [
+        "csv",
+        "crawl.tsv",
+        "--delimiter",
+        r"\t",
+        "--no-header",
+        "--no-quotes",
+        "--column",
+        "id=1",
+        "--column",
+        "user=2",
+        "--column",
+        "image=3",
+        "--column",
+        "text=4",
+    ]
 
 
 def of_json_array(root):
@@ -112,9 +138,20 @@ def of_a_text_file_a_user_in_order(root):
     return ["folder", "."]
 
 
-LAYOUTS = [of_table, of_table_with_other_names, of_windows_table, of_tabs_without_header_or_quotes, of_json_array,
-           of_json_lines, of_json_by_user, of_folders, of_folders_in_cp1252, of_two_trees,
-           of_a_text_file_a_user_by_names, of_a_text_file_a_user_in_order]  # fmt: skip
+LAYOUTS = [
+    of_table,
+    of_table_with_other_names,
+    of_windows_table,
+    of_tabs_without_header_or_quotes,
+    of_json_array,
+    of_json_lines,
+    of_json_by_user,
+    of_folders,
+    of_folders_in_cp1252,
+    of_two_trees,
+    of_a_text_file_a_user_by_names,
+    of_a_text_file_a_user_in_order,
+]
 
 
 @pytest.fixture
@@ -162,8 +199,15 @@ def test_no_pin_is_an_error_and_writes_nothing(crawl):
 
 def test_hidden_and_system_files_are_passed_over_and_counted(crawl, capsys):
     of_folders(crawl)
-    for name in (".DS_Store", "Thumbs.db", "__MACOSX/ann/2.jpg", "ann/._2.jpg", "ann/@eaDir/2.jpg", ".git/x/y.jpg",
-                 "ann/notes.doc"):  # fmt: skip
+    for name in (
+        ".DS_Store",
+        "Thumbs.db",
+        "__MACOSX/ann/2.jpg",
+        "ann/._2.jpg",
+        "ann/@eaDir/2.jpg",
+        ".git/x/y.jpg",
+        "ann/notes.doc",
+    ):
         write(crawl, name, "x")
     write(crawl, "loose.jpg", "x")
     run("folder", ".")
@@ -178,16 +222,22 @@ def test_pictures_that_differ_in_their_ending_are_two_pins_with_the_text_of_both
     Image.new("RGB", (8, 8)).save(crawl / "ann/2.png")
     run("folder", ".")
     found = {pin.id: (pin.image, pin.text) for pin in read_pins("pins.jsonl")[0] if pin.user == "ann"}
-    assert found == {"ann/2.jpg": ("ann/2.jpg", PINS[0].text), "ann/2.png": ("ann/2.png", PINS[0].text),
-                     "ann/10": ("ann/10.PNG", PINS[1].text)}  # fmt: skip
+    assert found == {
+        "ann/2.jpg": ("ann/2.jpg", PINS[0].text),
+        "ann/2.png": ("ann/2.png", PINS[0].text),
+        "ann/10": ("ann/10.PNG", PINS[1].text),
+    }
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("one\n", r"ann.txt: found 1 lines for 2 pictures; wanted one for each, or NAME<tab>text in each"),
-    ("2\ta\n7\tb\n", r"ann.txt, line 2: found '7', which is no picture of the user"),
-    ("2\ta\n2.jpg\tb\n", r"ann.txt, line 2: found '2.jpg', again"),
-    ("\ta\n", r"ann.txt, line 1: found '', which is no picture"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("one\n", r"ann.txt: found 1 lines for 2 pictures; wanted one for each, or NAME<tab>text in each"),
+        ("2\ta\n7\tb\n", r"ann.txt, line 2: found '7', which is no picture of the user"),
+        ("2\ta\n2.jpg\tb\n", r"ann.txt, line 2: found '2.jpg', again"),
+        ("\ta\n", r"ann.txt, line 1: found '', which is no picture"),
+    ],
+)
 def test_a_users_text_file_that_does_not_fit_is_named(crawl, text, message):
     write(crawl, "ann.txt", text)
     with pytest.raises(ValueError, match=message):
@@ -201,11 +251,14 @@ def test_texts_in_two_places_are_an_error(crawl):
         read_pins_folder(crawl)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--delimiter", "ab"], "found 'ab'; wanted one character"),
-    (["--column", "user"], "found 'user'; wanted KEY=NAME"),
-    (["--encoding", "klingon"], "found 'klingon'; wanted an encoding"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--delimiter", "ab"], "found 'ab'; wanted one character"),
+        (["--column", "user"], "found 'user'; wanted KEY=NAME"),
+        (["--encoding", "klingon"], "found 'klingon'; wanted an encoding"),
+    ],
+)
 def test_switches_that_say_nothing_are_refused(crawl, capsys, arguments, message):
     with pytest.raises(SystemExit):
         run(*of_table(crawl), *arguments)
@@ -227,6 +280,7 @@ def test_a_folder_is_read_by_user_and_board(tmp_path):
     (tmp_path / "ann/2.txt").write_text("a pie")
     pins, rejected, _ = read_pins_folder(tmp_path)
     assert [(p.user, p.board, p.image, p.text) for p in pins] == [
-        ("ann", None, "ann/2.PNG", "a pie"), ("ann", "food", "ann/food/1.jpg", "a cake"),
-    ]  # fmt: skip
+        ("ann", None, "ann/2.PNG", "a pie"),
+        ("ann", "food", "ann/food/1.jpg", "a cake"),
+    ]
     assert count_reasons(rejected) == {"no text": 1}

@@ -74,14 +74,17 @@ def test_each_kind_of_file_holds_the_same_rows(tmp_path, save):
         assert file.matrix(["a"]).dtype == file.rows(["a"]).dtype == np.float32
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("x.csv", b"1,2\n3\n", r"x.csv: .*wanted numbers between commas, as many in each line"),
-    ("x.csv", b"1,two\n1,2\n3,four\n", r"x.csv: .*wanted numbers"),
-    ("x.mat", b"text", r"x.mat: no .mat file"),
-    ("x.svmlight", b"1 a:b\n", r"x.svmlight: no svmlight file"),
-    ("x.npy", b"cos\nsystem\n", r"x.npy: not an array"),
-    ("gone.mat", None, r"gone.mat: no such file; wanted a matrix"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", b"1,2\n3\n", r"x.csv: .*wanted numbers between commas, as many in each line"),
+        ("x.csv", b"1,two\n1,2\n3,four\n", r"x.csv: .*wanted numbers"),
+        ("x.mat", b"text", r"x.mat: no .mat file"),
+        ("x.svmlight", b"1 a:b\n", r"x.svmlight: no svmlight file"),
+        ("x.npy", b"cos\nsystem\n", r"x.npy: not an array"),
+        ("gone.mat", None, r"gone.mat: no such file; wanted a matrix"),
+    ],
+)
 def test_what_is_no_matrix_is_named(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -118,9 +121,23 @@ def test_ready_matrices_and_a_fixed_split_give_what_words_and_pictures_gave(tmp_
     lines = [json.loads(line) for line in (tmp_path / "pins.jsonl").read_text().splitlines()]
     bare = "".join(json.dumps(pin | {"text": None, "image": None}) + "\n" for pin in lines)
     (tmp_path / "bare.jsonl").write_text(bare)
-    command = [sys.executable, ROOT / "tools" / "run_identification", "--pins", tmp_path / "bare.jsonl", "--features",
-               tmp_path / "fc7.mat", "--text-matrix", tmp_path / "tfidf.svmlight", "--keep-no-image", "--C", "1",
-               "--split-file", tmp_path / "run" / "split.csv", "--out", tmp_path / "ready"]  # fmt: skip
+    command = [
+        sys.executable,
+        ROOT / "tools" / "run_identification",
+        "--pins",
+        tmp_path / "bare.jsonl",
+        "--features",
+        tmp_path / "fc7.mat",
+        "--text-matrix",
+        tmp_path / "tfidf.svmlight",
+        "--keep-no-image",
+        "--C",
+        "1",
+        "--split-file",
+        tmp_path / "run" / "split.csv",
+        "--out",
+        tmp_path / "ready",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     for name in ("images", "text", "cf_ref"):
         ours, theirs = (load_scores(tmp_path / run / "scores" / f"{name}.npz") for run in ("ready", "run"))

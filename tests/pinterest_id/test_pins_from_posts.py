@@ -8,8 +8,16 @@ from pinterest_id.pins_from_posts import pins_from_posts
 
 
 def post(number, author):
-    return {"id": f"p{number}", "image": f"{number}.png", "author": author, "text": f"work {number} by Ann Lee",
-            "tags": ["cat"], "source": "s", "license": "l", "title": f"cat {number}"}  # fmt: skip
+    return {
+        "id": f"p{number}",
+        "image": f"{number}.png",
+        "author": author,
+        "text": f"work {number} by Ann Lee",
+        "tags": ["cat"],
+        "source": "s",
+        "license": "l",
+        "title": f"cat {number}",
+    }
 
 
 def test_authors_of_posts_become_users_without_their_names_in_the_text(tmp_path):

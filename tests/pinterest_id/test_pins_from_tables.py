@@ -18,13 +18,16 @@ def test_a_table_is_read_by_its_column_map(tmp_path):
         read_pins_csv(tmp_path / "crawl.csv", {"colour": "x"})
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("7", "crawl.json: found a int; wanted an array of pins"),
-    ('{"ann": [{"image": "a", "text": "b"}], "bob": 3}', "crawl.json, user 'bob': found a int; wanted an array"),
-    ('[{"user": "ann"}]', r"crawl.json, pin 1: no image, text; found \['user'\]"),
-    ('[["ann"]]', "crawl.json, pin 1: found a list; wanted a JSON object"),
-    ('{"user": "ann"}\n{"', "crawl.json, line 1: no image, text"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("7", "crawl.json: found a int; wanted an array of pins"),
+        ('{"ann": [{"image": "a", "text": "b"}], "bob": 3}', "crawl.json, user 'bob': found a int; wanted an array"),
+        ('[{"user": "ann"}]', r"crawl.json, pin 1: no image, text; found \['user'\]"),
+        ('[["ann"]]', "crawl.json, pin 1: found a list; wanted a JSON object"),
+        ('{"user": "ann"}\n{"', "crawl.json, line 1: no image, text"),
+    ],
+)
 def test_json_that_holds_no_pins_is_named(tmp_path, text, message):
     (tmp_path / "crawl.json").write_text(text)
     with pytest.raises(ValueError, match=message):

@@ -42,8 +42,13 @@ def test_a_bad_line_is_named_with_what_was_found_and_wanted(tmp_path, line, mess
 
 
 def test_pins_without_image_or_text_are_rejected_and_counted(tmp_path):
-    path = write(tmp_path, GOOD, GOOD | {"id": "b", "image": None}, GOOD | {"id": "c", "text": "  "},
-                 GOOD | {"id": "d", "image": ""})  # fmt: skip
+    path = write(
+        tmp_path,
+        GOOD,
+        GOOD | {"id": "b", "image": None},
+        GOOD | {"id": "c", "text": "  "},
+        GOOD | {"id": "d", "image": ""},
+    )
     pins, rejected = read_pins(path)
     assert [pin.id for pin in pins] == ["a1"]
     assert count_reasons(rejected) == {"no image": 2, "no text": 1}

@@ -93,14 +93,17 @@ def test_a_fixed_split_is_taken_as_it_is(tmp_path):
     assert list(fixed(tmp_path, *FIXED)) == ["train", "test", "", "train", "validation"]
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"gone,train": "eve,train"}, "found id 'eve' and 0 more that no pin has"),
-    ({"a2,test": "a2,tset"}, "line 3: found id 'a2', split 'tset'; wanted ids that differ"),
-    ({"a2,test": "a1,test"}, "line 3: found id 'a1'"),
-    ({"a2,test": "a2,train"}, "found no pin of test"),
-    ({"b1,train": "b1,validation"}, "found no training pin of user 'bob'; wanted one of every user"),
-    ({"b1,train": "a3,validation", "b2,validation": "b1,"}, "found one user, 'ann'; wanted two or more"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gone,train": "eve,train"}, "found id 'eve' and 0 more that no pin has"),
+        ({"a2,test": "a2,tset"}, "line 3: found id 'a2', split 'tset'; wanted ids that differ"),
+        ({"a2,test": "a1,test"}, "line 3: found id 'a1'"),
+        ({"a2,test": "a2,train"}, "found no pin of test"),
+        ({"b1,train": "b1,validation"}, "found no training pin of user 'bob'; wanted one of every user"),
+        ({"b1,train": "a3,validation", "b2,validation": "b1,"}, "found one user, 'ann'; wanted two or more"),
+    ],
+)
 def test_a_fixed_split_that_cannot_be_is_named(tmp_path, change, message):
     with pytest.raises(ValueError, match=f"split.csv.*{message}"):
         fixed(tmp_path, *[change.get(line, line) for line in FIXED])

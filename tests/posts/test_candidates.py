@@ -39,10 +39,29 @@ def scanned(manifest, seed=0, **options):
 
 
 texts = st.lists(
-    st.sampled_from([*list(SLOTS)[::9], "MOON", "#Sky!", "moon's", "s\u212ay", "\u017fky", "stre\u00df", "moonlight",
-                     "x_moon", "\u00e9moon", "moon\u00e9", "\U0001f600", "\ud800", "\x00", "\u2028", '"', "\\"]),
+    st.sampled_from(
+        [
+            *list(SLOTS)[::9],
+            "MOON",
+            "#Sky!",
+            "moon's",
+            "s\u212ay",
+            "\u017fky",
+            "stre\u00df",
+            "moonlight",
+            "x_moon",
+            "\u00e9moon",
+            "moon\u00e9",
+            "\U0001f600",
+            "\ud800",
+            "\x00",
+            "\u2028",
+            '"',
+            "\\",
+        ]
+    ),
     max_size=4,
-).map(" ".join)  # fmt: skip
+).map(" ".join)
 odd_values = st.sampled_from([None, 5, True, "", "a\tb", "x" * 201, "\u6771", "../a", "/a", "a..b", ["moon"], {}, [1]])
 
 
@@ -183,8 +202,12 @@ def test_an_empty_manifest_holds_no_post(tmp_path):
 
 def test_tags_only_looks_at_tags_and_hashtags_alone(tmp_path):
     posts = [("a", "the moon", []), ("b", "a #Moon here", []), ("c", "", ["moon"]), ("d", "#moonlight moon", ["cat"])]
-    lines = [json.dumps({"id": id_, "image": "x.jpg", "author": "n", "text": text, "tags": tags, "source": "s",
-                         "license": "l"}) for id_, text, tags in posts]  # fmt: skip
+    lines = [
+        json.dumps(
+            {"id": id_, "image": "x.jpg", "author": "n", "text": text, "tags": tags, "source": "s", "license": "l"}
+        )
+        for id_, text, tags in posts
+    ]
     (tmp_path / "posts.jsonl").write_text("\n".join(lines) + "\n")
     found = {tags_only: find_candidates(tmp_path / "posts.jsonl", tags_only=tags_only) for tags_only in (False, True)}
     ids = {of: [post["id"] for post in each.posts(each.positions.tolist())] for of, each in found.items()}

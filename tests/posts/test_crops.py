@@ -140,8 +140,12 @@ def test_a_bomb_is_refused_by_its_header():
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "empty file"), (b"<html>gone</html>", "known format"), (png_header(9, 0), "broken|known format"),
-     (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format")],
+    [
+        (b"", "empty file"),
+        (b"<html>gone</html>", "known format"),
+        (png_header(9, 0), "broken|known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format"),
+    ],
 )
 def test_what_is_no_picture_says_so(data, reason):
     with pytest.raises(ValueError, match=reason):
@@ -187,8 +191,9 @@ def test_decaf_scales_the_shorter_side_and_cuts_the_centre(shape):
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     ratio = max(size / shape[0], size / shape[1])
     scaled = [int(side * ratio + 0.5) for side in shape]
-    rows, columns = ((np.arange(size) + (new - size) // 2 + 0.5) * old / new - 0.5
-                     for old, new in zip(shape, scaled, strict=True))  # fmt: skip
+    rows, columns = (
+        (np.arange(size) + (new - size) // 2 + 0.5) * old / new - 0.5 for old, new in zip(shape, scaled, strict=True)
+    )
 
     def along(values, places):
         places = np.clip(places, 0, len(values) - 1)

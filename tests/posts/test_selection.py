@@ -73,8 +73,10 @@ def test_caps_hold_and_a_full_slot_does_not_waste_a_post(pics_of):
 
 def test_the_seed_decides_and_the_order_of_the_manifest_does_not(pics_of):
     posts = [post(i, "moon") for i in range(50)]
-    ids = [[p.post["id"] for p in pics_of(order, per_word=10, seed=seed)]
-           for order, seed in ((posts, 1), (posts[::-1], 1), (posts, 2))]
+    ids = [
+        [p.post["id"] for p in pics_of(order, per_word=10, seed=seed)]
+        for order, seed in ((posts, 1), (posts[::-1], 1), (posts, 2))
+    ]
     assert ids[0] == ids[1] != ids[2]
 
 
@@ -87,8 +89,9 @@ def all_poles(n):
 def test_split_by_image_is_80_20_in_every_pole(pics_of):
     pics = pics_of(all_poles(20))
     split = selection.split(pics, np.arange(len(pics)), seed=3)
-    assert Counter((p.label, p.split) for p in split) == {(k, s): n for k in range(10) for s, n in
-                                                          (("train", 16), ("test", 4))}
+    assert Counter((p.label, p.split) for p in split) == {
+        (k, s): n for k in range(10) for s, n in (("train", 16), ("test", 4))
+    }
     again = selection.split(pics, np.arange(len(pics)), seed=3)
     other = selection.split(pics, np.arange(len(pics)), seed=4)
     assert split == again != other

@@ -86,8 +86,9 @@ def test_words_are_the_csv(report, page):
     shown = page.evaluate(TABLE, ["word", "trait", "pole"])
     ours = rows_of(report[0] / "report" / "figures" / "words.csv")
     told = {(line[0], line[1], line[2]): line[3:6] for line in shown}
-    assert told == {(r["word"], r["trait"], r["pole"]): [r["right"], r["n"], f"{100 * float(r['accuracy']):.0f}"]
-                    for r in ours}  # fmt: skip
+    assert told == {
+        (r["word"], r["trait"], r["pole"]): [r["right"], r["n"], f"{100 * float(r['accuracy']):.0f}"] for r in ours
+    }
     assert len(shown) == 10
 
 

@@ -211,9 +211,13 @@ def test_a_caffe_log(tmp_path):
     path = tmp_path / "caffe.log"
     path.write_text(LOG)
     rows = [
-        ("test", "accuracy_O", 0, 0.5), ("test", "accuracy_O#1", 0, 0.25), ("train", "loss", 0, 0.75),
-        ("train", "loss", 20, 0.5), ("train", "loss_O", 0, 0.7), ("train", "lr", 0, 0.003),
-    ]  # fmt: skip
+        ("test", "accuracy_O", 0, 0.5),
+        ("test", "accuracy_O#1", 0, 0.25),
+        ("train", "loss", 0, 0.75),
+        ("train", "loss", 20, 0.5),
+        ("train", "loss_O", 0, 0.7),
+        ("train", "lr", 0, 0.003),
+    ]
     assert read_log(path) == (rows, 0)
     command = [sys.executable, ROOT / "tools/plot_training_log", path, "--out", tmp_path / "c"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -229,8 +233,11 @@ def test_a_run_folder_gives_the_same_kind_of_rows(tmp_path):
     (tmp_path / "test.csv").write_text("iteration,accuracy_O\n0,0.5\n")
     rows = read_run(tmp_path)
     assert rows == [
-        ("test", "accuracy_O", 0, 0.5), ("train", "loss_O", 0, 0.7), ("train", "lr", 0, 0.1), ("train", "lr", 1, 0.1)
-    ]  # fmt: skip
+        ("test", "accuracy_O", 0, 0.5),
+        ("train", "loss_O", 0, 0.7),
+        ("train", "lr", 0, 0.1),
+        ("train", "lr", 1, 0.1),
+    ]
     draw_training(rows, tmp_path / "curves", "a $ sign")
     assert len(rows_of(tmp_path / "curves")) == 4
 

@@ -77,10 +77,17 @@ def test_table_3_is_the_csv_beside_the_paper(made):
     table = page.table("row", "paper", "ours, on the stand-in")
     avg, paper = float(ours["avg"]), 63.4
     assert table[1] == [
-        "alexnet all-in-one scratch", f"{paper}", f"{avg:.1f}", f"{avg - paper:+.1f}",
-        f"{float(ours['low95']):.1f} to {float(ours['high95']):.1f}", f"{float(ours['larger_pole_avg']):.1f}",
-        "40", "3", f"from fillers; {ours['iterate']}; {ours['data']}", ours["command"],
-    ]  # fmt: skip
+        "alexnet all-in-one scratch",
+        f"{paper}",
+        f"{avg:.1f}",
+        f"{avg - paper:+.1f}",
+        f"{float(ours['low95']):.1f} to {float(ours['high95']):.1f}",
+        f"{float(ours['larger_pole_avg']):.1f}",
+        "40",
+        "3",
+        f"from fillers; {ours['iterate']}; {ours['data']}",
+        ours["command"],
+    ]
     traits = {line[1]: line[3] for line in page.table("row", "trait")[1:]}
     assert traits == {trait: f"{float(ours[trait]):.1f}" for trait in "OCEAN"}
     assert "1 of Table 3&#39;s six rows are here" in text
@@ -217,8 +224,10 @@ def test_paired_tests_are_the_scores_and_the_csv(seeds):
     shown, written = page.table("run", "comparison")[1:], read(runs[0] / "report" / "paired.csv")
     assert len(shown) == len(written) == 6
     for seed, run in enumerate(runs):
-        ours, theirs = (right_answers(run / "mindpics" / f"alexnet_{heads}_scratch" / "scores.npz")[1]
-                        for heads in ("all-in-one", "independent"))  # fmt: skip
+        ours, theirs = (
+            right_answers(run / "mindpics" / f"alexnet_{heads}_scratch" / "scores.npz")[1]
+            for heads in ("all-in-one", "independent")
+        )
         only = [str(int((ours & ~theirs).sum())), str(int((theirs & ~ours).sum()))]
         assert shown[2 * seed][2:5] == [*only, "40"]
         assert [written[2 * seed][key] for key in ("only_first_right", "only_second_right", "n")] == [*only, "40"]
@@ -241,8 +250,9 @@ def test_over_seeds_and_sampling_error(seeds):
 def test_runs_that_differ_in_more_than_the_seed_get_no_mean(tmp_path):
     first, second = two_heads(tmp_path / "a", 0), two_heads(tmp_path / "b", 1, "group")
     other = second.rename(tmp_path / "group")
-    path, _ = write_report(first, [other], out=tmp_path / "page" / "index.html", pictures=tmp_path / "none",
-                           study=read_study)  # fmt: skip
+    path, _ = write_report(
+        first, [other], out=tmp_path / "page" / "index.html", pictures=tmp_path / "none", study=read_study
+    )
     assert path == tmp_path / "page" / "index.html" and not (first / "report").exists()
     page = Page(path.read_text(encoding="utf-8"))
     side = page.table("row", "paper", "run", "group")

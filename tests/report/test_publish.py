@@ -54,10 +54,20 @@ def run_snippet(code, folder):
 def published(small_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("models")
     subprocess.run(
-        [sys.executable, TOOL, small_run / "mindpics" / BEST, "--out", out, "--url", "https://example.org/zoo/",
-         "--license", "CC BY 4.0: see below"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            TOOL,
+            small_run / "mindpics" / BEST,
+            "--out",
+            out,
+            "--url",
+            "https://example.org/zoo/",
+            "--license",
+            "CC BY 4.0: see below",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return out / BEST
 
 
@@ -77,11 +87,21 @@ def test_the_card_has_the_runs_numbers_and_escapes_what_it_says(small_run, publi
     table = next(row for row in read_table3(small_run / "mindpics/table3.csv") if row["net"] == "resnet50")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines() if line.startswith("| ")]
     mean = next(row for row in cells if row[0] == "mean")
-    assert mean == ["mean", f"{table['avg']:.1f}", f"{table['low95']:.1f} to {table['high95']:.1f}", "40",
-                    f"{table['larger_pole_avg']:.1f}", "71.9"]  # fmt: skip
+    assert mean == [
+        "mean",
+        f"{table['avg']:.1f}",
+        f"{table['low95']:.1f} to {table['high95']:.1f}",
+        "40",
+        f"{table['larger_pole_avg']:.1f}",
+        "71.9",
+    ]
     assert [row[0] for row in cells if row[-1] in ("69.8", "72.4", "77.7", "69.6")] == [
-        "Openness", "Conscientiousness", "Extraversion", "Agreeableness", "Neuroticism"
-    ]  # fmt: skip
+        "Openness",
+        "Conscientiousness",
+        "Extraversion",
+        "Agreeableness",
+        "Neuroticism",
+    ]
     assert "**Trained on a stand-in:** drawn stripes &lt;script&gt;" in card and "<script>" not in card
     assert "160 pictures to learn from, 40 to test on, split by image, seed 0." in card
     for path in published.iterdir():
@@ -107,8 +127,12 @@ def test_the_folder_scores_a_picture_by_opencv_without_caffe_and_by_caffe(small_
 
 
 def test_with_onnx_the_folder_scores_a_picture_by_onnxruntime_too(small_run, tmp_path):
-    done = subprocess.run([sys.executable, TOOL, small_run / "mindpics" / BEST, "--out", tmp_path, "--onnx"],
-                          check=True, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, TOOL, small_run / "mindpics" / BEST, "--out", tmp_path, "--onnx"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     folder = tmp_path / BEST
     assert done.stdout.splitlines()[-1] == str(folder)
     assert {path.name for path in folder.iterdir()} == FILES | {f"{BEST}.caffemodel", f"{BEST}.onnx"}
@@ -152,8 +176,16 @@ def independent(small_run, tmp_path_factory):
         folder, out = mindpics / "nets/prototxt" / f"{name}_{trait}", mindpics / name / f"{name}_{trait}"
         write_message(train_val("alexnet", Data(*paths, 4, 4, 67), (trait,), **size), folder / "train_val.prototxt")
         write_message(deploy("alexnet", (trait,), crop=67, **size), folder / "deploy.prototxt")
-        message = solver(str(folder / "train_val.prototxt"), Schedule(1, 1, 0.01), train=4, batch=4, test=4,
-                         test_batch=4, prefix="", seed=1)  # fmt: skip
+        message = solver(
+            str(folder / "train_val.prototxt"),
+            Schedule(1, 1, 0.01),
+            train=4,
+            batch=4,
+            test=4,
+            test_batch=4,
+            prefix="",
+            seed=1,
+        )
         nets.append((folder / "deploy.prototxt", solve(message, out, progress=False).caffemodel))
     scores = mindpics / name / "scores.npz"
     save_scores(scores, *score_lmdb(nets, paths[2], paths[1]))

@@ -50,8 +50,11 @@ def score(mindpics, row, ids, weights, normalization="BATCH_SIZE"):
 
 def table(mindpics, *rows):
     """Run tools/make_table3 over all six rows; `rows` have a command, the others keep theirs."""
-    given = [part for row in ROWS
-             for part in ("--row", row.switch, str(mindpics / row.name / "scores.npz"), "now" if row in rows else "")]
+    given = [
+        part
+        for row in ROWS
+        for part in ("--row", row.switch, str(mindpics / row.name / "scores.npz"), "now" if row in rows else "")
+    ]
     tool = [sys.executable, ROOT / "tools/make_table3", "--out", mindpics / "table3.csv", *given]
     said = subprocess.run(tool, check=True, capture_output=True, text=True).stdout
     return {line["net"] + " " + line["init"]: line for line in read_table3(mindpics / "table3.csv")}, said
@@ -117,7 +120,10 @@ def test_a_row_of_before_keeps_the_command_that_made_it(run):
     table(run, ROWS[1])
     rows, _ = table(run, ROWS[3])
     assert {name: row["command"] for name, row in rows.items()} == {
-        "alexnet scratch": "now", "alexnet finetune": "now", "resnet50 finetune": "not recorded"}  # fmt: skip
+        "alexnet scratch": "now",
+        "alexnet finetune": "now",
+        "resnet50 finetune": "not recorded",
+    }
 
 
 def test_another_crawl_in_a_used_folder_is_refused_and_a_crawl_has_a_folder_of_its_own(run, tmp_path):
@@ -129,7 +135,15 @@ def test_another_crawl_in_a_used_folder_is_refused_and_a_crawl_has_a_folder_of_i
     assert [default_root("mini", posts) for posts in (None, "MY/posts.jsonl")] == ["runs/mini", "runs/mini-MY"]
     (tmp_path / "YOUR").mkdir()
     (tmp_path / "YOUR/posts.jsonl").touch()
-    tool = [sys.executable, ROOT / "tools/run_experiment", "--posts", tmp_path / "YOUR/posts.jsonl",
-            "--out", run.parent, "--row", "alexnet/all-in-one/scratch"]  # fmt: skip
+    tool = [
+        sys.executable,
+        ROOT / "tools/run_experiment",
+        "--posts",
+        tmp_path / "YOUR/posts.jsonl",
+        "--out",
+        run.parent,
+        "--row",
+        "alexnet/all-in-one/scratch",
+    ]
     refused = subprocess.run(tool, capture_output=True, text=True)
     assert refused.returncode == 1 and "another --out" in refused.stderr and "Traceback" not in refused.stderr

@@ -29,9 +29,19 @@ def test_seeds_csv_has_every_row_of_some_run(tmp_path):
     with open(tmp_path / "seeds.csv", newline="") as stream:
         cascade, learned = csv.DictReader(stream)
     assert cascade == {
-        "table": "Table 2", "row": "CF", "data": "stand-in", "n": "150..152", "published": "37.34", "runs": "2",
-        "mean": "51.50", "sd": "2.12", "min": "50.00", "max": "53.00", "mini": "50.00", "mini-seed1": "53.00",
-    }  # fmt: skip
+        "table": "Table 2",
+        "row": "CF",
+        "data": "stand-in",
+        "n": "150..152",
+        "published": "37.34",
+        "runs": "2",
+        "mean": "51.50",
+        "sd": "2.12",
+        "min": "50.00",
+        "max": "53.00",
+        "mini": "50.00",
+        "mini-seed1": "53.00",
+    }
     assert (learned["published"], learned["runs"], learned["sd"], learned["mini-seed1"]) == ("", "1", "", "")
     text = format_seeds(rows, [0, 1], "on the stand-in").split("\n")
     assert text[0] == "Table 2 (Pinterest), seeds 0, 1: accuracy in %, on the stand-in"

@@ -31,8 +31,10 @@ def wrong(place, trait, pole):
 
 def right(place):
     """Accuracy of each trait of a row, in percent."""
-    return {trait: 100 * (1 - sum(wrong(place, trait, pole) for pole in (0, 1)) / sum(counts))
-            for trait, counts in POLES.items()}  # fmt: skip
+    return {
+        trait: 100 * (1 - sum(wrong(place, trait, pole) for pole in (0, 1)) / sum(counts))
+        for trait, counts in POLES.items()
+    }
 
 
 def write_scores(path, place):

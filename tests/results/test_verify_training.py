@@ -26,12 +26,15 @@ def test_every_committed_net_agrees_with_the_paper_in_all_that_it_says(tmp_path)
         assert ("dropout 0.5" in said) == (model.net == "alexnet")
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"normalization": "VALID"}, "normalisation VALID; the paper: BATCH_SIZE"),
-    ({"normalization": "VALID", "loss": "native"}, "normalisation VALID; the paper: BATCH_SIZE"),
-    ({"base_lr": 0.5}, "base_lr 0.5; the paper: 0.01"),
-    ({"alexnet_crop": 200}, "crop 200; the paper: 224 or 227"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"normalization": "VALID"}, "normalisation VALID; the paper: BATCH_SIZE"),
+        ({"normalization": "VALID", "loss": "native"}, "normalisation VALID; the paper: BATCH_SIZE"),
+        ({"base_lr": 0.5}, "base_lr 0.5; the paper: 0.01"),
+        ({"alexnet_crop": 200}, "crop 200; the paper: 224 or 227"),
+    ],
+)
 def test_another_reading_differs(tmp_path, given, message):
     model = next(model for model in all_models() if model.name == "alexnet_all-in-one_scratch")
     found = findings(tmp_path, model, switched(PAPER, **given))

@@ -51,8 +51,11 @@ def test_the_thread_that_runs_the_nets_is_put_on_the_device():
 def test_the_tools_say_it_too(tool, tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / tool, *COMMANDS[tool], "--gpu", ABSENT],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
     assert done.returncode == 1, done.stderr
     assert f"{tool}: --gpu {ABSENT}: this Caffe was built without CUDA" in done.stderr
     assert list(tmp_path.iterdir()) == []

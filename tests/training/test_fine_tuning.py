@@ -62,8 +62,9 @@ def assert_learned_on_training_pictures_only(folder, side=75):
     """p0 to p14 are the training pictures, p15 to p20 those that show how training goes; a mean of the first."""
     stored = {name: {key[9:]: datum for key, datum in read_lmdb(folder / f"{name}_lmdb")} for name in ("train", "test")}
     assert {name: set(of) for name, of in stored.items()} == {
-        "train": {f"p{i}" for i in range(15)}, "test": {f"p{i}" for i in range(15, 21)},
-    }  # fmt: skip
+        "train": {f"p{i}" for i in range(15)},
+        "test": {f"p{i}" for i in range(15, 21)},
+    }
     assert all(datum.label == int(id_[1:]) % 3 for of in stored.values() for id_, datum in of.items())
     pixels = [np.frombuffer(datum.data, np.uint8) for datum in stored["train"].values()]
     np.testing.assert_allclose(read_mean(folder / "mean.binaryproto").ravel(), np.mean(pixels, axis=0), atol=0.01)
@@ -74,8 +75,21 @@ def assert_learned_on_training_pictures_only(folder, side=75):
 
 def test_the_tool_learns_on_training_pins_and_writes_fc7_of_all(pins):
     weights = weights_of(pins, crop=67, **SETTINGS["tiny"].body(SETTINGS["tiny"].recipe("alexnet", "all-in-one")))
-    run_tool("finetune_fc7", "--pins", pins / "pins.jsonl", "--split", pins / "split.csv", "--weights", weights,
-             "--scale", "tiny", "--seed", "3", "--out", pins / "out")  # fmt: skip
+    run_tool(
+        "finetune_fc7",
+        "--pins",
+        pins / "pins.jsonl",
+        "--split",
+        pins / "split.csv",
+        "--weights",
+        weights,
+        "--scale",
+        "tiny",
+        "--seed",
+        "3",
+        "--out",
+        pins / "out",
+    )
     assert_learned_on_training_pictures_only(pins / "out" / "training")
     solver = read_message(pins / "out" / "training" / "run" / "solver.prototxt", caffe_pb2.SolverParameter())
     assert solver.random_seed == 3
@@ -136,7 +150,17 @@ def test_a_folder_of_something_else_is_left_alone(pins):
 
 def test_the_tool_says_what_is_wrong(pins):
     (pins / "split.csv").write_text("id,user,split\np0,u0,test\n")
-    command = [sys.executable, ROOT / "tools" / "finetune_fc7", "--pins", pins / "pins.jsonl",
-               "--split", pins / "split.csv", "--weights", "gone.caffemodel", "--out", pins / "out"]  # fmt: skip
+    command = [
+        sys.executable,
+        ROOT / "tools" / "finetune_fc7",
+        "--pins",
+        pins / "pins.jsonl",
+        "--split",
+        pins / "split.csv",
+        "--weights",
+        "gone.caffemodel",
+        "--out",
+        pins / "out",
+    ]
     failed = subprocess.run(command, check=False, capture_output=True, text=True)
     assert failed.returncode == 1 and "no training or no validation pin" in failed.stderr
