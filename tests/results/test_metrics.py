@@ -87,4 +87,7 @@ def test_table3_round_trip(tmp_path):
     assert back["published_avg"] == 63.4
     assert back["low95"] < back["avg"] < back["high95"]
     header = (tmp_path / "t.csv").read_text().splitlines()[0]
-    assert header == "net,heads,init,O,C,E,A,N,avg,larger_pole_avg,low95,high95,n,published_avg,command"
+    fixed = "net,heads,init,O,C,E,A,N,avg,larger_pole_avg,low95,high95,n,published_avg,command"  # new ones come after
+    assert header == fixed + (
+        ",weights,weights_sha1,weights_kind,normalization,iterate,data,data_kind,data_sha256,code,caffe"
+    )

@@ -98,7 +98,7 @@ def test_the_report_has_each_row_beside_the_paper(run):
         *papers, paper = PUBLISHED[tuple(row)]
         average = float(table(run)[place]["avg"])
         assert line[:4] == [row.title, f"{paper:.1f}", f"{average:.1f}", f"{average - paper:+.1f}"]
-        assert (line[-3], line[-1]) == ("76", f"command {place}")
+        assert (line[6], line[-1]) == ("76", f"command {place}")
         for own, trait, published in zip(traits[5 * place : 5 * place + 5], "OCEAN", papers, strict=True):
             value = float(table(run)[place][trait])
             assert own == [row.title, trait, f"{published:.1f}", f"{value:.1f}", f"{value - published:+.1f}"]
