@@ -50,7 +50,7 @@ def test_every_bug_of_the_table_fits_the_tree_and_names_tests_that_are_there():
 
 def test_a_bug_that_no_longer_fits_is_named(tree):
     (tree / "pairs/sums.py").write_text(SUMS.replace("a * b", "b * a"))
-    with pytest.raises(ValueError, match=r"found 'a \* b' 0 times in pairs/sums.py; wanted once, and a change"):
+    with pytest.raises(ValueError, match=r"found 'a \* b' 0 times in pairs/sums.py; wanted each once, and a change"):
         read_bugs(tree / "table.toml", tree)
 
 

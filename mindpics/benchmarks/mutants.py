@@ -58,26 +58,26 @@ def read_bugs(table, root):
     ValueError
         When an `old` does not stand in its file exactly once, or nothing would change.
     """
-    bugs = []
+    bugs, misfits = [], []
     for of_file in tomllib.loads(Path(table).read_text(encoding="utf-8"))["file"]:
         path, tests = of_file["path"], tuple(of_file["tests"])
         text = (Path(root) / path).read_text(encoding="utf-8")
         if of_file.get("findings"):
             bugs += silenced(path, text, tests)
         for given in of_file.get("bugs", []):
-            found = text.count(given["old"])
-            if found != 1 or given["old"] == given["new"]:
-                raise ValueError(f"{table}: found {given['old']!r} {found} times in {path}; wanted once, and a change")
-            bugs.append(
-                Bug(
-                    path,
-                    given["kind"],
-                    given["old"],
-                    given["new"],
-                    tuple(given.get("tests", tests)),
-                    given.get("equivalent", ""),
-                )
+            bug = Bug(
+                path,
+                given["kind"],
+                given["old"],
+                given["new"],
+                tuple(given.get("tests", tests)),
+                given.get("equivalent", ""),
             )
+            bugs.append(bug)
+            if text.count(bug.old) != 1 or bug.old == bug.new:
+                misfits.append(f"{bug.old!r} {text.count(bug.old)} times in {path}")
+    if misfits:
+        raise ValueError(f"{table}: found {'; '.join(misfits)}; wanted each once, and a change")
     return bugs
 
 

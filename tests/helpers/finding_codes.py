@@ -38,11 +38,16 @@ def _pair(node):
 
 
 def planted_in(pattern):
-    """Return {(severity, check)} that tests want of a planted fault: two strings side by side in a tuple or a call."""
+    """Return {(severity, check)} that tests want of a planted fault.
+
+    They stand side by side in a tuple or a call, or a finding's check is compared with one.
+    """
     found = set()
     for path in sorted(ROOT.glob(pattern)):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             parts = node.elts if isinstance(node, ast.Tuple) else node.args if isinstance(node, ast.Call) else []
             texts = [part.value if isinstance(part, ast.Constant) else None for part in parts]
             found |= {pair for pair in pairwise(texts) if pair[0] in SEVERITIES}
+            if isinstance(node, ast.Compare) and getattr(node.left, "attr", "") == "check":
+                found |= {(severity, getattr(node.comparators[0], "value", None)) for severity in SEVERITIES}
     return found

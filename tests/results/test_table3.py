@@ -93,12 +93,20 @@ def test_the_figures_of_a_row_are_pooled_and_balanced_by_trait(run):
 
 
 def test_the_report_has_each_row_beside_the_paper(run):
-    shown, traits = table3(RunFiles(run)).rows, table3_traits(RunFiles(run)).rows
+    table_, traits = table3(RunFiles(run)), table3_traits(RunFiles(run)).rows
+    shown = [dict(zip([name for name, _ in table_.columns], line, strict=True)) for line in table_.rows]
     for place, (line, row) in enumerate(zip(shown, ROWS, strict=True)):
         *papers, paper = PUBLISHED[tuple(row)]
         average = float(table(run)[place]["avg"])
-        assert line[:4] == [row.title, f"{paper:.1f}", f"{average:.1f}", f"{average - paper:+.1f}"]
-        assert (line[6], line[-1]) == ("76", f"command {place}")
+        wanted = {
+            "row": row.title,
+            "paper": f"{paper:.1f}",
+            "ours": f"{average:.1f}",
+            "n": "76",
+            "difference": f"{average - paper:+.1f}",
+            "command": f"command {place}",
+        }
+        assert line | wanted == line
         for own, trait, published in zip(traits[5 * place : 5 * place + 5], "OCEAN", papers, strict=True):
             value = float(table(run)[place][trait])
             assert own == [row.title, trait, f"{published:.1f}", f"{value:.1f}", f"{value - published:+.1f}"]

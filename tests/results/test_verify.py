@@ -371,7 +371,7 @@ FAULTS = {
         text(PINS, "blue sky", "blue " * 600 + "sky"),
         "differs",
         "paper-counts",
-        "words a pin, max: 605; the paper: 552",
+        "words a pin, max: 604; the paper: 552",
     ),
     "pin key": (text(PINS, '"user"', '"usr"'), "error", "pins", "key user is missing"),
     "pin twice": (text(PINS, '"ann1"', '"ann0"'), "error", "pins", "'ann0' was already"),
