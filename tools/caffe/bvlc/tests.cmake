@@ -51,7 +51,7 @@ foreach(file ${TEST_FILES})
   add_test_module(${name} ${file} ${TESTS})
   add_dependencies(bvlc_tests ${name})
   file(READ ${file} text)
-  if(text MATCHES "[^A-Za-z](${OURS})Layer<|DataTransformer<|Net<")
+  if(text MATCHES "[^A-Za-z0-9](${OURS})Layer<|DataTransformer<|Net<")
     set(rewritten ${TESTS}/fast/${name}.cpp)
     add_custom_command(OUTPUT ${rewritten} COMMAND ${Python3_EXECUTABLE} ${BVLC}/through_registry ${OURS} ${file} ${rewritten}
                        DEPENDS ${file} ${BVLC}/through_registry VERBATIM)
