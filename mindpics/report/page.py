@@ -87,6 +87,7 @@ def _render(comparing, folder, figures, left_out, words):
         differing=comparing.differing() if several else None,
         repeats=comparing.repeats,
         table3=_results(comparing, TABLE3, tables.table3),
+        claims=[(name, table) for name, each in comparing.named if (table := tables.claims(each))],
         table3_traits=[(name, tables.table3_traits(each)) for name, each in comparing.named if each.table3],
         study=_study(comparing) if run.study else None,
         paired=comparing.paired_tables(),

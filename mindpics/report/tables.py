@@ -1,9 +1,33 @@
 """Tables of the report as plain values, no markup."""
 
 from mindpics.published import Row, table3_row
+from mindpics.results.claims import claims as claims_of
 from mindpics.results.study import Table
 from mindpics.results.table3 import origin
 from mindpics.traits import TRAITS
+
+
+def claims(run):
+    """What the paper says in words (section 4.1) beside what the run shows; None where its scores tell of nothing."""
+    columns = (
+        ("claim", "text"),
+        ("paper, points", "number"),
+        (f"{run.ours()}, points", "number"),
+        ("95% interval", "number"),
+        ("so it is", "text"),
+    )
+    rows = [
+        [
+            claim.words,
+            "" if claim.paper is None else f"{claim.paper:+.1f}",
+            f"{claim.shown:+.1f}",
+            f"{claim.low:+.1f} to {claim.high:+.1f}",
+            claim.verdict,
+        ]
+        for claim in claims_of(run.mindpics)
+    ]
+    caption = "Differences of accuracy are paired on the same test pictures; of AUC they are of different pictures."
+    return Table(caption, columns, rows) if rows else None
 
 
 def table3(run):

@@ -16,6 +16,7 @@ from PIL import Image
 from mindpics.published import Row
 from mindpics.report.facts import readable
 from mindpics.report.page import write_report
+from mindpics.results.claims import claims
 from mindpics.results.comparisons import right_answers
 from mindpics.results.table3 import line_of, write_table3
 from pinterest_id.study import read_study
@@ -217,6 +218,14 @@ def test_several_seeds_stand_side_by_side_with_mean_and_spread(seeds):
     written = read(runs[0] / "report" / "seeds.csv")
     assert [line["mean"] for line in written if line["row"] == "alexnet all-in-one scratch"] == [row_["mean"]]
     assert {line["data"] for line in written} == {"stand-in"}
+
+
+def test_the_papers_words_stand_beside_each_run(seeds):
+    runs, page, _ = seeds
+    shown = rows_by_name(page.table("claim", "paper, points"))
+    first = claims(runs[0] / "mindpics")[0]
+    assert shown[first.words]["so it is"] == first.verdict
+    assert shown[first.words]["paper, points"] == f"{first.paper:+.1f}"
 
 
 def test_paired_tests_are_the_scores_and_the_csv(seeds):
