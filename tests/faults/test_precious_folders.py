@@ -71,6 +71,7 @@ NO_FOLDER = {  # they write single files, or nothing
     "compute_mean",
     "eval_traits",
     "export_onnx",
+    "mutate",
     "label_categories",
     "lint_net",
     "make_pins",
