@@ -304,7 +304,8 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path):
     (tmp_path / "mindpics").mkdir()
     write_table3(tmp_path / "mindpics" / "table3.csv", [])
     (tmp_path / "pinterest_id").mkdir()
-    (tmp_path / "pinterest_id" / "table2.csv").write_text("model,accuracy\nCF,1\n")
+    columns = "model,accuracy,f1_macro,recall_at_10,low95,high95,n,published_accuracy,published_f1,command"
+    (tmp_path / "pinterest_id" / "table2.csv").write_text(f"{columns}\nCF,1,1,1,1,1,1,1,1,x\n")
     done = tool(tmp_path)
     assert done.stdout.count("left out: ") == done.stdout.count("made by: tools/reproduce") == 2
     assert done.returncode == 1 and "has no model to show" in done.stderr and "Traceback" not in done.stderr
