@@ -60,7 +60,9 @@ def test_a_trained_resnet50(small_run):
 def test_a_trained_alexnet(small_run, tmp_path):
     paths = [str(small_run / "mindpics" / name) for name in ("train_lmdb", "test_lmdb", "mean.binaryproto")]
     size = {"width": 0.0625, "gain": 6.0}  # wider fillers: at the published ones so narrow a net hardly starts
-    write_message(train_val("alexnet", Data(*paths, 20, 20, 67), **size), tmp_path / "train_val.prototxt")
+    write_message(
+        train_val("alexnet", Data(*paths, 20, 20, 67), normalization="VALID", **size), tmp_path / "train_val.prototxt"
+    )
     write_message(deploy("alexnet", crop=67, **size), tmp_path / "deploy.prototxt")
     message = solver(
         str(tmp_path / "train_val.prototxt"),
