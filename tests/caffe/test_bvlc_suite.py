@@ -44,7 +44,8 @@ def test_some_of_bvlcs_tests_pass_with_stock_layers():
 
 
 def test_all_of_bvlcs_tests_that_use_fast_layers_pass_with_them():
-    assert counts("--fast-layers") == (524, 524, 0, 0)
+    run, passed, listed, failed = counts("--fast-layers")
+    assert passed == run >= 524 and (listed, failed) == (0, 0)
 
 
 @pytest.mark.caffe
