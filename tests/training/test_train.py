@@ -93,7 +93,7 @@ def test_caffes_own_parse_log_reads_the_log(small_job, tmp_path):
     with open(tmp_path / "caffe.log.train", encoding="utf-8") as stream:
         train = list(csv.DictReader(stream))
     assert [float(row["NumIters"]) for row in train] == [0, 20, 40, 60, 80]
-    assert {float(row["LearningRate"]) for row in train} == {0.01}
+    assert {float(row["LearningRate"]) for row in train} == {0.02}
     assert float(train[0]["loss_O"]) > 0
     with open(tmp_path / "caffe.log.test", encoding="utf-8") as stream:
         test = list(csv.DictReader(stream))
