@@ -62,7 +62,7 @@ def test_table_3_is_the_csv(report, page):
         interval = f"{float(row['low95']):.1f} to {float(row['high95']):.1f}"
         larger = f"{float(row['larger_pole_avg']):.1f}"
         assert line[1:8] == [f"{paper}", f"{avg:.1f}", f"{avg - paper:+.1f}", interval, larger, row["n"], "0"]
-        assert line[8] == row["command"]
+        assert line[8].startswith(f"from {row['weights']}; {row['normalization']}") and line[9] == row["command"]
 
 
 def test_every_trait_is_the_csv(report, page):
