@@ -296,7 +296,8 @@ def test_each_row_is_trained_scored_and_shown_under_its_own_name():
             run = f"{folder}/{row.name}/{net}"
             assert f"train_net {folder}/nets/solvers/{net}.prototxt --force --out {run}" in made[net]
             assert f"--net {folder}/nets/prototxt/{net}/deploy.prototxt {run}/final.caffemodel" in scored
-        assert f"--row {row.switch} {folder}/{row.name}/scores.npz tools/reproduce" in made["table3"]
+        shown = f"--row {row.switch} {folder}/{row.name}/scores.npz tools/reproduce --scale mini --row {row.switch}"
+        assert shown in made["table3"]
     for split in ("train", "test"):
         assert f"--split {split} " in made[f"lmdb_{split}"]
         assert made[f"lmdb_{split}"].endswith(f"--out {folder}/{split}_lmdb")

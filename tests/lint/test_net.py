@@ -483,6 +483,10 @@ def test_a_net_without_layers_without_a_loss_or_without_a_test_phase_is_named(go
 def test_weights_of_another_net_or_none_are_named(good):
     other = write_weights(good / "w.caffemodel", conv9=[(4, 3, 5, 5)])
     assert_named(lint_file("net.prototxt", other), "error", "weights", "none of its layers is in the net")
+    plant(good / "net.prototxt", "crop_size: 32", "")
+    (good / "train_lmdb").unlink()
+    assert_named(lint_file("net.prototxt", other), "note", "weights", "weights not compared")
+    (good / "net.prototxt").write_text(NET)
     (good / "w.caffemodel").write_text("no weights")
     assert_named(lint_file("net.prototxt", good / "w.caffemodel"), "error", "weights", "w.caffemodel")
 

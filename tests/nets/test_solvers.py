@@ -3,7 +3,7 @@
 import pytest
 from caffe.proto import caffe_pb2
 
-from mindpics.nets.solvers import SCHEDULES, Schedule, solver
+from mindpics.nets.solvers import SCHEDULES, Schedule, learning_rate, solver
 from mindpics.published import published
 
 
@@ -23,6 +23,13 @@ def test_rates_are_the_papers():
     rates = published()["training"]["base_lr"]
     assert rates == {"scratch": 0.01, "finetune": 0.001}
     assert {init: schedule.base_lr for init, schedule in SCHEDULES.items()} == rates
+
+
+def test_the_rate_is_a_tenth_from_each_step_on():
+    message = make()
+    assert message.gamma == pytest.approx(0.1) and message.lr_policy == "step"
+    rates = [learning_rate(message, iteration) for iteration in (0, 62, 63, 125, 126)]
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001])
 
 
 def test_seed_is_set_only_when_given():

@@ -104,9 +104,9 @@ def test_odds_rank_where_probabilities_saturate(turn):
 
 def test_confusion_counts_true_by_predicted_and_a_tie_as_wrong(scored, tmp_path):
     _, labels, scores, _ = scored
-    scores[1, 0] = 0.5  # a high O, undecided
+    scores[[1, 10], 0] = 0.5  # a high O and a low one, undecided
     found = figures.draw_confusions(labels, scores, tmp_path / "confusion")
-    assert found["O"].tolist() == [[3, 1], [1, 3]]
+    assert found["O"].tolist() == [[2, 2], [1, 3]]
     assert found["N"].tolist() == [[4, 0], [0, 4]]
     assert sum(int(row["pictures"]) for row in rows_of(tmp_path / "confusion")) == 40
 
