@@ -492,8 +492,8 @@ def test_weights_of_another_net_or_none_are_named(good):
 
 
 def test_a_mean_alone_that_is_none_is_named(good):
-    (good / "train_lmdb").unlink()
-    (good / "mean.binaryproto").unlink()
+    for name in ("train_lmdb", "test_lmdb", "mean.binaryproto"):
+        (good / name).unlink()
     (good / "mean.binaryproto").write_text("no mean")
     assert_named(lint_file("net.prototxt"), "error", "data", "mean.binaryproto")
 
