@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import platform
-import resource
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,5 +83,13 @@ def in_child(function, *args, watch=None):
 
 def _child(sender, function, args):
     result = function(*args)
-    sender.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6))  # given in kB
+    sender.send((result, peak_memory_gb()))
     sender.close()
+
+
+def peak_memory_gb():
+    """Return the most memory that this process has held, in GB.
+
+    Not `ru_maxrss`, which begins at what the parent held when it started this process.
+    """
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e6

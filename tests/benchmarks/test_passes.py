@@ -83,3 +83,8 @@ def test_machine_is_measured():
 
 def _fails():
     raise SystemExit("on purpose")
+
+
+def test_the_memory_of_a_process_is_not_that_of_the_one_which_started_it():
+    held = np.ones(100_000_000)
+    assert machine.in_child(np.sqrt, 4.0)[1] < held.nbytes / 1e9 < machine.peak_memory_gb()
