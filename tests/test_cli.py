@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tool_module import load_tool
 
@@ -86,3 +87,9 @@ def test_tools_and_their_arguments_are_completed():
 def test_a_reader_that_has_seen_enough_is_no_error():
     done = run("bash", "-c", f"{sys.executable} -m mindpics.cli train_net --help | head -1")
     assert done.stderr == ""
+
+
+def test_memory_that_does_not_suffice_is_one_line(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["a_tool"])
+    with pytest.raises(SystemExit, match=r"^a_tool: memory does not suffice \(Unable to allocate .* PiB"):
+        cli.run("A tool.", lambda parser: None, lambda args: np.empty(1 << 50))

@@ -37,6 +37,11 @@ def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
         One a readable picture.
     rejected : list of dict
         The posts of the others, each with its "reason".
+
+    Raises
+    ------
+    ValueError
+        When there are pictures and none can be read.
     """
     paths = [picture_path(root, pic.post["image"], pic.post["id"]) for pic in mindpics]
     read = partial(read_fingerprint, max_pixels=max_pixels)
@@ -48,4 +53,9 @@ def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
             fingerprints.append(print_)
         else:
             rejected.append({**pic.post, "reason": reason})
+    if rejected and not readable:
+        first = rejected[0]
+        raise ValueError(
+            f"{root}: found none of {len(rejected)} pictures readable ({first['id']}: {first['reason']}); wanted one"
+        )
     return readable, np.array(fingerprints, np.uint8).reshape(len(readable), -1), rejected

@@ -57,12 +57,15 @@ def select(posts, out, choices=None, workers=None):
     Raises
     ------
     ValueError
-        When `out` holds other things than a selection, or the manifest has a line that is no post; it is named.
+        When `out` holds other things than a selection, no post carries a word, no picture of those can be read, or
+        the manifest has a line that is no post; it is named.
     """
     choices = choices or Choices()
     own_folder.require(out, summary.SELECTION, adds=True)
     candidates = find_candidates(posts, choices.seed, workers, tags_only=choices.tags_only)
     picked = selection.pick(candidates, choices.per_word, choices.per_pole)
+    if not picked:
+        raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
     mindpics, fingerprints, rejected = look(picked, posts.parent, workers, choices.max_pixels)
     copies = near_copies.group_copies(fingerprints, choices.distance)
     groups = selection.group(mindpics, choices.group_by, copies)

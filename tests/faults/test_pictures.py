@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 import unicodedata
+from pathlib import Path
 
+import caffe
 import numpy as np
 import pytest
 from bad_pictures import KINDS, NOISE, saved
@@ -17,6 +19,15 @@ from mindpics.caffe_files.lmdbs import read_lmdb, read_rows, write_lmdb
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
 
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+HEAD = """
+layer { name: "score_%s" type: "InnerProduct" bottom: "fc" top: "score_%s" inner_product_param { num_output: 2 } }
+layer { name: "prob_%s" type: "Softmax" bottom: "score_%s" top: "prob_%s" }
+"""
+DEPLOY = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 4 } }
+""" + "".join(HEAD.replace("%s", trait) for trait in "OCEAN")
 NAMES = (
     "plain.png",
     "with space.png",
@@ -151,3 +162,53 @@ def test_the_limit_can_be_raised(tmp_path):
         read_picture(path, max_pixels=3071)
     assert read_picture(path, max_pixels=3072).shape == (48, 64, 3)
     assert Image.MAX_IMAGE_PIXELS is None  # Pillow's own limit would stand in the way of a larger one
+
+
+def _select(folder):
+    return "select_mindpics", folder / "posts.jsonl", "--out", folder / "out"
+
+
+def _features(folder):
+    net = folder / "deploy.prototxt", folder / "net.caffemodel"
+    pins = "--jsonl", folder / "pins.jsonl"
+    return "extract_features", *net, "--mean", 1, 2, 3, "--blob", "fc", *pins, "--out", folder / "out/fc"
+
+
+def _profile(folder):
+    net = "--net", folder / "deploy.prototxt", folder / "net.caffemodel"
+    return "profile_user", "--pictures", folder / "images", *net, "--mean", folder / "mean", "--out", folder / "out"
+
+
+def _fine_tune(folder):
+    weights = "--split", folder / "split.csv", "--weights", folder / "net.caffemodel"
+    return "finetune_fc7", "--pins", folder / "pins.jsonl", *weights, "--scale", "tiny", "--out", folder / "out"
+
+
+@pytest.mark.parametrize("command", [_select, _features, _profile, _fine_tune])
+def test_a_set_without_a_readable_picture_is_an_error_with_the_first_reason(tmp_path, command):
+    """create_lmdb's is in tests/caffe_files/test_lmdbs.py."""
+    (tmp_path / "images").mkdir()
+    keys = {"text": "a party", "tags": [], "source": "", "license": "", "board": None}
+    parts, lines = ("train", "train", "validation", "test"), []
+    for number in range(8):
+        (tmp_path / f"images/{number}.jpg").write_text("no picture")
+        ids = {
+            "id": f"p{number}",
+            "user": f"u{number % 2}",
+            "author": f"u{number % 2}",
+            "image": f"images/{number}.jpg",
+        }
+        lines.append(json.dumps(ids | keys) + "\n")
+    for name in ("posts.jsonl", "pins.jsonl"):
+        (tmp_path / name).write_text("".join(lines))
+    rows = [f"p{number},u{number % 2},{parts[number // 2]}\n" for number in range(8)]
+    (tmp_path / "split.csv").write_text("id,user,split\n" + "".join(rows))
+    (tmp_path / "deploy.prototxt").write_text(DEPLOY)
+    caffe.Net(str(tmp_path / "deploy.prototxt"), caffe.TEST).save(str(tmp_path / "net.caffemodel"))
+    mean = caffe.io.array_to_blobproto(np.zeros((1, 3, 8, 8)))
+    (tmp_path / "mean").write_bytes(mean.SerializeToString())
+    name, *arguments = command(tmp_path)
+    done = subprocess.run([sys.executable, TOOLS / name, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "none of" in last and "no picture of a known format" in last and "Traceback" not in done.stderr

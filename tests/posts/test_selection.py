@@ -1,6 +1,7 @@
 """Selection by the words of Table 1: who is found, who is kept, who stands where."""
 
 import csv
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from example_posts import POST, write
 from mindpics.posts import selection
 from mindpics.posts import summary as selection_summary
 from mindpics.posts.candidates import find_candidates
+from mindpics.posts.whole_selection import select
 from mindpics.traits import word_slots
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "select_mindpics"
@@ -171,3 +173,10 @@ def test_the_tool_counts_everything_and_lists_the_broken(tmp_path):
     assert tuple(rows[0]) == selection_summary.COLUMNS and len(rows) == 60
     groups = {row["id"]: row["group"] for row in rows}
     assert groups[posts[0]["id"]] == groups[posts[7]["id"]]
+
+
+def test_a_crawl_without_a_word_of_table_1_is_an_error(tmp_path):
+    post = {"id": "a", "image": "a.jpg", "author": "b", "text": "of no word", "tags": [], "source": "", "license": ""}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n")
+    with pytest.raises(ValueError, match="posts.jsonl: found no post that carries a word"):
+        select(tmp_path / "posts.jsonl", tmp_path / "out")
