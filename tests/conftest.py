@@ -1,5 +1,7 @@
 """Shared: a small set of generated pictures in LMDBs, and a small all-in-one net that learns it."""
 
+import os
+
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
@@ -29,6 +31,15 @@ def pytest_collection_modifyitems(config, items):
         if not config.getoption(f"--{switch}"):
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(switch)])
             items[:] = [item for item in items if not item.get_closest_marker(switch)]
+
+
+@pytest.fixture(autouse=True)
+def environment_set_back():
+    """What a tool or a cluster sets in this process (a quiet log, one thread) is no other test's."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

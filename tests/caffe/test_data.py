@@ -12,7 +12,7 @@ from caffe_nets import data_layer, make_net, write_lmdb, write_solver
 SEED = 1701
 WEIGHTS = """
 layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
-  inner_product_param { num_output: 7 weight_filler { type: "uniform" min: -1 max: 1 } } }
+  inner_product_param { num_output: 5 weight_filler { type: "uniform" min: -1 max: 1 } } }
 """
 
 

@@ -1,8 +1,10 @@
 """A tool of ours as a module: tools have no suffix, so `import` does not find them."""
 
+import os
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from unittest.mock import patch
 
 from mindpics import cli
 
@@ -12,7 +14,8 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 def load_tool(path):
     loader = SourceFileLoader(path.name, str(path))
     module = module_from_spec(spec_from_loader(path.name, loader))
-    loader.exec_module(module)
+    with patch.dict(os.environ):  # some ask for a quiet log before they import Caffe, which is imported here
+        loader.exec_module(module)
     return module
 
 
