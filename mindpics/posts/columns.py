@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mindpics.posts.posts import MAX_ID_BYTES
-from mindpics.posts.words import MAY_CARRY
+from mindpics.posts.words import carrying_pattern
 
 
 def in_order(table):
@@ -30,8 +30,8 @@ def in_order(table):
 def may_carry(table):
     """Return which posts could carry a word of Table 1, and few others: bool [N]."""
     tags = table["tags"]
-    may = np.array(pc.match_substring_regex(table["text"], MAY_CARRY).fill_null(False))
-    may[_owners(tags, pc.match_substring_regex(pc.list_flatten(tags), MAY_CARRY).fill_null(False))] = True
+    may = np.array(pc.match_substring_regex(table["text"], carrying_pattern()).fill_null(False))
+    may[_owners(tags, pc.match_substring_regex(pc.list_flatten(tags), carrying_pattern()).fill_null(False))] = True
     return may
 
 

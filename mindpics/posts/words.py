@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import cache
 
 from mindpics.traits import word_slots
 
@@ -14,10 +15,20 @@ def _slots_by_word():
 
 
 SLOTS = _slots_by_word()  # word -> its (word, trait, pole)s
-# Letters outside ASCII that fold to ASCII ones: "K" (Kelvin) is k, "ß" is ss
-FOLDING = "".join(c for c in map(chr, range(128, sys.maxunicode)) if re.search("[a-z]", c.casefold()))
-# True of every text that carries a word, and of few others: RE2's \b knows ASCII letters only, so "émoon" passes.
-MAY_CARRY = rf"(?i:\b(?:{'|'.join(map(re.escape, SLOTS))})\b)|[{FOLDING}]"
+ASCII = re.compile("[a-z]")
+
+
+@cache
+def carrying_pattern():
+    """Return a pattern of Arrow's that is found in every text that carries a word, and in few others.
+
+    Its RE2 knows no letters beyond ASCII's: ``\\b`` lets "émoon" pass, and those that fold to ASCII's are listed,
+    as the Kelvin sign, which is "k".
+    """
+    letters = (
+        c for c in map(chr, range(128, sys.maxunicode)) if (folded := c.casefold()) != c and ASCII.search(folded)
+    )
+    return rf"(?i:\b(?:{'|'.join(map(re.escape, SLOTS))})\b)|[{''.join(letters)}]"
 
 
 def words_of(text):
