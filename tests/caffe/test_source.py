@@ -4,6 +4,7 @@ import filecmp
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ FOLDER = Path(__file__).resolve().parents[2] / "tools/caffe"
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
     """(the sdist's tree, the tree that is compiled)"""
-    folder, build = tmp_path_factory.mktemp("source"), load_tool(FOLDER / "build")
-    cached = Path(os.environ.get("MINDPICS_CACHE") or Path.home() / ".cache/mindpics") / "caffe" / build.ABI
+    folder, source = tmp_path_factory.mktemp("source"), load_tool(FOLDER / "source")
+    abi = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    cached = Path(os.environ.get("MINDPICS_CACHE") or Path.home() / ".cache/mindpics") / "caffe" / abi
     cached.mkdir(parents=True, exist_ok=True)
-    sdist = build.fetch(cached, folder / "log")
+    sdist = source.fetch(cached)
     shutil.unpack_archive(sdist, folder / "sdist")
-    return next((folder / "sdist").iterdir()), build.unpack_and_mend(sdist, folder / "mended", folder / "log")
+    return next((folder / "sdist").iterdir()), source.unpack_and_mend(sdist, folder / "mended")
 
 
 def files_of(tree):

@@ -101,10 +101,10 @@ def test_nothing_of_an_sdist_of_another_hash_runs(tmp_path, other_sdist):
 
 
 def test_the_file_that_is_unpacked_is_looked_at_again(tmp_path, other_sdist, monkeypatch):
-    build = load_tool(ROOT / "tools/caffe/build")
-    monkeypatch.setattr(build, "run", lambda *args: None)  # pip has found nothing wrong
+    source = load_tool(ROOT / "tools/caffe/source")
+    monkeypatch.setattr(source, "run", lambda *args: None)  # pip has found nothing wrong
     with pytest.raises(SystemExit, match=r"brocolli-caffe-3.0.0.tar.gz has the SHA-256 \w+; ad7ba487552f4343df25"):
-        build.fetch(other_sdist, tmp_path / "log")
+        source.fetch(other_sdist)
 
 
 def test_no_pickle_is_loaded_anywhere():
