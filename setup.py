@@ -53,6 +53,7 @@ setup(
         "pillow",
         "protobuf>=4.21,<5",  # must match the protoc 3.21 that made caffe_pb2
         "pyarrow",
+        "regex",
         "scikit-learn",
         "scipy",
         "tabulate",

@@ -5,21 +5,22 @@ words and words of more than 30 characters go; the dictionary holds the words of
 least two training pins; weights are tf-idf.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from functools import cache
 from importlib.resources import files
 
 import numpy as np
+import regex
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 MAX_LETTERS = 30  # section 3
 MIN_PINS = 2  # section 3
-_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+")
+# As far as RFC 3986's characters go: what stands right behind them, in quotes or in another script, is text again
+_URL = regex.compile(r"(?:https?://|www\.)[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", regex.IGNORECASE)
+_WORD = regex.compile(r"(?=[\p{L}\p{N}])[^\W_]+")  # marks included: vowel signs, accents, joiners
 
 
 @cache
@@ -51,7 +52,12 @@ def clean_words(text, stop="snowball"):
     text = unicodedata.normalize("NFKC", text).lower()
     ignored = stop_words(stop)
     words = _WORD.findall(_URL.sub(" ", text))
-    return [word for word in words if 1 < len(word) <= MAX_LETTERS and word not in ignored]
+    return [word for word in words if 1 < letters(word) <= MAX_LETTERS and word not in ignored]
+
+
+def letters(word):
+    """Return the number of letters that a reader sees: a vowel sign or an accent is part of its letter."""
+    return len(word) if word.isascii() else len(regex.findall(r"\X", word))
 
 
 class PinTfidf(TransformerMixin, BaseEstimator):

@@ -4,6 +4,8 @@ import re
 import sys
 from functools import cache
 
+import regex
+
 from mindpics.traits import word_slots
 
 
@@ -32,13 +34,16 @@ def carrying_pattern():
 
 
 def words_of(text):
-    """Return the set of whole words of a text, case-folded; "#Moon" holds "moon"."""
-    return set(re.findall(r"\w+", text.casefold()))
+    """Return the set of whole words of a text, case-folded; "#Moon" holds "moon".
+
+    Vowel signs and accents belong to their word in every script, which Python's own ``\\w`` does not hold to.
+    """
+    return set(regex.findall(r"\w+", text.casefold()))
 
 
 def hashtags_of(text):
     """Return the hashtags of a text without their sign; "a #Moon" holds "Moon"."""
-    return re.findall(r"#(\w+)", text)
+    return regex.findall(r"#(\w+)", text)
 
 
 def carried_words(text, tags, tags_only=False):

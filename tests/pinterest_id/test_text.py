@@ -17,6 +17,16 @@ from pinterest_id.text import PinTfidf, clean_words, stop_words, top_words, user
         ("a b c " + "x" * 31 + " " + "y" * 30, ["y" * 30]),
         ("snake_case ｆｕｌｌ Käse 3D", ["snake", "case", "full", "käse", "3d"]),
         ("", []),
+        ('<a href="http://a.com/x">pie</a> http://t.co/abcケーキ (www.b.org)', ["href", "pie", "ケーキ"]),
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),  # vowel signs, virama
+        ("తెలుగు", ["తెలుగు"]),
+        ("สวัสดี", ["สวัสดี"]),
+        ("مُحَمَّد", ["مُحَمَّد"]),  # vocalised
+        ("می\u200cخواهم", ["می\u200cخواهم"]),  # a joiner within a word
+        ("İzmir", ["i\u0307zmir"]),  # lower-case as Unicode has it
+        ("Cafe\u0301 ❤\ufe0f 3\ufe0f\u20e3", ["café"]),  # no word of an emoji's selector alone
+        ("कि", []),  # one letter with its sign
+        ("कि" * 30 + " " + "कि" * 31, ["कि" * 30]),
     ],
 )
 def test_cleaning(text, words):

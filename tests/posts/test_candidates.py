@@ -212,3 +212,10 @@ def test_tags_only_looks_at_tags_and_hashtags_alone(tmp_path):
     found = {tags_only: find_candidates(tmp_path / "posts.jsonl", tags_only=tags_only) for tags_only in (False, True)}
     ids = {of: [post["id"] for post in each.posts(each.positions.tolist())] for of, each in found.items()}
     assert ids == {False: ["a", "b", "c", "d"], True: ["b", "c"]}
+
+
+@pytest.mark.parametrize("text", ["#moo\u0301n", "moon\u0301", "मूmoon", "moon\u200cs"])
+def test_a_word_with_an_accent_or_a_sign_is_another_word(tmp_path, text):
+    """By Arrow's way and by Python's: a mark belongs to the word it stands in."""
+    assert carried_words(text, []) == () and carried_words(text, [], tags_only=True) == ()
+    assert len(find_candidates(write(tmp_path, POST | {"text": text, "tags": []}))) == 0
