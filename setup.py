@@ -56,6 +56,7 @@ setup(
         "regex",
         "scikit-learn",
         "scipy",
+        "simplejpeg",
         "tabulate",
         "threadpoolctl",
         "tqdm",

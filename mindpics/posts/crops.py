@@ -5,7 +5,8 @@ import warnings
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+import simplejpeg
+from PIL import Image
 
 SIZE = 256  # side of the stored picture (MindPics, section 4)
 JPEG_QUALITY = 95  # OpenCV's default, which convert_imageset --encode_type jpg uses
@@ -14,15 +15,21 @@ MAX_SIDES = 100  # longer to shorter side that `centre_square` scales
 BAND = 1 << 22  # pixels converted at a time: memory beyond the decoded picture itself
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit could not be raised by a user; `decode` has its own
 ORIENTATION = 0x0112  # of EXIF; 1 is upright
+TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM}
+TURNS |= {5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE}
+TURNS |= {8: Image.Transpose.ROTATE_90}
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")  # none of them calls another program
 
 
 def decode(data, max_pixels=MAX_PIXELS, reduced_to=None):
     """Decode an encoded picture.
 
-    JPEG of any colour space (CMYK included), turned as its EXIF says; PNG with
-    alpha (laid on white), palette or 16 bits; the first frame of a GIF or WebP.
-    Colour profiles are passed over, as convert_imageset does.
+    JPEG of any colour space (CMYK included); PNG with alpha (laid on white),
+    palette or 16 bits; the first frame of a GIF or WebP. JPEG, PNG and TIFF are
+    turned as their EXIF says, and what a WebP's or XMP says is passed over, as
+    are colour profiles: so does convert_imageset. A JPEG whose decoder warns of
+    anything is rejected with the warning, where convert_imageset stores what
+    could be made of it.
 
     Parameters
     ----------
@@ -59,12 +66,12 @@ def decode(data, max_pixels=MAX_PIXELS, reduced_to=None):
         if width * height > max_pixels:
             raise ValueError(f"{width}x{height} is {width * height} pixels; at most {max_pixels} are decoded")
         try:
-            if _is_plain_jpeg(picture, data):
-                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _reading(picture.size, reduced_to))
-                if pixels is not None:
-                    return pixels
-            ImageOps.exif_transpose(picture, in_place=True)
-            return _to_bgr(picture)
+            turn = TURNS.get(_orientation(picture))
+            if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
+                return _turned(_decode_jpeg(data, picture.size, reduced_to), turn)
+            if picture.format == "JPEG":
+                simplejpeg.decode_jpeg(data, "CMYK")  # Pillow passes over damage
+            return _to_bgr(picture if turn is None else picture.transpose(turn))
         except Exception as error:
             raise ValueError(f"broken {picture.format or 'picture'}: {error}") from None
 
@@ -131,22 +138,26 @@ def pack(pixels, encoding=None):
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
 
 
-def _is_plain_jpeg(picture, data):
-    """Say whether OpenCV decodes a picture as Pillow does, only faster: a JPEG that is whole and upright.
-
-    OpenCV shows grey where the end is missing; Pillow says so.
-    """
-    upright = picture.format == "JPEG" and picture.mode in ("RGB", "L") and picture.getexif().get(ORIENTATION, 1) == 1
-    end = data.rfind(b"\xff\xd9")
-    return upright and end >= 0 and data.find(b"\xff\xda", end) < 0  # no scan starts after its end
+def _orientation(picture):
+    """Return EXIF's, from where OpenCV 4.6 reads it, with which Caffe is built. Pillow turns a TIFF by itself."""
+    exif = Image.Exif()
+    if picture.format in ("JPEG", "PNG"):
+        exif.load(picture.info.get("exif", b""))
+    return exif.get(ORIENTATION, 1)
 
 
-def _reading(size, reduced_to):
-    reductions = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-    for by, flag in reductions.items():
-        if reduced_to and min(size) >= 2 * by * reduced_to:
-            return flag
-    return cv2.IMREAD_COLOR
+def _decode_jpeg(data, size, reduced_to):
+    """Return libjpeg-turbo's pixels, which are OpenCV's; what it warns of is an error."""
+    width, height = size
+    by = next((by for by in (8, 4, 2) if reduced_to and min(size) >= 2 * by * reduced_to), 1)
+    return simplejpeg.decode_jpeg(data, "BGR", min_height=-(-height // by), min_width=-(-width // by))
+
+
+def _turned(pixels, turn):
+    if turn is None:
+        return pixels
+    turned = np.asarray(Image.fromarray(pixels).transpose(turn))  # channels in any order
+    return np.ascontiguousarray(turned)
 
 
 def _to_bgr(picture):

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mindpics.caffe_files import lmdbs as lmdb_io
 from mindpics.caffe_files.datum import to_pixels
+from mindpics.posts.picture_files import read_picture
 
 BIN = Path(sys.executable).parent
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -71,7 +73,7 @@ def test_the_rejected_are_listed_with_the_true_reason(made):
     lines = (made.parent / "train_lmdb.rejected.jsonl").read_text().splitlines()
     reasons = {row["id"]: row["reason"] for row in map(json.loads, lines)}
     assert reasons.keys() == {"broken", "gone"}
-    assert "truncated" in reasons["broken"].lower() and reasons["gone"] == "no such file"
+    assert "Premature end of JPEG file" in reasons["broken"] and reasons["gone"] == "no such file"
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_another_order(crawl, made):
@@ -106,6 +108,40 @@ def test_raw_bytes_equal_those_of_convert_imageset(crawl, made, tmp_path, kind, 
         # JPEG decoders of different builds may differ by a level or two; PNG leaves them no choice
         apart = np.abs(to_pixels(datum).astype(int) - to_pixels(mine))
         assert apart.max() <= tolerance and apart.mean() <= tolerance / 10
+
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+
+
+def save_turned(picture, folder, kind):
+    """Save a picture with each EXIF orientation that there is, two that there are not, and one of XMP's."""
+    options = {"lossless": True} if kind == "WEBP" else {}
+    for turn in range(1 if kind == "TIFF" else 0, 10):  # OpenCV reads no TIFF of turn 0
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        turned = {"tiffinfo": {0x0112: turn}} if kind == "TIFF" else {"exif": exif}
+        picture.save(folder / f"{turn}.{kind.lower()}", kind, **turned, **options)
+    if kind in ("JPEG", "WEBP"):
+        picture.save(folder / f"xmp.{kind.lower()}", kind, xmp=XMP.encode(), **options)
+    if kind == "PNG":
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", XMP)
+        picture.save(folder / "xmp.png", kind, pnginfo=text)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_picture_is_turned_where_convert_imageset_turns_it(tmp_path, kind):
+    (tmp_path / "pictures").mkdir()
+    coarse = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    save_turned(Image.fromarray(cv2.resize(coarse, (30, 20))), tmp_path / "pictures", kind)
+    paths = sorted((tmp_path / "pictures").iterdir())
+    (tmp_path / "list.txt").write_text("".join(f"{path.name} 0\n" for path in paths))
+    command = [BIN / "convert_imageset", f"{tmp_path}/pictures/", tmp_path / "list.txt", tmp_path / "theirs"]
+    subprocess.run(command, check=True, capture_output=True)
+    theirs = dict(zip(paths, (datum for _, datum in lmdb_io.read_lmdb(tmp_path / "theirs")), strict=True))
+    for path, datum in theirs.items():
+        assert np.array_equal(read_picture(path).transpose(2, 0, 1), to_pixels(datum)), path.name
 
 
 def test_the_mean_equals_compute_image_mean_bit_for_bit(made, tmp_path):

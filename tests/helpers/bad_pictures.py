@@ -63,6 +63,12 @@ def flipped(data, where):
     return data[:where] + bytes([data[where] ^ 0xFF]) + data[where + 1 :]
 
 
+def holed(data):
+    """A file whose middle is zeros: its end is there."""
+    middle = len(data) // 2
+    return data[: middle - 100] + bytes(200) + data[middle + 100 :]
+
+
 JPEG, PNG, GIF = (saved(NOISE, kind) for kind in ("JPEG", "PNG", "GIF"))
 WEBP, BMP, TIFF = saved(NOISE, "WEBP", lossless=True), saved(NOISE, "BMP"), saved(NOISE, "TIFF")
 WHOLE = (48, 64)
@@ -100,6 +106,10 @@ KINDS = {
     "webp with a damaged header": (lambda: flipped(WEBP, 22), BROKEN),
     "tiff whose directory points outside": (lambda: TIFF[:4] + b"\xff\xff\xff\x7f" + TIFF[8:], BROKEN),
     "bmp of negative width": (lambda: BMP[:18] + struct.pack("<i", -64) + BMP[22:], "pixels"),
+    "jpeg of zeros in the middle": (lambda: holed(JPEG), "broken JPEG: Corrupt JPEG data"),
+    "jpeg of zeros in the middle, turned": (lambda: holed(saved(NOISE, "JPEG", exif=exif(6))), "Corrupt JPEG data"),
+    "cmyk jpeg of zeros in the middle": (lambda: holed(saved(NOISE.convert("CMYK"), "JPEG")), "Corrupt JPEG data"),
+    "jpeg cut in half, with an end marker": (lambda: JPEG[: len(JPEG) // 2] + b"\xff\xd9", "Corrupt JPEG data"),
     "jpeg with rubbish behind": (lambda: JPEG + b"PK\x03\x04" * 500, WHOLE),
     "jpeg with a comment of 60 KB": (lambda: JPEG[:2] + b"\xff\xfe\xea\x60" + b"x" * 59998 + JPEG[2:], WHOLE),
     # shapes

@@ -74,7 +74,7 @@ def test_a_plain_jpeg_is_decoded_to_what_pillow_makes_of_it(mode):
 def test_a_jpeg_without_its_end_is_not_filled_with_grey():
     jpeg = photograph()
     assert b"\xff\xd9" not in jpeg[:-2]
-    with pytest.raises(ValueError, match="truncated"):
+    with pytest.raises(ValueError, match="broken JPEG: Premature end of JPEG file"):
         crops.decode(jpeg[:-200])
     assert crops.decode(jpeg + b"\0" * 100).shape == (1080, 1080, 3)
 
