@@ -1,5 +1,6 @@
 """JSON files, and files of one JSON object a line: written whole; read from anyone, with the line in every error."""
 
+import codecs
 import json
 import math
 from pathlib import Path
@@ -49,8 +50,17 @@ def write_objects(path, objects):
         stream.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in objects)
 
 
-def read_objects(path, wanted="one JSON object a line"):
+def read_objects(path, wanted="one JSON object a line", keys=None):
     """Yield ``(where, object)`` of each line that is not empty; `where` is "FILE, line 3".
+
+    Parameters
+    ----------
+    path : str or Path
+        UTF-8, with a byte order mark or without.
+    wanted : str
+        What the file should be, for errors.
+    keys : collection of str, optional
+        Those that an object may give once alone; all by default.
 
     Raises
     ------
@@ -64,17 +74,28 @@ def read_objects(path, wanted="one JSON object a line"):
             where = f"{path}, line {number}"
             if len(line) > MAX_LINE:
                 raise ValueError(f"{where}: more than {MAX_LINE} bytes; wanted {wanted}")
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
-                yield where, parse_object(line, where)
+                yield where, parse_object(line, where, keys)
 
 
-def parse_object(line, where):
+def parse_object(line, where, keys=None):
     """Return the JSON object of a line of bytes; ValueError says what else was found.
 
-    Half a surrogate pair ("\\\\ud800") is refused here: no file could be written with it later on.
+    One of `keys` (all by default) given twice is refused: readers differ in which they take. So is half a surrogate
+    pair ("\\ud800"): no file could be written with it later on.
     """
+    repeated = []  # keys of the object read last, which is the outermost
+
+    def unique(pairs):
+        known = dict(pairs)
+        names = [key for key, _ in pairs] if len(known) < len(pairs) else []
+        repeated[:] = [key for key in names if names.count(key) > 1 and (keys is None or key in keys)]
+        return known
+
     try:
-        found = json.loads(line.decode("utf-8"))
+        found = json.loads(line.decode("utf-8"), object_pairs_hook=unique)
         if b"\\u" in line:
             json.dumps(found, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
@@ -86,6 +107,8 @@ def parse_object(line, where):
         raise ValueError(f"{where}: found {start!r}; wanted a JSON object ({error})") from None
     if not isinstance(found, dict):
         raise ValueError(f"{where}: found a {type(found).__name__}; wanted a JSON object")
+    if repeated:
+        raise ValueError(f"{where}: found {repeated[0]!r} twice; wanted each key once")
     return found
 
 

@@ -4,6 +4,7 @@ Arrow parses; what it cannot vouch for is left to `mindpics.posts.posts`, post b
 post. A reader has ``blocks()``, ``read(block)`` and ``posts(positions)``.
 """
 
+import codecs
 import io
 from pathlib import Path
 
@@ -93,7 +94,10 @@ class JsonLines:
                     pass  # the end of a line that a block before holds
             offset = stream.tell()
             data = stream.read(max(0, end - offset))
-            return offset, data + stream.readline(MAX_LINE + 1) if data and data[-1:] != b"\n" else data
+            if data and data[-1:] != b"\n":
+                data += stream.readline(MAX_LINE + 1)
+        mark = codecs.BOM_UTF8 if not start and data.startswith(codecs.BOM_UTF8) else b""
+        return offset + len(mark), data[len(mark) :]
 
 
 def _lines(data):

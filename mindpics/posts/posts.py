@@ -1,11 +1,12 @@
 """Manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
 
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mindpics.files.json_files import parse_object, read_objects, shown
 
 REQUIRED = {"id": str, "image": str, "author": str, "text": str, "tags": list, "source": str, "license": str}
-parse_post = parse_object  # what it must hold, check_post knows
+parse_post = partial(parse_object, keys=REQUIRED)  # what it must hold, check_post knows
 MAX_ID_BYTES = 200  # an id becomes a file name and part of an LMDB key
 
 
@@ -33,7 +34,7 @@ def read_posts(manifest):
     manifest = Path(manifest)
     root = manifest.parent.resolve()
     first_line = {}
-    for where, post in read_objects(manifest, "a manifest, one JSON object a line"):
+    for where, post in read_objects(manifest, "a manifest, one JSON object a line", REQUIRED):
         check_post(post, root, where)
         picture_path(root, post["image"], where)
         number = int(where.rpartition(" ")[2])

@@ -247,3 +247,12 @@ def test_the_strategies_reach_what_is_good_too(root):
     path = root / "posts.jsonl"
     path.write_bytes(dumps(POST | {"extra": [1]}) + b"\n\n" + dumps(POST | {"id": "b", "image": "self/self/a.jpg"}))
     assert [post["id"] for post in read_posts(path)] == ["a1", "b"]
+
+
+def test_a_key_given_twice_is_an_error_with_its_line(tmp_path):
+    """posts.jsonl by Arrow's way: tests/posts/test_candidates.py."""
+    for record, read in ((POST, read_posts), (PIN, read_pins)):
+        path = tmp_path / "manifest.jsonl"
+        path.write_text(json.dumps(record) + "\n" + json.dumps(record | {"id": "b"})[:-1] + ', "id": "c"}\n')
+        with pytest.raises(ValueError, match="line 2: found 'id' twice; wanted each key once"):
+            list(read(path))

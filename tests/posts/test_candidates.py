@@ -219,3 +219,23 @@ def test_a_word_with_an_accent_or_a_sign_is_another_word(tmp_path, text):
     """By Arrow's way and by Python's: a mark belongs to the word it stands in."""
     assert carried_words(text, []) == () and carried_words(text, [], tags_only=True) == ()
     assert len(find_candidates(write(tmp_path, POST | {"text": text, "tags": []}))) == 0
+
+
+TWICE = json.dumps(POST)[:-1] + ', "%s": "z"}'
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_post(tmp_path):
+    path = write(tmp_path, POST, POST | {"id": "b", "text": "a moon"})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert scanned(path) == oracle(path) and oracle(path)[0] == 2
+    assert scanned(path, block=100) == oracle(path)
+
+
+def test_a_key_given_twice_is_an_error_with_its_line(tmp_path):
+    path = write(tmp_path, POST | {"id": "b"}, TWICE % "text")
+    assert scanned(path) == oracle(path) and oracle(path).endswith("line 2: found 'text' twice; wanted each key once")
+
+
+def test_a_key_that_no_one_reads_may_be_there_twice(tmp_path):
+    path = write(tmp_path, (TWICE % "likes")[:-1] + ', "likes": 2, "more": {"id": 1, "id": 2}}')
+    assert scanned(path) == oracle(path) and oracle(path)[0] == 1
