@@ -37,6 +37,10 @@ class Job:
         What a group is, as `tools/select_mindpics` has it; () for its default.
     tags_only : bool
         Table 1's words count as tags and hashtags alone.
+    pins : str or None
+        pins.jsonl of paper 2; without `posts` it is what the run is of.
+    prepared : str or None
+        The `mindpics` folder of another job, whose selection, LMDBs and mean this one takes; None for its own.
     """
 
     setting: Setting
@@ -48,10 +52,17 @@ class Job:
     split: str = "image"
     group_by: tuple = ()
     tags_only: bool = False
+    pins: str | None = None
+    prepared: str | None = None
 
     @property
     def mindpics(self):
         return f"{self.root}/mindpics"
+
+    @property
+    def pictures(self):
+        """Folder of mindpics.csv, the LMDBs and the mean."""
+        return self.prepared or self.mindpics
 
     def scores(self, row):
         return f"{self.mindpics}/{row.name}/scores.npz"
@@ -72,6 +83,8 @@ def add_arguments(parser):
     parser.add_argument("--posts", help="your crawl's posts.jsonl (default: open pictures, a stand-in)")
     parser.add_argument("--weights-alexnet", help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
     parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
+    parser.add_argument("--pins", help="your pins.jsonl, for paper 2: beside --posts, or without paper 1")
+    parser.add_argument("--mean-alexnet", help="imagenet_mean.binaryproto, for fc7 (default: its mean, 104 117 123)")
     device.add_argument(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -87,7 +100,9 @@ def add_arguments(parser):
     )
     parser.add_argument("--tags-only", action="store_true", help="words as tags or hashtags alone, not in free text")
     switches.add_arguments(parser)
-    parser.add_argument("--out", help="folder of the run (default runs/SCALE, with --posts runs/SCALE-FOLDER)")
+    parser.add_argument(
+        "--out", help="folder of the run (default runs/SCALE, with --posts or --pins runs/SCALE-FOLDER)"
+    )
 
 
 def _count(text):
@@ -101,8 +116,9 @@ def jobs_of(args):
     weights = {"alexnet": args.weights_alexnet, "resnet50": args.weights_resnet50}
     first = Job(
         setting=switches.switched(SETTINGS[args.scale], **switches.given(args)),
-        root=args.out or default_root(args.scale, args.posts),
+        root=args.out or default_root(args.scale, args.posts or args.pins),
         posts=args.posts,
+        pins=args.pins,
         weights={net: path for net, path in weights.items() if path},
         gpu=args.gpu,
         seed=args.seed,
@@ -113,9 +129,9 @@ def jobs_of(args):
     return first.with_seeds(args.seeds)
 
 
-def default_root(scale, posts):
-    """Return the folder of a run that is given none: runs/SCALE of the stand-in, runs/SCALE-NAME of the crawl NAME."""
-    return f"runs/{scale}" + (f"-{Path(posts).resolve().parent.name}" if posts else "")
+def default_root(scale, crawl):
+    """Return the folder of a run that is given none: runs/SCALE, or runs/SCALE-NAME of the crawl NAME/posts.jsonl."""
+    return f"runs/{scale}" + (f"-{Path(crawl).resolve().parent.name}" if crawl else "")
 
 
 def refuse_another_crawl(job):
@@ -150,6 +166,8 @@ def selection_words(job):
 
 def describe(job):
     """Return the first line of a run: what data, and what it stands in for."""
+    if job.pins and not job.posts:
+        return f"Pins: {job.pins}. Paper 1 is left out; --posts is its crawl."
     if job.posts is None:
         return (
             "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
@@ -172,7 +190,7 @@ def write_job(job, command):
         "command": command,
         "scale": job.setting.name,
         "setting": job.setting.recorded(),
-        "data": job.posts or "stand-in: emoji artwork, selected by the 110 words",
+        "data": job.posts or job.pins or "stand-in: emoji artwork, selected by the 110 words",
         "weights": dict.fromkeys(NETS, f"{STAND_IN}: pretrained on Open Clip Art categories") | (job.weights or {}),
         "gpu": job.gpu,
         "seed": job.seed,

@@ -31,7 +31,7 @@ def plan(job, rows=ROWS):
     return stages_for([*stages, table], table.outputs)
 
 
-def report_stages(jobs, tables):
+def report_stages(jobs, tables, maps=True):
     """Return the stages that draw the first job's run and write the report of all: features for maps, then the page.
 
     Parameters
@@ -40,14 +40,16 @@ def report_stages(jobs, tables):
         One, or several that the report shows side by side.
     tables : list of str
         Paths of all that the page shows of them and that must be there first.
+    maps : bool
+        There are scores of MindPics, whose maps want features.
     """
     job, roots = jobs[0], [each.root for each in jobs]
     name = PAPERS_BEST
     folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
     selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
-    features = (f"{folder}/pool5.npy", f"{folder}/pool5.ids.txt")
-    return [
+    features = (f"{folder}/pool5.npy", f"{folder}/pool5.ids.txt") if maps else ()
+    stages = [
         Stage(
             "pool5",
             (
@@ -80,11 +82,12 @@ def report_stages(jobs, tables):
             note="figures and report/index.html",
         ),
     ]
+    return stages if maps else stages[1:]
 
 
 def _data_stages(job):
     """Pictures, selection, LMDBs, mean, nets."""
-    folder, setting = job.mindpics, job.setting
+    folder, setting = job.pictures, job.setting
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
     selected = f"{folder}/mindpics.csv"
     stages = []
@@ -114,7 +117,7 @@ def _data_stages(job):
     )
     stages += _lmdb_stages(job, selected, str(Path(posts).parent))
     stages.append(_mean_stage("mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto"))
-    nets = f"{folder}/nets"
+    nets = f"{job.mindpics}/nets"
     stages.append(
         Stage(
             "nets",
@@ -144,7 +147,7 @@ def _lmdb_stages(job, selected, pictures):
     """All pictures of a split; then those of each trait, for the independent nets, copied out of them."""
     setting, workers, stages = job.setting, f"{os.cpu_count()}", []
     for split in ("train", "test"):
-        n, whole = _pictures(setting)[split], f"{job.mindpics}/{split}_lmdb"
+        n, whole = _pictures(setting)[split], f"{job.pictures}/{split}_lmdb"
         stages.append(
             Stage(
                 f"lmdb_{split}",
@@ -172,7 +175,7 @@ def _lmdb_stages(job, selected, pictures):
             )
         )
         for trait in TRAITS:
-            out = f"{job.mindpics}/{split}_{trait}_lmdb"
+            out = f"{job.pictures}/{split}_{trait}_lmdb"
             stages.append(
                 Stage(
                     f"lmdb_{split}_{trait}",
@@ -294,19 +297,19 @@ def _pretraining_stages(job, net):
 
 def _row_stages(job, row):
     """Train the one net or the five nets of a row, then score the test set with them."""
-    folder, setting = job.mindpics, job.setting
+    folder, data, setting = job.mindpics, job.pictures, job.setting
     stages, nets = [], []
     for model in models_of(row):
         train_val = f"{folder}/nets/prototxt/{model.name}"
         solver = f"{folder}/nets/solvers/{model.name}.prototxt"
         run = f"{folder}/{row.name}/{model.name}"
         given = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
-        lmdbs = tuple(f"{folder}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
+        lmdbs = tuple(f"{data}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
         stages.append(
             Stage(
                 model.name,
                 ("tools/train_net", solver, "--force", "--out", run, *given, *_gpu(job)),
-                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{folder}/mean.binaryproto", *lmdbs, *given[1:]),
+                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{data}/mean.binaryproto", *lmdbs, *given[1:]),
                 (f"{run}/final.caffemodel",),
                 resumable=True,
                 begun=f"{run}/solver.prototxt",
@@ -321,15 +324,15 @@ def _row_stages(job, row):
             (
                 "tools/score_net",
                 "--lmdb",
-                f"{folder}/test_lmdb",
+                f"{data}/test_lmdb",
                 "--mean",
-                f"{folder}/mean.binaryproto",
+                f"{data}/mean.binaryproto",
                 *nets,
                 "--out",
                 job.scores(row),
                 *_gpu(job),
             ),
-            (f"{folder}/test_lmdb", f"{folder}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
+            (f"{data}/test_lmdb", f"{data}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
             (job.scores(row),),
             cost=2 + _pictures(setting)["test"] / 150,
         )

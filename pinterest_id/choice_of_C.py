@@ -8,6 +8,7 @@ changes them, a renamed user too, fits anew, and nothing else does.
 
 import csv
 import hashlib
+import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,6 +20,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from mindpics.files.atomic import atomic_write
+from pinterest_id.cascade import cascade
 from pinterest_id.classifiers import C_GRID, make_classifier
 from pinterest_id.design import LastDesign
 from pinterest_id.linear_models import linear_model, load_model, save_model
@@ -69,6 +71,17 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A modality: log probabilities [N, K] of the validation and test pins, those of the test pins by the
+    baselines' C, and the matrix of all pins."""
+
+    validation: np.ndarray
+    test: np.ndarray
+    baseline: np.ndarray
+    matrix: object
+
+
+@dataclass(frozen=True)
 class Fitting:
     """How models are fitted: "joint", "liblinear" or "multinomial", the joint solver's tolerance, a progress bar."""
 
@@ -99,6 +112,38 @@ def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
     chosen, validation, model = best
     _write_curve(folder / f"{curve}.csv", steps, chosen)
     return Choice(chosen.C, tuple(C_grid), model, validation)
+
+
+def choose_together(modalities, folders, C_grid=C_GRID, fitting=None):
+    """Return the one C of several modalities: the best by the product of their probabilities on the validation pins.
+
+    Parameters
+    ----------
+    modalities : list of Data
+        Of the same pins.
+    folders : list of Path
+        As of `choose`.
+    C_grid : sequence of float
+    fitting : Fitting
+    """
+    best = None
+    for C in C_grid:
+        pairs = zip(modalities, folders, strict=True)
+        choices = [choose(data, folder, (C,), fitting) for data, folder in pairs]
+        named = choices[0].model.classes[cascade(*(choice.validation for choice in choices)).argmax(axis=1)]
+        right = float(np.mean(named == modalities[0].validation_users))
+        best = max(best or (right, -C), (right, -C))
+    return -best[1]
+
+
+def take_fits(folder, other):
+    """Copy the models of another run to a folder that is not there yet; without another, or a folder of it, nothing."""
+    if other is None or not other.is_dir() or folder.exists():
+        return
+    aside = folder.with_name(f"{folder.name}.copy")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(other, aside)
+    aside.rename(folder)
 
 
 def refit(data, choice, path, fitting=None):

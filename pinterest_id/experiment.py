@@ -23,7 +23,7 @@ from mindpics.files.atomic import atomic_write
 from mindpics.files.own_folder import Kind
 from pinterest_id.arrange import arrange
 from pinterest_id.cascade import LAMBDAS, cascade, linear
-from pinterest_id.choice_of_C import Data, Fitting, choose, refit
+from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, take_fits
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
@@ -43,7 +43,8 @@ class Options:
     """What the paper leaves open or a user may want otherwise; the defaults are the paper's.
 
     `C_grid_baselines`, where given, is the grid of the models of one modality and of the linear fusions
-    (section 4.1 prints "C = [0.1, 1, ]"), `C_grid` that of the cascade (section 3.1).
+    (section 4.1 prints "C = [0.1, 1, ]"), `C_grid` that of the cascade (section 3.1). With `one_C` both modalities
+    have one C, by the cascade's accuracy on the validation pins.
     """
 
     sizes: tuple = PAPER_COUNTS
@@ -59,6 +60,7 @@ class Options:
     tol: float = 1e-3
     C_grid: tuple = C_GRID
     C_grid_baselines: tuple = ()
+    one_C: bool = False
     refine_modality: str = "mean"
     refine_top: int = TOP
 
@@ -79,9 +81,11 @@ class Experiment:
     text : FeatureFile, optional
         A ready-made tf-idf matrix of the pins, in place of the words of their texts.
     progress : bool
+    fits_of : path, optional
+        Folder of another run, whose models are taken over: those of the same matrix and users are not fitted again.
     """
 
-    def __init__(self, pins, features, out, options=None, fine_tuned=None, text=None, progress=False):
+    def __init__(self, pins, features, out, options=None, fine_tuned=None, text=None, progress=False, fits_of=None):
         self.out = Path(out)
         self.options = options or Options()
         self.fitting = Fitting(self.options.classifier, self.options.tol, progress)
@@ -91,6 +95,8 @@ class Experiment:
         if fine_tuned:
             self.features["fine_tuned"] = _features(fine_tuned)
         self.text = text
+        self.fits_of = fits_of
+        self.C_grid = self.options.C_grid
         self.seconds = {}
 
     def run(self):
@@ -104,6 +110,9 @@ class Experiment:
         own_folder.require(self.out, IDENTIFICATION, adds=True)
         with self._timed("pins"):
             self.arrange()
+        take_fits(self.out / "models", self.fits_of and Path(self.fits_of) / "models")
+        if self.options.one_C:
+            self.C_grid = (self.choose_one_C(),)
         with self._timed("text"):
             text = self.fit_text()
         for name in self.features:
@@ -131,8 +140,16 @@ class Experiment:
 
     def fit_text(self):
         """Fit the text classifier; return its log probabilities and tf-idf matrices."""
-        first, final = self._words() if self.text is None else [self.text.rows(self.pins.ids)] * 2
-        return self._fit("text", first, final)
+        return self._fit("text", *self._text())
+
+    def choose_one_C(self):
+        """Return the C that text and images have in common."""
+        (first, _), image = self._text(), self.features["image"].matrix(self.pins.ids, self.options.unit_features)
+        folders = [self.out / "models" / name for name in ("text", "image")]
+        return choose_together([self._data(m, m) for m in (first, image)], folders, self.C_grid, self.fitting)
+
+    def _text(self):
+        return self._words() if self.text is None else [self.text.rows(self.pins.ids)] * 2
 
     def _words(self):
         """The tf-idf of the training pins' dictionary, and that of training and validation pins' (section 4)."""
@@ -149,15 +166,7 @@ class Experiment:
 
     def _fit(self, name, first, final):
         """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""
-        n_train, n_seen, users = self.pins.n_train, self.pins.n_seen, self.pins.names
-        data = Data(
-            first[:n_train],
-            first[n_train:n_seen],
-            lambda: (final[:n_seen], final[n_seen:]),
-            users[:n_train],
-            users[n_train:n_seen],
-        )
-        folder, grids = self.out / "models" / name, {"": self.options.C_grid}
+        data, folder, grids = self._data(first, final), self.out / "models" / name, {"": self.C_grid}
         if self.options.C_grid_baselines:
             grids["_baselines"] = self.options.C_grid_baselines
         choices = {suffix: choose(data, folder, grid, self.fitting, f"curve{suffix}") for suffix, grid in grids.items()}
@@ -168,6 +177,16 @@ class Experiment:
         for suffix, choice in choices.items():
             self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, "end": choice.end}
         return Fitted(choices[""].validation, tests[""], tests.get("_baselines", tests[""]), final)
+
+    def _data(self, first, final):
+        n_train, n_seen, users = self.pins.n_train, self.pins.n_seen, self.pins.names
+        return Data(
+            first[:n_train],
+            first[n_train:n_seen],
+            lambda: (final[:n_seen], final[n_seen:]),
+            users[:n_train],
+            users[n_train:n_seen],
+        )
 
     def fuse(self, text, image, suffix=""):
         """Save the scores of every row of Table 2, and of the late fusion."""
@@ -228,14 +247,3 @@ class Experiment:
 
 def _features(given):
     return given if isinstance(given, FeatureFile) else FeatureFile(given)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A modality: log probabilities [N, K] of the validation and test pins, those of the test pins by the
-    baselines' C, and the matrix of all pins."""
-
-    validation: np.ndarray
-    test: np.ndarray
-    baseline: np.ndarray
-    matrix: object

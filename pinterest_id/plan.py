@@ -1,9 +1,14 @@
 """Stages of the Pinterest experiment in the main job.
 
 Creators of Open Clip Art stand in for Pinterest's users. Their pictures are described by fc7 of
-the AlexNet that learned emoji artwork: no picture and no author of theirs is in it.
+the AlexNet that learned emoji artwork: no picture and no author of theirs is in it. Pins of one's own
+are described by that net too, or at the paper's scale by ImageNet weights that are given.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindpics.files.json_files import read_json
 from mindpics.jobs.stages import Stage
 
 POSTS = "data/open/clipart/posts.jsonl"
@@ -12,111 +17,124 @@ PINS = "data/open/clipart/pins.jsonl"  # beside its pictures
 # paper's texts (median 4 words).
 LEAST, MOST, WORDS = 8, 20, "title"
 CRAWL_SEED = 0  # which works of a creator with many: the data, and so the same for all seeds of a run
-SPLIT = ("0.6667", "0.1667", "0.1666")  # the paper's 400 : 100 : 100
+SPLIT = ("--split", "0.6667", "0.1667", "0.1666")  # the paper's 400 : 100 : 100
 NET = "alexnet_all-in-one_scratch"
+DECAF = "prototxt/decaf_fc7/deploy.prototxt"
+IMAGENET_MEAN = (
+    "104",
+    "117",
+    "123",
+)  # B G R: the mean of ImageNet's mean image, for who has no imagenet_mean.binaryproto
 
 
-def plan(root, scale="mini", seed=0, gpu=None):
-    """Return the stages from posts to table2.csv.
+@dataclass(frozen=True)
+class Source:
+    """Pins, and the net whose fc7 describes their pictures.
+
+    Attributes
+    ----------
+    pins : str
+        pins.jsonl.
+    net : tuple of str
+        Deploy prototxt and caffemodel.
+    mean : tuple of str
+        A file, or three numbers.
+    inputs : tuple of str
+        Files of the net, or folders of them.
+    split : tuple of str
+        Words for tools/run_identification.
+    note : str
+    """
+
+    pins: str
+    net: tuple
+    mean: tuple
+    inputs: tuple
+    split: tuple = SPLIT
+    note: str = "fc7 of the AlexNet that learned emoji, in place of DeCAF's; after ReLU, centre crop"
+
+
+def stand_in(root, pins=PINS):
+    """Return the `Source` of a run's own AlexNet, whose MindPics part has trained it."""
+    mindpics = f"{root}/mindpics"
+    weights, mean = f"{mindpics}/{NET}/{NET}/final.caffemodel", f"{mindpics}/mean.binaryproto"
+    net = (f"{mindpics}/nets/prototxt/{NET}/deploy.prototxt", weights)
+    return Source(pins, net, (mean,), (f"{mindpics}/nets/prototxt", weights, mean))
+
+
+def source_of(root, scale, pins=None, weights=None, mean=None):
+    """Return the `Source` of pins of one's own, or of the stand-in.
 
     Parameters
     ----------
     root : str
-        Folder of the run, like runs/mini, whose MindPics part has trained NET.
+        Folder of the run.
     scale : str
-        Of NET, which fine-tuning goes on from: a name of `mindpics.nets.scales.SETTINGS`.
+        At "paper" the split is the paper's 400, 100, 100 pins a user, and fc7 is the given weights'; else the split
+        has shares of the same size, and the net is the run's own, of the scale's width.
+    pins, weights, mean : str, optional
+        pins.jsonl; bvlc_alexnet.caffemodel; imagenet_mean.binaryproto.
+    """
+    if pins is None:
+        return stand_in(root)
+    split = () if scale == "paper" else SPLIT
+    if weights is None or scale != "paper":
+        found = stand_in(root, pins)
+        return Source(pins, found.net, found.mean, found.inputs, split, found.note)
+    files = (DECAF, weights, *([mean] if mean else []))
+    note = f"fc7 of {weights}, in place of DeCAF's; after ReLU, centre crop"
+    return Source(pins, (DECAF, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note)
+
+
+def refuse_other_pins(root, pins):
+    """Raise ValueError where a run's folder holds an identification of other pins: no table is of two crawls."""
+    path = Path(root) / "pinterest_id" / "run.json"
+    found, wanted = read_json(path).get("inputs", {}).get("pins"), pins or PINS
+    if found and Path(found).resolve() != Path(wanted).resolve():
+        raise ValueError(f"{path}: found an identification of {found}; wanted one of {wanted}, or another --out")
+
+
+def plan(root, scale="mini", seed=0, gpu=None, source=None):
+    """Return the stages from posts, or from pins of one's own, to table2.csv.
+
+    Parameters
+    ----------
+    root : str
+        Folder of the run, like runs/mini.
+    scale : str
+        Of the source's net, which fine-tuning goes on from: a name of `mindpics.nets.scales.SETTINGS`.
     seed : int
         Of the split into train, validation and test, and of fine-tuning.
     gpu : int, optional
+    source : Source, optional
+        By default the stand-in's.
     """
-    mindpics, folder = f"{root}/mindpics", f"{root}/pinterest_id"
-    deploy = f"{mindpics}/nets/prototxt/{NET}/deploy.prototxt"
-    weights = f"{mindpics}/{NET}/{NET}/final.caffemodel"
-    mean = f"{mindpics}/mean.binaryproto"
-    on_gpu = () if gpu is None else ("--gpu", str(gpu))
-    pins = Stage(
-        "pins",
-        (
-            "tools/make_pins",
-            "posts",
-            POSTS,
-            "--pins-per-user",
-            str(LEAST),
-            str(MOST),
-            "--words",
-            WORDS,
-            "--seed",
-            str(CRAWL_SEED),
-            "--out",
-            PINS,
-        ),
-        (POSTS,),
-        (PINS,),
-        note=f"creators of {LEAST} works or more stand in for users, at most {MOST} works each",
-    )
-    features = Stage(
-        "fc7",
-        (
-            "tools/extract_features",
-            deploy,
-            weights,
-            "--mean",
-            mean,
-            "--jsonl",
-            PINS,
-            "--blob",
-            "fc7",
-            "--out",
-            f"{folder}/fc7",
-            *on_gpu,
-        ),
-        (f"{mindpics}/nets/prototxt", weights, mean, PINS),
-        (f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt"),
-        cost=30,
-        note="fc7 of the AlexNet that learned emoji, in place of DeCAF's; after ReLU, centre crop",
-    )
-    run = (
-        "tools/run_identification",
-        "--pins",
-        PINS,
-        "--features",
-        f"{folder}/fc7",
-        "--split",
-        *SPLIT,
-        "--seed",
-        str(seed),
-        "--out",
-        folder,
-    )
-    made = (PINS, f"{folder}/fc7.npy", f"{folder}/fc7.ids.txt")
-    identify = Stage(
-        "identify",
-        run,
-        made,
-        (f"{folder}/split.csv",),
-        cost=20,
-        note="classifiers, cascade, refinement",
-    )
+    source = source or stand_in(root)
+    folder = f"{root}/pinterest_id"
+    fc7 = features(source, f"{folder}/fc7", gpu)
+    run = identification(source, f"{folder}/fc7", seed, folder)
+    made = (source.pins, *fc7.outputs)
+    identify = Stage("identify", run, made, (f"{folder}/split.csv",), cost=20, note="classifiers, cascade, refinement")
     tuned = f"{folder}/fine_tuned"
     fine_tune = Stage(
         "finetune_fc7",
         (
             "tools/finetune_fc7",
             "--pins",
-            PINS,
+            source.pins,
             "--split",
             f"{folder}/split.csv",
             "--weights",
-            weights,
+            source.net[1],
             "--scale",
             scale,
             "--seed",
             str(seed),
             "--out",
             tuned,
-            *on_gpu,
+            *_on(gpu),
         ),
-        (PINS, f"{folder}/split.csv", weights),
+        (source.pins, f"{folder}/split.csv", source.net[1]),
         (f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"),
         cost=80,
         note="fc7 that has seen the users' training pictures: not in the paper",
@@ -124,9 +142,39 @@ def plan(root, scale="mini", seed=0, gpu=None):
     report = Stage(
         "table2",
         (*run, "--fine-tuned", f"{tuned}/fc7"),
-        (*made, f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"),
+        (*made, *fine_tune.outputs),
         (f"{folder}/table2.csv",),
         cost=20,
         note="with the fine-tuned rows; tables and figures",
     )
-    return [pins, features, identify, fine_tune, report]
+    drawn = [_stand_in_pins()] if source.pins == PINS else []
+    return [*drawn, fc7, identify, fine_tune, report]
+
+
+def features(source, out, gpu=None, name="fc7", words=(), cost=30):
+    """Return the stage that writes OUT.npy and OUT.ids.txt: fc7 of the pins' pictures; `words` read it otherwise."""
+    command = ("tools/extract_features", *source.net, "--mean", *source.mean, "--jsonl", source.pins, "--blob", "fc7")
+    return Stage(
+        name,
+        (*command, "--out", out, *words, *_on(gpu)),
+        (*source.inputs, source.pins),
+        (f"{out}.npy", f"{out}.ids.txt"),
+        cost=cost,
+        note=source.note if not words else " ".join(words),
+    )
+
+
+def identification(source, fc7, seed, out):
+    """Return the words of tools/run_identification."""
+    command = ("tools/run_identification", "--pins", source.pins, "--features", fc7)
+    return (*command, *source.split, "--seed", str(seed), "--out", out)
+
+
+def _stand_in_pins():
+    words = ("--pins-per-user", str(LEAST), str(MOST), "--words", WORDS, "--seed", str(CRAWL_SEED), "--out", PINS)
+    note = f"creators of {LEAST} works or more stand in for users, at most {MOST} works each"
+    return Stage("pins", ("tools/make_pins", "posts", POSTS, *words), (POSTS,), (PINS,), note=note)
+
+
+def _on(gpu):
+    return () if gpu is None else ("--gpu", str(gpu))

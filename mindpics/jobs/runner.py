@@ -19,7 +19,8 @@ from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
 from mindpics.jobs.commands import python_of, start_here
-from mindpics.jobs.stages import StageError, ways_left
+from mindpics.jobs.log_tail import clock, last_lines
+from mindpics.jobs.stages import StageError, standing_on, ways_left
 from mindpics.jobs.time_left import time_left
 
 FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
@@ -161,12 +162,10 @@ class Runner:
             del self.running[stage.name]
             absent = [path for path in stage.outputs if not Path(path).exists()]
             if process.returncode or absent:
-                why = f"exit status {process.returncode}" if process.returncode else f"it made no {absent[0]}"
-                tail = "\n".join(_last_lines(self._log(stage), 20))
-                raise StageError(
-                    f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {' '.join(stage.command)}\n"
-                    f"The end of {self._log(stage)}:\n{tail}"
+                self._fail(
+                    stage, f"exit status {process.returncode}" if process.returncode else f"it made no {absent[0]}"
                 )
+                continue
             seconds = time.time() - begun
             with atomic_write(self._stamp(stage, "done")) as stream:
                 json.dump({"key": key, "seconds": round(seconds, 1), "command": stage.command}, stream)
@@ -174,6 +173,18 @@ class Runner:
             if stage.name not in self.resumed:
                 self.seen.append((stage, seconds))
             self._say(f"{stage.name}: done in {seconds:.0f} s")
+
+    def _fail(self, stage, why):
+        """Raise StageError, or give up a stage that may fail and those that stand on it."""
+        if not stage.may_fail or self._full():
+            tail = "\n".join(last_lines(self._log(stage), 20))
+            raise StageError(
+                f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {' '.join(stage.command)}\n"
+                f"The end of {self._log(stage)}:\n{tail}"
+            )
+        without = [stage.name, *(other.name for other in standing_on(stage, self.stages))]
+        self.done |= set(without)
+        self._say(f"{stage.name}: failed ({why}); left out: {', '.join(without)}")
 
     def _full(self):
         """Say so when the disk is full: the stage's log may have had no room for it."""
@@ -197,19 +208,19 @@ class Runner:
         if now - self.shown < (1 if live else 20) or not self.running:
             return
         self.shown = now
-        parts = [f"[{len(self.done)}/{len(self.stages)}, {_clock(now - self.started)}, about {self._left(now)} left]"]
+        parts = [f"[{len(self.done)}/{len(self.stages)}, {clock(now - self.started)}, about {self._left(now)} left]"]
         for stage, _, _, _ in self.running.values():
-            parts.append(f"{stage.name}: {''.join(_last_lines(self._log(stage), 1))[-110:].strip()}")
+            parts.append(f"{stage.name}: {''.join(last_lines(self._log(stage), 1))[-110:].strip()}")
         self._line(" | ".join(parts)[: os.get_terminal_size().columns - 1] if live else "\n    ".join(parts))
 
     def _left(self, now):
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
         later = [stage for other in self.beside for stage in other.waiting()]
-        return _clock(time_left(self.waiting(), elapsed, self.seen, self.jobs, [*later, *self.later]))
+        return clock(time_left(self.waiting(), elapsed, self.seen, self.jobs, [*later, *self.later]))
 
     def _say(self, text):
         self.clear_line()
-        print(f"{_clock(time.time() - self.started)}  {text}", flush=True)
+        print(f"{clock(time.time() - self.started)}  {text}", flush=True)
 
     def clear_line(self):
         """Leave the terminal without a status line."""
@@ -233,17 +244,3 @@ def _read_json(path):
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-def _last_lines(path, count):
-    with open(path, "rb") as stream:
-        stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, stream.tell() - 8192))
-        text = stream.read().decode("utf-8", "replace").replace("\r", "\n")
-    return [line for line in text.split("\n") if line.strip()][-count:]
-
-
-def _clock(seconds):
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

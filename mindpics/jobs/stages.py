@@ -24,6 +24,8 @@ class Stage:
         there is of other inputs.
     note : str
         Sizes, for the plan.
+    may_fail : bool
+        The job goes on without this stage, and without those that wait for it, where it fails.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Stage:
     resumable: bool = False
     note: str = ""
     begun: str = ""
+    may_fail: bool = False
 
     def has_begun_since(self, stamp):
         """Tell whether the command has come to its own work since a file was written, when it was started."""
@@ -68,6 +71,16 @@ def ways_left(stages, seconds=None):
     for stage in stages:
         way(stage)
     return ways
+
+
+def standing_on(stage, stages):
+    """Return those of `stages` that wait for a stage, directly or by others between."""
+    after, made = [], set(stage.outputs)
+    for other in stages:
+        if made & set(other.inputs):
+            after.append(other)
+            made |= set(other.outputs)
+    return after
 
 
 def format_plan(stages):

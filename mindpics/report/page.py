@@ -15,6 +15,8 @@ from mindpics.report.runs import Comparing
 from mindpics.report.summary import about_errors, summary
 from mindpics.results.run_files import PAPERS_BEST, RunFiles
 from mindpics.results.seeds import TABLE3
+from mindpics.results.sensitivity import FOLDER, read_sensitivity
+from mindpics.results.study import Figure
 
 REPORT = Kind(
     "a report",
@@ -90,6 +92,7 @@ def _render(comparing, folder, figures, left_out, words):
         claims=[(name, table) for name, each in comparing.named if (table := tables.claims(each))],
         table3_traits=[(name, tables.table3_traits(each)) for name, each in comparing.named if each.table3],
         study=_study(comparing) if run.study else None,
+        sensitivity=_sensitivity(run),
         paired=comparing.paired_tables(),
         sampling=about_errors(comparing.errors()),
         downloads={path.name: data_uri(path) for path in comparing.write(folder)},
@@ -119,6 +122,16 @@ def _study(comparing):
         "figures": [_embedded(figure) for figure in first.figures],
     }
     return shown if found else None
+
+
+def _sensitivity(run):
+    """Return what the page shows of the open readings, of the first run; None where tools/sensitivity has not run."""
+    folder = run.root / FOLDER
+    if not (folder / "readings.csv").is_file():
+        return None
+    lines = read_sensitivity(folder / "readings.csv")
+    drawn = Figure(folder, "readings", "Sensitivity", "A dot and its 95% interval a reading", "Filled: 0 lies outside.")
+    return {"table": tables.sensitivity(lines), "figures": [_embedded(drawn)]}
 
 
 def _results(comparing, caption, table_of):

@@ -6,6 +6,8 @@ from mindpics.results.study import Table
 from mindpics.results.table3 import origin
 from mindpics.traits import TRAITS
 
+SENSITIVITY = ("before", "after", "difference", "low95", "high95")
+
 
 def claims(run):
     """What the paper says in words (section 4.1) beside what the run shows; None where its scores tell of nothing."""
@@ -28,6 +30,37 @@ def claims(run):
     ]
     caption = "Differences of accuracy are paired on the same test pictures; of AUC they are of different pictures."
     return Table(caption, columns, rows) if rows else None
+
+
+def sensitivity(lines):
+    """How far each open reading moves each headline number; lines of `mindpics.results.sensitivity`."""
+    columns = (
+        ("number", "text"),
+        ("choice", "text"),
+        ("default", "text"),
+        ("reading", "text"),
+        ("default, %", "number"),
+        ("reading, %", "number"),
+        ("moved by", "number"),
+        ("95% interval", "number"),
+        ("over", "text"),
+        ("n", "number"),
+        ("seeds", "number"),
+        ("note", "text"),
+    )
+    rows = []
+    for line in lines:
+        numbers = ("", "", "", "")
+        if line["difference"]:
+            before, after, moved, low, high = (float(line[key]) for key in SENSITIVITY)
+            numbers = (f"{before:.1f}", f"{after:.1f}", f"{moved:+.1f}", f"{low:+.1f} to {high:+.1f}")
+        named = [f"{line['paper']}: {line['number']}", *(line[key] for key in ("choice", "default", "reading"))]
+        rows.append([*named, *numbers, *(line[key] for key in ("interval_over", "n", "seeds", "note"))])
+    caption = (
+        "What the papers leave open, one choice at a time against the default, in points; paired on the n test "
+        "pictures or pins that both models were tested on, on which the two percentages are."
+    )
+    return Table(caption, columns, rows)
 
 
 def table3(run):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mindpics.files.json_files import read_json
 from mindpics.published import Row
+from mindpics.results.sensitivity import FOLDER
 from mindpics.results.table3 import read_table3
 
 STAND_IN = "stand-in"  # how run.json begins what is no paper data
@@ -104,6 +105,7 @@ class RunFiles:
     def rejected(self):
         """Return [{"file", "count", "reasons"}] of every list of rejections, of the run and of its pictures."""
         paths = sorted(self.root.glob("**/*rejected.jsonl"))
+        paths = [path for path in paths if FOLDER not in path.relative_to(self.root).parts]  # the same again, varied
         if self.pictures:
             paths += sorted(self.pictures.parent.glob("*/rejected.jsonl"))
         return [_count(path) for path in paths]

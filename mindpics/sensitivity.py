@@ -1,0 +1,167 @@
+"""Open readings of MindPics, varied one at a time: the job, the stages and the answers of each.
+
+The headline number is the mean accuracy of AlexNet all-in-one from scratch: no weights of others stand in it. It has
+no BatchNorm; for that the row is ResNet-50 all-in-one fine-tuned, the paper's best.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mindpics.files.json_files import read_json
+from mindpics.job import NETS, Job, pretrained
+from mindpics.jobs.stages import stages_for
+from mindpics.nets.scales import SETTINGS
+from mindpics.nets.switches import switched
+from mindpics.nets.trait_loss import NORMALIZATIONS
+from mindpics.plan import plan
+from mindpics.published import Row
+from mindpics.results.comparisons import right_answers
+from mindpics.results.metrics import load_scores
+from mindpics.results.sensitivity import FOLDER, Answers, Change, Varied, move, no_scores
+from mindpics.results.study import tested_a_trained
+from mindpics.traits import unpack
+
+PAPER = "MindPics"
+HEADLINE = Row("alexnet", "all-in-one", "scratch")
+BATCH_NORM = Row("resnet50", "all-in-one", "finetune")
+NAMES = ("normalization", "crop", "half-epochs", "twice-epochs", "batch-norm", "tags-only", "split", "best-iterate")
+OTHER_CROP = 224 / 227  # section 4 has both
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One open choice read otherwise.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder, and on the command line.
+    choice, default, reading : str
+    job : mindpics.job.Job
+        Which differs from the default one in this choice alone.
+    row : mindpics.published.Row
+    iterate : {"last", "best"}
+    """
+
+    name: str
+    choice: str
+    default: str
+    reading: str
+    job: Job
+    row: Row = HEADLINE
+    iterate: str = "last"
+
+    @property
+    def scores(self):
+        return (
+            f"{self.job.root}/{FOLDER}/best-iterate/scores.npz" if self.iterate == "best" else self.job.scores(self.row)
+        )
+
+    @property
+    def change(self):
+        return Change(PAPER, f"{self.row.title}, mean accuracy", self.choice, self.default, self.reading)
+
+
+def readings(job):
+    """Return every `Reading` of a job's open choices."""
+    setting = job.setting
+    crop, epochs = (setting.recipe(*HEADLINE).crop, setting.recipe(*HEADLINE).schedule.epochs)
+    (other,) = (name for name in NORMALIZATIONS if name != setting.normalization)
+    smaller, frozen = round(crop * OTHER_CROP), setting.recipe(*BATCH_NORM).frozen
+    group_by = job.group_by or (("author", "copies") if job.posts else ("copies", "emoji"))
+    split = {"split": "group", "group_by": group_by} if job.split == "image" else {"split": "image", "group_by": ()}
+    said = "by image", f"by group ({' '.join(group_by)})"
+    words = "tags and text", "tags alone"
+    batch_norm = "batch statistics", "frozen"
+    other_nets = [
+        ("normalization", "equation 5", setting.normalization, other, "normalization", other, HEADLINE),
+        ("crop", "crop of AlexNet", f"{crop}", f"{smaller}", "alexnet_crop", smaller, HEADLINE),
+        ("half-epochs", "length", f"{epochs:g} epochs", f"{epochs / 2:g}", "epochs", epochs / 2, HEADLINE),
+        ("twice-epochs", "length", f"{epochs:g} epochs", f"{epochs * 2:g}", "epochs", epochs * 2, HEADLINE),
+        ("batch-norm", "BatchNorm", *_turned(batch_norm, frozen), "frozen_batch_norm", not frozen, BATCH_NORM),
+    ]
+    found = [
+        Reading(name, choice, default, reading, _net(job, name, switch, value), row)
+        for name, choice, default, reading, switch, value, row in other_nets
+    ]
+    other_data = [
+        ("tags-only", "words in", *_turned(words, job.tags_only), {"tags_only": not job.tags_only}),
+        ("split", "split", *_turned(said, job.split == "group"), split),
+    ]
+    found += [
+        Reading(name, choice, default, reading, _beside(job, name, **otherwise))
+        for name, choice, default, reading, otherwise in other_data
+    ]
+    return [*found, Reading("best-iterate", "iterate", "last", "best on the test set, optimistic", job, iterate="best")]
+
+
+def stages(job, chosen):
+    """Return the stages of the default and of the chosen readings, each that two have in common once.
+
+    Where a reading's stage fails, such as a training that diverges, its number is left out and the rest goes on.
+    """
+    base = _scoring(job, dict.fromkeys(reading.row for reading in chosen))
+    made = [stage for reading in chosen for stage in _own(reading, base)]
+    return [*base, *made]
+
+
+def varied(jobs, chosen_names):
+    """Return the `mindpics.results.sensitivity.Varied` of chosen readings over jobs that differ in the seed."""
+    by_seed = [[each for each in readings(job) if each.name in chosen_names] for job in jobs]
+    return [_varied(jobs, seeds) for seeds in zip(*by_seed, strict=True)]
+
+
+def _varied(jobs, seeds):
+    found = Varied(seeds[0].change, [])
+    for job, reading in zip(jobs, seeds, strict=True):
+        diverged = _diverged(reading)
+        if diverged or not Path(reading.scores).is_file():
+            found.notes.append(diverged or no_scores(job.root))
+            continue
+        found.moves.append(move(_answers(job.scores(reading.row)), _answers(reading.scores)))
+        found.test_to_train.append(tested_a_trained(read_json(f"{job.mindpics}/summary.json")))
+    return found
+
+
+def _diverged(reading):
+    told = read_json(f"{reading.job.mindpics}/{reading.row.name}/{reading.row.name}/run.json").get("diverged")
+    return f"diverged: {told}" if told else ""
+
+
+def _answers(path):
+    ids, right = right_answers(path)
+    traits, _ = unpack(load_scores(path)[1])
+    return Answers(ids, traits, right)
+
+
+def _net(job, name, switch, value):
+    """The job with other nets on the same pictures and weights."""
+    given = {**job.setting.given, switch: value}
+    setting = switched(SETTINGS[job.setting.name], **{key: each for key, each in given.items() if each is not False})
+    return _beside(job, name, setting=setting, prepared=job.mindpics)
+
+
+def _beside(job, name, **otherwise):
+    weights = {net: pretrained(job, net) for net in NETS}
+    return replace(job, root=f"{job.root}/{FOLDER}/{name}", weights=weights, **otherwise)
+
+
+def _turned(pair, is_second):
+    return pair[::-1] if is_second else pair
+
+
+def _scoring(job, rows):
+    return stages_for(plan(job, list(rows)), [job.scores(row) for row in rows])
+
+
+def _own(reading, base):
+    """Stages that the default has not, under names of their own."""
+    if reading.iterate == "best":
+        scoring = next(stage for stage in base if stage.name == f"score_{reading.row.name}")
+        words = [reading.scores if word == reading.job.scores(reading.row) else word for word in scoring.command]
+        command = (*words, "--iterate", "best")
+        return [
+            replace(scoring, name=f"score_{reading.name}", command=command, outputs=(reading.scores,), may_fail=True)
+        ]
+    own = [stage for stage in _scoring(reading.job, [reading.row]) if stage not in base]
+    return [replace(stage, name=f"{reading.name}_{stage.name}", may_fail=True) for stage in own]

@@ -1,0 +1,53 @@
+"""Iterates of a training: Caffe's own accuracy at the last and at the best test pass, and the best snapshot."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+
+from mindpics.files.tables import read_table
+
+_SNAPSHOT = re.compile(r"net_iter_(\d+)\.caffemodel")
+
+
+def caffes_accuracies(run):
+    """Return {iteration: accuracy in %} of a run's test passes: Caffe's own, an average over batches, mean over heads.
+
+    A pass in which Caffe's figure is not finite, since a batch had no picture of a head, is left out.
+
+    Parameters
+    ----------
+    run : path
+        Folder of tools/train_net, with its test.csv.
+    """
+    path = Path(run) / "test.csv"
+    if not path.is_file():
+        return {}
+    passes = {}
+    for _, row in read_table(path, ("iteration",)):
+        heads = [float(value) for name, value in row.items() if name.startswith("accuracy") and value]
+        if heads and all(map(math.isfinite, heads)):
+            passes[int(row["iteration"])] = 100 * float(np.mean(heads))
+    return passes
+
+
+def best_snapshot(run):
+    """Return (caffemodel, iteration) of the snapshot whose test pass was the best: chosen on the test set, optimistic.
+
+    A snapshot between two passes has the nearest pass's accuracy; of equals the earlier is taken.
+
+    Raises
+    ------
+    ValueError
+        When the run has no test pass, or no snapshot.
+    """
+    passes = caffes_accuracies(run)
+    found = [_SNAPSHOT.fullmatch(path.name) for path in (Path(run) / "snapshots").glob("net_iter_*.caffemodel")]
+    iterations = sorted(int(match[1]) for match in found if match)
+    if not passes or not iterations:
+        lacking = "test pass with an accuracy" if iterations else "snapshot"
+        raise ValueError(f"{run}: found no {lacking}; wanted a run of train_net that is done")
+    nearest = {each: passes[min(passes, key=lambda tested: (abs(tested - each), tested))] for each in iterations}
+    best = max(iterations, key=lambda each: (nearest[each], -each))
+    return Path(run) / "snapshots" / f"net_iter_{best}.caffemodel", best
