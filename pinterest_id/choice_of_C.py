@@ -114,36 +114,34 @@ def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
     return Choice(chosen.C, tuple(C_grid), model, validation)
 
 
-def choose_together(modalities, folders, C_grid=C_GRID, fitting=None):
+def choose_together(modalities, C_grid=C_GRID, fitting=None):
     """Return the one C of several modalities: the best by the product of their probabilities on the validation pins.
 
     Parameters
     ----------
-    modalities : list of Data
-        Of the same pins.
-    folders : list of Path
-        As of `choose`.
+    modalities : dict
+        Folder, as of `choose` -> Data, of the same pins.
     C_grid : sequence of float
     fitting : Fitting
     """
-    best = None
+    users, best = next(iter(modalities.values())).validation_users, None
     for C in C_grid:
-        pairs = zip(modalities, folders, strict=True)
-        choices = [choose(data, folder, (C,), fitting) for data, folder in pairs]
+        choices = [choose(data, folder, (C,), fitting) for folder, data in modalities.items()]
         named = choices[0].model.classes[cascade(*(choice.validation for choice in choices)).argmax(axis=1)]
-        right = float(np.mean(named == modalities[0].validation_users))
+        right = float(np.mean(named == users))
         best = max(best or (right, -C), (right, -C))
     return -best[1]
 
 
-def take_fits(folder, other):
-    """Copy the models of another run to a folder that is not there yet; without another, or a folder of it, nothing."""
-    if other is None or not other.is_dir() or folder.exists():
+def take_fits(out, other):
+    """Copy the models of another run's folder to one that has none yet; without another nothing."""
+    theirs, ours = Path(other or "") / "models", Path(out) / "models"
+    if not other or not theirs.is_dir() or ours.exists():
         return
-    aside = folder.with_name(f"{folder.name}.copy")
+    aside = ours.with_name("models.copy")
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(other, aside)
-    aside.rename(folder)
+    shutil.copytree(theirs, aside)
+    aside.rename(ours)
 
 
 def refit(data, choice, path, fitting=None):

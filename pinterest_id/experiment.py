@@ -96,7 +96,6 @@ class Experiment:
             self.features["fine_tuned"] = _features(fine_tuned)
         self.text = text
         self.fits_of = fits_of
-        self.C_grid = self.options.C_grid
         self.seconds = {}
 
     def run(self):
@@ -110,9 +109,8 @@ class Experiment:
         own_folder.require(self.out, IDENTIFICATION, adds=True)
         with self._timed("pins"):
             self.arrange()
-        take_fits(self.out / "models", self.fits_of and Path(self.fits_of) / "models")
-        if self.options.one_C:
-            self.C_grid = (self.choose_one_C(),)
+        take_fits(self.out, self.fits_of)
+        self.C_grid = (self.choose_one_C(),) if self.options.one_C else self.C_grid
         with self._timed("text"):
             text = self.fit_text()
         for name in self.features:
@@ -136,7 +134,7 @@ class Experiment:
         """Read, match, split and order the pins."""
         files = [*self.features.values(), *([self.text] if self.text else [])]
         self.pins = arrange(self.pins_path, files, self.options, self.out)
-        self.facts = {**self.pins.facts, "C": {}}
+        self.facts, self.C_grid = {**self.pins.facts, "C": {}}, self.options.C_grid
 
     def fit_text(self):
         """Fit the text classifier; return its log probabilities and tf-idf matrices."""
@@ -144,9 +142,9 @@ class Experiment:
 
     def choose_one_C(self):
         """Return the C that text and images have in common."""
-        (first, _), image = self._text(), self.features["image"].matrix(self.pins.ids, self.options.unit_features)
-        folders = [self.out / "models" / name for name in ("text", "image")]
-        return choose_together([self._data(m, m) for m in (first, image)], folders, self.C_grid, self.fitting)
+        (first, _), image = self._text(), self._images("image")
+        data = {self.out / "models" / name: self._data(m, m) for name, m in (("text", first), ("image", image))}
+        return choose_together(data, self.options.C_grid, self.fitting)
 
     def _text(self):
         return self._words() if self.text is None else [self.text.rows(self.pins.ids)] * 2
@@ -161,8 +159,11 @@ class Experiment:
 
     def fit_images(self, name):
         """Fit the image classifier on features `name`; return its log probabilities and the matrix."""
-        matrix = self.features[name].matrix(self.pins.ids, self.options.unit_features)
+        matrix = self._images(name)
         return self._fit(name, matrix, matrix)
+
+    def _images(self, name):
+        return self.features[name].matrix(self.pins.ids, self.options.unit_features)
 
     def _fit(self, name, first, final):
         """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""

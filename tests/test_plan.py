@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tool_module import parsed
 
 from mindpics.job import Job, add_arguments, describe, jobs_of, row_command, write_job
@@ -18,6 +19,7 @@ from mindpics.published import ROWS, Row
 from mindpics.report.facts import run_choices
 from mindpics.results.run_files import RunFiles
 from mindpics.results.table3 import write_table3
+from pinterest_id.plan import refuse_other_pins
 
 ROOT = Path(__file__).resolve().parent.parent
 MINI_JOB = Job(MINI, "runs/mini")
@@ -306,3 +308,38 @@ def test_each_row_is_trained_scored_and_shown_under_its_own_name():
                 f"tools/create_lmdb --copy {folder}/{split}_lmdb --trait {trait} "
                 f"--force --out {folder}/{split}_{trait}_lmdb"
             )
+
+
+def planned(*args):
+    command = [sys.executable, ROOT / "tools/run_experiment", "--plan", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_pins_of_ones_own_run_paper_2_beside_or_without_paper_1_in_a_folder_of_their_own():
+    alone = planned("--pins", "MY/pins.jsonl")
+    assert "--pins MY/pins.jsonl --features runs/mini-MY/pinterest_id/fc7" in alone
+    assert alone.count("tools/train_net") == 1 and "tools/make_table3" not in alone  # of its net alone
+    assert "tools/make_pins" not in alone and "pool5" not in alone and "tools/report runs/mini-MY" in alone
+    both = planned("--pins", "MY/pins.jsonl", "--posts", "OTHER/posts.jsonl")
+    assert "--pins MY/pins.jsonl --features runs/mini-OTHER/pinterest_id/fc7" in both and "tools/make_table3" in both
+    assert "run_identification" not in planned("--posts", "OTHER/posts.jsonl")
+
+
+def test_at_the_papers_scale_fc7_of_ones_own_pins_is_the_given_weights_and_the_split_the_papers():
+    paper = ["--scale", "paper", "--pins", "MY/pins.jsonl", "--weights-alexnet", "bvlc_alexnet.caffemodel"]
+    text = planned(*paper)
+    assert (
+        "tools/extract_features prototxt/decaf_fc7/deploy.prototxt bvlc_alexnet.caffemodel --mean 104 117 123" in text
+    )
+    assert "tools/train_net" not in text and "--split 0" not in text
+    assert "fc7 of bvlc_alexnet.caffemodel, in place of DeCAF's" in text
+    assert "--mean imagenet_mean.binaryproto" in planned(*paper, "--mean-alexnet", "imagenet_mean.binaryproto")
+
+
+def test_pins_of_another_crawl_in_a_used_folder_are_refused(tmp_path):
+    (tmp_path / "pinterest_id").mkdir()
+    (tmp_path / "pinterest_id/run.json").write_text(json.dumps({"inputs": {"pins": "MY/pins.jsonl"}}))
+    refuse_other_pins(tmp_path, "MY/pins.jsonl")
+    for pins in ("OTHER/pins.jsonl", None):
+        with pytest.raises(ValueError, match="found an identification of MY/pins.jsonl; wanted one of"):
+            refuse_other_pins(tmp_path, pins)

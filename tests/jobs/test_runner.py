@@ -87,6 +87,25 @@ def test_failure_names_the_stage_its_command_and_the_end_of_its_log(tmp_path):
         Runner([stage], tmp_path / "run").run()
 
 
+def test_a_stage_that_may_fail_leaves_out_what_stands_on_it_and_is_tried_again(tmp_path, tool, capsys):
+    (tmp_path / "given").write_text("x")
+    first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
+    script = tmp_path / "fail.py"
+    script.write_text("import sys; sys.exit('the reason')")
+    stages = [
+        *chain(tmp_path, tool),
+        Stage("first", (str(script),), (), (first,), may_fail=True),
+        Stage("second", (str(tool), str(tmp_path), second, first), (first,), (second,)),
+        Stage("third", (str(tool), str(tmp_path), third, second), (second,), (third,)),
+    ]
+    Runner(stages, tmp_path / "run", 2).run()
+    assert sorted(ran(tmp_path)) == ["a", "b", "c"]
+    assert "first: failed (exit status 1); left out: first, second, third" in capsys.readouterr().out
+    script.write_text(f"import pathlib; pathlib.Path({first!r}).write_text('1')")
+    Runner(stages, tmp_path / "run", 2).run()
+    assert ran(tmp_path) == ["second", "third"]
+
+
 def test_missing_input_that_no_stage_makes_is_named(tmp_path, tool):
     with pytest.raises(StageError, match="given: is not there, and no stage makes it"):
         Runner(chain(tmp_path, tool), tmp_path / "run").run()

@@ -16,8 +16,11 @@ from PIL import Image
 from mindpics.published import Row
 from mindpics.report.facts import readable
 from mindpics.report.page import write_report
+from mindpics.report.specification import draw_sensitivity
 from mindpics.results.claims import claims
 from mindpics.results.comparisons import right_answers
+from mindpics.results.sensitivity import Change, Move, Varied
+from mindpics.results.sensitivity import line_of as sensitivity_line
 from mindpics.results.table3 import line_of, write_table3
 from pinterest_id.study import read_study
 
@@ -126,6 +129,26 @@ def test_with_features_the_maps_are_drawn(run):
     Path(f"{name}.ids.txt").write_text("".join(f"p{i}\n" for i in range(40)))
     _, text, left_out = page_of(run)
     assert left_out == [] and "Figure 9" in text and "Figure 4c" in text
+
+
+def test_the_open_readings_stand_in_the_page_once_their_table_is_there(run):
+    _, text, _ = page_of(run)
+    assert 'id="sensitivity"' not in text
+    line = sensitivity_line(
+        Varied(Change("MindPics", "its number", "length", "28 epochs", EVIL), [Move(80, 82, -1, 5, 40)])
+    )
+    failed = sensitivity_line(
+        Varied(Change("MindPics", "its number", "split", "by image", "by group"), [], ["diverged"])
+    )
+    (run / "sensitivity").mkdir()
+    (run / "sensitivity" / "rejected.jsonl").write_text(json.dumps({"id": "q", "reason": "of a reading"}) + "\n")
+    draw_sensitivity([line, failed], run / "sensitivity" / "readings")
+    page, text, _ = page_of(run)
+    rows = page.table("number", "choice", "default")
+    assert rows[1][3:10] == [EVIL, "80.0", "82.0", "+2.0", "-1.0 to +5.0", "test pictures", "40"]
+    assert rows[2][4:] == ["", "", "", "", "", "", "0", "diverged"]
+    assert 'id="sensitivity"' in text and 'download="readings.csv"' in text
+    assert not any("sensitivity" in row[0] for row in page.table("list", "rejected")[1:])
 
 
 def test_pinterest_beside_mindpics(run):
