@@ -49,7 +49,29 @@ def report_stages(jobs, tables, maps=True):
     selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
     features = (f"{folder}/pool5.npy", f"{folder}/pool5.ids.txt") if maps else ()
+    activations, lmdbs = f"{folder}/activations.npz", (f"{job.mindpics}/test_lmdb", f"{job.mindpics}/train_lmdb")
     stages = [
+        Stage(
+            "activations",
+            (
+                "tools/score_net",
+                "--lmdb",
+                *lmdbs,
+                "--mean",
+                mean,
+                "--net",
+                f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt",
+                weights,
+                "--activations",
+                "--out",
+                activations,
+                *_gpu(job),
+            ),
+            (weights, mean, *lmdbs),
+            (activations,),
+            cost=5 + sum(_pictures(job.setting).values()) / 100,
+            note="what the output units give for all MindPics, for figures 4 to 9",
+        ),
         Stage(
             "pool5",
             (
@@ -76,13 +98,13 @@ def report_stages(jobs, tables, maps=True):
         Stage(
             "report",
             ("tools/report", *roots),
-            (*tables, *features, *(f"{root}/run.json" for root in roots)),
+            (*tables, *features, *((activations,) if maps else ()), *(f"{root}/run.json" for root in roots)),
             (f"{job.root}/report/index.html",),
             cost=45,
             note="figures and report/index.html",
         ),
     ]
-    return stages if maps else stages[1:]
+    return stages if maps else stages[-1:]
 
 
 def _data_stages(job):

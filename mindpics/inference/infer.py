@@ -111,7 +111,23 @@ class TraitNets:
         for net in self.nets:
             centres = centre_crop(pictures, self.mean, net.blobs["data"].data.shape[-1])
             outputs |= {name: blob.copy() for name, blob in run(net, centres).items()}
-        return np.stack([outputs[f"prob_{trait}"].reshape(-1, 2) for trait in TRAITS], axis=1).astype(np.float32)
+        return _of_traits(outputs, "prob")
+
+    def activations(self):
+        """Return what the output units gave for the pictures of the last `scores`, before the softmax: float32 [N,5,2].
+
+        Raises
+        ------
+        ValueError
+            When the nets do not name their output units ``score_O`` .. as Table 3's nets do.
+        """
+        units = {
+            name: net.blobs[name].data.copy() for net in self.nets for name in net.blobs if name.startswith("score_")
+        }
+        lacking = [f"score_{trait}" for trait in TRAITS if f"score_{trait}" not in units]
+        if lacking:
+            raise ValueError(f"the nets have no {', '.join(lacking)}; the output units of each trait are wanted")
+        return _of_traits(units, "score")
 
 
 def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
@@ -129,17 +145,42 @@ def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
     labels : int64 [N]
     scores : float32 [N,5,2]
     """
-    loaded = TraitNets(nets, mean_file, allow_python_layers)
-    ids, labels, scores = [], [], []
-    records = iter(tqdm(read_lmdb(lmdb), desc="score", unit="picture", leave=False, disable=None))
-    while records_of_batch := list(itertools.islice(records, batch)):
-        pictures = np.stack([_picture(lmdb, key, datum, loaded.mean) for key, datum in records_of_batch])
-        scores.append(loaded.scores(pictures))
-        ids += [key.partition("_")[2] or key for key, _ in records_of_batch]
-        labels += [datum.label for _, datum in records_of_batch]
-    if not ids:
-        raise ValueError(f"{lmdb}: an empty LMDB")
-    return ids, np.array(labels), np.concatenate(scores)
+    return activate_lmdbs(TraitNets(nets, mean_file, allow_python_layers), [lmdb], batch)[:3]
+
+
+def activate_lmdbs(nets, lmdbs, batch=BATCH, activations=False):
+    """Score every picture of several LMDBs; return ids, labels, scores, and what the output units gave, or None.
+
+    Parameters
+    ----------
+    nets : TraitNets
+    lmdbs : list of path
+    batch : int
+    activations : bool
+        Keep them: float32 [N,5,2], see `TraitNets.activations`.
+
+    Raises
+    ------
+    ValueError
+        When an LMDB is empty, or a picture is not of the mean's size.
+    """
+    ids, labels, scores, units = [], [], [], []
+    for lmdb in lmdbs:
+        records = iter(tqdm(read_lmdb(lmdb), desc="score", unit="picture", leave=False, disable=None))
+        before = len(ids)
+        while records_of_batch := list(itertools.islice(records, batch)):
+            pictures = np.stack([_picture(lmdb, key, datum, nets.mean) for key, datum in records_of_batch])
+            scores.append(nets.scores(pictures))
+            units += [nets.activations()] if activations else []
+            ids += [key.partition("_")[2] or key for key, _ in records_of_batch]
+            labels += [datum.label for _, datum in records_of_batch]
+        if len(ids) == before:
+            raise ValueError(f"{lmdb}: an empty LMDB")
+    return ids, np.array(labels), np.concatenate(scores), np.concatenate(units) if units else None
+
+
+def _of_traits(blobs, prefix):
+    return np.stack([blobs[f"{prefix}_{trait}"].reshape(-1, 2) for trait in TRAITS], axis=1).astype(np.float32)
 
 
 def _picture(lmdb, key, datum, mean):
@@ -152,7 +193,8 @@ def _picture(lmdb, key, datum, mean):
     return pixels
 
 
-def save_scores(path, ids, labels, scores):
+def save_scores(path, ids, labels, scores, activations=None):
     """Write scores.npz, whole or not at all."""
+    more = {} if activations is None else {"activations": activations}
     with atomic_write(path, "wb") as stream:
-        np.savez(stream, ids=np.array(ids), labels=labels, scores=scores)
+        np.savez(stream, ids=np.array(ids), labels=labels, scores=scores, **more)

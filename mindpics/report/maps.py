@@ -25,18 +25,18 @@ def project(features, seed=0):
         return TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(features)
 
 
-def draw_trait_map(ids, scores, trait, features, thumbnails, out, count=SHOWN, seed=0):
+def draw_trait_map(ids, strengths, trait, features, thumbnails, out, count=SHOWN, seed=0):
     """Figure 4c .. 8c: a trait's most activating pictures, High bordered orange and Low blue."""
-    chosen = [(pole, place) for pole, places in most_activating(scores, trait, count).items() for place in places]
+    chosen = [(pole, place) for pole, places in most_activating(strengths, trait, count).items() for place in places]
     bordered = [(str(ids[place]), pole, POLE_COLOURS[pole]) for pole, place in chosen]
     _draw_maps({TRAIT_NAMES[trait]: bordered}, features, thumbnails, out, seed)
 
 
-def draw_all_traits_map(ids, scores, features, thumbnails, out, count=SHOWN, seed=0):
+def draw_all_traits_map(ids, strengths, features, thumbnails, out, count=SHOWN, seed=0):
     """Figure 9: all traits' most activating pictures, High and Low apart, bordered by trait."""
     panels = {}
     for pole, title in (("high", "High"), ("low", "Low")):
-        chosen = [(trait, place) for trait in TRAITS for place in most_activating(scores, trait, count)[pole]]
+        chosen = [(trait, place) for trait in TRAITS for place in most_activating(strengths, trait, count)[pole]]
         panels[title] = [(str(ids[place]), trait, TRAIT_STYLES[trait].colour) for trait, place in chosen]
     _draw_maps(panels, features, thumbnails, out, seed)
 

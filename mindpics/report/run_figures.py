@@ -1,15 +1,52 @@
 """Figures of a run, drawn into its report/figures."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from mindpics.files.feature_files import read_features
 from mindpics.report import figures, maps, sheets
 from mindpics.report.training_curves import draw_training, read_run
-from mindpics.results.metrics import load_scores
+from mindpics.results.metrics import load_activations, load_scores
 from mindpics.results.study import Figure
 from mindpics.traits import TRAIT_NAMES, TRAITS
 
 NUMBERS = {trait: 4 + place for place, trait in enumerate(TRAITS)}  # figure of each trait's pictures
+ALL = ("", "All MindPics; a black corner marks those of the test set, which the net has not been trained on.")
+TEST_ONLY = (", test pictures", "Test pictures alone, by their log odds.")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Pictures by how strongly they drive the output units, see `mindpics.report.sheets.most_activating`.
+
+    Attributes
+    ----------
+    suffix : str
+        Of the figures' names.
+    ids : str array [N]
+    strengths : float array [N,5,2]
+    measure : str
+    thumbnails : mindpics.report.sheets.Thumbnails
+    told : tuple of str
+        What titles and captions end in.
+    """
+
+    suffix: str
+    ids: np.ndarray
+    strengths: np.ndarray
+    measure: str
+    thumbnails: sheets.Thumbnails
+    told: tuple
+
+    @property
+    def title(self):
+        return self.told[0]
+
+    @property
+    def caption(self):
+        return self.told[1]
 
 
 class RunFigures:
@@ -34,8 +71,10 @@ class RunFigures:
         steps = [self._curves, self._confusions, self._words, self._training]
         if self.run.pictures and self.run.pictures.is_dir():
             self.thumbnails = sheets.Thumbnails(self.selection, self.run.pictures)
-            steps += [self._samples, *(lambda t=trait: self._activating(t) for trait in TRAITS)]
-            steps += self._map_steps()
+            steps.append(self._samples)
+            for ranking in self._rankings():
+                steps += [lambda t=trait, r=ranking: self._activating(t, r) for trait in TRAITS]
+                steps += self._map_steps(ranking)
         else:
             why = f"the pictures' folder is not there: {self.run.pictures or 'not recorded'} (--pictures)"
             self.left_out.append(("Figures 1, 4 to 10", why))
@@ -105,46 +144,61 @@ class RunFigures:
             "figure10", "Pictures", "Figure 10: random samples of Openness", "As the paper shows them.", pictures=True
         )
 
-    def _activating(self, trait):
-        name = f"figure{NUMBERS[trait]}"
-        sheets.draw_activating(self.ids, self.scores, trait, self.thumbnails, self.out / name)
+    def _rankings(self):
+        """All MindPics by the activation of the output unit, where that is there; test pictures alone, second."""
+        path = self.run.activations(self.model)
+        tested = Ranking("_test", self.ids, sheets.odds_strengths(self.scores), "log_odds", self.thumbnails, TEST_ONLY)
+        if not path.is_file():
+            self.left_out.append(
+                ("Figures 4 to 9 over all MindPics", f"found no {path}; those here are of test pictures")
+            )
+            return [replace(tested, suffix="")]
+        marked = sheets.Thumbnails(self.selection, self.run.pictures, marks=True)
+        return [Ranking("", *load_activations(path), "activation", marked, ALL), tested]
+
+    def _activating(self, trait, ranking):
+        name = f"figure{NUMBERS[trait]}{ranking.suffix}"
+        out = self.out / name
+        sheets.draw_activating(ranking.ids, ranking.strengths, trait, ranking.thumbnails, out, measure=ranking.measure)
         self._add(
             name,
             "Pictures",
-            f"Figure {NUMBERS[trait]}: most activating, {TRAIT_NAMES[trait]}",
-            f"The test pictures that most activate High and Low in {self.model}, whatever their own trait, "
-            "strongest first.",
+            f"Figure {NUMBERS[trait]}: most activating, {TRAIT_NAMES[trait]}{ranking.title}",
+            f"What most activates High and Low in {self.model}, whatever its trait, strongest first. {ranking.caption}",
             pictures=True,
         )
 
-    def _map_steps(self):
+    def _map_steps(self, ranking):
         try:
             array, ids = read_features(self.run.features(self.model))
         except ValueError as error:
-            self.left_out.append(("Figures 4c to 8c and 9 (t-SNE)", str(error)))
+            self.left_out += [("Figures 4c to 8c and 9 (t-SNE)", str(error))] if ranking.suffix == "" else []
             return []
         features = dict(zip(ids, array, strict=True))
-        return [*(lambda t=trait: self._map(t, features) for trait in TRAITS), lambda: self._all_map(features)]
+        each = [lambda t=trait: self._map(t, features, ranking) for trait in TRAITS]
+        return [*each, lambda: self._all_map(features, ranking)]
 
-    def _map(self, trait, features):
-        name = f"figure{NUMBERS[trait]}c"
-        maps.draw_trait_map(self.ids, self.scores, trait, features, self.thumbnails, self.out / name)
+    def _map(self, trait, features, ranking):
+        name = f"figure{NUMBERS[trait]}c{ranking.suffix}"
+        maps.draw_trait_map(ranking.ids, ranking.strengths, trait, features, ranking.thumbnails, self.out / name)
         self._add(
             name,
             "Maps",
-            f"Figure {NUMBERS[trait]}c: t-SNE, {TRAIT_NAMES[trait]}",
+            f"Figure {NUMBERS[trait]}c: t-SNE, {TRAIT_NAMES[trait]}{ranking.title}",
             f"Last pooling layer of {self.model}; perplexity {maps.PERPLEXITY}, random start, seed 0. "
-            "Border: High orange, Low blue.",
+            f"Border: High orange, Low blue. {ranking.caption}",
             pictures=True,
         )
 
-    def _all_map(self, features):
-        maps.draw_all_traits_map(self.ids, self.scores, features, self.thumbnails, self.out / "figure9")
+    def _all_map(self, features, ranking):
+        name = f"figure9{ranking.suffix}"
+        maps.draw_all_traits_map(ranking.ids, ranking.strengths, features, ranking.thumbnails, self.out / name)
         self._add(
-            "figure9",
+            name,
             "Maps",
-            "Figure 9: t-SNE of all traits",
+            f"Figure 9: t-SNE of all traits{ranking.title}",
             "High left, Low right. Border: Openness orange, Conscientiousness blue, Extraversion green, "
-            "Agreeableness black, Neuroticism red. Some pictures activate several heads and come twice.",
+            "Agreeableness black, Neuroticism red. Some pictures activate several heads and come twice. "
+            f"{ranking.caption}",
             pictures=True,
         )

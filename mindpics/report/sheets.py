@@ -31,6 +31,8 @@ class Thumbnails:
         What image paths are relative to.
     side : int
         Pixels.
+    marks : bool
+        Test pictures have the corner of `marked`.
 
     Attributes
     ----------
@@ -38,10 +40,11 @@ class Thumbnails:
         id -> why; a grey square stands for it.
     """
 
-    def __init__(self, selection, root, side=SIDE):
+    def __init__(self, selection, root, side=SIDE, marks=False):
         self.selection = selection
         self.root = Path(root)
         self.side = side
+        self.marks = marks
         self.unreadable = {}
         self._kept = {}
 
@@ -54,18 +57,26 @@ class Thumbnails:
             except ValueError as error:
                 self.unreadable[id_] = str(error)
                 self._kept[id_] = np.full((self.side, self.side, 3), _UNREADABLE, np.uint8)
+            if self.marks and self.selection[id_].get("split") == "test":
+                self._kept[id_] = marked(self._kept[id_])
         return self._kept[id_]
 
 
-def most_activating(scores, trait, count=SHOWN):
+def odds_strengths(scores):
+    """Return how strongly pictures drive Low and High by their log odds: float64 [N,5,2] of probabilities [N,5,2]."""
+    odds = log_odds(scores)
+    return np.stack([-odds, odds], axis=-1)
+
+
+def most_activating(strengths, trait, count=SHOWN):
     """Return the places of the pictures that most activate High and Low of a trait, strongest first.
 
-    Every scored picture competes, whatever its own trait ("we input all the images", section 4.2).
-    No picture stands under both poles.
+    Every picture competes, whatever its own trait ("we input all the images", section 4.2).
 
     Parameters
     ----------
-    scores : float array [N,5,2]
+    strengths : float array [N,5,2]
+        Of Low and of High: activations of the output units, or `odds_strengths`, by which no picture is in both.
     trait : str
     count : int
         Pictures a pole.
@@ -75,10 +86,19 @@ def most_activating(scores, trait, count=SHOWN):
     dict
         "high" and "low" -> int array
     """
-    odds = log_odds(scores)[:, TRAITS.index(trait)]
-    order = np.argsort(odds, kind="stable")
-    count = min(count, len(order) // 2)
-    return {"high": order[::-1][:count], "low": order[:count]}
+    low, high = np.asarray(strengths)[:, TRAITS.index(trait)].T
+    count = min(count, len(high) // 2)
+    order = {"high": np.argsort(high, kind="stable")[::-1], "low": np.argsort(-low, kind="stable")}
+    return {pole: places[:count] for pole, places in order.items()}
+
+
+def marked(picture):
+    """Return a picture with a black and white corner, the mark of a test picture."""
+    side = len(picture) // 5
+    corner = picture.copy()
+    corner[: side + 2, : side + 2] = 255
+    corner[:side, :side] = 0
+    return corner
 
 
 def tile(pictures, columns, gap=GAP):
@@ -93,17 +113,30 @@ def tile(pictures, columns, gap=GAP):
     return sheet
 
 
-def draw_activating(ids, scores, trait, thumbnails, out, count=SHOWN):
-    """Figure 4, 5, 6, 7 or 8: the pictures that most activate High, and those that most activate Low."""
-    odds, found, rows = log_odds(scores)[:, TRAITS.index(trait)], most_activating(scores, trait, count), []
-    sheets = {}
-    for pole, places in found.items():
-        sheets[f"{pole} {TRAIT_NAMES[trait]}"] = tile([thumbnails(str(ids[place])) for place in places], columns=10)
+def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure="log_odds"):
+    """Figure 4, 5, 6, 7 or 8: the pictures that most activate High, and those that most activate Low.
+
+    Parameters
+    ----------
+    ids : str array [N]
+    strengths : float array [N,5,2]
+        See `most_activating`; `measure` is the name of their column.
+    trait : str
+    thumbnails : callable
+        id -> uint8 [side, side, 3]; with the `selection`'s rows.
+    out : path
+    count : int
+    """
+    values, rows, drawn = np.asarray(strengths)[:, TRAITS.index(trait)], [], {}
+    for pole, places in most_activating(strengths, trait, count).items():
+        drawn[f"{pole} {TRAIT_NAMES[trait]}"] = tile([thumbnails(str(ids[place])) for place in places], columns=10)
         for rank, place in enumerate(places, 1):
-            own = thumbnails.selection[str(ids[place])]
-            rows.append((pole, rank, ids[place], f"{odds[place]:.4f}", own["trait"], own["pole"], own["word"]))
-    columns = ("activates", "rank", "id", "log_odds", "own_trait", "own_pole", "own_word")
-    _save_sheets(sheets, out, columns, rows)
+            own, value = thumbnails.selection[str(ids[place])], values[place, POLES.index(pole)]
+            rows.append(
+                (pole, rank, ids[place], f"{value:.4f}", own["trait"], own["pole"], own["word"], own.get("split", ""))
+            )
+    columns = ("activates", "rank", "id", measure, "own_trait", "own_pole", "own_word", "split")
+    _save_sheets(drawn, out, columns, rows)
 
 
 def random_samples(selection, trait, pole, count, seed=0):

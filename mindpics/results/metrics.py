@@ -103,3 +103,17 @@ def load_scores(path):
             f"{path}: scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; [N,5,2], [N], N are wanted"
         )
     return ids, labels, scores
+
+
+def load_activations(path):
+    """Return (ids, activations) of a scores.npz of ``tools/score_net --activations``: str [N], float32 [N,5,2].
+
+    Raises
+    ------
+    ValueError
+        When the file has none, or they do not go together.
+    """
+    ids, activations = load_npz(path, ("ids", "activations"), "scores with activations")
+    if ids.dtype.kind != "U" or activations.dtype.kind != "f" or activations.shape != (len(ids), len(TRAITS), 2):
+        raise ValueError(f"{path}: found activations {activations.shape} of {len(ids)} ids; wanted [N,5,2] of N")
+    return ids, activations

@@ -51,6 +51,10 @@ class RunFiles:
     def scores(self, model):
         return self.mindpics / model / "scores.npz"
 
+    def activations(self, model):
+        """Return what a model's output units give for all MindPics, training pictures included."""
+        return self.mindpics / model / "activations.npz"
+
     def features(self, model):
         """Return NAME of NAME.npy, the features of a model's last pooling layer."""
         return self.mindpics / model / POOL

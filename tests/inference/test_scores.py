@@ -12,9 +12,9 @@ from striped_pictures import CROP, SIZE
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.caffe_files.messages import write_message
-from mindpics.inference.infer import centre_crop, score_lmdb
+from mindpics.inference.infer import centre_crop, save_scores, score_lmdb
 from mindpics.nets.whole import deploy
-from mindpics.results.metrics import load_scores
+from mindpics.results.metrics import load_activations, load_scores
 from mindpics.traits import TRAITS
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -112,3 +112,20 @@ def test_a_net_with_layers_that_the_weights_lack_is_refused(large_pictures):
     path, _ = save_random_net(large_pictures, "all", TRAITS)
     with pytest.raises(ValueError, match="has no weights for score_C, score_E, score_A, score_N"):
         score_lmdb([(path, weights)], large_pictures / "mean.binaryproto", large_pictures / "lmdb")
+
+
+def test_activations_are_the_output_units_whose_softmax_the_scores_are_over_several_lmdbs(large_pictures):
+    lmdb, mean = large_pictures / "lmdb", large_pictures / "mean.binaryproto"
+    deployed, weights = save_random_net(large_pictures, "all", TRAITS)
+    command = [sys.executable, TOOLS / "score_net", "--net", deployed, weights, "--mean", mean, "--lmdb", lmdb, lmdb]
+    out = large_pictures / "all.npz"
+    subprocess.run([*command, "--activations", "--batch", "20", "--out", out], check=True, capture_output=True)
+    ids, units = load_activations(out)
+    scores = load_scores(out)[2]
+    assert len(ids) == 90 and np.array_equal(units[:45], units[45:]) and np.array_equal(ids[:45], ids[45:])
+    powers = np.exp(units.astype(np.float64))
+    np.testing.assert_allclose(powers / powers.sum(axis=2, keepdims=True), scores, rtol=1e-4)
+    assert np.ptp(units.sum(axis=2)) > 0  # no log odds: Low's unit is not High's with another sign
+    save_scores(out, ids, np.zeros(90, int), scores)
+    with pytest.raises(ValueError, match="all.npz.*activations"):
+        load_activations(out)

@@ -99,7 +99,7 @@ def test_odds_rank_where_probabilities_saturate(turn):
     for pole, pair in (("high", (rest, np.ones(4))), ("low", (np.ones(4), rest))):
         scores = np.stack([np.stack(pair, axis=1)] * 5, axis=1).astype(np.float32)
         assert len(set(scores[:, 0, int(pole == "high")])) == 1
-        assert list(sheets.most_activating(scores, "O", 2)[pole]) == list(np.argsort(rest)[:2])
+        assert list(sheets.most_activating(sheets.odds_strengths(scores), "O", 2)[pole]) == list(np.argsort(rest)[:2])
 
 
 def test_confusion_counts_true_by_predicted_and_a_tie_as_wrong(scored, tmp_path):
@@ -129,15 +129,34 @@ def test_scores_of_another_selection_are_named(scored):
 
 def test_most_activating_are_apart_and_strongest_first(scored, thumbnails, tmp_path):
     ids, _, scores, _ = scored
-    found = sheets.most_activating(scores, "O", 50)
+    found = sheets.most_activating(sheets.odds_strengths(scores), "O", 50)
     assert len(found["high"]) == len(found["low"]) == 20
     assert not set(found["high"]) & set(found["low"])
     assert found["high"][0] == 0 and found["low"][0] == 30
-    sheets.draw_activating(ids, scores, "O", thumbnails, tmp_path / "figure4", 3)
+    sheets.draw_activating(ids, sheets.odds_strengths(scores), "O", thumbnails, tmp_path / "figure4", 3)
     rows = rows_of(tmp_path / "figure4")
     assert [(row["activates"], row["id"]) for row in rows[:2]] == [("high", "p0"), ("high", "p31")]
     assert rows[0]["own_pole"] == "low"
     assert_drawn(tmp_path / "figure4")
+
+
+def test_all_mindpics_are_ranked_by_the_output_unit_and_test_pictures_are_marked(scored, thumbnails, tmp_path):
+    ids, _, _, selection = scored
+    strengths = np.zeros((40, 5, 2), np.float32)
+    strengths[:, 1, 1] = np.arange(40)  # the unit of High falls with no rise of Low's
+    strengths[:, 1, 0] = np.arange(40) % 7
+    found = sheets.most_activating(strengths, "C", 3)
+    assert list(found["high"]) == [39, 38, 37] and list(found["low"]) == [6, 13, 20]
+    for place, row in enumerate(selection.values()):
+        row["split"] = "test" if place % 2 else "train"
+    marks = sheets.Thumbnails(selection, thumbnails.root, thumbnails.side, marks=True)
+    for id_, row in selection.items():
+        changed = not np.array_equal(marks(id_), thumbnails(id_))
+        assert changed == (row["split"] == "test")
+    assert not marks(ids[1])[0, 0].any() and np.array_equal(marks(ids[1])[8:], thumbnails(ids[1])[8:])
+    sheets.draw_activating(ids, strengths, "C", marks, tmp_path / "figure5", 3, "activation")
+    rows = rows_of(tmp_path / "figure5")
+    assert [(row["activation"], row["split"]) for row in rows[:2]] == [("39.0000", "test"), ("38.0000", "train")]
 
 
 def test_tiles_stand_row_by_row():
@@ -195,13 +214,13 @@ def test_maps_from_feature_files(scored, thumbnails, tmp_path):
     (tmp_path / "pool5.ids.txt").write_text("\n".join(ids) + "\n")
     array, read_ids = read_features(tmp_path / "pool5")
     features = dict(zip(read_ids, array, strict=True))
-    maps.draw_all_traits_map(ids, scores, features, thumbnails, tmp_path / "figure9", count=4)
+    maps.draw_all_traits_map(ids, sheets.odds_strengths(scores), features, thumbnails, tmp_path / "figure9", count=4)
     rows = rows_of(tmp_path / "figure9")
     assert len(rows) == 40 and {row["panel"] for row in rows} == {"High", "Low"}
     assert_drawn(tmp_path / "figure9")
     del features["p0"]
     with pytest.raises(ValueError, match="1 pictures have no features, p0"):
-        maps.draw_trait_map(ids, scores, "O", features, thumbnails, tmp_path / "x", count=4)
+        maps.draw_trait_map(ids, sheets.odds_strengths(scores), "O", features, thumbnails, tmp_path / "x", count=4)
     (tmp_path / "pool5.ids.txt").write_text("p0\n")
     with pytest.raises(ValueError, match=r"pool5.npy: 1 ids for 40 rows of features"):
         read_features(tmp_path / "pool5")

@@ -120,15 +120,25 @@ def test_every_figure_has_its_three_files_and_is_in_the_page(made):
     for name in names:
         assert all((run / "report" / "figures" / f"{name}.{kind}").is_file() for kind in ("png", "svg"))
         assert f'download="{name}.csv"' in text
-    assert [figure for figure, _ in left_out] == ["Figures 4c to 8c and 9 (t-SNE)"]
+    assert [figure for figure, _ in left_out] == [
+        "Figures 4 to 9 over all MindPics",
+        "Figures 4c to 8c and 9 (t-SNE)",
+    ]
 
 
-def test_with_features_the_maps_are_drawn(run):
+def test_with_features_and_activations_the_maps_are_drawn_over_all_mindpics_and_of_test_pictures_second(run):
     name = run / "mindpics" / "_".join(MODEL) / "pool5"
+    units = np.random.default_rng(1).normal(size=(40, 5, 2)).astype(np.float32)
+    np.savez(name.with_name("activations.npz"), ids=np.array([f"p{i}" for i in range(40)]), activations=units)
     np.save(f"{name}.npy", np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32))
     Path(f"{name}.ids.txt").write_text("".join(f"p{i}\n" for i in range(40)))
     _, text, left_out = page_of(run)
     assert left_out == [] and "Figure 9" in text and "Figure 4c" in text
+    for name in ("figure4", "figure4c", "figure9"):
+        assert text.index(f'download="{name}.csv"') < text.index(f'download="{name}_test.csv"')
+    with open(run / "report/figures/figure4.csv", newline="") as stream:
+        first = next(csv.DictReader(stream))
+    assert (first["id"], first["activation"]) == (f"p{units[:, 0, 1].argmax()}", f"{units[:, 0, 1].max():.4f}")
 
 
 def test_the_open_readings_stand_in_the_page_once_their_table_is_there(run):
