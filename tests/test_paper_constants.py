@@ -11,7 +11,7 @@ from mindpics.nets.rows import all_models, messages, paper_counts
 from mindpics.nets.scales import PAPER
 from mindpics.posts.candidates import find_candidates
 from mindpics.posts.near_copies import group_copies
-from mindpics.posts.selection import MindPic, pick, split
+from mindpics.posts.selection import MindPic, Picker, split
 from mindpics.report.maps import project
 from mindpics.report.sheets import most_activating
 from mindpics.traits import trait_of
@@ -55,7 +55,7 @@ def test_pictures_are_256_pixels_wide_and_1100_a_word(tmp_path):
     post = {"author": "a", "tags": ["moon"], "text": "", "source": "s", "license": "l"}
     lines = [json.dumps(post | {"id": f"p{i}", "image": f"{i}.png"}) + "\n" for i in range(1105)]
     (tmp_path / "posts.jsonl").write_text("".join(lines))
-    assert len(pick(find_candidates(tmp_path / "posts.jsonl", 0, 1))) == 1100
+    assert len(Picker(find_candidates(tmp_path / "posts.jsonl", 0, 1)).pick()) == 1100
     assert (PAPER.size, PAPER.per_word, PAPER.per_pole) == (256, 1100, None)
 
 

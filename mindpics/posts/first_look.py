@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.near_copies import fingerprint
+from mindpics.posts.near_copies import HASH_SIDE, fingerprint
 from mindpics.posts.picture_files import read_picture
 from mindpics.posts.posts import picture_path
 
@@ -53,9 +53,4 @@ def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
             fingerprints.append(print_)
         else:
             rejected.append({**pic.post, "reason": reason})
-    if rejected and not readable:
-        first = rejected[0]
-        raise ValueError(
-            f"{root}: found none of {len(rejected)} pictures readable ({first['id']}: {first['reason']}); wanted one"
-        )
-    return readable, np.array(fingerprints, np.uint8).reshape(len(readable), -1), rejected
+    return readable, np.array(fingerprints, np.uint8).reshape(len(readable), HASH_SIDE**2 // 8), rejected

@@ -31,11 +31,10 @@ class MindPic:
         return label_of(self.trait, self.pole)
 
 
-def pick(candidates, per_word=PER_WORD, per_pole=None):
-    """Give each candidate one of its slots that has room, in a seeded order.
+class Picker:
+    """Gives each candidate one of its slots that has room, in a seeded order.
 
-    The order and the choice depend on the seed and the ids only, not on the
-    order of the manifest.
+    The order and the choice depend on the seed and the ids only, not on the order of the manifest.
 
     Parameters
     ----------
@@ -44,33 +43,51 @@ def pick(candidates, per_word=PER_WORD, per_pole=None):
     per_word, per_pole : int or None
         Pictures a word slot, and a pole of a trait, may take.
 
-    Returns
-    -------
-    list of MindPic
-        Those left over found every slot of theirs full.
-
     Raises
     ------
     ValueError
         A cap below 1.
     """
-    if min(cap for cap in (per_word, per_pole, 1) if cap is not None) < 1:
-        raise ValueError(f"found at most {per_word} a word, {per_pole} a pole; wanted 1 or more")
-    taken, picked = Counter(), {}
 
-    def has_room(slot):
-        full_word = per_word is not None and taken[slot] >= per_word
-        full_pole = per_pole is not None and taken[slot[1:]] >= per_pole
+    def __init__(self, candidates, per_word=PER_WORD, per_pole=None):
+        if min(cap for cap in (per_word, per_pole, 1) if cap is not None) < 1:
+            raise ValueError(f"found at most {per_word} a word, {per_pole} a pole; wanted 1 or more")
+        self.candidates, self.per_word, self.per_pole = candidates, per_word, per_pole
+        self.left = np.argsort(candidates.draws, kind="stable").tolist()
+        self.taken = Counter()
+
+    def pick(self, words=None):
+        """Return the next pictures, a list of MindPic; those left over found every slot of theirs full.
+
+        Parameters
+        ----------
+        words : collection of (word, trait, pole), optional
+            Only of these slots.
+        """
+        picked, left = {}, []
+        for index in self.left:
+            slots = self.candidates.slots[self.candidates.kinds[index]]
+            free = [slot for slot in slots if (words is None or slot in words) and self._has_room(slot)]
+            if not free:
+                left.append(index)
+                continue
+            slot = random.Random(self.candidates.draws[index].item()).choice(free)
+            self.taken.update([slot, slot[1:]])  # the word's slot, and the pole of its trait
+            picked[self.candidates.positions[index].item()] = slot
+        self.left = left
+        posts = self.candidates.posts(list(picked))
+        return [MindPic(post, *slot) for post, slot in zip(posts, picked.values(), strict=True)]
+
+    def give_back(self, mindpics):
+        """Take pictures out that cannot be read; return their slots, which have room again."""
+        slots = [(pic.word, pic.trait, pic.pole) for pic in mindpics]
+        self.taken.subtract([each for slot in slots for each in (slot, slot[1:])])
+        return set(slots)
+
+    def _has_room(self, slot):
+        full_word = self.per_word is not None and self.taken[slot] >= self.per_word
+        full_pole = self.per_pole is not None and self.taken[slot[1:]] >= self.per_pole
         return not (full_word or full_pole)
-
-    for index in np.argsort(candidates.draws, kind="stable").tolist():
-        free = [slot for slot in candidates.slots[candidates.kinds[index]] if has_room(slot)]
-        if free:
-            slot = random.Random(candidates.draws[index].item()).choice(free)
-            taken.update([slot, slot[1:]])  # the word's slot, and the pole of its trait
-            picked[candidates.positions[index].item()] = slot
-    posts = candidates.posts(list(picked))
-    return [MindPic(post, *slot) for post, slot in zip(posts, picked.values(), strict=True)]
 
 
 def group(mindpics, keys, copies):

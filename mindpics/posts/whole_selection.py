@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from mindpics.files import own_folder
 from mindpics.files.json_files import write_json, write_objects
 from mindpics.posts import crops, near_copies, selection, summary
@@ -63,10 +65,10 @@ def select(posts, out, choices=None, workers=None):
     choices = choices or Choices()
     own_folder.require(out, summary.SELECTION, adds=True)
     candidates = find_candidates(posts, choices.seed, workers, tags_only=choices.tags_only)
-    picked = selection.pick(candidates, choices.per_word, choices.per_pole)
-    if not picked:
+    picker = selection.Picker(candidates, choices.per_word, choices.per_pole)
+    if not picker.left:
         raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
-    mindpics, fingerprints, rejected = look(picked, posts.parent, workers, choices.max_pixels)
+    mindpics, fingerprints, rejected = _pick_readable(picker, posts.parent, workers, choices.max_pixels)
     copies = near_copies.group_copies(fingerprints, choices.distance)
     groups = selection.group(mindpics, choices.group_by, copies)
     by_group = choices.split == "group"
@@ -78,3 +80,20 @@ def select(posts, out, choices=None, workers=None):
     arguments = {key: str(value) for key, value in given.items()}
     write_json(out / "summary.json", {"arguments": arguments, **facts})
     return facts
+
+
+def _pick_readable(picker, root, workers, max_pixels):
+    """Pick, read, and fill words up whose pictures cannot be read, from the same word while it has any; see `look`."""
+    mindpics, fingerprints, rejected, words = [], [], [], None
+    while words is None or words:
+        picked = picker.pick(words)
+        readable, prints, unreadable = look(picked, root, workers, max_pixels)
+        mindpics += readable
+        fingerprints.append(prints)
+        rejected += unreadable
+        lost = {post["id"] for post in unreadable}
+        words = picker.give_back([pic for pic in picked if pic.post["id"] in lost])
+    if not mindpics:
+        first, found = rejected[0], f"none of {len(rejected)} pictures readable"
+        raise ValueError(f"{root}: found {found} ({first['id']}: {first['reason']}); wanted one")
+    return mindpics, np.concatenate(fingerprints), rejected

@@ -15,7 +15,7 @@ from example_posts import POST, write
 from mindpics.posts import selection
 from mindpics.posts import summary as selection_summary
 from mindpics.posts.candidates import find_candidates
-from mindpics.posts.whole_selection import select
+from mindpics.posts.whole_selection import Choices, select
 from mindpics.traits import word_slots
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "select_mindpics"
@@ -33,7 +33,7 @@ def candidates_of(tmp_path):
 
 @pytest.fixture
 def pics_of(candidates_of):
-    return lambda posts, seed=0, **caps: selection.pick(candidates_of(posts, seed), **caps)
+    return lambda posts, seed=0, **caps: selection.Picker(candidates_of(posts, seed), **caps).pick()
 
 
 @pytest.mark.parametrize(
@@ -180,3 +180,37 @@ def test_a_crawl_without_a_word_of_table_1_is_an_error(tmp_path):
     (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n")
     with pytest.raises(ValueError, match="posts.jsonl: found no post that carries a word"):
         select(tmp_path / "posts.jsonl", tmp_path / "out")
+
+
+def test_a_word_whose_pictures_cannot_be_read_is_filled_up_from_the_same_word_while_it_has_any(tmp_path):
+    posts = [*all_poles(6), *(post(f"more{i}", "moon") for i in range(8)), *(post(f"sky{i}", "sky") for i in range(8))]
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for p in posts:
+        picture = rng.integers(0, 255, (8, 8, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / p["image"]), cv2.resize(picture, (64, 64)))
+    manifest, choices = write(tmp_path, *posts), Choices(per_word=4, test_fraction=0.4)
+    before = select(manifest, tmp_path / "before", choices, 1)
+    chosen = {row["id"]: row["word"] for row in selection_summary.read_mindpics(tmp_path / "before/mindpics.csv")}
+    moons = [id_ for id_, word in chosen.items() if word == "moon"]
+    broken = {*moons[:3], *(f"psky{i}" for i in range(6))}  # of 8 of sky two are left
+    for id_ in broken:
+        (tmp_path / f"images/{id_}.png").write_bytes(b"none")
+    after = select(manifest, tmp_path / "after", choices, 1)
+    rows = selection_summary.read_mindpics(tmp_path / "after/mindpics.csv")
+    counts = Counter(row["word"] for row in rows)
+    assert not broken & {row["id"] for row in rows}
+    assert counts["moon"] == 4 and counts["sky"] == 2
+    kept = {row["id"] for row in rows if row["word"] not in ("moon", "sky")}
+    assert kept == {id_ for id_, word in chosen.items() if word not in ("moon", "sky")}
+    assert after["unreadable"] == len(broken) and after["picked"] == after["selected"] + after["unreadable"]
+    assert before["unreadable"] == 0 and after["carry_a_word"] == after["picked"] + after["over_the_cap"]
+
+
+def test_a_filled_up_word_takes_no_other_words_room(candidates_of):
+    picker = selection.Picker(candidates_of([post(i, "moon sky") for i in range(9)]), per_word=3)
+    first = picker.pick()
+    lost = [pic for pic in first if pic.word == "moon"][:2]
+    again = picker.pick(picker.give_back(lost))
+    assert [pic.word for pic in again] == ["moon", "moon"] and not picker.pick({("moon", "O", "high")})
+    assert not {pic.post["id"] for pic in again} & {pic.post["id"] for pic in first}
