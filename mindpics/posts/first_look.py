@@ -37,11 +37,6 @@ def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
         One a readable picture.
     rejected : list of dict
         The posts of the others, each with its "reason".
-
-    Raises
-    ------
-    ValueError
-        When there are pictures and none can be read.
     """
     paths = [picture_path(root, pic.post["image"], pic.post["id"]) for pic in mindpics]
     read = partial(read_fingerprint, max_pixels=max_pixels)
