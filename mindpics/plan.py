@@ -1,20 +1,17 @@
 """Main job's stages, from posts to Table 3, which meet through files."""
 
-import math
 import os
 from pathlib import Path
 
 from mindpics.job import pretrained, row_command, selection_words
 from mindpics.jobs.stages import Stage, stages_for
 from mindpics.nets import switches
-from mindpics.nets.rows import models_of, paper_counts
-from mindpics.nets.scales import PAPER
+from mindpics.nets.rows import models_of
 from mindpics.published import ROWS
 from mindpics.results.provenance import OPEN
 from mindpics.results.run_files import PAPERS_BEST
+from mindpics.sizes import iterations, machine_times, sizes_of, training_seconds
 from mindpics.traits import TRAITS
-
-PAPER_TRAIN = sum(paper_counts()["train"].values())
 
 
 def plan(job, rows=ROWS):
@@ -69,7 +66,7 @@ def report_stages(jobs, tables, maps=True):
             ),
             (weights, mean, *lmdbs),
             (activations,),
-            cost=5 + sum(_pictures(job.setting).values()) / 100,
+            cost=5 + _pictures(job) / 100,
             note="what the output units give for all MindPics, for figures 4 to 9",
         ),
         Stage(
@@ -132,7 +129,7 @@ def _data_stages(job):
             ("tools/select_mindpics", posts, "--out", folder, *caps, *selection_words(job), "--seed", str(job.seed)),
             (posts,),
             (selected,),
-            cost=5 + sum(_pictures(setting).values()) / 150,
+            cost=5 + _pictures(job) / 150,
             note=f"110 words, at most {setting.per_word} pictures each"
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
         )
@@ -169,7 +166,7 @@ def _lmdb_stages(job, selected, pictures):
     """All pictures of a split; then those of each trait, for the independent nets, copied out of them."""
     setting, workers, stages = job.setting, f"{os.cpu_count()}", []
     for split in ("train", "test"):
-        n, whole = _pictures(setting)[split], f"{job.pictures}/{split}_lmdb"
+        n, whole = sizes_of(job).pictures(split), f"{job.pictures}/{split}_lmdb"
         stages.append(
             Stage(
                 f"lmdb_{split}",
@@ -193,7 +190,7 @@ def _lmdb_stages(job, selected, pictures):
                 (selected,),
                 (whole,),
                 cost=3 + n / 400,
-                note=_picture_sizes(setting, n),
+                note=_picture_sizes(job, n),
             )
         )
         for trait in TRAITS:
@@ -205,22 +202,23 @@ def _lmdb_stages(job, selected, pictures):
                     (whole,),
                     (out,),
                     cost=1 + n / 2000,
-                    note=_picture_sizes(setting, n // len(TRAITS)),
+                    note=_picture_sizes(job, sizes_of(job).pictures(split, (trait,))),
                 )
             )
     return stages
 
 
-def _picture_sizes(setting, n):
-    return f"{setting.size}x{setting.size}" + (f", {n:,} pictures" if setting.name == PAPER.name else "")
+def _picture_sizes(job, n):
+    return f"{job.setting.size}x{job.setting.size}, {_about(job)} {n:,} pictures"
 
 
-def _pictures(setting):
-    """Return how many pictures a split has, at most."""
-    if setting.name == PAPER.name:
-        return {split: sum(of.values()) for split, of in paper_counts().items()}
-    whole = setting.per_pole * 2 * len(TRAITS)
-    return {"train": whole * 8 // 10, "test": whole * 2 // 10}
+def _about(job):
+    """A crawl that is there has been looked into, though no picture of it is read yet."""
+    return "about" if sizes_of(job).known else "at most"
+
+
+def _pictures(job):
+    return sum(sizes_of(job).pictures(split) for split in ("train", "test"))
 
 
 def _mean_stage(name, lmdb, mean):
@@ -308,7 +306,7 @@ def _pretraining_stages(job, net):
                 f"{folder}/test_lmdb",
             ),
             (pretrained(job, net),),
-            cost=setting.recipe(net, "pretrain").seconds,
+            cost=setting.recipe(net, "pretrain").seconds * machine_times(job, net),
             resumable=True,
             begun=f"{folder}/{net}/run/solver.prototxt",
             note="Open Clip Art categories, standing in for ImageNet",
@@ -319,7 +317,7 @@ def _pretraining_stages(job, net):
 
 def _row_stages(job, row):
     """Train the one net or the five nets of a row, then score the test set with them."""
-    folder, data, setting = job.mindpics, job.pictures, job.setting
+    folder, data = job.mindpics, job.pictures
     stages, nets = [], []
     for model in models_of(row):
         train_val = f"{folder}/nets/prototxt/{model.name}"
@@ -335,8 +333,8 @@ def _row_stages(job, row):
                 (f"{run}/final.caffemodel",),
                 resumable=True,
                 begun=f"{run}/solver.prototxt",
-                cost=setting.recipe(model.net, model.heads, model.init).seconds * model.share,
-                note=_sizes(setting, model),
+                cost=training_seconds(job, model),
+                note=_sizes(job, model),
             )
         )
         nets += ["--net", f"{train_val}/deploy.prototxt", f"{run}/final.caffemodel"]
@@ -356,20 +354,17 @@ def _row_stages(job, row):
             ),
             (f"{data}/test_lmdb", f"{data}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
             (job.scores(row),),
-            cost=2 + _pictures(setting)["test"] / 150,
+            cost=2 + sizes_of(job).pictures("test") / 150,
         )
     )
     return stages
 
 
-def _sizes(setting, model):
-    """Return batch, crop, width and length of a training; the paper's iterations are known beforehand."""
-    recipe = setting.recipe(model.net, model.heads, model.init)
-    epochs, batch = recipe.schedule.epochs, recipe.batch
-    length = f"{epochs:g} epochs"
-    if setting.name == PAPER.name:
-        length += f" ({math.ceil(epochs * PAPER_TRAIN * model.share / batch):,} iterations)"
-    return f"batch {batch}, crop {recipe.crop}, width {recipe.width:g}, {length}"
+def _sizes(job, model):
+    """Return batch, crop, width and length of a training."""
+    recipe = job.setting.recipe(model.net, model.heads, model.init)
+    length = f"{recipe.schedule.epochs:g} epochs, {_about(job)} {iterations(job, model):,} iterations"
+    return f"batch {recipe.batch}, crop {recipe.crop}, width {recipe.width:g}, {length}"
 
 
 def _table_stage(job, rows):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tool_module import parsed
+from tool_module import parsed, run_tool
 
 from mindpics.job import Job, add_arguments, describe, jobs_of, row_command, write_job
 from mindpics.nets.scales import MINI, PAPER
@@ -201,13 +201,14 @@ def test_the_plan_prints_sizes_and_says_what_stands_in():
     )
     assert paper.startswith("Data: MY/posts.jsonl")
     for size in (
-        "256x256, 96,800 pictures",
+        "256x256, at most 96,800 pictures",
         "121,000",
         "batch 128, crop 227",
         "batch 32, crop 224",
-        "47,266 iterations",
+        "at most 47,266 iterations",
         "189,063 iterations",
         "68,063 iterations",
+        "stages, 1 at a time: about",
     ):
         assert size in paper, size
 
@@ -310,12 +311,13 @@ def test_each_row_is_trained_scored_and_shown_under_its_own_name():
             )
 
 
-def planned(*args):
-    command = [sys.executable, ROOT / "tools/run_experiment", "--plan", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+@pytest.fixture
+def planned(capsys):
+    """Return a function of the main job's switches that gives what --plan prints."""
+    return lambda *args: (run_tool("run_experiment", "--plan", *args), capsys.readouterr().out)[1]
 
 
-def test_pins_of_ones_own_run_paper_2_beside_or_without_paper_1_in_a_folder_of_their_own():
+def test_pins_of_ones_own_run_paper_2_beside_or_without_paper_1_in_a_folder_of_their_own(planned):
     alone = planned("--pins", "MY/pins.jsonl")
     assert "--pins MY/pins.jsonl --features runs/mini-MY/pinterest_id/fc7" in alone
     assert alone.count("tools/train_net") == 1 and "tools/make_table3" not in alone  # of its net alone
@@ -325,7 +327,7 @@ def test_pins_of_ones_own_run_paper_2_beside_or_without_paper_1_in_a_folder_of_t
     assert "run_identification" not in planned("--posts", "OTHER/posts.jsonl")
 
 
-def test_at_the_papers_scale_fc7_of_ones_own_pins_is_the_given_weights_and_the_split_the_papers():
+def test_at_the_papers_scale_fc7_of_ones_own_pins_is_the_given_weights_and_the_split_the_papers(planned):
     paper = ["--scale", "paper", "--pins", "MY/pins.jsonl", "--weights-alexnet", "bvlc_alexnet.caffemodel"]
     text = planned(*paper)
     assert (

@@ -83,11 +83,6 @@ def standing_on(stage, stages):
     return after
 
 
-def format_plan(stages):
-    """Return the stages as lines: name, note, command."""
-    return "\n".join(f"{s.name:<40} {s.note}\n    {' '.join(s.command)}" for s in stages)
-
-
 def stages_for(stages, targets):
     """Return the stages that make `targets` (paths), in order, with all that those stand on."""
     wanted = set(targets)

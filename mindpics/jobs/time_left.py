@@ -1,5 +1,6 @@
 """Time left of a job: expected costs of its stages, at the pace of those that have ended."""
 
+from mindpics.jobs.log_tail import clock
 from mindpics.jobs.stages import ways_left
 
 BELIEF = 60  # expected seconds that weigh against what has been seen of a tool
@@ -40,3 +41,10 @@ def _paces(observed):
         expected[tool] = expected.get(tool, BELIEF) + stage.cost
         taken[tool] = taken.get(tool, BELIEF) + seconds
     return {tool: taken[tool] / expected[tool] for tool in expected}
+
+
+def format_plan(stages, jobs):
+    """Return the stages as lines, name, note, command, and how long all of them take, roughly."""
+    lines = [f"{stage.name:<40} {stage.note}\n    {' '.join(stage.command)}" for stage in stages]
+    took = clock(time_left(stages, {}, [], jobs))
+    return "\n".join([*lines, f"{len(stages)} stages, {jobs} at a time: about {took} from nothing"])

@@ -119,6 +119,7 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
             test_batch=data.test_batch,
             prefix=snapshot_prefix,
             seed=seed,
+            snapshots=setting.snapshots,
         ),
     )
 
@@ -194,5 +195,6 @@ def write_pretraining(net, out, setting, categories_csv, *, data_root, seed=None
         test_batch=data.test_batch,
         prefix=str(out / "net"),
         seed=seed,
+        snapshots=setting.snapshots,
     )
     write_message(message, out / "solver.prototxt")

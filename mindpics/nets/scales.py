@@ -6,7 +6,7 @@ The mini nets are the same functions with other numbers.
 from dataclasses import asdict, dataclass, field, replace
 
 from mindpics.nets import alexnet, resnet50
-from mindpics.nets.solvers import SCHEDULES, Schedule
+from mindpics.nets.solvers import SCHEDULES, SNAPSHOTS, Schedule
 from mindpics.published import published
 
 HEADS = ("independent", "all-in-one")
@@ -68,6 +68,8 @@ class Setting:
     normalization : {"BATCH_SIZE", "VALID"}
     loss : {"python", "native"}
         Of `mindpics.nets.head_losses`.
+    snapshots : int
+        Of a training, evenly over it.
     given : dict
         Switches by which it differs from the scale's own, see `mindpics.nets.switches`.
     """
@@ -82,6 +84,7 @@ class Setting:
     fraction: float | None = None
     normalization: str = "BATCH_SIZE"
     loss: str = "python"
+    snapshots: int = SNAPSHOTS
     given: dict = field(default_factory=dict)
 
     def recipe(self, net, heads, init="scratch"):

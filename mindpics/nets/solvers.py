@@ -7,6 +7,8 @@ from caffe.proto import caffe_pb2
 
 from mindpics.published import published
 
+SNAPSHOTS = 10  # over a training, and the last
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -32,7 +34,9 @@ SCHEDULES = {
 }
 
 
-def solver(net, schedule, *, train, batch, test, test_batch, prefix, seed=None, iter_size=1, snapshots=10, tests=20):
+def solver(
+    net, schedule, *, train, batch, test, test_batch, prefix, seed=None, iter_size=1, snapshots=SNAPSHOTS, tests=20
+):
     """Return a SolverParameter.
 
     Parameters

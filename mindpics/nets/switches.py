@@ -11,6 +11,7 @@ SWITCHES = {
     "base_lr": {"type": float, "help": "the rate to start with"},
     "epochs": {"type": float, "help": "length; stepsize, snapshot and test_interval scale along"},
     "batch": {"type": int, "help": "pictures a pass, a divisor of the net's batch; iter_size keeps an update's"},
+    "snapshots": {"type": int, "help": "how many, evenly over a training; each is kept"},
     "frozen_batch_norm": {
         "action": "store_true",
         "default": None,
@@ -34,7 +35,7 @@ def given(args):
 
 def check(given):
     """Raise ValueError where a number that is given is not above 0."""
-    for name in ("base_lr", "epochs", "alexnet_crop", "batch"):
+    for name in ("base_lr", "epochs", "alexnet_crop", "batch", "snapshots"):
         if name in given and not 0 < given[name] < math.inf:
             raise ValueError(f"--{name.replace('_', '-')}: found {given[name]}; wanted more than 0")
 
@@ -56,7 +57,7 @@ def switched(setting, **given):
     """
     check(given)
     recipes = {key: _recipe(key, recipe, given) for key, recipe in setting.recipes.items()}
-    whole = {name: given[name] for name in ("normalization", "loss") if name in given}
+    whole = {name: given[name] for name in ("normalization", "loss", "snapshots") if name in given}
     return replace(setting, recipes=recipes, given=setting.given | given, **whole)
 
 

@@ -1,13 +1,16 @@
 """Provenance of a row of Table 3: weights, normalisation, iterate, data, code and Caffe, as its trainings tell."""
 
 import re
-from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
+from mindpics.files.environment import code_version
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json
 from mindpics.files.tables import read_table
 from mindpics.results.metrics import load_scores
+from mindpics.training.iterates import caffes_accuracies
 from mindpics.traits import label_of
 
 COLUMNS = (
@@ -16,6 +19,9 @@ COLUMNS = (
     "weights_kind",
     "normalization",
     "iterate",
+    "caffe_avg",
+    "caffe_best_avg",
+    "caffe_best_iterate",
     "data",
     "data_kind",
     "data_sha256",
@@ -36,8 +42,9 @@ def provenance(scores_path):
     folder = Path(scores_path).parent
     runs = sorted(path.parent for path in folder.glob("*/run.json"))
     each = [_training(run) for run in runs]
+    caffes = _caffes_own(runs)
     found = {key: "; ".join(dict.fromkeys(of[key] for of in each)) for key in (each[0] if each else {})}
-    return dict.fromkeys(COLUMNS, "") | found | _data(folder.parent) | {"code": _code()}
+    return dict.fromkeys(COLUMNS, "") | found | caffes | _data(folder.parent) | {"code": code_version()}
 
 
 def stand_ins(line):
@@ -69,6 +76,24 @@ def _training(run):
     }
 
 
+def _caffes_own(runs):
+    """What the authors will have read off: Caffe's accuracy over batches at the end, and at best, of the row's nets.
+
+    The best is chosen on the test set, each net's for itself, and so optimistic.
+    """
+    passes = [caffes_accuracies(run) for run in runs]
+    if not passes or not all(passes):
+        return {}
+    best = [max(of_run, key=lambda iteration: (of_run[iteration], -iteration)) for of_run in passes]
+    ends = [of_run[max(of_run)] for of_run in passes]
+    best_of = [of_run[iteration] for of_run, iteration in zip(passes, best, strict=True)]
+    return {
+        "caffe_avg": f"{np.mean(ends):.2f}",
+        "caffe_best_avg": f"{np.mean(best_of):.2f}",
+        "caffe_best_iterate": "iteration " + ", ".join(map(str, dict.fromkeys(best))),
+    }
+
+
 def _weights(facts, run):
     given = facts.get("weights")
     if not given:
@@ -97,10 +122,3 @@ def _data(mindpics):
     posts = read_json(mindpics / "summary.json").get("arguments", {}).get("posts", "")
     kind = "" if not posts else STAND_IN if Path(posts).is_relative_to(OPEN) else "crawl"
     return {"data": posts, "data_kind": kind, "data_sha256": sha256(selected) if selected.is_file() else ""}
-
-
-def _code():
-    try:
-        return f"mindpics {metadata.version('mindpics')}"
-    except metadata.PackageNotFoundError:
-        return "mindpics, not installed"

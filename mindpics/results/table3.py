@@ -67,9 +67,18 @@ def origin(line):
     said = [
         f"STAND-IN {lacking}" if lacking else "",
         f"from {line['weights']}{kind}" if line.get("weights") else "",
-        *(line.get(name, "") for name in ("normalization", "iterate", "data")),
+        *(line.get(name, "") for name in ("normalization", "iterate")),
+        _caffes_own(line),
+        line.get("data", ""),
     ]
     return "; ".join(str(each) for each in said if each) or "not recorded where it comes from"
+
+
+def _caffes_own(line):
+    if not line.get("caffe_avg"):
+        return ""
+    at_best = f"{float(line['caffe_best_avg']):.1f} at best (optimistic, {line['caffe_best_iterate']})"
+    return f"Caffe's own average over batches {float(line['caffe_avg']):.1f}, {at_best}"
 
 
 def format_table(rows):

@@ -17,7 +17,7 @@ def read_otherwise(message, net, given):
     message : SolverParameter
     net : NetParameter
     given : dict
-        Of normalization, base_lr, epochs, batch and frozen_batch_norm, those that are asked for.
+        Of normalization, base_lr, epochs, batch, snapshots and frozen_batch_norm, those that are asked for.
 
     Raises
     ------
@@ -30,6 +30,8 @@ def read_otherwise(message, net, given):
         _split_batch(message, net, given["batch"])
     if "epochs" in given:
         _lengthen(message, net, given["epochs"])
+    if "snapshots" in given:
+        message.snapshot = max(1, message.max_iter // given["snapshots"])
     if "normalization" in given:
         _normalise(net, given["normalization"])
     if "frozen_batch_norm" in given:

@@ -1,6 +1,7 @@
 """Stages as a plan: what waits for what, and what a target stands on."""
 
-from mindpics.jobs.stages import Stage, format_plan, stages_for, ways_left
+from mindpics.jobs.stages import Stage, stages_for, ways_left
+from mindpics.jobs.time_left import format_plan
 
 FIRST = Stage("first", ("tools/x", "1"), ("given",), ("f",), cost=1)
 THEN = Stage("then", ("tools/x", "2"), ("f",), ("t",), cost=10, note="sizes")
@@ -21,4 +22,6 @@ def test_stages_for_takes_only_what_a_target_stands_on():
 
 
 def test_the_plan_names_each_stage_with_its_sizes_and_command():
-    assert [line.split() for line in format_plan([THEN]).split("\n")] == [["then", "sizes"], ["tools/x", "2"]]
+    lines = format_plan([FIRST, THEN, QUICK], 2).split("\n")
+    assert [line.split() for line in lines[2:4]] == [["then", "sizes"], ["tools/x", "2"]]
+    assert lines[-1] == "3 stages, 2 at a time: about 0:11 from nothing"  # of the longest chain

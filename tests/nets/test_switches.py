@@ -18,6 +18,7 @@ ALL = {
     "frozen_batch_norm": True,
     "alexnet_crop": 224,
     "loss": "native",
+    "snapshots": 2,
 }
 
 
@@ -30,6 +31,14 @@ def nets(**given):
         if model.heads == "all-in-one"
     }
     return {name: (train, solver) for name, (train, _, solver) in made.items()}
+
+
+def test_snapshots_are_so_many_over_a_training_in_every_net():
+    for name, (_, solver) in nets(snapshots=2).items():
+        assert solver.max_iter // solver.snapshot == 2, name
+    assert {solver.max_iter // solver.snapshot for _, solver in nets().values()} == {10}
+    with pytest.raises(ValueError, match="--snapshots: found 0; wanted more than 0"):
+        nets(snapshots=0)
 
 
 def test_epochs_scale_length_steps_snapshots_and_tests_together():

@@ -15,6 +15,7 @@ from mindpics.job import Job, default_root, refuse_another_crawl, write_job
 from mindpics.nets.rows import models_of
 from mindpics.nets.scales import MINI
 from mindpics.published import ROWS
+from mindpics.results.metrics import load_scores
 from mindpics.results.provenance import COLUMNS, OPEN
 from mindpics.results.run_files import RunFiles
 from mindpics.results.table3 import format_table, read_table3
@@ -91,6 +92,27 @@ def test_with_one_of_two_published_weights_the_other_nets_rows_read_stand_in(run
     write_job(job, [])
     assert RunFiles(run.parent).stand_in("alexnet") == ""
     assert RunFiles(run.parent).stand_in() == "pretrained on Open Clip Art categories"
+
+
+def test_caffes_own_accuracy_stands_beside_the_last_iterates_and_the_best_is_named_optimistic(run):
+    for number, model in enumerate(models_of(ROWS[0])):  # five nets, of which one has its best elsewhere
+        passes = f"iteration,accuracy_{model.traits[0]}\n10,0.{9 if number == 4 else 6}\n20,0.8\n30,0.7\n"
+        folder = run / ROWS[0].name / model.name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps({"iterations": 30}))
+        (folder / "test.csv").write_text(passes)
+    save_scores(
+        run / ROWS[0].name / "scores.npz",
+        [f"p{i}" for i in range(10)],
+        np.arange(10),
+        load_scores(run / ROWS[1].name / "scores.npz")[2],
+    )
+    _, said = table(run, *ROWS)
+    line, all_in_one = read_table3(run / "table3.csv")[:2]
+    assert (line["caffe_avg"], line["caffe_best_avg"]) == (70, (4 * 80 + 90) / 5)
+    assert line["caffe_best_iterate"] == "iteration 20, 10" and line["avg"] == 100
+    assert "Caffe's own average over batches 70.0, 82.0 at best (optimistic, iteration 20, 10)" in said
+    assert all_in_one["heads"] == "all-in-one" and all_in_one["caffe_avg"] == ""
 
 
 def test_a_file_whose_sha1_nobody_published_is_unchecked(run):

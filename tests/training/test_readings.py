@@ -22,6 +22,13 @@ def test_epochs_scale_length_steps_snapshots_and_tests(small_job):
         assert getattr(after, field) == pytest.approx(2 * getattr(before, field), abs=1), field
 
 
+def test_snapshots_are_so_many_of_the_length_that_is_asked_for(small_job, tmp_path):
+    message, _ = read(small_job, epochs=18, snapshots=4)
+    assert message.snapshot == message.max_iter // 4
+    solve(small_job[0], tmp_path / "run", progress=False, otherwise={"snapshots": 2})
+    assert len(list((tmp_path / "run/snapshots").glob("*.caffemodel"))) == 2
+
+
 def test_a_batch_in_passes_trains_on_as_many_pictures_an_update(small_job, tmp_path):
     message, net = read(small_job, batch=5)
     assert (message.iter_size, net.layer[0].data_param.batch_size) == (4, 5)
