@@ -268,3 +268,12 @@ def test_an_lmdb_that_is_none_is_named(tmp_path):
         put.put(b"00000000_x", b"\xff\xff\xff")
     with pytest.raises(ValueError, match="db, key '00000000_x': no Datum"):
         lmdb_io.first_datum(tmp_path / "db")
+
+
+def test_the_rows_of_one_trait_are_read_alone(tmp_path):
+    rows = [("a", "a.png", 0, "train", "O"), ("b", "b.png", 2, "train", "C"), ("c", "c.png", 1, "test", "O")]
+    path = write_csv(tmp_path / "mindpics.csv", rows, [*lmdb_io.COLUMNS, "trait"])
+    for trait, ids in (("O", ["a"]), ("C", ["b"]), (None, ["a", "b"])):
+        assert [id_ for id_, _, _ in lmdb_io.read_rows(path, "train", trait=trait)] == ids
+    with pytest.raises(ValueError, match="no row of split 'train' and trait E"):
+        lmdb_io.read_rows(path, "train", trait="E")

@@ -1,6 +1,7 @@
 """A training that was interrupted sees what an uninterrupted one sees, and ends in the same weights."""
 
 import csv
+import re
 
 import caffe
 import numpy as np
@@ -10,6 +11,7 @@ from google.protobuf import text_format
 
 from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.messages import read_message, write_message
+from mindpics.caffe_files.snapshots import Snapshots, check
 from mindpics.training.resume import batches_read
 from mindpics.training.train import solve
 
@@ -154,3 +156,41 @@ def test_a_broken_random_state_is_refused():
     with pytest.raises(RuntimeError, match="not a state of Caffe's random generator"):
         caffe.set_random_state("1 2 three")
     caffe.set_random_state(caffe.get_random_state())
+
+
+def test_each_iteration_has_the_rate_that_caffe_steps_with(job, tmp_path):
+    """Caffe writes the rate of the iteration to come: the first of a step has the lower one."""
+    solver = job(lr_policy="step", stepsize=3, gamma=0.1, base_lr=0.01, max_iter=8, display=1)
+    solve(solver, tmp_path / "run", progress=False)
+    told = re.findall(r"Iteration (\d+), lr = (\S+)", (tmp_path / "run/caffe.log").read_text())
+    rates = {int(iteration): float(rate) for iteration, rate in told}
+    ours = {int(row["iteration"]): float(row["lr"]) for row in rows(tmp_path / "run", "train")}
+    assert ours == pytest.approx({i: 0.01 * 0.1 ** (i // 3) for i in range(8)}) and ours == pytest.approx(rates)
+
+
+def test_weights_reach_layers_of_the_training_net_alone(job, tmp_path):
+    solver = job(max_iter=1, base_lr=1e-9)
+    text = (tmp_path / "net.prototxt").read_text()
+    aux = """layer { name: "aux" type: "InnerProduct" bottom: "pool" top: "aux" include { phase: TRAIN }
+      inner_product_param { num_output: 10 weight_filler { type: "constant" value: 0 } } }
+    layer { name: "aux_loss" type: "SoftmaxWithLoss" bottom: "aux" bottom: "label" include { phase: TRAIN } }"""
+    (tmp_path / "net.prototxt").write_text(text + aux)
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
+    net.params["aux"][0].data[...] = 0.5
+    net.save(str(tmp_path / "given.caffemodel"))
+    history = solve(solver, tmp_path / "run", weights=tmp_path / "given.caffemodel", progress=False)
+    np.testing.assert_allclose(read_weights(history.caffemodel)["aux"][0], 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("damaged", ["caffemodel", "solverstate"])
+def test_a_snapshot_that_is_not_finite_is_none(job, tmp_path, damaged):
+    solve(job(max_iter=3), tmp_path / "run", progress=False)
+    state, model, _ = Snapshots(tmp_path / "run/snapshots").newest()
+    read = {"caffemodel": caffe_pb2.NetParameter, "solverstate": caffe_pb2.SolverState}[damaged]
+    path = {"caffemodel": model, "solverstate": state}[damaged]
+    message = read.FromString(path.read_bytes())
+    blob = next(layer for layer in message.layer if layer.blobs).blobs[0] if path == model else message.history[0]
+    blob.data[0] = np.nan
+    path.write_bytes(message.SerializeToString())
+    with pytest.raises(ValueError, match=f"{path.name}: not finite"):
+        check(state, model, 3)
