@@ -1,7 +1,7 @@
 """Deferred Ctrl-C and SIGTERM: they wait until the work in hand is done."""
 
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -19,3 +19,9 @@ def interruptible():
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def sigterm_is_ctrl_c():
+    """Have SIGTERM raise KeyboardInterrupt, so that who starts others ends them in order before it goes."""
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

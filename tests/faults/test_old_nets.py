@@ -1,7 +1,9 @@
 """Strangers' nets in every form (new, V1, V0), opened by every tool: what the form hides, the upgraded net shows."""
 
+import json
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from old_nets import FORMS, in_form, write_net, write_weights
+from old_nets import FORMS, in_form, save_weights, write_net, write_weights
 from PIL import Image
+from small_job import make_crawl
 
 from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.messages import write_message
@@ -198,3 +201,22 @@ def test_features_of_weights_of_each_form_are_the_same_to_the_bit(tmp_path, form
     pictures = np.random.default_rng(0).normal(size=(2, 3, 67, 67)).astype(np.float32)
     known, found = (FeatureNet(path, write_weights(path, tmp_path, kind)).run(pictures) for kind in ("new", form))
     np.testing.assert_array_equal(found, known)
+
+
+def test_the_main_job_fine_tunes_from_weights_of_each_form_to_the_same_bits(tmp_path):
+    folder = tmp_path / "job"
+    make_crawl(folder)
+    name, trained = "alexnet_all-in-one_finetune", {}
+    net = caffe.Net(str(folder / "weights/alexnet.prototxt"), str(folder / "weights/alexnet.caffemodel"), caffe.TEST)
+    for form in (*FORMS, "HDF5"):
+        weights = save_weights(net, folder / "weights", form).relative_to(folder)
+        given = ["--posts", "crawl/posts.jsonl", "--weights-alexnet", weights, "--weights-resnet50", "weights/none"]
+        command = [sys.executable, "tools/run_experiment", "--scale", "tiny", *given, "--out", "run"]
+        row = ["--row", "alexnet/all-in-one/finetune"]
+        done = subprocess.run([*command, *row], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        run = folder / "run/mindpics" / name
+        facts = json.loads((run / name / "run.json").read_text())
+        assert facts["weights"]["path"] == str(weights) and facts["weights_fit"].startswith("12 layers take weights")
+        trained[form] = (run / name / "final.caffemodel").read_bytes(), (run / "scores.npz").read_bytes()
+    assert len(trained) == 4 and len(set(trained.values())) == 1

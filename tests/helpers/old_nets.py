@@ -109,6 +109,11 @@ def write_weights(deploy, folder, form):
     for blobs in net.params.values():
         for number, blob in enumerate(blobs):
             blob.data.flat = 0.01 * ((1 + number + 7 * np.arange(blob.count)) % 23) - 0.1
+    return save_weights(net, folder, form)
+
+
+def save_weights(net, folder, form):
+    """Write the weights of a caffe.Net in a form of `FORMS`, or "HDF5"; return their path."""
     path = folder / f"{form}.caffemodel{'.h5' if form == 'HDF5' else ''}"
     if form == "HDF5":
         net.save_hdf5(str(path))

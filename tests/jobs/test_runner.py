@@ -1,6 +1,7 @@
 """Running stages: order, skipping, change, failure, resume after a kill, one run a folder, seed after seed."""
 
 import json
+import signal
 import subprocess
 import sys
 import textwrap
@@ -253,3 +254,27 @@ def test_what_a_run_saw_of_its_stages_goes_on_to_the_next_but_a_resumed_stage_sa
 
 def test_one_stage_at_a_time_on_a_gpu():
     assert default_jobs(0) == 1 and default_jobs(None) >= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_that_is_ended_has_its_stages_take_their_snapshot_first(tmp_path, number):
+    stage = tmp_path / "train.py"
+    stage.write_text(
+        "import pathlib, signal, sys, time\n"
+        f"here = pathlib.Path({str(tmp_path)!r})\n"
+        "def end(*_):\n    (here / 'snapshot').touch()\n    sys.exit(130)\n"
+        "signal.signal(signal.SIGTERM, end)\n(here / 'begun').touch()\ntime.sleep(60)\n"
+    )
+    job = textwrap.dedent(f"""
+        from types import SimpleNamespace
+        from mindpics.jobs.stages import Stage
+        from mindpics.jobs.turns import run_jobs
+        stage = Stage("train", ({str(stage)!r},), (), ({str(tmp_path / "never")!r},))
+        run_jobs([(SimpleNamespace(root={str(tmp_path / "run")!r}, seed=0), [stage])], [], 1, print)
+    """)
+    process = subprocess.Popen([sys.executable, "-c", job], stderr=subprocess.DEVNULL)
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(timeout=30) != 0 and (tmp_path / "snapshot").exists()
