@@ -92,7 +92,7 @@ def readings(job):
         Reading(name, choice, default, reading, _beside(job, name, **otherwise))
         for name, choice, default, reading, otherwise in other_data
     ]
-    return [*found, Reading("best-iterate", "iterate", "last", "best on the test set, optimistic", job, iterate="best")]
+    return [*found, Reading("best-iterate", "iterate", "last", "best by Caffe's test accuracy", job, iterate="best")]
 
 
 def stages(job, chosen):
@@ -164,4 +164,11 @@ def _own(reading, base):
             replace(scoring, name=f"score_{reading.name}", command=command, outputs=(reading.scores,), may_fail=True)
         ]
     own = [stage for stage in _scoring(reading.job, [reading.row]) if stage not in base]
-    return [replace(stage, name=f"{reading.name}_{stage.name}", may_fail=True) for stage in own]
+    return [
+        replace(stage, name=f"{reading.name}_{stage.name}", may_fail=True, command=_to_the_end(stage)) for stage in own
+    ]
+
+
+def _to_the_end(stage):
+    """A head that stays at guessing ends the main job's training; here its accuracy is what is asked for."""
+    return (*stage.command, "--patience", "0") if stage.begun else stage.command

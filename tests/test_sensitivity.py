@@ -56,6 +56,8 @@ def test_a_reading_changes_its_choice_and_takes_the_rest_from_the_default():
         nets = commands[f"{name}_nets"]
         assert nets.endswith(f"--seed 0 {words}") and "--data runs/mini/mindpics " in nets
         assert f"{name}_select" not in commands and f"{name}_lmdb_train" not in commands
+    assert "--patience 0" in commands["crop_alexnet_all-in-one_scratch"]
+    assert "--patience" not in commands["alexnet_all-in-one_scratch"]
     assert "--weights runs/mini/pretrain/resnet50/run/final" in commands["batch-norm_resnet50_all-in-one_finetune"]
     assert commands["tags-only_select"].endswith("--split image --tags-only --seed 0")
     assert "--split group --group-by copies emoji" in commands["split_select"]

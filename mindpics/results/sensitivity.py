@@ -172,12 +172,13 @@ def read_sensitivity(path):
 
 
 def format_sensitivity(lines):
-    """Return the table for a terminal, a block a headline number."""
+    """Return the table for a terminal, a block a headline number, with notes below it."""
     headings = ("choice", "default", "reading", "before", "after", "moved by", "95% interval", "n")
     told = []
     for paper, number in dict.fromkeys((line["paper"], line["number"]) for line in lines):
         own = [line for line in lines if (line["paper"], line["number"]) == (paper, number)]
         told += [f"{paper}: {number}", *columns(headings, map(_cells, own), "lllrrrrr")]
+        told += [f"{line['choice']}, {line['reading']}: {line['note']}" for line in own if line["note"]]
     over = " and ".join(dict.fromkeys(line["interval_over"] for line in lines if line["interval_over"]))
     return "\n".join(
         [*told, f"paired on the test pictures (n) that both were tested on; intervals over {over or 'none'}"]
@@ -185,12 +186,12 @@ def format_sensitivity(lines):
 
 
 def _cells(line):
-    if line["note"] and line["difference"] == "":
-        return (line["choice"], line["default"], f"{line['reading']}: {line['note']}", *[""] * 5)
+    named = (line["choice"], line["default"], line["reading"])
+    if line["difference"] == "":
+        return (*named, *[""] * 5)
     shown = [f"{float(line[key]):.1f}" for key in ("before", "after")]
     moved = f"{float(line['difference']):+.1f}"
-    between = f"{float(line['low95']):+.1f}..{float(line['high95']):+.1f}"
-    return (line["choice"], line["default"], line["reading"], *shown, moved, between, line["n"])
+    return (*named, *shown, moved, f"{float(line['low95']):+.1f}..{float(line['high95']):+.1f}", line["n"])
 
 
 def _keys(answers):

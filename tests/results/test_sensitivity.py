@@ -67,5 +67,9 @@ def test_a_reading_without_scores_has_a_note_in_the_table_and_no_number(tmp_path
     read = read_sensitivity(tmp_path / "readings.csv")
     assert [line["difference"] for line in read] == ["", "2.00"] and read[0]["note"] == "diverged: loss nan"
     text = format_sensitivity(read)
-    assert "14: diverged: loss nan" in text and text.splitlines()[3].split()[-3:] == ["+2.0", "-1.0..+5.0", "40"]
+    assert "\nlength, 14: diverged: loss nan\n" in text and text.splitlines()[3].split()[-3:] == [
+        "+2.0",
+        "-1.0..+5.0",
+        "40",
+    ]
     assert text.endswith("intervals over test pictures")
