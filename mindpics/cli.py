@@ -53,7 +53,7 @@ def run(doc, add_arguments, main, *errors):
     argcomplete.autocomplete(parser)
     args = parser.parse_args()
     if getattr(args, "out", None):  # what is written should say what made it
-        print(f"{parser.prog}: {said(args)}", flush=True)
+        print(f"{parser.prog}: {words_of(args)}", flush=True)
     try:
         status = main(args)
     except UsageError as error:
@@ -78,10 +78,10 @@ def parser_of(doc, add_arguments):
     return parser
 
 
-def said(args):
+def words_of(args):
     """Return parsed arguments in one line: what a run's log should begin with."""
-    given = {name: value for name, value in sorted(vars(args).items()) if value not in (None, False, [])}
-    return " ".join(f"{name}={_words(value)}" for name, value in given.items())
+    values = {name: value for name, value in sorted(vars(args).items()) if value not in (None, False, [])}
+    return " ".join(f"{name}={_words(value)}" for name, value in values.items())
 
 
 def _words(value):
@@ -99,8 +99,8 @@ def folder():
 
 def paths():
     """Return {name: path} of the tools."""
-    found = (path for path in sorted(folder().iterdir()) if path.is_file())
-    return {path.name: path for path in found if path.read_bytes().startswith(b"#!/usr/bin/env python3\n")}
+    files = (path for path in sorted(folder().iterdir()) if path.is_file())
+    return {path.name: path for path in files if path.read_bytes().startswith(b"#!/usr/bin/env python3\n")}
 
 
 def tools():
@@ -125,22 +125,22 @@ def listing():
 
 def main():
     """Run the tool that the first argument names, or list them all."""
-    known = paths()
+    tool_paths = paths()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     words = os.environ.get("COMP_LINE", "").split()
-    if len(words) > 1 and words[1] in known:  # the tool completes its own arguments, one word further on
+    if len(words) > 1 and words[1] in tool_paths:  # the tool completes its own arguments, one word further on
         os.environ["_ARGCOMPLETE"], name = "2", words[1]
     elif words:
         parser = argparse.ArgumentParser()
-        parser.add_argument("tool", choices=sorted(known))
+        parser.add_argument("tool", choices=sorted(tool_paths))
         argcomplete.autocomplete(parser)
     if name in ("-h", "--help"):
         print(listing())
-    elif name not in known:
-        print(f"mindpics: found no tool {name!r}; wanted one of: {' '.join(sorted(known))}", file=sys.stderr)
+    elif name not in tool_paths:
+        print(f"mindpics: found no tool {name!r}; wanted one of: {' '.join(sorted(tool_paths))}", file=sys.stderr)
         sys.exit(2)
     else:
-        sys.argv = [str(known[name]), *sys.argv[2:]]
+        sys.argv = [str(tool_paths[name]), *sys.argv[2:]]
         runpy.run_path(sys.argv[0], run_name="__main__")
 
 

@@ -72,7 +72,7 @@ class Job:
         later = range(self.seed + 1, self.seed + count)
         return [self, *(replace(self, seed=seed, root=f"{self.root}-seed{seed}") for seed in later)]
 
-    def own(self, stages):
+    def stages_inside(self, stages):
         """Return the stages that make something in this job's folder: the others' work, like pictures, is shared."""
         return [stage for stage in stages if all(Path(path).is_relative_to(self.root) for path in stage.outputs)]
 
@@ -115,7 +115,7 @@ def jobs_of(args):
     """Return the `Job` of each seed that parsed arguments ask for."""
     weights = {"alexnet": args.weights_alexnet, "resnet50": args.weights_resnet50}
     first = Job(
-        setting=switches.switched(SETTINGS[args.scale], **switches.given(args)),
+        setting=switches.switched(SETTINGS[args.scale], **switches.from_args(args)),
         root=args.out or default_root(args.scale, args.posts or args.pins),
         posts=args.posts,
         pins=args.pins,
@@ -137,25 +137,25 @@ def default_root(scale, crawl):
 def refuse_another_crawl(job):
     """Raise ValueError where a job's folder holds a selection from other posts: no table is of two crawls."""
     path = Path(job.mindpics) / "summary.json"
-    found = read_json(path).get("arguments", {}).get("posts")
-    wanted = job.posts or f"{OPEN}/emoji/posts.jsonl"
-    if found and Path(found).resolve() != Path(wanted).resolve():
-        raise ValueError(f"{path}: found a selection from {found}; wanted one from {wanted}, or another --out")
+    selected = read_json(path).get("arguments", {}).get("posts")
+    crawl = job.posts or f"{OPEN}/emoji/posts.jsonl"
+    if selected and Path(selected).resolve() != Path(crawl).resolve():
+        raise ValueError(f"{path}: found a selection from {selected}; wanted one from {crawl}, or another --out")
 
 
 def row_command(job, row):
     """Return the command that reproduces one row of Table 3, into the same folder."""
-    given = [f"--scale {job.setting.name}", f"--row {row.switch}"]
-    given += [f"--posts {job.posts}"] if job.posts else []
-    given += [f"--weights-{net} {path}" for net, path in (job.weights or {}).items()]
-    given += [f"--gpu {job.gpu}"] if job.gpu is not None else []
-    given += [f"--seed {job.seed}"] if job.seed else []
-    given += [f"--split {job.split}"] if job.split != "image" else []
-    given += [f"--group-by {' '.join(job.group_by)}"] if job.group_by else []
-    given += ["--tags-only"] if job.tags_only else []
-    given += switches.words(job.setting)
-    given += [f"--out {job.root}"] if job.root != default_root(job.setting.name, job.posts) else []
-    return " ".join(["tools/reproduce", *given])
+    parts = [f"--scale {job.setting.name}", f"--row {row.switch}"]
+    parts += [f"--posts {job.posts}"] if job.posts else []
+    parts += [f"--weights-{net} {path}" for net, path in (job.weights or {}).items()]
+    parts += [f"--gpu {job.gpu}"] if job.gpu is not None else []
+    parts += [f"--seed {job.seed}"] if job.seed else []
+    parts += [f"--split {job.split}"] if job.split != "image" else []
+    parts += [f"--group-by {' '.join(job.group_by)}"] if job.group_by else []
+    parts += ["--tags-only"] if job.tags_only else []
+    parts += switches.words(job.setting)
+    parts += [f"--out {job.root}"] if job.root != default_root(job.setting.name, job.posts) else []
+    return " ".join(["tools/reproduce", *parts])
 
 
 def selection_words(job):

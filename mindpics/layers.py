@@ -22,17 +22,17 @@ def parse_param_str(param_str, **defaults):
         When it is not a JSON object, has an unknown key, or names no trait.
     """
     try:
-        given = json.loads(param_str)
+        values = json.loads(param_str)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f'param_str must be JSON like {{"trait": "O"}}, got {shown(param_str)}: {error}') from None
-    if not isinstance(given, dict):
-        raise ValueError(f'param_str must be a JSON object like {{"trait": "O"}}, got {shown(param_str)}')
-    unknown = sorted(set(given) - {"trait", *defaults})
+        raise ValueError(f'param_str: found {shown(param_str)} ({error}); wanted JSON like {{"trait": "O"}}') from None
+    if not isinstance(values, dict):
+        raise ValueError(f'param_str: found {shown(param_str)}; wanted a JSON object like {{"trait": "O"}}')
+    unknown = sorted(set(values) - {"trait", *defaults})
     if unknown:
-        raise ValueError(f"param_str has unknown keys {unknown}; known are {sorted({'trait', *defaults})}")
-    parameters = defaults | given
+        raise ValueError(f"param_str: found unknown keys {unknown}; wanted {sorted({'trait', *defaults})}")
+    parameters = defaults | values
     if parameters.get("trait") not in TRAITS:
-        raise ValueError(f"param_str wants a trait of {' '.join(TRAITS)}, got {parameters.get('trait')!r}")
+        raise ValueError(f"param_str: found trait {parameters.get('trait')!r}; wanted one of {' '.join(TRAITS)}")
     parameters["trait"] = TRAITS.index(parameters["trait"])
     return parameters
 
@@ -45,8 +45,8 @@ class _HeadLayer(caffe.Layer):
     def setup(self, bottom, top):
         if len(bottom) != 2 or len(top) != 1:
             raise ValueError(
-                f"{type(self).__name__} wants bottoms score and label and one top, "
-                f"got {len(bottom)} bottoms and {len(top)} tops"
+                f"{type(self).__name__}: found {len(bottom)} bottoms and {len(top)} tops; "
+                "wanted bottoms score and label and one top"
             )
         self.parameters = parse_param_str(self.param_str, **self.defaults)
 
@@ -54,8 +54,8 @@ class _HeadLayer(caffe.Layer):
         scores, labels = bottom[0].data, bottom[1].data
         if scores.size != 2 * labels.size or scores.shape[0] != labels.size:
             raise ValueError(
-                f"{type(self).__name__} wants scores [N,2] (low, high) and labels [N], "
-                f"got {scores.shape} and {labels.shape}"
+                f"{type(self).__name__}: found {scores.shape} and {labels.shape}; "
+                "wanted scores [N,2] (low, high) and labels [N]"
             )
         top[0].reshape()
 
@@ -79,7 +79,9 @@ class TraitLoss(_HeadLayer):
     def setup(self, bottom, top):
         super().setup(bottom, top)
         if self.parameters["normalization"] not in NORMALIZATIONS:
-            raise ValueError(f"normalization must be one of {NORMALIZATIONS}, got {self.parameters['normalization']!r}")
+            raise ValueError(
+                f"found normalization {self.parameters['normalization']!r}; wanted one of {NORMALIZATIONS}"
+            )
 
     def forward(self, bottom, top):
         scores, labels = self.batch(bottom)

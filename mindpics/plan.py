@@ -40,7 +40,7 @@ def report_stages(jobs, tables, maps=True):
     maps : bool
         There are scores of MindPics, whose maps want features.
     """
-    job, roots = jobs[0], [each.root for each in jobs]
+    job, roots = jobs[0], [job.root for job in jobs]
     name = PAPERS_BEST
     folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
     selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
@@ -323,13 +323,13 @@ def _row_stages(job, row):
         train_val = f"{folder}/nets/prototxt/{model.name}"
         solver = f"{folder}/nets/solvers/{model.name}.prototxt"
         run = f"{folder}/{row.name}/{model.name}"
-        given = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
+        weights = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
         lmdbs = tuple(f"{data}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
         stages.append(
             Stage(
                 model.name,
-                ("tools/train_net", solver, "--force", "--out", run, *given, *_gpu(job)),
-                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{data}/mean.binaryproto", *lmdbs, *given[1:]),
+                ("tools/train_net", solver, "--force", "--out", run, *weights, *_gpu(job)),
+                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{data}/mean.binaryproto", *lmdbs, *weights[1:]),
                 (f"{run}/final.caffemodel",),
                 resumable=True,
                 begun=f"{run}/solver.prototxt",
@@ -370,11 +370,11 @@ def _sizes(job, model):
 def _table_stage(job, rows):
     """The table shows every row that has been scored, now or before."""
     made = {row: row_command(job, row) for row in rows}  # those of before keep the command that made them
-    given = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), made.get(row, ""))]
+    row_arguments = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), made.get(row, ""))]
     table = f"{job.mindpics}/table3.csv"
     return Stage(
         "table3",
-        ("tools/make_table3", "--out", table, *given),
+        ("tools/make_table3", "--out", table, *row_arguments),
         tuple(job.scores(row) for row in rows),
         (table,),
     )

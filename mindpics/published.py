@@ -39,6 +39,12 @@ class Row(NamedTuple):
 def table3_row(net, heads, init):
     """Return the published row of Table 3: {"O": 61.6, ..., "avg": 62.9}.
 
+    Parameters
+    ----------
+    net : {"alexnet", "resnet50"}
+    heads : {"independent", "all-in-one"}
+    init : {"scratch", "finetune"}
+
     Raises
     ------
     ValueError
@@ -47,7 +53,7 @@ def table3_row(net, heads, init):
     for row in published()["table3_accuracy"]:
         if (row["net"], row["heads"], row["init"]) == (net, heads, init):
             return row
-    raise ValueError(f"Table 3 has no row {net}, {heads}, {init}")
+    raise ValueError(f"found {net}, {heads}, {init}; wanted a row of Table 3")
 
 
 # Table 3 in its order: AlexNet from scratch and fine-tuned, ResNet-50 fine-tuned; one net a trait, or all in one.

@@ -66,33 +66,41 @@ def readings(job):
     """Return every `Reading` of a job's open choices."""
     setting = job.setting
     crop, epochs = (setting.recipe(*HEADLINE).crop, setting.recipe(*HEADLINE).schedule.epochs)
-    (other,) = (name for name in NORMALIZATIONS if name != setting.normalization)
+    (divisor,) = (name for name in NORMALIZATIONS if name != setting.normalization)
     smaller, frozen = round(crop * OTHER_CROP), setting.recipe(*BATCH_NORM).frozen
     group_by = job.group_by or (("author", "copies") if job.posts else ("copies", "emoji"))
     split = {"split": "group", "group_by": group_by} if job.split == "image" else {"split": "image", "group_by": ()}
-    said = "by image", f"by group ({' '.join(group_by)})"
+    splits = "by image", f"by group ({' '.join(group_by)})"
     words = "tags and text", "tags alone"
     batch_norm = "batch statistics", "frozen"
     other_nets = [
-        ("normalization", "equation 5", setting.normalization, other, "normalization", other, HEADLINE),
+        (
+            "normalization",
+            "equation 5",
+            setting.normalization,
+            divisor,
+            "normalization",
+            divisor,
+            HEADLINE,
+        ),
         ("crop", "crop of AlexNet", f"{crop}", f"{smaller}", "alexnet_crop", smaller, HEADLINE),
         ("half-epochs", "length", f"{epochs:g} epochs", f"{epochs / 2:g}", "epochs", epochs / 2, HEADLINE),
         ("twice-epochs", "length", f"{epochs:g} epochs", f"{epochs * 2:g}", "epochs", epochs * 2, HEADLINE),
         ("batch-norm", "BatchNorm", *_turned(batch_norm, frozen), "frozen_batch_norm", not frozen, BATCH_NORM),
     ]
-    found = [
+    readings = [
         Reading(name, choice, default, reading, _net(job, name, switch, value), row)
         for name, choice, default, reading, switch, value, row in other_nets
     ]
     other_data = [
         ("tags-only", "words in", *_turned(words, job.tags_only), {"tags_only": not job.tags_only}),
-        ("split", "split", *_turned(said, job.split == "group"), split),
+        ("split", "split", *_turned(splits, job.split == "group"), split),
     ]
-    found += [
+    readings += [
         Reading(name, choice, default, reading, _beside(job, name, **otherwise))
         for name, choice, default, reading, otherwise in other_data
     ]
-    return [*found, Reading("best-iterate", "iterate", "last", "best by Caffe's test accuracy", job, iterate="best")]
+    return [*readings, Reading("best-iterate", "iterate", "last", "best by Caffe's test accuracy", job, iterate="best")]
 
 
 def stages(job, chosen):
@@ -101,31 +109,31 @@ def stages(job, chosen):
     Where a reading's stage fails, such as a training that diverges, its number is left out and the rest goes on.
     """
     base = _scoring(job, dict.fromkeys(reading.row for reading in chosen))
-    made = [stage for reading in chosen for stage in _own(reading, base)]
+    made = [stage for reading in chosen for stage in _stages_of(reading, base)]
     return [*base, *made]
 
 
 def varied(jobs, chosen_names):
     """Return the `mindpics.results.sensitivity.Varied` of chosen readings over jobs that differ in the seed."""
-    by_seed = [[each for each in readings(job) if each.name in chosen_names] for job in jobs]
+    by_seed = [[reading for reading in readings(job) if reading.name in chosen_names] for job in jobs]
     return [_varied(jobs, seeds) for seeds in zip(*by_seed, strict=True)]
 
 
 def _varied(jobs, seeds):
-    found = Varied(seeds[0].change, [])
+    result = Varied(seeds[0].change, [])
     for job, reading in zip(jobs, seeds, strict=True):
         diverged = _diverged(reading)
         if diverged or not Path(reading.scores).is_file():
-            found.notes.append(diverged or no_scores(job.root))
+            result.notes.append(diverged or no_scores(job.root))
             continue
-        found.moves.append(move(_answers(job.scores(reading.row)), _answers(reading.scores)))
-        found.test_to_train.append(tested_a_trained(read_json(f"{job.mindpics}/summary.json")))
-    return found
+        result.moves.append(move(_answers(job.scores(reading.row)), _answers(reading.scores)))
+        result.test_to_train.append(tested_a_trained(read_json(f"{job.mindpics}/summary.json")))
+    return result
 
 
 def _diverged(reading):
-    told = read_json(f"{reading.job.mindpics}/{reading.row.name}/{reading.row.name}/run.json").get("diverged")
-    return f"diverged: {told}" if told else ""
+    message = read_json(f"{reading.job.mindpics}/{reading.row.name}/{reading.row.name}/run.json").get("diverged")
+    return f"diverged: {message}" if message else ""
 
 
 def _answers(path):
@@ -136,8 +144,10 @@ def _answers(path):
 
 def _net(job, name, switch, value):
     """The job with other nets on the same pictures and weights."""
-    given = {**job.setting.given, switch: value}
-    setting = switched(SETTINGS[job.setting.name], **{key: each for key, each in given.items() if each is not False})
+    switches = {**job.setting.switches, switch: value}
+    setting = switched(
+        SETTINGS[job.setting.name], **{key: reading for key, reading in switches.items() if reading is not False}
+    )
     return _beside(job, name, setting=setting, prepared=job.mindpics)
 
 
@@ -154,7 +164,7 @@ def _scoring(job, rows):
     return stages_for(plan(job, list(rows)), [job.scores(row) for row in rows])
 
 
-def _own(reading, base):
+def _stages_of(reading, base):
     """Stages that the default has not, under names of their own."""
     if reading.iterate == "best":
         scoring = next(stage for stage in base if stage.name == f"score_{reading.row.name}")
@@ -163,9 +173,10 @@ def _own(reading, base):
         return [
             replace(scoring, name=f"score_{reading.name}", command=command, outputs=(reading.scores,), may_fail=True)
         ]
-    own = [stage for stage in _scoring(reading.job, [reading.row]) if stage not in base]
+    added = [stage for stage in _scoring(reading.job, [reading.row]) if stage not in base]
     return [
-        replace(stage, name=f"{reading.name}_{stage.name}", may_fail=True, command=_to_the_end(stage)) for stage in own
+        replace(stage, name=f"{reading.name}_{stage.name}", may_fail=True, command=_to_the_end(stage))
+        for stage in added
     ]
 
 

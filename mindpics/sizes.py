@@ -72,6 +72,6 @@ def machine_times(job, net):
 @cache
 def _picked(posts, changed, seed, per_word, per_pole, tags_only):
     picked = Picker(find_candidates(Path(posts), seed, tags_only=tags_only), per_word, per_pole).pick()
-    found = Counter(pic.trait for pic in picked)
-    test = {trait: round(found[trait] * TEST_FRACTION) for trait in TRAITS}
-    return {"train": {trait: found[trait] - test[trait] for trait in TRAITS}, "test": test}
+    counts = Counter(pic.trait for pic in picked)
+    test = {trait: round(counts[trait] * TEST_FRACTION) for trait in TRAITS}
+    return {"train": {trait: counts[trait] - test[trait] for trait in TRAITS}, "test": test}

@@ -39,7 +39,7 @@ def own_poles(labels, trait):
 def trait_of(label):
     """Return the trait and the pole of a label: ``trait_of(3) == ("C", "high")``."""
     if not 0 <= label < N_LABELS:
-        raise ValueError(f"label {label} is outside 0..{N_LABELS - 1} (2 * trait + pole)")
+        raise ValueError(f"found label {label}; wanted 0..{N_LABELS - 1} (2 * trait + pole)")
     trait, pole = unpack(label)
     return TRAITS[trait], POLES[pole]
 

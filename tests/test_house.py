@@ -1,5 +1,6 @@
-"""The house rules that a machine can hold: import floors and lint."""
+"""The house rules that a machine can hold: import floors, lint, names of variables, sections of docstrings."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,6 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+PRONOUNS = set(
+    re.findall(r"\w+", "both found given got left more of one others own said seen some they wanted what which")
+)
+CAFFE_SIGNATURES = {"backward"}  # of a Python layer: what Caffe gives it
 
 
 @pytest.mark.parametrize("command", [("lint-imports",), ("ruff", "check"), ("ruff", "format", "--check")], ids=" ".join)
@@ -21,3 +26,59 @@ def test_mindpics_does_not_name_what_pinterest_id_writes():
     theirs = re.compile(r"pinterest_id[/.]|table2\.csv|mcnemar\.csv|CF\+Ref|PINTEREST")
     code = sorted((ROOT / "mindpics").rglob("*.py"))
     assert code and not [path for path in code if theirs.search(path.read_text(encoding="utf-8"))]
+
+
+def modules():
+    """Return the path and the syntax tree of each module and of each tool in Python."""
+    paths = [path for package in ("mindpics", "pinterest_id") for path in sorted((ROOT / package).rglob("*.py"))]
+    paths += [path for path in sorted((ROOT / "tools").iterdir()) if path.is_file() and is_python(path)]
+    return [(path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+
+
+def is_python(path):
+    return path.suffix == ".py" or path.read_bytes().startswith(b"#!/usr/bin/env python3\n")
+
+
+def named(tree):
+    """Return (line, name) of each variable, parameter and attribute that a tree sets."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(getattr(node, "ctx", None), ast.Store) and isinstance(node, (ast.Name, ast.Attribute)):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.attr
+
+
+def test_no_variable_is_named_by_a_pronoun():
+    """A left edge beside a top one is no pronoun."""
+    bad = []
+    for path, tree in modules():
+        names = list(named(tree))
+        tops = {line for line, name in names if name == "top"}
+        pronouns = [(line, name) for line, name in names if name.strip("_") in PRONOUNS]
+        bad += [f"{path}:{line} {name}" for line, name in pronouns if not (name == "left" and line in tops)]
+    assert not bad, "\n".join(bad)
+
+
+def functions(tree):
+    """Return the public functions of a module, and the public methods of its classes."""
+    for node in tree.body:
+        body = node.body if isinstance(node, ast.ClassDef) else [node]
+        yield from (item for item in body if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"))
+
+
+def parameters(function):
+    arguments = function.args
+    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    names += [argument.arg for argument in (arguments.vararg, arguments.kwarg) if argument]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def test_a_public_function_of_three_parameters_describes_them():
+    bad = [
+        f"{path}:{function.lineno} {function.name}"
+        for path, tree in modules()
+        for function in functions(tree)
+        if len(parameters(function)) >= 3 and function.name not in CAFFE_SIGNATURES
+        if "Parameters\n----------" not in (ast.get_docstring(function) or "")
+    ]
+    assert not bad, "\n".join(bad)

@@ -90,11 +90,11 @@ def test_accuracy_layer(tmp_path):
 @pytest.mark.parametrize(
     ("param_str", "message"),
     [
-        ("{'trait': 'O'}", "must be JSON"),
-        ("", "must be JSON"),
-        ('["O"]', "must be a JSON object"),
-        ('{"trait": "X"}', "wants a trait of O C E A N, got 'X'"),
-        ("{}", "wants a trait"),
+        ("{'trait': 'O'}", "wanted JSON"),
+        ("", "wanted JSON"),
+        ('["O"]', "wanted a JSON object"),
+        ('{"trait": "X"}', "found trait 'X'; wanted one of O C E A N"),
+        ("{}", "found trait None"),
         ('{"trait": "O", "normalisation": "VALID"}', "unknown keys .'normalisation'."),
     ],
 )
@@ -105,7 +105,7 @@ def test_bad_param_str_is_refused(param_str, message):
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(np.full(N, 10), "labels must be 2 . trait . pole"), (np.full(N, -1), "labels must be")],
+    [(np.full(N, 10), "wanted 2 . trait . pole"), (np.full(N, -1), "found labels -1")],
 )
 def test_labels_of_another_lmdb_are_refused(tmp_path, labels, message):
     net = load(tmp_path, python_layer("TraitLoss", '{"trait": "O"}', "loss_weight: 1"))
@@ -114,7 +114,7 @@ def test_labels_of_another_lmdb_are_refused(tmp_path, labels, message):
 
 
 def test_unknown_normalization_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="normalization must be one of"):
+    with pytest.raises(ValueError, match="found normalization .*; wanted one of"):
         load(tmp_path, python_layer("TraitLoss", '{"trait": "O", "normalization": "FULL"}', "loss_weight: 1"))
 
 

@@ -143,7 +143,7 @@ def test_seeds_share_the_pictures_and_nothing_else():
     jobs = MINI_JOB.with_seeds(3)
     assert [(job.root, job.seed) for job in jobs] == [("runs/mini", 0), ("runs/mini-seed1", 1), ("runs/mini-seed2", 2)]
     assert [job.seed for job in Job(MINI, "runs/mini", seed=3).with_seeds(2)] == [3, 4]
-    first, later = plan(jobs[0]), jobs[1].own(plan(jobs[1]))
+    first, later = plan(jobs[0]), jobs[1].stages_inside(plan(jobs[1]))
     assert {stage.name for stage in first} - {stage.name for stage in later} == {"fetch"}
     made = {path for stage in first for path in stage.outputs}
     for stage in later:

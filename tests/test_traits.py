@@ -20,7 +20,7 @@ def test_label_code_is_two_traits_plus_pole():
     assert label_of("O", "low") == 0
     assert label_of("N", "high") == 9
     assert [label_of(*trait_of(label)) for label in range(N_LABELS)] == list(range(N_LABELS))
-    with pytest.raises(ValueError, match="10 is outside 0..9"):
+    with pytest.raises(ValueError, match="found label 10; wanted 0..9"):
         trait_of(10)
 
 

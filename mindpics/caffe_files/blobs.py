@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from mindpics.caffe_files.upgrade import upgrade_net
 from mindpics.files.bounded import open_regular, read_bytes
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file begins
 MAX_AXES = 32  # Caffe's kMaxBlobAxes
@@ -67,15 +67,15 @@ def read_weights(path):
     ValueError
         When the file is none, or an array does not have its shape's size.
     """
-    found = {}
+    weights = {}
     for name, blobs in _layers(path):
         if blobs:
-            if name in found:
-                raise ValueError(f"{path}: two layers {name!r} with weights; names must differ")
-            found[name] = [_array(blob, f"{path}: layer {name!r}, blob {i}") for i, blob in enumerate(blobs)]
-    if not found:
-        raise ValueError(f"{path}: a net without weights; a .caffemodel is wanted")
-    return found
+            if name in weights:
+                raise ValueError(f"{path}: found two layers {name!r} with weights; wanted names that differ")
+            weights[name] = [_array(blob, f"{path}: layer {name!r}, blob {i}") for i, blob in enumerate(blobs)]
+    if not weights:
+        raise ValueError(f"{path}: found a net without weights; wanted a .caffemodel")
+    return weights
 
 
 def _layers(path):
@@ -92,7 +92,9 @@ def _layers(path):
     try:
         upgraded = upgrade_net(caffe_pb2.NetParameter.FromString(net.SerializeToString()))
     except (ValueError, DecodeError) as error:
-        raise ValueError(f"{path}: an old caffemodel that Caffe cannot upgrade: {error}") from None
+        raise ValueError(
+            f"{path}: found an old caffemodel that Caffe cannot upgrade ({error}); wanted one that it can"
+        ) from None
     origins = zip(upgraded.net.layer, upgraded.origins, strict=True)
     return [(layer.name, [] if origin is None else blobs[origin]) for layer, origin in origins]
 
@@ -101,9 +103,11 @@ def _from_hdf5(path):
     """Return the Net of HDF5 weights, read by a child: HDF5's library trusts what it reads."""
     with tempfile.NamedTemporaryFile(suffix=".caffemodel") as binary:
         try:
-            apart(_convert_hdf5, str(path), binary.name)
+            in_fork(_convert_hdf5, str(path), binary.name)
         except ValueError as error:
-            raise ValueError(f"{path}: HDF5, but no weights that can be read ({error})") from None
+            raise ValueError(
+                f"{path}: found HDF5, but no weights that can be read ({error}); wanted a .caffemodel.h5"
+            ) from None
         return _parse(binary.name, "Net", "a caffemodel")
 
 
@@ -117,7 +121,9 @@ def _convert_hdf5(path, out):
             blobs = net.layer.add(name=name).blobs
             for number in range(len(group)):
                 if str(number) not in group:
-                    raise ValueError(f"layer {name!r} has {len(group)} blobs, and none of number {number}")
+                    raise ValueError(
+                        f"layer {name!r}: found {len(group)} blobs and none of number {number}; wanted 0, 1, ..."
+                    )
                 _add_blob(blobs, group[str(number)], f"layer {name!r}, blob {number}")
     Path(out).write_bytes(net.SerializeToString())
 
@@ -134,7 +140,7 @@ def read_state(path):
     """Return the SolverState of a binary solverstate; ValueError when it is none."""
     state = _parse(path, "State", "a solverstate")
     if not state.HasField("iter"):
-        raise ValueError(f"{path}: not a solverstate: it has no iteration")
+        raise ValueError(f"{path}: found no iteration; wanted a solverstate")
     history = [_array(blob, f"{path}: history {i}") for i, blob in enumerate(state.history)]
     return SolverState(state.iter, state.learned_net, history)
 
@@ -155,20 +161,20 @@ def read_mean(path):
         When the file is missing or none, its shape is not 1xCxHxW, or a value is not finite.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no mean file there; tools/compute_mean makes one")
+        raise ValueError(f"{path}: found no such file; wanted a mean, which tools/compute_mean makes")
     mean = _array(_parse(path, "Blob", "a mean file"), path)
     if mean.ndim != 4 or len(mean) != 1 or not mean.size:
-        raise ValueError(f"{path}: a mean of shape {mean.shape}; 1xCxHxW is wanted")
+        raise ValueError(f"{path}: found a mean of shape {mean.shape}; wanted 1xCxHxW")
     if not np.isfinite(mean).all():
-        raise ValueError(f"{path}: a mean with values that are not finite")
+        raise ValueError(f"{path}: found values that are not finite; wanted a mean")
     return mean[0]
 
 
-def _parse(path, kind, what):
+def _parse(path, kind, file_type):
     try:
-        return _classes[kind].FromString(read_bytes(path, what))
+        return _classes[kind].FromString(read_bytes(path, file_type))
     except DecodeError as error:
-        raise ValueError(f"{path}: not {what} ({error})") from None
+        raise ValueError(f"{path}: found what cannot be read ({error}); wanted {file_type}") from None
 
 
 def _array(blob, where):
@@ -177,7 +183,7 @@ def _array(blob, where):
     kind, data = ("<f8", blob.double_data) if blob.double_data else ("<f4", blob.data)
     itemsize = np.dtype(kind).itemsize
     if len(data) != itemsize * math.prod(shape):
-        raise ValueError(f"{where}: {len(data) / itemsize:g} values for shape {shape}")
+        raise ValueError(f"{where}: found {len(data) / itemsize:g} values; wanted as many as the shape {shape} has")
     return np.frombuffer(data, kind).astype(np.float32, copy=False).reshape(shape)
 
 
@@ -217,7 +223,7 @@ def _varints(data, where):
         elif shift > 63:
             break
     if shift:
-        raise ValueError(f"{where}: a broken shape")
+        raise ValueError(f"{where}: found a broken shape; wanted sides of 0 or more")
 
 
 def _message_classes():

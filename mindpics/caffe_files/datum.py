@@ -30,7 +30,18 @@ def to_datum(pixels, label, encoding=None):
 
 
 def wrap(data, shape, label, encoding=None):
-    """Return the Datum of packed pixels (see `mindpics.posts.crops.pack`) of height and width `shape`."""
+    """Return the Datum of packed pixels.
+
+    Parameters
+    ----------
+    data : bytes
+        Of `mindpics.posts.crops.pack`.
+    shape : (int, int)
+        Height and width.
+    label : int
+    encoding : {None, "png", "jpg"}
+        What `data` was packed with; None: raw uint8, BGR, channel first.
+    """
     if encoding:
         return caffe_pb2.Datum(data=data, label=label, encoded=True)
     height, width = shape
@@ -42,7 +53,7 @@ def parse_datum(data):
     try:
         return caffe_pb2.Datum.FromString(data)
     except DecodeError as error:
-        raise ValueError(f"no Datum: {error}") from None
+        raise ValueError(f"found what cannot be read ({error}); wanted a Datum") from None
 
 
 def to_pixels(datum):
@@ -61,12 +72,14 @@ def to_pixels(datum):
         data = np.frombuffer(datum.data, np.uint8)
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
         if pixels is None:
-            raise ValueError(f"an encoded Datum of {len(datum.data)} bytes that does not decode")
+            raise ValueError(
+                f"found an encoded Datum of {len(datum.data)} bytes that does not decode; wanted a picture"
+            )
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
     shape = (datum.channels, datum.height, datum.width)
     if datum.float_data or min(shape) < 0 or len(datum.data) != math.prod(shape):
         raise ValueError(
-            f"a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
+            f"found a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
             f"wanted {'x'.join(map(str, shape))} = {math.prod(shape)} bytes"
         )
     return np.frombuffer(datum.data, np.uint8).reshape(shape)

@@ -11,7 +11,7 @@ from pathlib import Path
 import lmdb
 
 from mindpics.caffe_files.datum import parse_datum, to_pixels
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 
 BYTES_A_SECOND = 5 << 20  # a slow disk; pages that lead in a circle would be walked for ever
 SMALLEST = 8  # bytes of a page that any record takes
@@ -42,7 +42,7 @@ def _state(path):
     """Return what tells one state of an LMDB from another."""
     file = Path(path) / "data.mdb"
     if not file.is_file():
-        raise ValueError(f"{path}: no LMDB there (no data.mdb); tools/create_lmdb makes one")
+        raise ValueError(f"{path}: found no data.mdb; wanted an LMDB, which tools/create_lmdb makes")
     stat = file.stat()
     return str(path), stat.st_size, stat.st_mtime_ns
 
@@ -50,9 +50,9 @@ def _state(path):
 @functools.lru_cache(maxsize=64)
 def _once(look, path, size, _changed):
     try:
-        return apart(look, path, size, timeout=60 + size / BYTES_A_SECOND)
+        return in_fork(look, path, size, timeout=60 + size / BYTES_A_SECOND)
     except ValueError as error:
-        raise ValueError(f"{path}: not a readable LMDB ({error})") from None
+        raise ValueError(f"{path}: found what cannot be read ({error}); wanted an LMDB") from None
 
 
 def _records(path, size):
@@ -61,7 +61,7 @@ def _records(path, size):
         with lmdb.open(path, readonly=True, lock=False) as environment, environment.begin(buffers=True) as transaction:
             for count, record in enumerate(transaction.cursor()):
                 if count > size / SMALLEST:
-                    raise ValueError(f"more than {count} records in {size} bytes: its pages lead in a circle")
+                    raise ValueError(f"found more than {count} records in {size} bytes: its pages lead in a circle")
                 yield record
     except lmdb.Error as error:
         raise ValueError(str(error)) from None
@@ -83,7 +83,7 @@ def _read(path, size):
         least = tuple(map(min, least or shape, shape))
         most = tuple(map(max, most or shape, shape))
     if least is None:
-        raise ValueError("an empty LMDB")
+        raise ValueError("found an empty LMDB; wanted records")
     return least, most
 
 
@@ -91,9 +91,11 @@ def _shape(datum):
     shape = (datum.channels, datum.height, datum.width)
     if datum.float_data and not datum.data and not datum.encoded:
         if min(shape) < 1 or math.prod(shape) != len(datum.float_data):
-            raise ValueError(f"a Datum {shape} of {len(datum.float_data)} floats")
+            raise ValueError(
+                f"found a Datum {shape} of {len(datum.float_data)} floats; wanted as many as its shape has"
+            )
         return shape
-    found = to_pixels(datum).shape
-    if min(found) < 1:
-        raise ValueError(f"a Datum {shape}")
-    return found
+    shape = to_pixels(datum).shape
+    if min(shape) < 1:
+        raise ValueError(f"found a Datum {shape}; wanted sides above 0")
+    return shape

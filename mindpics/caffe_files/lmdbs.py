@@ -52,18 +52,20 @@ def read_rows(path, split, root=None, trait=None):
     rows, ids = [], set()
     for where, row in read_table(path, COLUMNS):
         if row["split"] not in ("train", "test"):
-            raise ValueError(f"{where}: split {shown(row['split'])}; wanted train or test")
+            raise ValueError(f"{where}: found split {shown(row['split'])}; wanted train or test")
         if not row["label"].isdecimal() or len(row["label"]) > 9:  # a Datum's label is an int32
-            raise ValueError(f"{where}: label {shown(row['label'])}; wanted a whole number from 0, at most 9 digits")
+            raise ValueError(
+                f"{where}: found label {shown(row['label'])}; wanted a whole number from 0, at most 9 digits"
+            )
         check_id(row["id"], where)
         if row["id"] in ids:
-            raise ValueError(f"{where}: id {row['id']!r} was there before")
+            raise ValueError(f"{where}: found id {row['id']!r} again; wanted each id once")
         ids.add(row["id"])
         if row["split"] == split and trait in (None, row.get("trait")):
             rows.append((row["id"], picture_path(root, row["image"], where), int(row["label"])))
     if not rows:
         of_trait = f" and trait {trait}" if trait else ""
-        raise ValueError(f"{path}: no row of split {split!r}{of_trait}; wanted at least one")
+        raise ValueError(f"{path}: found no row of split {split!r}{of_trait}; wanted at least one")
     return rows
 
 
@@ -122,7 +124,7 @@ def write_lmdb(
     if out.is_symlink():
         raise ValueError(f"{out}: found a link; wanted a name for the LMDB; remove the link yourself")
     if out.exists() and not force:
-        raise ValueError(f"{out} exists; choose another name or --force")
+        raise ValueError(f"{out}: found a file or folder of that name; wanted a new name, or --force")
     rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     work = functools.partial(
         read_packed,
@@ -144,7 +146,9 @@ def write_lmdb(
                     writer.reject({"id": post_id, "image": str(path), "label": label, "reason": reason})
                 bar.update()
         if not writer.written:
-            raise ValueError(f"none of {writer.done} pictures can be read; the first: {writer.rejected[0]}")
+            raise ValueError(
+                f"found none of {writer.done} pictures readable (the first: {writer.rejected[0]}); wanted one"
+            )
         write_rejected(out, writer.rejected)
         writer.finish()
     return writer.written, len(writer.rejected)
@@ -173,14 +177,14 @@ def read_lmdb(path):
             for key, value in transaction.cursor():
                 yield _record(path, key, value)
     except lmdb.Error as error:
-        raise ValueError(f"{path}: not a readable LMDB ({error})") from None
+        raise ValueError(f"{path}: found what cannot be read ({error}); wanted an LMDB") from None
 
 
 def first_datum(path):
     """Return the first Datum of an LMDB; ValueError when it is empty, or as in `read_lmdb`."""
     for _, datum in read_lmdb(path):
         return datum
-    raise ValueError(f"{path}: an empty LMDB")
+    raise ValueError(f"{path}: found an empty LMDB; wanted records")
 
 
 def count_lmdb(path):
@@ -217,7 +221,7 @@ def mean_image(path):
         total += pixels
         count += 1
     if total is None:
-        raise ValueError(f"{path}: an empty LMDB; wanted pictures")
+        raise ValueError(f"{path}: found an empty LMDB; wanted pictures")
     return (total / count).astype(np.float32)
 
 

@@ -9,7 +9,15 @@ from mindpics.files.bounded import read_text
 
 
 def write_message(message, path, comment=()):
-    """Write a message as prototxt, with comment lines on top; whole or not at all."""
+    """Write a message as prototxt, with comment lines on top; whole or not at all.
+
+    Parameters
+    ----------
+    message : protobuf message
+    path : path
+    comment : sequence of str
+        Lines, without their "#".
+    """
     with atomic_write(path) as stream:
         stream.writelines(f"# {line}\n" for line in comment)
         stream.write(text_format.MessageToString(message))
@@ -23,16 +31,18 @@ def read_message(path, message):
     ValueError
         Names the file, the line and what is wrong with it.
     """
-    wanted = f"a {type(message).__name__} prototxt"
-    text = read_text(path, wanted)
+    file_type = f"a {type(message).__name__} prototxt"
+    text = read_text(path, file_type)
     try:
         text_format.Parse(text, message)
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not {wanted}: {error}") from None
+        raise ValueError(f"{path}: found what cannot be read ({error}); wanted {file_type}") from None
     try:
         _upgrade(message)
     except ValueError as error:
-        raise ValueError(f"{path}: an old {type(message).__name__} that Caffe cannot upgrade: {error}") from None
+        raise ValueError(
+            f"{path}: found an old {type(message).__name__} that Caffe cannot upgrade ({error}); wanted one that it can"
+        ) from None
     return message
 
 

@@ -51,7 +51,15 @@ class Prototxt:
     phases: tuple = ()
 
     def finding(self, severity, check, message, *where):
-        """Return a Finding at the line of a field."""
+        """Return a Finding at the line of a field.
+
+        Parameters
+        ----------
+        severity, check, message : str
+            As of `mindpics.files.findings.Finding`.
+        *where : str or (str, int)
+            Names of nested fields, from the outermost; (name, i) is the i-th of a repeated one.
+        """
         return Finding(severity, check, message, self.path, self.lines.at(*where))
 
 
@@ -79,8 +87,8 @@ def read_prototxt(path):
     try:
         text_format.Parse(text, message, allow_unknown_field=True)
     except text_format.ParseError as error:
-        said = re.sub(r"^\d+:\d+ : ", "", str(error))
-        return None, [*findings, Finding("error", "syntax", said, str(path), error.GetLine())]
+        reason = re.sub(r"^\d+:\d+ : ", "", str(error))
+        return None, [*findings, Finding("error", "syntax", reason, str(path), error.GetLine())]
     except RecursionError:
         return None, [*findings, Finding("error", "syntax", TOO_DEEP, str(path))]
     if not lines.fields:
@@ -169,26 +177,26 @@ def _values(tokens, token, line):
         return [_scan_block(tokens, Block(line), _CLOSING[token])]
     if token != "[":
         return [Block(line)]
-    found = []
+    values = []
     for token, line in tokens:
         if token in ("]", ""):
             break
         if token != ",":
-            found += _values(tokens, token, line)
-    return found
+            values += _values(tokens, token, line)
+    return values
 
 
 def _unknown_fields(block, descriptor, path):
-    known = descriptor.fields_by_name
+    fields = descriptor.fields_by_name
     for name, places in block.fields.items():
-        if name not in known:
+        if name not in fields:
             advice = _advice(name, descriptor)  # of names alone: a field that comes often is looked up once
             for place in places:
                 text = f"{descriptor.name} has no field {name!r}{advice}"
                 yield Finding("error", "unknown-field", text, path, place.line)
-        elif known[name].message_type is not None:
+        elif fields[name].message_type is not None:
             for place in places:
-                yield from _unknown_fields(place, known[name].message_type, path)
+                yield from _unknown_fields(place, fields[name].message_type, path)
 
 
 def _advice(name, descriptor):
@@ -199,7 +207,7 @@ def _advice(name, descriptor):
     return f"; it belongs inside {' or '.join(inside[:4])} {{ }}" if inside else ""
 
 
-def nearest(name, known):
+def nearest(name, names):
     """Return "; did you mean 'num_output'?" or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

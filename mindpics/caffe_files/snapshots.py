@@ -40,17 +40,17 @@ class Snapshots:
         self.aside.mkdir(parents=True, exist_ok=True)
         return str(self.aside / "net")
 
-    def check_room(self, wanted):
-        """Raise OSError unless `wanted` bytes can be had: Caffe aborts where a disk, or a quota, is full."""
+    def check_room(self, n_bytes):
+        """Raise OSError unless `n_bytes` can be had: Caffe aborts where a disk, or a quota, is full."""
         trial = self.aside / "room"
         try:
             with open(trial, "wb") as stream:
-                os.posix_fallocate(stream.fileno(), 0, wanted)
+                os.posix_fallocate(stream.fileno(), 0, n_bytes)
         except OSError as error:
             free = shutil.disk_usage(self.folder).free
             raise OSError(
-                f"{self.folder}: no room for a snapshot: {error.strerror}; about {wanted} bytes are wanted, "
-                f"{free} are free"
+                f"{self.folder}: found no room for a snapshot ({error.strerror}): {free} bytes are free; "
+                f"wanted about {n_bytes}"
             ) from None
         finally:
             trial.unlink(missing_ok=True)
@@ -92,12 +92,12 @@ class Snapshots:
 
         `passed over` are newer ones that are not whole: "PATH: why".
         """
-        found = []
+        snapshots = []
         for state in self.folder.glob("*.solverstate"):
             if match := _STATE.fullmatch(state.name):
-                found.append((int(match.group(1)), state))
+                snapshots.append((int(match.group(1)), state))
         passed_over = []
-        for iteration, state in sorted(found, reverse=True):
+        for iteration, state in sorted(snapshots, reverse=True):
             model = state.with_suffix(".caffemodel")
             try:
                 check(state, model, iteration, shapes)
@@ -125,22 +125,26 @@ def check(state, model, iteration, shapes=None):
     """
     stored, weights = read_state(state), read_weights(model)
     if stored.iteration != iteration:
-        raise ValueError(f"{state}: iteration {stored.iteration}; {iteration} is wanted")
-    found = {name: [blob.shape for blob in blobs] for name, blobs in weights.items()}
-    if shapes is not None and found != shapes:
-        odd = next(name for name in {**shapes, **found} if shapes.get(name) != found.get(name))
+        raise ValueError(f"{state}: found iteration {stored.iteration}; wanted {iteration}")
+    stored_shapes = {name: [blob.shape for blob in blobs] for name, blobs in weights.items()}
+    if shapes is not None and stored_shapes != shapes:
+        odd = next(name for name in {**shapes, **stored_shapes} if shapes.get(name) != stored_shapes.get(name))
         layer = printable_name(odd)
-        raise ValueError(f"{model}: layer {layer} has blobs {found.get(odd)}, the net wants {shapes.get(odd)}")
+        raise ValueError(
+            f"{model}: layer {layer}: found blobs {stored_shapes.get(odd)}; wanted {shapes.get(odd)}, as the net has"
+        )
     blobs = sum(map(len, weights.values()))
     if not stored.history or len(stored.history) > blobs and len(stored.history) % blobs:
-        raise ValueError(f"{state}: history of {len(stored.history)} arrays for {blobs} blobs of weights")
-    known = {blob.shape for blobs in weights.values() for blob in blobs}
+        raise ValueError(
+            f"{state}: found a history of {len(stored.history)} arrays; wanted {blobs}, or twice or three times as many"
+        )
+    blob_shapes = {blob.shape for blobs in weights.values() for blob in blobs}
     for number, blob in enumerate(stored.history):
-        if blob.shape not in known:
-            raise ValueError(f"{state}: history {number} has the shape {blob.shape}, which no blob of the net has")
+        if blob.shape not in blob_shapes:
+            raise ValueError(f"{state}: history {number}: found shape {blob.shape}; wanted that of a blob of the net")
     for path, arrays in ((model, [blob for blobs in weights.values() for blob in blobs]), (state, stored.history)):
         if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError(f"{path}: not finite")
+            raise ValueError(f"{path}: found values that are not finite; wanted numbers")
 
 
 def random_state_of(state):

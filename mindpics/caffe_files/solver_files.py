@@ -7,7 +7,7 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message, write_message
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 
 
 def read_solver(solver, iterations=None, seed=None):
@@ -39,7 +39,7 @@ def read_solver(solver, iterations=None, seed=None):
     return message, net
 
 
-def build_apart(message, net):
+def build_in_fork(message, net):
     """Let a child build the nets of a solver first, on the CPU: Caffe ends the process where it does not like one.
 
     Parameters
@@ -53,17 +53,19 @@ def build_apart(message, net):
     ValueError
         With Caffe's own words.
     """
-    own = caffe_pb2.SolverParameter()
-    own.CopyFrom(message)
+    solver = caffe_pb2.SolverParameter()
+    solver.CopyFrom(message)
     with tempfile.TemporaryDirectory() as folder:
-        own.net, own.snapshot_prefix = f"{folder}/net.prototxt", f"{folder}/net"
-        own.solver_mode = own.CPU
-        write_message(net, own.net)
-        write_message(own, f"{folder}/solver.prototxt")
+        solver.net, solver.snapshot_prefix = f"{folder}/net.prototxt", f"{folder}/net"
+        solver.solver_mode = solver.CPU
+        write_message(net, solver.net)
+        write_message(solver, f"{folder}/solver.prototxt")
         try:
-            apart(_build, f"{folder}/solver.prototxt")
+            in_fork(_build, f"{folder}/solver.prototxt")
         except ValueError as error:
-            raise ValueError(f"{message.net}: Caffe refuses this net: {error}") from None
+            raise ValueError(
+                f"{message.net}: found what Caffe refuses ({error}); wanted a net that it builds"
+            ) from None
 
 
 def _build(path):
@@ -82,12 +84,12 @@ def take_weights(message):
 
 def _check(solver, message):
     if not message.net:
-        raise ValueError(f'{solver}: a solver with net: "...train_val.prototxt" is wanted')
+        raise ValueError(f'{solver}: found no net; wanted a solver with net: "...train_val.prototxt"')
     if not Path(message.net).is_file():
-        raise ValueError(f"{solver}: its net {message.net} is not there (paths are relative to {Path.cwd()})")
-    more = [name for name in ("net_param", "train_net", "train_net_param") if message.HasField(name)]
-    more += [name for name in ("test_net", "test_net_param") if getattr(message, name)]
-    if more:
-        raise ValueError(f"{solver}: found net and {', '.join(more)}; one net for both phases is wanted")
+        raise ValueError(f"{solver}: found no file {message.net}; wanted its net (paths are relative to {Path.cwd()})")
+    further = [name for name in ("net_param", "train_net", "train_net_param") if message.HasField(name)]
+    further += [name for name in ("test_net", "test_net_param") if getattr(message, name)]
+    if further:
+        raise ValueError(f"{solver}: found net and {', '.join(further)}; wanted one net for both phases")
     if message.snapshot_format != message.BINARYPROTO:
-        raise ValueError(f"{solver}: snapshot_format HDF5; BINARYPROTO is wanted, which is checked and gone on from")
+        raise ValueError(f"{solver}: found snapshot_format HDF5; wanted BINARYPROTO, which is checked and gone on from")

@@ -91,18 +91,20 @@ def _fold_padding(net):
     """Return (V0 layers without the padding layers, their indices): each conv or pool takes the pad of its bottom."""
     makers, kept, origins = dict.fromkeys(net.input), [], []
     for index, layer in enumerate(net.layers):
-        own = _V1()
-        own.CopyFrom(layer)
+        folded = _V1()
+        folded.CopyFrom(layer)
         for number, bottom in enumerate(layer.bottom):
             if bottom not in makers:
-                raise ValueError(f"layer {layer.layer.name!r}: bottom {bottom!r} that no layer before it has made")
+                raise ValueError(
+                    f"layer {layer.layer.name!r}: found bottom {bottom!r}; wanted the top of a layer before it"
+                )
             source = makers[bottom]
             if source is not None and source.layer.type == "padding":
                 _check_padding(source, layer)
-                own.layer.pad = source.layer.pad
-                own.bottom[number] = source.bottom[0]
+                folded.layer.pad = source.layer.pad
+                folded.bottom[number] = source.bottom[0]
         if layer.layer.type != "padding":
-            kept.append(own)
+            kept.append(folded)
             origins.append(index)
         makers.update(dict.fromkeys(layer.top, layer))
     return kept, origins
@@ -127,7 +129,7 @@ def _v1_layer(old, new):
         new.name = v0.name
     if v0.HasField("type"):
         if v0.type not in V0_TYPES:
-            raise ValueError(f"layer {v0.name!r}: no V0 layer type {v0.type!r}")
+            raise ValueError(f"layer {v0.name!r}: found type {v0.type!r}; wanted one of V0")
         new.type = _V1.LayerType.Value(V0_TYPES[v0.type])
     for name in ("blobs", "blobs_lr", "weight_decay"):
         getattr(new, name).MergeFrom(getattr(v0, name))

@@ -49,8 +49,8 @@ def _fit(net, path, stored):
         raise ValueError(f"{path}: {result.clashes[0]}")
     if not result.taken:
         raise ValueError(
-            f"{path}: none of its layers ({printable_names(result.not_in_net[:5])} ...) is in the net "
-            f"({printable_names(result.not_in_weights[:5])} ...)"
+            f"{path}: found none of the net's layers, but {printable_names(result.not_in_net[:5])} ...; "
+            f"wanted {printable_names(result.not_in_weights[:5])} ..."
         )
     return result
 
@@ -68,7 +68,7 @@ def copy(path, *nets):
     stored = read_weights(path)
     for name, blobs in stored.items():
         if not all(np.isfinite(blob).all() for blob in blobs):
-            raise ValueError(f"{path}: layer {printable_name(name)} has weights that are not finite")
+            raise ValueError(f"{path}: layer {printable_name(name)}: found weights that are not finite; wanted numbers")
     result = _fit(nets[0], path, _shapes(stored))
     for net in nets:
         for name, blobs in net.params.items():
@@ -82,10 +82,10 @@ def shapes_of(net):
     return {name: [tuple(blob.data.shape) for blob in blobs] for name, blobs in net.params.items()}
 
 
-def compare(wanted, stored):
+def compare(net_shapes, stored):
     """Return the Fit of a caffemodel's shapes to a net's, by layer name; layers that clash are in words."""
-    result = Fit(not_in_net=[name for name in stored if name not in wanted])
-    for name, shapes in wanted.items():
+    result = Fit(not_in_net=[name for name in stored if name not in net_shapes])
+    for name, shapes in net_shapes.items():
         if name not in stored:
             result.not_in_weights.append(name)
         elif not same_shapes(shapes, stored[name]):
@@ -104,9 +104,9 @@ def _shapes(stored):
     return {name: [blob.shape for blob in blobs] for name, blobs in stored.items()}
 
 
-def same_shapes(wanted, found):
+def same_shapes(shapes, other_shapes):
     """Tell whether Caffe would copy blobs of the one shapes to the others."""
-    return shape_key(wanted) == shape_key(found)
+    return shape_key(shapes) == shape_key(other_shapes)
 
 
 def shape_key(shapes):
@@ -119,8 +119,8 @@ def describe(path, expected=None):
     sha1 = digest(path, "sha1", MESSAGE)
     name = KNOWN_SHA1.get(sha1)
     if name is None and expected is not None:
-        wanted = next(sha for sha, known in KNOWN_SHA1.items() if known == expected)
-        return f"NOT the published {expected}: SHA-1 {sha1}, published {wanted}"
+        published_sha1 = next(sha for sha, model in KNOWN_SHA1.items() if model == expected)
+        return f"NOT the published {expected}: SHA-1 {sha1}, published {published_sha1}"
     return name or f"SHA-1 {sha1}"
 
 

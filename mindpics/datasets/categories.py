@@ -77,7 +77,7 @@ def label_pictures(
     posts = list(posts)
     for post in posts:
         if not post.get("folder"):
-            raise ValueError(f"post {post['id']!r} has no 'folder'; found {sorted(post)}")
+            raise ValueError(f"post {post['id']!r}: found no 'folder' in {sorted(post)}; wanted one")
     categories = categorise([post["folder"] for post in posts], min_per_category, depth)
     members = defaultdict(list)
     for post, category in zip(posts, categories, strict=True):

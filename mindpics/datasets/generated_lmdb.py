@@ -16,7 +16,20 @@ MEAN = "mean.binaryproto"
 
 
 def picture(label, side, rng):
-    """Return a picture, uint8 [side, side, 3], BGR: stripes in coarse noise, across for low and down for high."""
+    """Return a picture of stripes in coarse noise, across for low and down for high.
+
+    Parameters
+    ----------
+    label : int
+        2 * trait + pole; the trait gives the colour.
+    side : int
+        Pixels, 8 or more.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, uint8, [side, side, 3], BGR
+    """
     trait, pole = unpack(label)
     stripes = (np.arange(side) + rng.integers(side)) // (side // 8) % 2
     stripes = stripes[:, None, None] if pole else stripes[None, :, None]
@@ -27,7 +40,19 @@ def picture(label, side, rng):
 
 
 def write_generated(path, count, side, *, encoded=False, seed=0):
-    """Write an LMDB of `count` pictures, raw or as JPEG, and mean.binaryproto beside it: flat grey."""
+    """Write an LMDB of `count` pictures, raw or as JPEG, and mean.binaryproto beside it: flat grey.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the LMDB, which must not be there.
+    count : int
+    side : int
+        Of the pictures, in pixels.
+    encoded : bool
+        As JPEG; else raw uint8, BGR, channel first.
+    seed : int
+    """
     path = Path(path)
     rng = np.random.default_rng(seed)
     path.mkdir(parents=True)

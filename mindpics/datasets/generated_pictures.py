@@ -22,6 +22,19 @@ def write_pictures(folder, count, seed=0, workers=None):
     """Write `count` JPEG files of 1080x1080, ``FOLDER/%06d.jpg``; return their paths.
 
     Files that are there already stay.
+
+    Parameters
+    ----------
+    folder : path
+    count : int
+    seed : int
+    workers : int, optional
+        Processes; one a core by default.
+
+    Raises
+    ------
+    RuntimeError
+        A picture could not be written.
     """
     paths = [Path(folder) / f"{i:06d}.jpg" for i in range(count)]
     absent = [i for i, path in enumerate(paths) if not path.is_file()]

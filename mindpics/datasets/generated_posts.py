@@ -19,12 +19,18 @@ def write_posts(path, count, seed=0):
     """Write `count` posts as JSON lines, about 200 bytes each; one in ten carries a word of Table 1.
 
     There are 50,000 different texts and 10,000 lists of tags, whose words are frequent as Zipf says.
+
+    Parameters
+    ----------
+    path : Path
+    count : int
+    seed : int
     """
     rng = np.random.default_rng(seed)
     words = ["".join(rng.choice(SYLLABLES, size)) for size in rng.integers(1, 4, 3000)]
     words[50 : 50 + len(OTHERS)] = OTHERS
-    texts = [json.dumps(" ".join(some), ensure_ascii=False) for some in _choose(rng, words, TEXTS, (4, 12), IN_TEXT)]
-    tags = [json.dumps(some, ensure_ascii=False) for some in _choose(rng, words, TAGS, (0, 5), IN_TAGS)]
+    texts = [json.dumps(" ".join(picks), ensure_ascii=False) for picks in _choose(rng, words, TEXTS, (4, 12), IN_TEXT)]
+    tags = [json.dumps(chosen, ensure_ascii=False) for chosen in _choose(rng, words, TAGS, (0, 5), IN_TAGS)]
     with atomic_write(path) as stream, tqdm(total=count, desc=path.name, unit="post") as bar:
         for first in range(0, count, BLOCK):
             ids = range(first, min(first + BLOCK, count))
@@ -44,7 +50,7 @@ def _choose(rng, words, count, lengths, share):
     drawn = iter(rng.choice(words, sizes.sum(), p=weights / weights.sum()).tolist())
     lists = [[next(drawn) for _ in range(size)] for size in sizes]
     carried = iter(rng.choice(list(SLOTS), count).tolist())
-    for some in lists:
-        if some and rng.random() < share:
-            some[rng.integers(len(some))] = next(carried)
+    for chosen in lists:
+        if chosen and rng.random() < share:
+            chosen[rng.integers(len(chosen))] = next(carried)
     return lists

@@ -32,9 +32,9 @@ def fetch_clipart(downloads):
 
 def list_clipart(folder):
     """Return the SVGs under `folder`, sorted, and how many links to others were left out."""
-    found = sorted(folder.rglob("*.svg"))
-    paths = [path for path in found if not path.is_symlink()]
-    return paths, len(found) - len(paths)
+    drawings = sorted(folder.rglob("*.svg"))
+    paths = [path for path in drawings if not path.is_symlink()]
+    return paths, len(drawings) - len(paths)
 
 
 def read_clipart(path, folder):
@@ -46,11 +46,11 @@ def read_clipart(path, folder):
     """
     relative = PurePosixPath(path.relative_to(folder).as_posix())
     about = _read_rdf(path)
-    said = [about["title"], about["description"], ", ".join(about["tags"])]
+    parts = [about["title"], about["description"], ", ".join(about["tags"])]
     post = {
         "id": clipart_id(relative),
         "author": about["author"] or UNKNOWN,
-        "text": ". ".join(part.rstrip(".") for part in said if part),
+        "text": ". ".join(part.rstrip(".") for part in parts if part),
         "tags": about["tags"],
         "source": f"Debian {PACKAGE.name} {PACKAGE.version} {relative}",
         "origin": ORIGIN,

@@ -171,9 +171,9 @@ def _read_keywords(emojibase, emojilib):
     with tarfile.open(emojibase) as archive:
         rows = _member(archive, "en/data.json")
     with tarfile.open(emojilib) as archive:
-        more = _member(archive, "dist/emoji-en-US.json")
+        emojilib_keywords = _member(archive, "dist/emoji-en-US.json")
     emoji = {_plain(row["hexcode"]): Emoji(row["label"], list(row.get("tags", []))) for row in rows}
-    for character, keywords in more.items():
+    for character, keywords in emojilib_keywords.items():
         entry = emoji.get(_plain("-".join(f"{ord(c):x}" for c in character)))
         if entry:
             spelled = [keyword.replace("_", " ") for keyword in keywords]

@@ -43,7 +43,24 @@ def make_emoji(folder, downloads, words=None, **drawing):
 
 
 def make_clipart(folder, downloads, limit=None, **drawing):
-    """Fetch and draw Open Clip Art; return the summary. `limit` takes the first pictures only."""
+    """Fetch and draw Open Clip Art; return the summary.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets posts.jsonl, the pictures and summary.json.
+    downloads : Path
+        Folder of the packages, kept.
+    limit : int, optional
+        Only so many pictures, the first.
+    **drawing
+        size, workers: as `mindpics.datasets.svg` draws.
+
+    Raises
+    ------
+    ValueError
+        `folder` holds something else than such a corpus.
+    """
     request = {"packages": [f"{PACKAGE.name}={PACKAGE.version}"], "limit": limit, "drawn": _drawn(drawing)}
     done = _already(folder, request)
     if done:

@@ -43,39 +43,43 @@ def load_npy(path, mmap=False):
     open_regular(path, "an array in .npy form").close()
     try:
         with _quiet():
-            found = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-        if not isinstance(found, np.ndarray):
-            found.close()
+            array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            array.close()
             raise ValueError("an .npz")
-        return found
+        return array
     except _BROKEN as error:
-        raise ValueError(f"{path}: not an array in .npy form ({_said(path, error)})") from None
+        raise ValueError(f"{path}: found {_defect(path, error)}; wanted an array in .npy form") from None
 
 
-def load_npz(path, keys, what="arrays"):
+def load_npz(path, keys, file_type="arrays"):
     """Return the arrays of a .npz in the order of `keys`.
 
     Parameters
     ----------
     path : path
     keys : sequence of str
-    what : str
-        What the file is to be, for the message.
+    file_type : str
+        What the file is to be, for the message: "scores".
+
+    Returns
+    -------
+    list of ndarray
 
     Raises
     ------
     ValueError
-        When it is none, lacks a key, or holds objects.
+        When it is none, lacks a key, holds objects, or unpacks to more than `ARRAYS` bytes.
     """
-    stream = open_regular(path, what)
+    stream = open_regular(path, file_type)
     try:
         with stream, _quiet(), np.load(stream, allow_pickle=False) as stored:
             unpacked = sum(member.file_size for member in stored.zip.infolist())
             if unpacked > ARRAYS:
-                raise ValueError(f"{unpacked} bytes unpacked; at most {ARRAYS} are read")
+                raise ValueError(f"{unpacked} bytes unpacked, more than {ARRAYS}")
             return [stored[key] for key in keys]
     except _BROKEN as error:
-        raise ValueError(f"{path}: not {what} with {', '.join(keys)} ({_said(path, error)})") from None
+        raise ValueError(f"{path}: found {_defect(path, error)}; wanted {file_type} with {', '.join(keys)}") from None
 
 
 @contextmanager
@@ -86,12 +90,13 @@ def _quiet():
         yield
 
 
-def _said(path, error):
+def _defect(path, error):
+    """Return what is wrong with a file that numpy does not read."""
     try:
         with open(path, "rb") as stream:
             start = stream.read(2)
     except OSError as unreadable:
-        return unreadable.strerror
+        return f"what cannot be opened ({unreadable.strerror})"
     if start[:1] == b"\x80" or start in (b"(d", b"(l", b"co", b"c_"):
         return "a pickle, which could run anything and is never loaded"
-    return str(error) or type(error).__name__
+    return f"what cannot be read ({error or type(error).__name__})"

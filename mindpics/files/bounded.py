@@ -16,13 +16,13 @@ KINDS = {
 }
 
 
-def open_regular(path, wanted, limit=None):
+def open_regular(path, file_type, limit=None):
     """Open a file to read bytes from: a pipe would be waited for, a device has no end.
 
     Parameters
     ----------
     path : str or Path
-    wanted : str
+    file_type : str
         What the file is to be, for the message.
     limit : int, optional
         Most bytes that it may have.
@@ -35,40 +35,86 @@ def open_regular(path, wanted, limit=None):
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        said = "no such file" if getattr(error, "errno", None) == errno.ENOENT else f"cannot be read ({_said(error)})"
-        raise ValueError(f"{path}: {said}; wanted {wanted}") from None
-    found = os.fstat(descriptor)
-    kind = KINDS.get(stat.S_IFMT(found.st_mode))
-    if kind or (limit is not None and found.st_size > limit):
+        absent = getattr(error, "errno", None) == errno.ENOENT
+        defect = "no such file" if absent else f"what cannot be opened ({_reason(error)})"
+        raise ValueError(f"{path}: found {defect}; wanted {file_type}") from None
+    status = os.fstat(descriptor)
+    kind = KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind or (limit is not None and status.st_size > limit):
         os.close(descriptor)
-        raise ValueError(f"{path}: found {kind or f'{found.st_size} bytes'}; wanted {wanted}{_at_most(limit)}")
+        raise ValueError(f"{path}: found {kind or f'{status.st_size} bytes'}; wanted {file_type}{_at_most(limit)}")
     return os.fdopen(descriptor, "rb")
 
 
-def read_bytes(path, wanted, limit=MESSAGE):
-    """Return a file's bytes, at most `limit` of them; ValueError as `open_regular`, or when memory does not suffice."""
+def read_bytes(path, file_type, limit=MESSAGE):
+    """Return a file's bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+    file_type : str
+        What the file is to be, for the message: "a caffemodel".
+    limit : int
+        Most bytes that it may have.
+
+    Raises
+    ------
+    ValueError
+        As `open_regular`; when memory does not suffice.
+    """
     try:
-        with open_regular(path, wanted, limit) as stream:
+        with open_regular(path, file_type, limit) as stream:
             data = stream.read(limit + 1)  # what /proc holds has no size beforehand
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({_said(error)}); wanted {wanted}") from None
+        raise ValueError(f"{path}: found what cannot be read ({_reason(error)}); wanted {file_type}") from None
     except MemoryError:
-        raise ValueError(f"{path}: memory does not suffice for its {os.path.getsize(path)} bytes") from None
+        size = os.path.getsize(path)
+        raise ValueError(f"{path}: found {size} bytes, too many for this memory; wanted {file_type}") from None
     if len(data) > limit:
-        raise ValueError(f"{path}: found more bytes; wanted {wanted}{_at_most(limit)}")
+        raise ValueError(f"{path}: found more bytes; wanted {file_type}{_at_most(limit)}")
     return data
 
 
-def read_text(path, wanted, limit=TEXT):
-    """Return a file's text, UTF-8; ValueError as `read_bytes`, or when it is no UTF-8."""
+def read_text(path, file_type, limit=TEXT):
+    """Return a file's text.
+
+    Parameters
+    ----------
+    path : str or Path
+    file_type : str
+        What the file is to be, for the message: "a prototxt".
+    limit : int
+        Most bytes that it may have.
+
+    Raises
+    ------
+    ValueError
+        As `read_bytes`; when it is no UTF-8.
+    """
     try:
-        return read_bytes(path, wanted, limit).decode("utf-8")
+        return read_bytes(path, file_type, limit).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 (byte {error.start + 1}); wanted {wanted}") from None
+        raise ValueError(
+            f"{path}: found bytes that are not UTF-8 (byte {error.start + 1}); wanted {file_type}"
+        ) from None
 
 
 def digest(path, algorithm, limit=None):
-    """Return the hash of a regular file in hexadecimal, read in pieces."""
+    """Return the hash of a regular file in hexadecimal, read in pieces.
+
+    Parameters
+    ----------
+    path : str or Path
+    algorithm : str
+        One of hashlib's: "sha1", "sha256".
+    limit : int, optional
+        Most bytes that it may have.
+
+    Raises
+    ------
+    ValueError
+        As `open_regular`.
+    """
     with open_regular(path, "a file", limit) as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
@@ -77,5 +123,5 @@ def _at_most(limit):
     return "" if limit is None else f", at most {limit} bytes"
 
 
-def _said(error):
+def _reason(error):
     return getattr(error, "strerror", None) or str(error)

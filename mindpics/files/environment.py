@@ -21,13 +21,13 @@ def environment():
 
 def code_version():
     """Return the version of this package, with the commit of a checkout and whether that was changed since."""
-    said = f"mindpics {_version('mindpics')}"
+    version = f"mindpics {_version('mindpics')}"
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(git, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return said
-    return f"{said}, commit {done.stdout.strip()}" if done.returncode == 0 and _is_ours() else said
+        return version
+    return f"{version}, commit {done.stdout.strip()}" if done.returncode == 0 and _is_ours() else version
 
 
 def _is_ours():

@@ -1,6 +1,7 @@
 """Feature files: NAME.npy, float [N, D], and NAME.ids.txt, an id a line; what was rejected and how, beside them."""
 
 import json
+from collections import Counter
 
 from mindpics.files.arrays import load_npy
 from mindpics.files.atomic import atomic_write
@@ -27,18 +28,25 @@ def read_ids(path):
     """Return the ids of a list; ValueError when it is no such file, or an id comes twice."""
     ids = read_text(path, "a list of ids, one a line, UTF-8", LIST).splitlines()
     if len(set(ids)) != len(ids):
-        seen = set()
-        twice = next(id_ for id_ in ids if id_ in seen or seen.add(id_))
-        raise ValueError(f"{path}: id {twice!r} comes twice")
+        repeated = next(id_ for id_, count in Counter(ids).items() if count > 1)
+        raise ValueError(f"{path}: found id {repeated!r} twice; wanted each id once")
     return ids
 
 
 def check_features(path, array, ids):
-    """Raise ValueError unless an array is float [N, D] and there are N ids; `path` is of the array."""
+    """Raise ValueError unless features and ids go together.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the array, for the message.
+    array : ndarray, float, [N, D]
+    ids : sequence of str, [N]
+    """
     if array.ndim != 2 or array.dtype.kind != "f":
-        raise ValueError(f"{path}: {array.dtype} {array.shape}; float [N, D] is wanted")
+        raise ValueError(f"{path}: found {array.dtype} {array.shape}; wanted float [N, D]")
     if len(ids) != array.shape[0]:
-        raise ValueError(f"{path}: {len(ids)} ids for {array.shape[0]} rows of features")
+        raise ValueError(f"{path}: found {len(ids)} ids for {array.shape[0]} rows of features; wanted an id a row")
 
 
 def write_features(name, matrix, ids, rejected, about):

@@ -26,7 +26,7 @@ def fingerprint(path):
         files = sorted(p for p in path.rglob("*") if p.is_file() and p.name != "lock.mdb")
         return [str(path), [fingerprint(p) for p in files] if len(files) < LISTED else _summary(files)]
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: is not there")
+        raise FileNotFoundError(f"{path}: found no such file; wanted a file or a folder")
     status = path.stat()
     if status.st_size > HASHED_WHOLE:
         return [str(path), status.st_size, status.st_mtime_ns]

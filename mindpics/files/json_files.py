@@ -34,30 +34,32 @@ def read_json(path):
     return facts
 
 
-def read_document(path, wanted="a JSON document"):
+def read_document(path, file_type="a JSON document"):
     """Return what a JSON file holds; ValueError when it is no JSON, or is none that can be read whole."""
     try:
-        return json.loads(read_text(path, wanted))
+        return json.loads(read_text(path, file_type))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON (line {error.lineno}: {error.msg}); wanted {wanted}") from None
+        raise ValueError(
+            f"{path}: found what is not JSON (line {error.lineno}: {error.msg}); wanted {file_type}"
+        ) from None
     except RecursionError:
-        raise ValueError(f"{path}: not JSON (lists within lists, hundreds deep); wanted {wanted}") from None
+        raise ValueError(f"{path}: found lists within lists, hundreds deep; wanted {file_type}") from None
 
 
 def write_objects(path, objects):
     """Write one JSON object a line, whole or not at all."""
     with atomic_write(path) as stream:
-        stream.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in objects)
+        stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in objects)
 
 
-def read_objects(path, wanted="one JSON object a line", keys=None):
+def read_objects(path, file_type="one JSON object a line", keys=None):
     """Yield ``(where, object)`` of each line that is not empty; `where` is "FILE, line 3".
 
     Parameters
     ----------
     path : str or Path
         UTF-8, with a byte order mark or without.
-    wanted : str
+    file_type : str
         What the file should be, for errors.
     keys : collection of str, optional
         Those that an object may give once alone; all by default.
@@ -68,12 +70,12 @@ def read_objects(path, wanted="one JSON object a line", keys=None):
         Names the file, the line, what was found and what was wanted.
     """
     number = 0
-    with open_regular(path, wanted) as stream:
+    with open_regular(path, file_type) as stream:
         while line := stream.readline(MAX_LINE + 1):
             number += 1
             where = f"{path}, line {number}"
             if len(line) > MAX_LINE:
-                raise ValueError(f"{where}: more than {MAX_LINE} bytes; wanted {wanted}")
+                raise ValueError(f"{where}: found more than {MAX_LINE} bytes; wanted {file_type}")
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
@@ -85,31 +87,47 @@ def parse_object(line, where, keys=None):
 
     One of `keys` (all by default) given twice is refused: readers differ in which they take. So is half a surrogate
     pair ("\\ud800"): no file could be written with it later on.
+
+    Parameters
+    ----------
+    line : bytes
+    where : str
+        Begins the message of an error: "posts.jsonl, line 3".
+    keys : collection of str, optional
+        Those that an object may give once alone; all by default.
+
+    Returns
+    -------
+    dict
     """
     repeated = []  # keys of the object read last, which is the outermost
 
     def unique(pairs):
-        known = dict(pairs)
-        names = [key for key, _ in pairs] if len(known) < len(pairs) else []
+        record = dict(pairs)
+        names = [key for key, _ in pairs] if len(record) < len(pairs) else []
         repeated[:] = [key for key in names if names.count(key) > 1 and (keys is None or key in keys)]
-        return known
+        return record
 
     try:
-        found = json.loads(line.decode("utf-8"), object_pairs_hook=unique)
+        record = json.loads(line.decode("utf-8"), object_pairs_hook=unique)
         if b"\\u" in line:
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(record, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: not UTF-8 (byte {error.start + 1}); wanted a JSON object") from None
+        raise ValueError(
+            f"{where}: found bytes that are not UTF-8 (byte {error.start + 1}); wanted a JSON object"
+        ) from None
     except UnicodeEncodeError:
-        raise ValueError(f"{where}: half a surrogate pair (\\ud800 to \\udfff); wanted whole characters") from None
+        raise ValueError(
+            f"{where}: found half a surrogate pair (\\ud800 to \\udfff); wanted whole characters"
+        ) from None
     except (ValueError, RecursionError) as error:  # not JSON, or a number of thousands of digits
         start = line[:60].decode("utf-8", "replace").strip()
         raise ValueError(f"{where}: found {start!r}; wanted a JSON object ({error})") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{where}: found a {type(found).__name__}; wanted a JSON object")
+    if not isinstance(record, dict):
+        raise ValueError(f"{where}: found a {type(record).__name__}; wanted a JSON object")
     if repeated:
         raise ValueError(f"{where}: found {repeated[0]!r} twice; wanted each key once")
-    return found
+    return record
 
 
 def shown(value, length=80):

@@ -28,7 +28,7 @@ def locked(folder):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise InUse(f"{folder}: process {lock.read().strip()} is at work there") from None
+            raise InUse(f"{folder}: found process {lock.read().strip()} at work there; wanted none") from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()

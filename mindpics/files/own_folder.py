@@ -62,8 +62,8 @@ def require(folder, kind, adds=False):
     files = [entry for entry in entries if not entry.is_folder]
     proven = not kind.proof or any(entry.proves(kind.proof) for entry in entries)
     if (files or strange) and not (proven and (adds or not strange)):
-        found = "/".join((strange or files)[0].parts)
-        raise ValueError(f"{folder}: found {found!r} in it; wanted an empty folder, or {kind.name}; nothing is changed")
+        name = "/".join((strange or files)[0].parts)
+        raise ValueError(f"{folder}: found {name!r} in it; wanted an empty folder, or {kind.name}; nothing is changed")
 
 
 def clear(folder, kind, keep=()):
@@ -138,13 +138,13 @@ class _Entry:
     def fits(self, patterns):
         return any(self._fits(pattern.split("/")) for pattern in patterns)
 
-    def _fits(self, wanted):
+    def _fits(self, pattern):
         """A file has all parts of a pattern; a folder has those before the last, or fewer."""
         n_parts = len(self.parts) + self.leads_to_folder
-        if wanted[-1] == "**":
-            wanted = wanted[:-1] + ["*"] * max(1, n_parts - len(wanted) + 1)
-        enough = len(wanted) >= n_parts if self.leads_to_folder else len(wanted) == n_parts
-        return enough and all(map(fnmatchcase, self.parts, wanted))
+        if pattern[-1] == "**":
+            pattern = pattern[:-1] + ["*"] * max(1, n_parts - len(pattern) + 1)
+        enough = len(pattern) >= n_parts if self.leads_to_folder else len(pattern) == n_parts
+        return enough and all(map(fnmatchcase, self.parts, pattern))
 
     def proves(self, patterns):
         return any(fnmatchcase("/".join(self.parts), pattern) for pattern in patterns)
@@ -152,12 +152,12 @@ class _Entry:
 
 def _entries(folder, inside=()):
     """Return the `_Entry` of all that is below a folder, a folder after what is in it; links are not followed."""
-    found = []
+    below = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             temporary = _TEMPORARY.fullmatch(entry.name)
             parts = (*inside, temporary.group(1) if temporary else entry.name)
             is_folder = entry.is_dir(follow_symlinks=False)
-            found += _entries(entry.path, parts) if is_folder else []
-            found.append(_Entry(Path(entry.path), parts, is_folder, entry.is_dir()))
-    return found
+            below += _entries(entry.path, parts) if is_folder else []
+            below.append(_Entry(Path(entry.path), parts, is_folder, entry.is_dir()))
+    return below

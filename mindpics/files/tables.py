@@ -53,9 +53,11 @@ def read_table(path, columns=(), delimiter=",", encoding="utf-8-sig", header=Tru
                 _check_header(path, [], columns)
         except UnicodeDecodeError as error:
             named = "UTF-8" if encoding == "utf-8-sig" else encoding
-            raise ValueError(f"{path}, near line {begins}: not {named} ({error.reason})") from None
+            raise ValueError(
+                f"{path}, near line {begins}: found what is not {named} ({error.reason}); wanted {named}"
+            ) from None
         except csv.Error as error:
-            raise ValueError(f"{path}, line {begins}: no row of a CSV ({error})") from None
+            raise ValueError(f"{path}, line {begins}: found what is no row of a CSV ({error}); wanted one") from None
 
 
 def write_table(path, columns, rows):
@@ -90,12 +92,14 @@ def _check_header(path, header, columns):
     shown = printable_name(", ".join(header)[:200])
     missing = [column for column in columns if column not in header]
     if missing:
-        raise ValueError(f"{path}, line 1: no column {', '.join(missing)}; the header has {shown}")
+        raise ValueError(
+            f"{path}, line 1: found no column {', '.join(missing)} in {shown}; wanted {', '.join(columns)}"
+        )
     if len(set(header)) != len(header):
-        raise ValueError(f"{path}, line 1: a column comes twice in {shown}")
+        raise ValueError(f"{path}, line 1: found a column twice in {shown}; wanted each once")
 
 
 def _fields(header, row, where):
     if len(row) != len(header):
-        raise ValueError(f"{where}: {len(row)} fields; the header has {len(header)}")
+        raise ValueError(f"{where}: found {len(row)} fields; wanted {len(header)}, as the header has")
     return dict(zip(header, row, strict=True))

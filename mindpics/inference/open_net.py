@@ -13,7 +13,7 @@ from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.messages import write_message
 from mindpics.caffe_files.prototxt import read_prototxt
 from mindpics.files.findings import errors
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 from mindpics.lint.layers import check_reach
 
 
@@ -36,7 +36,7 @@ def open_net(path, allow_python_layers=False):
     with tempfile.NamedTemporaryFile(suffix=".prototxt") as file:  # what was checked is what Caffe reads
         write_message(net, file.name)
         try:
-            apart(_build, file.name)
+            in_fork(_build, file.name)
         except ValueError as error:
             raise ValueError(f"{path}: Caffe refuses this net: {error}") from None
         return caffe.Net(file.name, caffe.TEST)

@@ -85,7 +85,7 @@ def _client(address):
     try:
         return Client(address, security=_certificates(address))
     except OSError as error:
-        raise ValueError(f"--scheduler {address}: {error}") from None
+        raise ValueError(f"--scheduler {address}: found no scheduler to talk to ({error}); wanted one") from None
 
 
 def _certificates(address):
@@ -101,7 +101,7 @@ def _certificates(address):
         except ssl.SSLError as error:
             raise ValueError(
                 f"--scheduler {address}: found no certificate and key in {files['cert']}, {files['key']} "
-                f"and {files['ca_file']} ({error.reason})"
+                f"and {files['ca_file']} ({error.reason}); wanted them in PEM"
             ) from None
     return settings
 
@@ -130,10 +130,10 @@ class Cluster:
         """
         folder = Path(folder).resolve()
         own_folder.clear(folder, SHARDS)  # of a run that was killed
-        own = folder / uuid.uuid4().hex  # its tasks may still write there
+        run_folder = folder / uuid.uuid4().hex  # its tasks may still write there
         starts = range(0, len(items), shard)
         work = partial(_write_shard, function)
-        tasks = ((items[start : start + shard], own / f"{start:09d}") for start in starts)
+        tasks = ((items[start : start + shard], run_folder / f"{start:09d}") for start in starts)
         waiting = deque()
 
         def submit(count):
@@ -181,7 +181,22 @@ class Cluster:
         return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
 
     def start(self, command, log, threads, resumable=False):
-        """Start a command on a worker; see `mindpics.jobs.commands.ClusterCommand`."""
+        """Start a command on a worker; see `mindpics.jobs.commands.ClusterCommand`.
+
+        Parameters
+        ----------
+        command : list of str
+        log : path
+            Gets the command's output.
+        threads : int
+            Of BLAS and OpenMP.
+        resumable : bool
+            The command takes ``--resume`` when its first worker died.
+
+        Returns
+        -------
+        mindpics.jobs.commands.ClusterCommand
+        """
         return ClusterCommand(self.client, command, log, threads, resumable)
 
 

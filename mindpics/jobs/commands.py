@@ -22,7 +22,22 @@ def python_of(command):
 
 
 def start_here(command, log, threads, resumable=False):
-    """Start a command whose output goes to `log`; return its Popen. It dies with this process."""
+    """Start a command whose output goes to `log`; return its Popen. It dies with this process.
+
+    Parameters
+    ----------
+    command : list of str
+    log : path
+        Output is appended to it.
+    threads : int
+        Of BLAS and OpenMP.
+    resumable : bool
+        Without effect here; a cluster's start takes it.
+
+    Returns
+    -------
+    subprocess.Popen
+    """
     with open(log, "ab") as output:
         return subprocess.Popen(
             command,

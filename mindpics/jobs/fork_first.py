@@ -18,7 +18,7 @@ NO_MEMORY = "it would take more memory than there is"
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def apart(function, *args, timeout=TIMEOUT, memory=None):
+def in_fork(function, *args, timeout=TIMEOUT, memory=None):
     """Return ``function(*args)`` of a forked child: a new process would take a second to import Caffe.
 
     What it returns goes through JSON. It must not use a GPU, whose state no fork shares. Unlike
@@ -38,19 +38,19 @@ def apart(function, *args, timeout=TIMEOUT, memory=None):
         With the message of what the function raised; or with the last words of a child that aborted,
         crashed, hung or wanted more memory.
     """
-    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as stderr_file:
         child = os.fork()
         if not child:
-            _answer(answer, said, function, args, memory)
+            _answer(answer, stderr_file, function, args, memory)
         status = _wait(child, timeout)
         answer.seek(0)
         if status == 0:
-            found = json.load(answer)
-            if "error" in found:
-                raise ValueError(found["error"])
-            return found["result"]
-        said.seek(0)
-        raise ValueError(last_words(said.read().decode(errors="replace"), os.waitstatus_to_exitcode(status)))
+            reply = json.load(answer)
+            if "error" in reply:
+                raise ValueError(reply["error"])
+            return reply["result"]
+        stderr_file.seek(0)
+        raise ValueError(last_words(stderr_file.read().decode(errors="replace"), os.waitstatus_to_exitcode(status)))
 
 
 def last_words(stderr, exitcode=1):
@@ -84,19 +84,19 @@ def _machine_memory():
     return min(machine, int(allowed)) if allowed.isdecimal() else machine
 
 
-def _answer(answer, said, function, args, memory):
+def _answer(answer, stderr_file, function, args, memory):
     """Run the function in the child, and end it: nothing of the parent's is to be cleaned up twice."""
     try:
         faulthandler.disable()  # its dump would go to the parent's terminal
-        os.dup2(said.fileno(), 2)
+        os.dup2(stderr_file.fileno(), 2)
         limit_memory(memory)
         try:
-            found = {"result": function(*args)}
+            reply = {"result": function(*args)}
         except MemoryError:
-            found = {"error": NO_MEMORY}
+            reply = {"error": NO_MEMORY}
         except Exception as error:  # whatever it is, it is the parent's to hear
-            found = {"error": str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"}
-        answer.write(json.dumps(found).encode())
+            reply = {"error": str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"}
+        answer.write(json.dumps(reply).encode())
         answer.flush()
         os._exit(0)
     finally:

@@ -11,7 +11,7 @@ def interruptible():
     previous = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, lambda got, _frame: signals.append(got))
+            previous[number] = signal.signal(number, lambda received, _frame: signals.append(received))
     except ValueError:
         pass  # not the main thread: signals belong to someone else
     try:

@@ -63,21 +63,21 @@ def run_each(function, items, workers=None, timeout=20, at_once=1):
     with ProcessPool(workers or os.cpu_count(), initializer=prepare_child, context=context) as pool:
         waiting = deque()
 
-        def schedule(some):
-            return some, pool.schedule(_outcomes, args=[function, some, timeout], timeout=timeout)
+        def schedule(batch):
+            return batch, pool.schedule(_outcomes, args=[function, batch, timeout], timeout=timeout)
 
         def submit(times):
-            waiting.extend(schedule(some) for _ in range(times) if (some := list(islice(items, at_once))))
+            waiting.extend(schedule(batch) for _ in range(times) if (batch := list(islice(items, at_once))))
 
         try:
             submit(max(1, WINDOW // at_once))
             while waiting:
-                some, future = waiting.popleft()
+                batch, future = waiting.popleft()
                 outcomes, lost = outcome(future.result, timeout)
-                if lost and len(some) > 1:
-                    waiting.extendleft(schedule([item]) for item in reversed(some))
+                if lost and len(batch) > 1:
+                    waiting.extendleft(schedule([item]) for item in reversed(batch))
                     continue
-                for item, (result, reason) in zip(some, outcomes or [(None, lost)], strict=True):
+                for item, (result, reason) in zip(batch, outcomes or [(None, lost)], strict=True):
                     yield item, result, reason
                 submit(1)
         finally:

@@ -46,10 +46,10 @@ def run_together(runners, jobs):
 def _step_all(runners, jobs):
     try:
         for runner in runners:
-            runner.beside = [one for one in runners if one is not runner]
+            runner.beside = [other_runner for other_runner in runners if other_runner is not runner]
         while not all(runner.is_complete for runner in runners):
             for runner in runners:
-                runner.step(jobs - sum(len(one.running) for one in runners))
+                runner.step(jobs - sum(len(other_runner.running) for other_runner in runners))
             time.sleep(0.2)
     except BaseException:
         for runner in runners:
@@ -69,11 +69,11 @@ class Runner:
     """Run stages under `root`, up to `jobs` at a time.
 
     Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``. For the time
-    left, `later` are stages of runners that come after this one, and `seen` are (stage, seconds)
+    left, `later` are stages of runners that come after this one, and `timed` are (stage, seconds)
     of those before it. `start` starts a command: see `mindpics.jobs.commands`.
     """
 
-    def __init__(self, stages, root, jobs=1, later=(), seen=(), start=start_here):
+    def __init__(self, stages, root, jobs=1, later=(), timed=(), start=start_here):
         self.stages = stages
         self.root = Path(root)
         self.jobs = jobs
@@ -82,7 +82,7 @@ class Runner:
         self.beside = []  # runners whose stages take turns with this one's
         self.running = {}
         self.done = set()
-        self.seen = list(seen)  # and those of this one that ran from their beginning
+        self.timed = list(timed)  # and those of this one that ran from their beginning
         self.resumed = set()
         self.keys = {}
         self.way_left = ways_left(stages)
@@ -171,7 +171,7 @@ class Runner:
                 json.dump({"key": key, "seconds": round(seconds, 1), "command": stage.command}, stream)
             self.done.add(stage.name)
             if stage.name not in self.resumed:
-                self.seen.append((stage, seconds))
+                self.timed.append((stage, seconds))
             self._say(f"{stage.name}: done in {seconds:.0f} s")
 
     def _fail(self, stage, why):
@@ -182,7 +182,7 @@ class Runner:
                 f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {' '.join(stage.command)}\n"
                 f"The end of {self._log(stage)}:\n{tail}"
             )
-        without = [stage.name, *(other.name for other in standing_on(stage, self.stages))]
+        without = [stage.name, *(neighbour.name for neighbour in standing_on(stage, self.stages))]
         self.done |= set(without)
         self._say(f"{stage.name}: failed ({why}); left out: {', '.join(without)}")
 
@@ -208,15 +208,15 @@ class Runner:
         if now - self.shown < (1 if live else 20) or not self.running:
             return
         self.shown = now
-        parts = [f"[{len(self.done)}/{len(self.stages)}, {clock(now - self.started)}, about {self._left(now)} left]"]
+        parts = [f"[{len(self.done)}/{len(self.stages)}, {clock(now - self.started)}, about {self._eta(now)} left]"]
         for stage, _, _, _ in self.running.values():
             parts.append(f"{stage.name}: {''.join(last_lines(self._log(stage), 1))[-110:].strip()}")
         self._line(" | ".join(parts)[: os.get_terminal_size().columns - 1] if live else "\n    ".join(parts))
 
-    def _left(self, now):
+    def _eta(self, now):
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
-        later = [stage for other in self.beside for stage in other.waiting()]
-        return clock(time_left(self.waiting(), elapsed, self.seen, self.jobs, [*later, *self.later]))
+        later = [stage for neighbour in self.beside for stage in neighbour.waiting()]
+        return clock(time_left(self.waiting(), elapsed, self.timed, self.jobs, [*later, *self.later]))
 
     def _say(self, text):
         self.clear_line()

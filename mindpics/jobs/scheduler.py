@@ -34,13 +34,28 @@ def add_argument(parser):
 
 
 def connect(address, workers=None, gpu=None):
-    """Return a context that gives None without an address, else a `mindpics.jobs.cluster.Cluster`."""
+    """Return a context that gives None without an address, else a `mindpics.jobs.cluster.Cluster`.
+
+    Parameters
+    ----------
+    address : str or None
+        Of a Dask scheduler, or "local".
+    workers : int, optional
+        Processes of a local cluster.
+    gpu : int, optional
+        CUDA device; where there is one, each worker of a local cluster takes tasks of a GPU.
+
+    Raises
+    ------
+    ValueError
+        Dask is not installed, or the scheduler is not reached.
+    """
     if not address:
         return nullcontext()
     try:
         from mindpics.jobs import cluster
     except ImportError as error:
-        raise ValueError(f"--scheduler: {error}; pip install 'mindpics[cluster]'") from None
+        raise ValueError(f"--scheduler: found {error}; wanted Dask: pip install 'mindpics[cluster]'") from None
     if address != cluster.LOCAL and is_open(address):
         print(f"{address}: whoever reaches this port can run code there as you.\n{CERTIFICATES}", file=sys.stderr)
     return cluster.connect(address, workers, gpu=gpu is not None)
@@ -59,7 +74,25 @@ def is_open(address):
 
 @contextmanager
 def place(address, jobs, default_jobs, gpu=None):
-    """Give how many stages run at a time, and what starts their commands: here, or on a cluster."""
+    """Give how many stages run at a time, and what starts their commands: here, or on a cluster.
+
+    Parameters
+    ----------
+    address : str or None
+        Of a Dask scheduler, or "local"; None: this machine.
+    jobs : int or None
+        Stages at a time, and workers of a local cluster.
+    default_jobs : int
+        Stages at a time on this machine when `jobs` is None.
+    gpu : int, optional
+        CUDA device.
+
+    Yields
+    ------
+    jobs : int
+    start : callable
+        `mindpics.jobs.commands.start_here`, or `mindpics.jobs.cluster.Cluster.start`.
+    """
     with connect(address, jobs, gpu) as cluster:
         yield (jobs or cluster.n_workers, cluster.start) if cluster else (jobs or default_jobs, start_here)
 

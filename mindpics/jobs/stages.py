@@ -63,9 +63,9 @@ def ways_left(stages, seconds=None):
 
     def way(stage):
         if stage.name not in ways:
-            after = [way(other) for other in stages if set(stage.outputs) & set(other.inputs)]
-            own = stage.cost if seconds is None else seconds[stage.name]
-            ways[stage.name] = own + max(after, default=0)
+            after = [way(successor) for successor in stages if set(stage.outputs) & set(successor.inputs)]
+            seconds_here = stage.cost if seconds is None else seconds[stage.name]
+            ways[stage.name] = seconds_here + max(after, default=0)
         return ways[stage.name]
 
     for stage in stages:
@@ -76,19 +76,19 @@ def ways_left(stages, seconds=None):
 def standing_on(stage, stages):
     """Return those of `stages` that wait for a stage, directly or by others between."""
     after, made = [], set(stage.outputs)
-    for other in stages:
-        if made & set(other.inputs):
-            after.append(other)
-            made |= set(other.outputs)
+    for later in stages:
+        if made & set(later.inputs):
+            after.append(later)
+            made |= set(later.outputs)
     return after
 
 
 def stages_for(stages, targets):
     """Return the stages that make `targets` (paths), in order, with all that those stand on."""
-    wanted = set(targets)
+    needed = set(targets)
     chosen = []
     for stage in reversed(stages):
-        if wanted & set(stage.outputs):
+        if needed & set(stage.outputs):
             chosen.append(stage)
-            wanted |= set(stage.inputs)
+            needed |= set(stage.inputs)
     return chosen[::-1]

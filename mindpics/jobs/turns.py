@@ -26,17 +26,17 @@ def run_jobs(runs, drawing, parallel, done, start=start_here):
         Starts a command: `mindpics.jobs.commands.start_here`, or on a cluster.
     """
     sigterm_is_ctrl_c()
-    seen, numbers, turns = [], count(1), [[run] for run in runs]
+    timed, numbers, turns = [], count(1), [[run] for run in runs]
     if start is not start_here:
         turns = [turn for turn in (runs[:1], runs[1:]) if turn]
     for place, turn in enumerate(turns):
-        later = [stage for others in turns[place + 1 :] for _, stages in others for stage in stages]
-        runners = [Runner(stages, job.root, parallel, [*later, *drawing], seen, start) for job, stages in turn]
+        later = [stage for later_turn in turns[place + 1 :] for _, stages in later_turn for stage in stages]
+        runners = [Runner(stages, job.root, parallel, [*later, *drawing], timed, start) for job, stages in turn]
         if len(runs) > 1:
             for job, _ in turn:
                 print(f"seed {job.seed}, run {next(numbers)} of {len(runs)}: {job.root}", flush=True)
         run_together(runners, parallel)
-        seen = [seconds for runner in runners for seconds in runner.seen]
+        timed = [seconds for runner in runners for seconds in runner.timed]
         for job, _ in turn:
             done(job)
-    Runner(drawing, runs[0][0].root, parallel, seen=seen, start=start).run()
+    Runner(drawing, runs[0][0].root, parallel, timed=timed, start=start).run()

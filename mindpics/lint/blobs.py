@@ -89,10 +89,10 @@ def _in_place(view, index, layer, blob):
     if maker is not None and maker.type in NEEDS_TOP:
         text = f"overwrites {blob!r}, from which {maker.name} ({maker.type}) computes its gradient; use a new top"
         yield view.finding("error", "in-place", index, text, "top")
-    for other in view.beside(blob, index):  # a split shares the data among all
-        summed = other.type == "Eltwise" and other.eltwise_param.operation == other.eltwise_param.SUM
-        if other is not layer and other.type not in NEEDS_NO_BOTTOM and not summed:
-            text = f"overwrites {blob!r}, which {other.name} ({other.type}) reads as well and needs for its gradient"
+    for reader in view.beside(blob, index):  # a split shares the data among all
+        summed = reader.type == "Eltwise" and reader.eltwise_param.operation == reader.eltwise_param.SUM
+        if reader is not layer and reader.type not in NEEDS_NO_BOTTOM and not summed:
+            text = f"overwrites {blob!r}, which {reader.name} ({reader.type}) reads as well and needs for its gradient"
             yield view.finding("error", "in-place-shared", index, text, "top")
 
 

@@ -13,7 +13,16 @@ LABELS = 500  # an LMDB is shuffled, so its first records speak for it
 
 
 def check_data(net, solver, required=False):
-    """Yield what is wrong with the data of a net (a Prototxt); missing files are notes unless `required`."""
+    """Yield what is wrong with the data of a net.
+
+    Parameters
+    ----------
+    net : mindpics.caffe_files.prototxt.Prototxt
+    solver : mindpics.caffe_files.prototxt.Prototxt or None
+        Whose test_iter and lengths are compared with the LMDBs.
+    required : bool
+        A missing file is an error; else a note.
+    """
     layers = {}
     for phase in phases_of(net):
         view = NetPhase(net, phase)
@@ -51,9 +60,9 @@ def _fields(layer):
 
 def _both_phases(view, train, index, test):
     for name in ("crop_size", "mean_file", "scale"):
-        one, other = getattr(train.transform_param, name), getattr(test.transform_param, name)
-        if one != other:
-            text = f"{name} is {one!r} in TRAIN and {other!r} in TEST"
+        train_value, test_value = getattr(train.transform_param, name), getattr(test.transform_param, name)
+        if train_value != test_value:
+            text = f"{name} is {train_value!r} in TRAIN and {test_value!r} in TEST"
             yield view.finding("warning", "phases-differ", index, text, "transform_param", name)
     if list(train.transform_param.mean_value) != list(test.transform_param.mean_value):
         yield view.finding("warning", "phases-differ", index, "mean_value differs from TRAIN's", "transform_param")
@@ -126,10 +135,10 @@ def _test_iter(solver, layer):
     message, source, batch = solver.message, layer.data_param.source, layer.data_param.batch_size
     if not message.test_iter or not batch or not (Path(source) / "data.mdb").is_file():
         return
-    pictures, seen = count_lmdb(source), message.test_iter[0] * batch
-    if not pictures <= seen < pictures + batch:
+    pictures, n_tested = count_lmdb(source), message.test_iter[0] * batch
+    if not pictures <= n_tested < pictures + batch:
         text = (
-            f"test_iter {message.test_iter[0]} x batch {batch} = {seen}, but {source} has {pictures} pictures; "
+            f"test_iter {message.test_iter[0]} x batch {batch} = {n_tested}, but {source} has {pictures} pictures; "
             f"test_iter {-(-pictures // batch)} sees each once"
         )
         yield solver.finding("warning", "test-set", text, "test_iter")
@@ -140,11 +149,11 @@ def _made_for(solver, layer):
     source, batch = layer.data_param.source, layer.data_param.batch_size * max(1, solver.message.iter_size)
     if not Path(solver.path).is_file() or not batch or not (Path(source) / "data.mdb").is_file():
         return
-    said = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text(encoding="utf-8"), re.M)
+    comment = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text(encoding="utf-8"), re.M)
     pictures = count_lmdb(source)
-    if said and pictures and int(said[1]) != pictures:
+    if comment and pictures and int(comment[1]) != pictures:
         text = (
-            f"made for {int(said[1]):,} training pictures, but {source} has {pictures:,}: max_iter "
+            f"made for {int(comment[1]):,} training pictures, but {source} has {pictures:,}: max_iter "
             f"{solver.message.max_iter:,} is {solver.message.max_iter * batch / pictures:,.0f} epochs; "
             "tools/make_nets --csv MINDPICS.csv --data FOLDER --out build/mine makes solvers that fit"
         )

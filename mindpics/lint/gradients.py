@@ -28,57 +28,57 @@ def check_backward(view):
     """Yield the layers of a NetPhase at which Caffe's Backward would abort; it is called in TRAIN alone."""
     if view.phase != TRAIN:
         return
-    asked = _asked(view)
+    requests = _requests(view)
     why = "layers that learn are below it"
     if view.prototxt.message.force_backward:
-        asked = {index: _forced(layer, asked.get(index)) for index, layer in view.layers}
+        requests = {index: _forced(layer, requests.get(index)) for index, layer in view.layers}
         why = "force_backward: true asks every layer for one"
     for index, layer in view.layers:
-        wanted = asked.get(index, [])
-        if (layer.type in NO_GRADIENT and index in asked) or (layer.type == "Accuracy" and any(wanted)):
+        requested = requests.get(index, [])
+        if (layer.type in NO_GRADIENT and index in requests) or (layer.type == "Accuracy" and any(requested)):
             text = f"{layer.type} has no gradient, but {why}: Caffe would abort"
             yield view.finding("error", "no-gradient", index, text, "type")
-        if layer.type in NO_GRADIENT_OF_LABELS and any(wanted[1:]):
+        if layer.type in NO_GRADIENT_OF_LABELS and any(requested[1:]):
             text = f"{layer.type} has no gradient for its label, below which layers learn: Caffe would abort"
             text += "; propagate_down: true and then false leaves the label alone"
             yield view.finding("error", "no-gradient", index, text, ("bottom", 1))
 
 
-def _forced(layer, wanted):
+def _forced(layer, requested):
     """force_backward overrules propagate_down, but asks for no label's gradient."""
-    wanted = wanted or [False] * len(layer.bottom)
+    requested = requested or [False] * len(layer.bottom)
     label = 1 if layer.type in NO_GRADIENT_OF_LABELS else None
-    return [was or number != label for number, was in enumerate(wanted)]
+    return [was or number != label for number, was in enumerate(requested)]
 
 
-def _asked(view):
+def _requests(view):
     """Return {index: whether each bottom's gradient is asked for} of the layers that Backward calls.
 
     As Net::Init finds them: above a layer that learns, below a loss, and not cut off by propagate_down.
     """
-    asked = _above_what_learns(view)
+    requests = _above_what_learns(view)
     below_loss = set()
     for index, layer in reversed(view.layers):
         readers = [view.readers(top, index) for top in layer.top]
         if is_loss(layer) or any(i in below_loss for of_top in readers for i, _, _ in of_top):
             below_loss.add(index)
-        is_cut = all(of_top and not any(i in asked and asked[i][n] for i, _, n in of_top) for of_top in readers)
+        is_cut = all(of_top and not any(i in requests and requests[i][n] for i, _, n in of_top) for of_top in readers)
         if index not in below_loss or is_cut:
-            asked.pop(index, None)
-    return asked
+            requests.pop(index, None)
+    return requests
 
 
 def _above_what_learns(view):
-    found, learned = {}, set()
+    requests, learned = {}, set()
     for index, layer in view.layers:
         below = [bottom in learned for bottom in layer.bottom]
         if any(below) or _learns(layer):
-            given = len(layer.propagate_down) == len(layer.bottom)
-            found[index] = list(layer.propagate_down) if given else below
+            is_set = len(layer.propagate_down) == len(layer.bottom)
+            requests[index] = list(layer.propagate_down) if is_set else below
             learned.update(layer.top)
         else:
             learned.difference_update(layer.top)
-    return found
+    return requests
 
 
 def _learns(layer):

@@ -22,14 +22,14 @@ def check_head_layer(layer):
     kind = HEAD_LAYERS[layer.python_param.layer]
     try:
         parameters = own_layers.parse_param_str(layer.python_param.param_str, **kind.defaults)
-        given = parameters.get("normalization", own_layers.NORMALIZATIONS[0])
-        if given not in own_layers.NORMALIZATIONS:
-            raise ValueError(f"normalization {given!r} is none of {own_layers.NORMALIZATIONS}")
+        normalization = parameters.get("normalization", own_layers.NORMALIZATIONS[0])
+        if normalization not in own_layers.NORMALIZATIONS:
+            raise ValueError(f"found normalization {normalization!r}; wanted one of {own_layers.NORMALIZATIONS}")
     except ValueError as error:
         yield "error", "param-str", f"layer {layer.name}: {error}", "param_str"
     if len(layer.bottom) != 2 or len(layer.top) != 1:
-        found = f"{len(layer.bottom)} bottoms and {len(layer.top)} tops"
-        yield "error", "no-label", f"layer {layer.name}: {found}; score, label and one top are wanted"
+        counts = f"{len(layer.bottom)} bottoms and {len(layer.top)} tops"
+        yield "error", "no-label", f"layer {layer.name}: found {counts}; wanted score, label and one top"
 
 
 def check_head_outputs(view):

@@ -86,12 +86,12 @@ def _writes(net, layer, where):
 def check_phase(view):
     """Yield what is wrong with layers in a phase (a NetPhase)."""
     names = Counter(layer.name for _, layer in view.layers)
-    seen = set()
+    earlier = set()
     for index, layer in view.layers:
-        if names[layer.name] > 1 and layer.name in seen:
+        if names[layer.name] > 1 and layer.name in earlier:
             text = f"a second layer of this name in phase {view.name}; weights are copied by name, to one of them"
             yield view.finding("error", "duplicate-name", index, text, "name")
-        seen.add(layer.name)
+        earlier.add(layer.name)
         if layer.type == "BatchNorm":
             yield from _statistics(view, index, layer)
         if layer.type == "Scale" and len(layer.bottom) == 1:
@@ -205,15 +205,15 @@ def _two_bottoms(layer):
 
 
 def _python(layer):
-    param, ours = layer.python_param, False
+    param, has_our_class = layer.python_param, False
     if param.module == preflight.OUR_LAYERS:
-        ours = is_our_layer(layer)
-        if ours:
+        has_our_class = is_our_layer(layer)
+        if has_our_class:
             yield from check_head_layer(layer)
         else:
             text = f"layer {layer.name}: {param.module} has no layer {param.layer!r}{nearest(param.layer, HEAD_LAYERS)}"
             yield "error", "python-layer", text, "layer"
-    if (ours and is_our_loss(layer) or "loss" in param.layer.lower()) and not any(layer.loss_weight):
+    if (has_our_class and is_our_loss(layer) or "loss" in param.layer.lower()) and not any(layer.loss_weight):
         text = f"layer {layer.name}: no loss_weight; Caffe takes a Python layer for no loss without loss_weight: 1"
         yield "error", "python-loss-weight", text
 

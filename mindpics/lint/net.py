@@ -46,8 +46,8 @@ def lint_file(path, weights=None, data=False, allow_python_layers=False):
     if isinstance(prototxt.message, caffe_pb2.NetParameter):
         return unique([*findings, *_lint_net(prototxt, None, weights, data, allow_python_layers)])
     findings += lint_solver.check_solver(prototxt)
-    for net, found in _nets_of(prototxt):
-        findings += found
+    for net, net_findings in _nets_of(prototxt):
+        findings += net_findings
         if net is not None:
             findings += _lint_net(net, prototxt, weights, data, allow_python_layers)
     return unique(findings)
@@ -57,13 +57,13 @@ def _nets_of(solver):
     """Yield (Prototxt or None, findings) of each net of a solver (a Prototxt): its files, and what stands in itself."""
     for path in lint_solver.net_paths(solver.message):
         if Path(path).is_file():
-            net, found = read_prototxt(path)
+            net, findings = read_prototxt(path)
             if net is not None:
                 net.phases = lint_solver.phases_for(solver.message, path)
-            yield net, found
+            yield net, findings
     for name, phases in (("net_param", ()), ("train_net_param", (TRAIN,)), ("test_net_param", (TEST,))):
-        given = getattr(solver.message, name)
-        nets = given if name == "test_net_param" else [given] * solver.message.HasField(name)
+        value = getattr(solver.message, name)
+        nets = value if name == "test_net_param" else [value] * solver.message.HasField(name)
         for net, lines in zip_longest(nets, solver.lines.fields.get(name, [])[: len(nets)], fillvalue=solver.lines):
             yield Prototxt(net, solver.path, lines, phases), []
 
@@ -82,16 +82,16 @@ def refuse_errors(solver, net, allow_python_layers=False):
     ValueError
         The first three errors, in words. LMDBs and means must be there.
     """
-    own = caffe_pb2.SolverParameter()
-    own.CopyFrom(solver)
-    own.ClearField("snapshot_prefix")
-    solver = Prototxt(own, "")
-    found = [*lint_solver.check_solver(solver)]
-    found += _lint_net(Prototxt(net, ""), solver, None, True, allow_python_layers)
-    wrong = unique(Finding("error", "", finding.message) for finding in errors(found))
+    run_solver = caffe_pb2.SolverParameter()
+    run_solver.CopyFrom(solver)
+    run_solver.ClearField("snapshot_prefix")
+    solver = Prototxt(run_solver, "")
+    findings = [*lint_solver.check_solver(solver)]
+    findings += _lint_net(Prototxt(net, ""), solver, None, True, allow_python_layers)
+    wrong = unique(Finding("error", "", finding.message) for finding in errors(findings))
     if wrong:
-        more = f" (and {len(wrong) - 3} more: tools/lint_net)" if len(wrong) > 3 else ""
-        raise ValueError("; ".join(printable_name(finding.message) for finding in wrong[:3]) + more)
+        further = f" (and {len(wrong) - 3} more: tools/lint_net)" if len(wrong) > 3 else ""
+        raise ValueError("; ".join(printable_name(finding.message) for finding in wrong[:3]) + further)
 
 
 def _lint_net(net, solver, weights, data, allow_python_layers):

@@ -40,23 +40,23 @@ def without_data(net, sizes):
     sizes : dict
         Index of a Data layer -> (channels, height, width).
     """
-    own = caffe_pb2.NetParameter()
-    own.CopyFrom(net)
+    copy = caffe_pb2.NetParameter()
+    copy.CopyFrom(net)
     for index, size in sizes.items():
-        tops = list(own.layer[index].top)
-        layer = caffe_pb2.LayerParameter(name=own.layer[index].name, type="Input", top=tops)
+        tops = list(copy.layer[index].top)
+        layer = caffe_pb2.LayerParameter(name=copy.layer[index].name, type="Input", top=tops)
         layer.input_param.shape.add(dim=[1, *size])
         for _ in tops[1:]:
             layer.input_param.shape.add(dim=[1])
-        own.layer[index].CopyFrom(layer)
-    for layer in own.layer:
+        copy.layer[index].CopyFrom(layer)
+    for layer in copy.layer:
         layer.convolution_param.ClearField("weight_filler")
         layer.inner_product_param.ClearField("weight_filler")
         if layer.type not in ("Convolution", "Deconvolution"):
             layer.ClearField("convolution_param")
         if layer.type != "InnerProduct":
             layer.ClearField("inner_product_param")
-    return own
+    return copy
 
 
 if __name__ == "__main__":

@@ -42,7 +42,17 @@ class NetPhase:
                 self._made_by[top].append((index, layer))
 
     def finding(self, severity, check, index, message, *where):
-        """Return a Finding about the layer of an index."""
+        """Return a Finding about the layer of an index.
+
+        Parameters
+        ----------
+        severity, check, message : str
+            As of `mindpics.files.findings.Finding`.
+        index : int
+            Of the layer in the prototxt.
+        *where : str or (str, int)
+            Fields in the layer, see `mindpics.caffe_files.prototxt.Prototxt.finding`.
+        """
         name = self.prototxt.message.layer[index].name
         return self.prototxt.finding(severity, check, f"layer {name}: {message}", ("layer", index), *where)
 

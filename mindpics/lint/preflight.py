@@ -11,11 +11,13 @@ def check_data_layer(layer):
     smallest, largest = check_records(layer.data_param.source)
     crop = layer.transform_param.crop_size
     if crop > min(smallest[1:]):
-        raise ValueError(f"layer {layer.name}: crop_size {crop} is larger than the Datums {smallest}")
+        raise ValueError(f"layer {layer.name}: found crop_size {crop}; wanted at most the Datums' {smallest}")
     if layer.transform_param.mean_file:
         mean = read_mean(layer.transform_param.mean_file).shape
         for shape in (smallest, largest):
             if mean != shape:
-                raise ValueError(f"{layer.transform_param.mean_file}: mean {mean}, but the Datums are {shape}")
+                raise ValueError(
+                    f"{layer.transform_param.mean_file}: found mean {mean}; wanted the Datums' shape {shape}"
+                )
     if smallest[0] != largest[0] or not crop and smallest != largest:
-        raise ValueError(f"{layer.data_param.source}: Datums from {smallest} to {largest}; one shape is wanted")
+        raise ValueError(f"{layer.data_param.source}: found Datums from {smallest} to {largest}; wanted one shape")

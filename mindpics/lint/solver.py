@@ -38,7 +38,16 @@ def check_solver(prototxt):
 
 
 def check_with_net(prototxt, net, weights):
-    """Yield where a solver and its net (Prototxts) do not go together."""
+    """Yield where a solver and its net do not go together.
+
+    Parameters
+    ----------
+    prototxt : mindpics.caffe_files.prototxt.Prototxt
+        Of a SolverParameter.
+    net : mindpics.caffe_files.prototxt.Prototxt
+    weights : path or None
+        That training starts from.
+    """
     solver = prototxt.message
     has_norm = any(layer.type == "BatchNorm" for _, layer in NetPhase(net, TRAIN).layers)
     if has_norm and solver.test_iter and solver.test_initialization and weights is None:
@@ -50,10 +59,10 @@ def check_with_net(prototxt, net, weights):
 
 
 def _nets(solver):
-    given = [name for name in ("net", "train_net", "net_param", "train_net_param") if solver.HasField(name)]
-    if len(given) != 1:
-        text = f"found {' and '.join(given) or 'no net'}; one of net, train_net, net_param, train_net_param is wanted"
-        yield "error", "solver-net", text, *given[1:2]
+    net_fields = [name for name in ("net", "train_net", "net_param", "train_net_param") if solver.HasField(name)]
+    if len(net_fields) != 1:
+        text = f"found {' and '.join(net_fields) or 'no net'}; wanted one of net, train_net, net_param, train_net_param"
+        yield "error", "solver-net", text, *net_fields[1:2]
     for path in net_paths(solver):
         if not Path(path).is_file():
             field = next(name for name in ("net", "train_net", "test_net") if path in getattr(solver, name))
@@ -95,8 +104,8 @@ def _policy(solver):
         yield "error", "lr-policy", text, "lr_policy"
         return
     for name in POLICIES[solver.lr_policy]:
-        given = len(solver.stepvalue) if name == "stepvalue" else solver.HasField(name)
-        if not given:
+        n_values = len(solver.stepvalue) if name == "stepvalue" else solver.HasField(name)
+        if not n_values:
             yield "error", "lr-policy", f'lr_policy: "{solver.lr_policy}" without {name}', "lr_policy"
         elif name in ("gamma", "stepsize") and getattr(solver, name) < (name == "stepsize"):
             text = f'{name} {getattr(solver, name):g} with lr_policy: "{solver.lr_policy}": Caffe aborts'

@@ -46,15 +46,15 @@ def check_weights(net, path):
 def _missed(net, fit, shapes, stored):
     heads = _heads(net.message, shapes)
     places = {layer.name: (i, layer) for i, layer in reversed(list(enumerate(net.message.layer)))}
-    unused = {weights.shape_key(stored[other]): other for other in reversed(fit.not_in_net)}
+    unused = {weights.shape_key(stored[name_in_file]): name_in_file for name_in_file in reversed(fit.not_in_net)}
     for name in fit.not_in_weights:
         index, layer = places[name]
-        same = unused.get(weights.shape_key(shapes[name]))
+        twin = unused.get(weights.shape_key(shapes[name]))
         if _starts_at_zero(layer):
             text = f"layer {name}: the weights do not reach it, and without weight_filler it starts at constant 0"
             yield net.finding("error", "no-filler", text, ("layer", index))
-        elif name not in heads and same is not None:
-            text = f"layer {name}: the weights do not reach it; {same} of the file has its shapes: renamed?"
+        elif name not in heads and twin is not None:
+            text = f"layer {name}: the weights do not reach it; {twin} of the file has its shapes: renamed?"
             yield net.finding("error", "weights-renamed", text, ("layer", index), "name")
         elif name not in heads:
             text = f"layer {name}: not in the weights, it starts at its fillers"

@@ -25,7 +25,22 @@ def constant(value):
 
 
 def conv_relu(n, suffix, bottom, num_output, *, std, bias, **shape):
-    """Add ``conv<suffix>`` and the in-place ``relu<suffix>``; return the ReLU's top."""
+    """Add ``conv<suffix>`` and the in-place ``relu<suffix>``; return the ReLU's top.
+
+    Parameters
+    ----------
+    n : caffe.NetSpec
+    suffix : str
+        "1" of ``conv1``.
+    bottom : caffe Top
+    num_output : int
+    std : float
+        Of the gaussian weight filler.
+    bias : float
+        Of the constant bias filler.
+    **shape
+        Further fields of ConvolutionParameter: kernel_size, pad, stride, group.
+    """
     conv = L.Convolution(
         bottom,
         param=WEIGHT_AND_BIAS,
@@ -40,7 +55,25 @@ def conv_relu(n, suffix, bottom, num_output, *, std, bias, **shape):
 
 
 def fc_relu_drop(n, suffix, bottom, num_output, *, std, bias):
-    """Add ``fc<suffix>``, ``relu<suffix>`` and ``drop<suffix>`` (p = .5, section 4)."""
+    """Add ``fc<suffix>``, ``relu<suffix>`` and ``drop<suffix>`` (p = .5, section 4).
+
+    Parameters
+    ----------
+    n : caffe.NetSpec
+    suffix : str
+        "6" of ``fc6``.
+    bottom : caffe Top
+    num_output : int
+    std : float
+        Of the gaussian weight filler.
+    bias : float
+        Of the constant bias filler.
+
+    Returns
+    -------
+    caffe Top
+        The dropout's.
+    """
     fc = L.InnerProduct(
         bottom,
         param=WEIGHT_AND_BIAS,

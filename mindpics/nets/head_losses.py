@@ -16,7 +16,19 @@ OTHER = 2
 
 
 def add_python(n, trait, score, normalization):
-    """Add ``loss_<trait>`` and, in TEST, ``accuracy_<trait>`` to a NetSpec: `mindpics.layers`."""
+    """Add ``loss_<trait>`` and, in TEST, ``accuracy_<trait>`` to a NetSpec: `mindpics.layers`.
+
+    Parameters
+    ----------
+    n : caffe.NetSpec
+        With a top ``label``: 2 * trait + pole.
+    trait : str
+        One of O C E A N.
+    score : caffe Top
+        [N, 2]: low, high.
+    normalization : {"BATCH_SIZE", "VALID"}
+        See `mindpics.nets.trait_loss.trait_loss`.
+    """
     n[f"loss_{trait}"] = L.Python(
         score,
         n.label,
@@ -40,11 +52,16 @@ def add_native(n, trait, score, normalization):
 
     (label - low - 1/4)^2 is 1/16 for low, 9/16 for high = low + 1 and at least 25/16 for every other
     label, exactly in floats; a step at 1/4 and one at 1 count it to 0, 1 and 2.
+
+    Parameters
+    ----------
+    n, trait, score, normalization
+        As `add_python` takes them.
     """
-    apart = n[f"apart_{trait}"] = L.Power(n.label, shift=_shift(trait), power=2)
-    not_low = n[f"not_low_{trait}"] = L.Threshold(apart, threshold=0.25)
-    other = n[f"other_{trait}"] = L.Threshold(apart, threshold=1)
-    pole = n[f"pole_{trait}"] = L.Eltwise(not_low, other)
+    squared_distance = n[f"apart_{trait}"] = L.Power(n.label, shift=_shift(trait), power=2)
+    not_low = n[f"not_low_{trait}"] = L.Threshold(squared_distance, threshold=0.25)
+    above_high = n[f"other_{trait}"] = L.Threshold(squared_distance, threshold=1)
+    pole = n[f"pole_{trait}"] = L.Eltwise(not_low, above_high)
     n[f"loss_{trait}"] = L.SoftmaxWithLoss(
         score,
         pole,

@@ -70,7 +70,7 @@ class Setting:
         Of `mindpics.nets.head_losses`.
     snapshots : int
         Of a training, evenly over it.
-    given : dict
+    switches : dict
         Switches by which it differs from the scale's own, see `mindpics.nets.switches`.
     """
 
@@ -85,10 +85,17 @@ class Setting:
     normalization: str = "BATCH_SIZE"
     loss: str = "python"
     snapshots: int = SNAPSHOTS
-    given: dict = field(default_factory=dict)
+    switches: dict = field(default_factory=dict)
 
     def recipe(self, net, heads, init="scratch"):
-        """Return the `Recipe` of a row, or of pretraining (heads "pretrain")."""
+        """Return the `Recipe` of a row, or of pretraining (heads "pretrain").
+
+        Parameters
+        ----------
+        net : {"alexnet", "resnet50"}
+        heads : {"independent", "all-in-one", "pretrain"}
+        init : {"scratch", "finetune"}
+        """
         return self.recipes[net, heads, init]
 
     def body(self, recipe):
@@ -97,12 +104,12 @@ class Setting:
 
     def recorded(self):
         """Return it as JSON for run.json: numbers of all rows, then crop, width, batch ... of each."""
-        whole = {key: value for key, value in vars(self).items() if key != "recipes"}
+        whole = {key: value for key, value in vars(self).items() if key not in ("recipes", "switches")}
         of_rows = {"crop": {}, "width": {}, "batch": {}, "iter_size": {}, "schedule": {}}
         for key, recipe in self.recipes.items():
             for name, rows in of_rows.items():
                 rows[" ".join(key)] = asdict(recipe)[name]
-        return whole | of_rows
+        return whole | {"given": self.switches} | of_rows
 
 
 def _paper(net, crop, seconds):
@@ -110,8 +117,8 @@ def _paper(net, crop, seconds):
     starts = {("pretrain", "scratch"): "pretrain"}
     starts |= {(heads, init): init for init in seconds if init != "pretrain" for heads in HEADS}
     return {
-        (net, heads, init): Recipe(crop, 1.0, BATCH[net], SCHEDULES[init], seconds[known])
-        for (heads, init), known in starts.items()
+        (net, heads, init): Recipe(crop, 1.0, BATCH[net], SCHEDULES[init], seconds[start])
+        for (heads, init), start in starts.items()
     }
 
 

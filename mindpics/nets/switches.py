@@ -28,26 +28,36 @@ def add_arguments(parser, names=tuple(SWITCHES)):
         parser.add_argument(f"--{name.replace('_', '-')}", **SWITCHES[name])
 
 
-def given(args):
+def from_args(args):
     """Return {name: value} of the switches that parsed arguments give."""
     return {name: getattr(args, name) for name in SWITCHES if getattr(args, name, None) is not None}
 
 
-def check(given):
+def check(values):
     """Raise ValueError where a number that is given is not above 0."""
     for name in ("base_lr", "epochs", "alexnet_crop", "batch", "snapshots"):
-        if name in given and not 0 < given[name] < math.inf:
-            raise ValueError(f"--{name.replace('_', '-')}: found {given[name]}; wanted more than 0")
+        if name in values and not 0 < values[name] < math.inf:
+            raise ValueError(f"--{name.replace('_', '-')}: found {values[name]}; wanted more than 0")
 
 
 def passes(net, batch, smaller):
-    """Return the iter_size that keeps a batch; ValueError where the smaller one does not divide it."""
+    """Return the iter_size that keeps a batch; ValueError where the smaller one does not divide it.
+
+    Parameters
+    ----------
+    net : str
+        For the message.
+    batch : int
+        Pictures of an update.
+    smaller : int
+        Pictures of a pass.
+    """
     if batch % smaller:
         raise ValueError(f"--batch: found {smaller}; wanted a divisor of {net}'s batch, {batch}")
     return batch // smaller
 
 
-def switched(setting, **given):
+def switched(setting, **values):
     """Return a `Setting` with other readings, which it remembers; see `add_arguments`.
 
     Raises
@@ -55,33 +65,33 @@ def switched(setting, **given):
     ValueError
         A rate, a length or a crop that is none, or a batch that does not divide a net's.
     """
-    check(given)
-    recipes = {key: _recipe(key, recipe, given) for key, recipe in setting.recipes.items()}
-    whole = {name: given[name] for name in ("normalization", "loss", "snapshots") if name in given}
-    return replace(setting, recipes=recipes, given=setting.given | given, **whole)
+    check(values)
+    recipes = {key: _recipe(key, recipe, values) for key, recipe in setting.recipes.items()}
+    whole = {name: values[name] for name in ("normalization", "loss", "snapshots") if name in values}
+    return replace(setting, recipes=recipes, switches=setting.switches | values, **whole)
 
 
 def words(setting):
     """Return the command-line words that give the same readings again, over the scale's own."""
-    said = []
-    for name, value in setting.given.items():
-        said += [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
-    return said
+    arguments = []
+    for name, value in setting.switches.items():
+        arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
+    return arguments
 
 
-def _recipe(key, recipe, given):
+def _recipe(key, recipe, values):
     net, heads, init = key
-    if net == "alexnet" and "alexnet_crop" in given:
-        recipe = replace(recipe, crop=given["alexnet_crop"])
-    if given.get("batch", recipe.batch) < recipe.batch:
-        recipe = replace(recipe, iter_size=passes(net, recipe.batch, given["batch"]))
+    if net == "alexnet" and "alexnet_crop" in values:
+        recipe = replace(recipe, crop=values["alexnet_crop"])
+    if values.get("batch", recipe.batch) < recipe.batch:
+        recipe = replace(recipe, iter_size=passes(net, recipe.batch, values["batch"]))
     if heads == "pretrain":  # stands in for published weights, which no switch changes
         return recipe
     schedule = recipe.schedule
-    if "base_lr" in given:
-        schedule = replace(schedule, base_lr=given["base_lr"])
-    if "epochs" in given:
-        longer = given["epochs"] / schedule.epochs
-        schedule = replace(schedule, epochs=given["epochs"], step_epochs=longer * schedule.step_epochs)
+    if "base_lr" in values:
+        schedule = replace(schedule, base_lr=values["base_lr"])
+    if "epochs" in values:
+        longer = values["epochs"] / schedule.epochs
+        schedule = replace(schedule, epochs=values["epochs"], step_epochs=longer * schedule.step_epochs)
         recipe = replace(recipe, seconds=longer * recipe.seconds)
-    return replace(recipe, schedule=schedule, frozen=init == "finetune" and "frozen_batch_norm" in given)
+    return replace(recipe, schedule=schedule, frozen=init == "finetune" and "frozen_batch_norm" in values)

@@ -26,8 +26,8 @@ def check_labels(labels):
     """Return labels [N] as whole numbers; ValueError when one is no ``2 * trait + pole``."""
     if labels.size and not (labels.min() >= 0 and labels.max() < N_LABELS):
         raise ValueError(
-            f"labels must be 2 * trait + pole (0..{N_LABELS - 1}), "
-            f"got {labels.min():g}..{labels.max():g}: was this LMDB made for another net?"
+            f"found labels {labels.min():g}..{labels.max():g}; wanted 2 * trait + pole (0..{N_LABELS - 1}): "
+            "was this LMDB made for another net?"
         )
     return labels.astype(int)
 
@@ -55,9 +55,9 @@ def trait_loss(scores, labels, trait, normalization="BATCH_SIZE"):
     gradient : float array [N,2]
         d loss / d scores; rows of ignored pictures are 0.
     """
-    own, poles = own_poles(labels, trait)
-    divisor = max(1, own.sum()) if normalization == "VALID" else len(own)
-    rows = np.flatnonzero(own)
+    in_trait, poles = own_poles(labels, trait)
+    divisor = max(1, in_trait.sum()) if normalization == "VALID" else len(in_trait)
+    rows = np.flatnonzero(in_trait)
     probabilities = softmax(scores[rows])
     true = probabilities[np.arange(len(rows)), poles[rows]]
     loss = -np.log(np.maximum(true, FLT_MIN)).sum() / divisor
@@ -73,8 +73,21 @@ def trait_accuracy(scores, labels, trait):
     As in Caffe's Accuracy layer a tie counts against, and an empty batch gives 0. The
     average of such shares over batches is for watching a run; figures to report come
     from pooled predictions (`mindpics.results.metrics`).
+
+    Parameters
+    ----------
+    scores : ndarray, float, [N, 2]
+        Low, high.
+    labels : ndarray, int, [N]
+        2 * trait + pole.
+    trait : str
+        One of O C E A N.
+
+    Returns
+    -------
+    float
     """
-    own, poles = own_poles(labels, trait)
-    rows = np.flatnonzero(own)
+    in_trait, poles = own_poles(labels, trait)
+    rows = np.flatnonzero(in_trait)
     right = scores[rows, poles[rows]] > scores[rows, 1 - poles[rows]]
     return float(right.mean()) if len(rows) else 0.0

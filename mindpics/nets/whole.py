@@ -75,6 +75,21 @@ def classification_train_val(body, data, classes, *, head=None, init="scratch", 
 
     Its head is named as the published net's own (fc8, fc1000), so no trait head takes its weights;
     another name keeps it from taking the published head's. `init` is as in `train_val`.
+
+    Parameters
+    ----------
+    body : {"alexnet", "resnet50"}
+    data : Data
+    classes : int
+    head : str, optional
+        Name of the last layer.
+    init : {"scratch", "finetune"}
+    **size
+        width, gain, fraction, frozen: see the bodies' ``add_body``.
+
+    Returns
+    -------
+    caffe.proto.caffe_pb2.NetParameter
     """
     n, top = _data_and_body(body, data, size)
     head = head or BODIES[body].PRETRAINED_HEAD
@@ -85,7 +100,22 @@ def classification_train_val(body, data, classes, *, head=None, init="scratch", 
 
 
 def deploy(body, traits=TRAITS, *, crop=None, **size):
-    """Return the net without data and losses: ``data`` [1,3,crop,crop] -> ``prob_O`` [1,2] ..."""
+    """Return the net without data and losses: ``data`` [1,3,crop,crop] -> ``prob_O`` [1,2] ...
+
+    Parameters
+    ----------
+    body : {"alexnet", "resnet50"}
+    traits : sequence of str
+        Of O C E A N.
+    crop : int, optional
+        Side of the input in pixels; default the body's own, 227 or 224.
+    **size
+        width, gain, fraction, frozen: see the bodies' ``add_body``.
+
+    Returns
+    -------
+    caffe.proto.caffe_pb2.NetParameter
+    """
     n = caffe.NetSpec()
     crop = crop or BODIES[body].CROP
     n.data = L.Input(shape={"dim": [1, 3, crop, crop]})
@@ -97,7 +127,21 @@ def deploy(body, traits=TRAITS, *, crop=None, **size):
 
 
 def features_deploy(body, *, crop=None, **size):
-    """Return the body alone, under the published layer names (fc7 of AlexNet is DeCAF7's place)."""
+    """Return the body alone, under the published layer names (fc7 of AlexNet is DeCAF7's place).
+
+    Parameters
+    ----------
+    body : {"alexnet", "resnet50"}
+    crop : int, optional
+        Side of the input in pixels; default the body's own.
+    **size
+        width, gain, fraction, frozen: see the bodies' ``add_body``.
+
+    Returns
+    -------
+    caffe.proto.caffe_pb2.NetParameter
+        ``data`` is [1, 3, crop, crop].
+    """
     n = caffe.NetSpec()
     crop = crop or BODIES[body].CROP
     n.data = L.Input(shape={"dim": [1, 3, crop, crop]})
@@ -112,7 +156,7 @@ def heads_name(traits):
 
 def _data_and_body(body, data, size):
     if body not in BODIES:
-        raise ValueError(f"no body {body!r}; there are {', '.join(BODIES)}")
+        raise ValueError(f"found body {body!r}; wanted one of {', '.join(BODIES)}")
     n = caffe.NetSpec()
     n.data, n.label = _data_layer(data, caffe.TRAIN)
     return n, BODIES[body].add_body(n, crop=data.crop, **size)

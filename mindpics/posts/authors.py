@@ -21,19 +21,19 @@ def of_author(manifest, author):
     ValueError
         No post is the author's (it names the authors most like that), or a post is broken.
     """
-    found, others = [], set()
+    pictures, other_authors = [], set()
     for post in read_posts(manifest):
         if post["author"] == author:
-            found.append((post["id"], picture_path(Path(manifest).parent, post["image"], post["id"])))
+            pictures.append((post["id"], picture_path(Path(manifest).parent, post["image"], post["id"])))
         else:
-            others.add(post["author"])
-    if not found:
-        alike = difflib.get_close_matches(author, others, n=3, cutoff=0.3)
+            other_authors.add(post["author"])
+    if not pictures:
+        alike = difflib.get_close_matches(author, other_authors, n=3, cutoff=0.3)
         raise ValueError(
-            f"{manifest}: no post of author {author!r} among those of {len(others)}"
-            + (f"; most like it: {', '.join(map(repr, alike))}" if alike else "")
+            f"{manifest}: found no post of author {author!r} among those of {len(other_authors)}; wanted one"
+            + (f"; most like that name: {', '.join(map(repr, alike))}" if alike else "")
         )
-    return found
+    return pictures
 
 
 def in_folder(folder):
@@ -46,13 +46,13 @@ def in_folder(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; a folder of pictures is wanted")
+        raise ValueError(f"{folder}: found no such folder; wanted a folder of pictures")
     inside = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     inside = [path for path in inside if not any(part.startswith(".") for part in path.parts)]
     if not inside:
-        raise ValueError(f"{folder}: no file in it; a folder of pictures is wanted")
+        raise ValueError(f"{folder}: found no file in it; wanted a folder of pictures")
     for path in inside:
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{folder}: {str(path)!r} is a link that leaves it")
+            raise ValueError(f"{folder}: found a link that leaves it, {str(path)!r}; wanted pictures inside")
     # A name that is not UTF-8 could be written neither to JSON nor to a page.
     return [(str(path).encode(errors="backslashreplace").decode(), folder / path) for path in inside]

@@ -61,12 +61,12 @@ class Candidates:
         return sum(n for slots, n in zip(self.slots, self._counts(), strict=True) if len(slots) > 1)
 
     @property
-    def found(self):
+    def carriers(self):
         """Counter of posts that carry a slot's word."""
-        found = Counter()
+        carriers = Counter()
         for slots, n in zip(self.slots, self._counts(), strict=True):
-            found.update(dict.fromkeys(slots, n))
-        return found
+            carriers.update(dict.fromkeys(slots, n))
+        return carriers
 
     def _counts(self):
         return np.bincount(self.kinds, minlength=len(self.words)).tolist()
@@ -136,19 +136,19 @@ def _scan_all(scan, path, blocks, workers):
         return
     for block, scanned, reason in run_each(scan, blocks, workers, TIMEOUT):
         if reason:
-            raise ValueError(f"{path}, block {block}: {reason}")
+            raise ValueError(f"{path}, block {block}: found what cannot be read ({reason}); wanted posts")
         yield scanned
 
 
 def _scan(crawl, seed, tags_only, block):
     """Return the `Scanned` of a block: runs in a child process."""
     rows = crawl.read(block)
-    hashes, judged, found = np.zeros(len(rows.positions), np.uint64), ~rows.vouched, []
+    hashes, judged, carriers = np.zeros(len(rows.positions), np.uint64), ~rows.vouched, []
     for first, table in rows.tables:
         here = slice(first, first + len(table))
         judged[here] |= ~in_order(table)
         hashes[here] = hash_texts(table["id"].combine_chunks())
-        found += _carriers(table, first, ~judged[here] & may_carry(table), tags_only)
+        carriers += _carriers(table, first, ~judged[here] & may_carry(table), tags_only)
     broken = None
     for row in np.flatnonzero(judged).tolist():
         try:
@@ -157,14 +157,14 @@ def _scan(crawl, seed, tags_only, block):
             broken = row
             break
         hashes[row] = hash_text(post["id"])
-        found.append((row, post["id"], carried_words(post["text"], post["tags"], tags_only)))
-    found = sorted(f for f in found if f[2] and (broken is None or f[0] < broken))
+        carriers.append((row, post["id"], carried_words(post["text"], post["tags"], tags_only)))
+    carriers = sorted(f for f in carriers if f[2] and (broken is None or f[0] < broken))
     kinds = {}
     return Scanned(
         hashes=hashes[:broken],
-        draws=np.array([draw(seed, post_id) for _, post_id, _ in found], np.float64),
-        positions=rows.positions[[row for row, _, _ in found]],
-        kinds=np.array([kinds.setdefault(words, len(kinds)) for _, _, words in found], np.int32),
+        draws=np.array([draw(seed, post_id) for _, post_id, _ in carriers], np.float64),
+        positions=rows.positions[[row for row, _, _ in carriers]],
+        kinds=np.array([kinds.setdefault(words, len(kinds)) for _, _, words in carriers], np.int32),
         words=list(kinds),
         n_lines=rows.n_lines,
         broken=broken,
@@ -203,10 +203,11 @@ def _refuse_repeated_ids(crawl, blocks, scans):
     for second in again:  # two ids may share a hash: the ids decide
         post, number = locate(second)
         for first in np.flatnonzero(hashes[:second] == hashes[second]):
-            other, other_number = locate(first)
-            if post["id"] == other["id"]:
+            first_post, first_number = locate(first)
+            if post["id"] == first_post["id"]:
                 raise ValueError(
-                    f"{crawl.path}, {crawl.unit} {number}: id {post['id']!r} is taken by {crawl.unit} {other_number}"
+                    f"{crawl.path}, {crawl.unit} {number}: found id {post['id']!r} "
+                    f"of {crawl.unit} {first_number} again; wanted each id once"
                 )
 
 

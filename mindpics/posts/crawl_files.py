@@ -34,7 +34,7 @@ def open_crawl(path, block=BLOCK):
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; wanted {WANTED}")
+        raise ValueError(f"{path}: found no such file; wanted {WANTED}")
     return Parquet(path) if path.suffix == ".parquet" else JsonLines(path, block)
 
 
@@ -70,21 +70,21 @@ class JsonLines:
 
         def post(row, where):
             if ends[row] - starts[row] > MAX_LINE:
-                raise ValueError(f"{where}: more than {MAX_LINE} bytes; wanted {WANTED}")
-            found = parse_post(data[starts[row] : ends[row]], where)
-            check_post(found, self.root, where)
-            return found
+                raise ValueError(f"{where}: found more than {MAX_LINE} bytes; wanted {WANTED}")
+            record = parse_post(data[starts[row] : ends[row]], where)
+            check_post(record, self.root, where)
+            return record
 
         return Rows(tables, vouched, starts + offset, full, n_lines, post)
 
     def posts(self, positions):
         """Return the posts at `positions`, in that order."""
-        found = {}
+        posts = {}
         with open(self.path, "rb") as stream:
             for position in sorted(positions):
                 stream.seek(position)
-                found[position] = parse_post(stream.readline(), f"{self.path}, byte {position}")
-        return [found[position] for position in positions]
+                posts[position] = parse_post(stream.readline(), f"{self.path}, byte {position}")
+        return [posts[position] for position in positions]
 
     def _bytes(self, start, end):
         with open(self.path, "rb") as stream:

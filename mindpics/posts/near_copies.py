@@ -53,12 +53,12 @@ def near_pairs(fingerprints, distance=DISTANCE):
     Exact, without comparing all: of distance + 1 bands at least one is equal
     in both when no more than `distance` bits differ.
     """
-    found = [np.empty((0, 2), np.int64)]
+    pairs = [np.empty((0, 2), np.int64)]
     bits = np.unpackbits(fingerprints, axis=1)
     for band in np.array_split(bits, distance + 1, axis=1):
         for members in _equal_rows(np.packbits(band, axis=1)):
-            found += _near_within(fingerprints, members, distance)
-    return np.unique(np.concatenate(found), axis=0)
+            pairs += _near_within(fingerprints, members, distance)
+    return np.unique(np.concatenate(pairs), axis=0)
 
 
 def _equal_rows(rows):
@@ -72,8 +72,8 @@ def _equal_rows(rows):
 def _near_within(fingerprints, members, distance):
     members = np.sort(members)
     for i, first in enumerate(members[:-1]):
-        others = members[i + 1 :]
-        differing = np.bitwise_count(fingerprints[others] ^ fingerprints[first]).sum(axis=1)
-        near = others[differing <= distance]
+        later = members[i + 1 :]
+        differing = np.bitwise_count(fingerprints[later] ^ fingerprints[first]).sum(axis=1)
+        near = later[differing <= distance]
         if len(near):
             yield np.stack([np.full_like(near, first), near], axis=1)

@@ -18,9 +18,9 @@ class Nearest:
 
     def find(self, feature, count):
         """Return the places of the nearest rows and their cosines: int [count], float32 [count]."""
-        wanted = (self.neighbours.n_features_in_,)
-        if np.shape(feature) != wanted:
-            raise ValueError(f"a feature of shape {np.shape(feature)}; wanted {wanted}")
+        shape = (self.neighbours.n_features_in_,)
+        if np.shape(feature) != shape:
+            raise ValueError(f"found a feature of shape {np.shape(feature)}; wanted {shape}")
         count = min(count, self.neighbours.n_samples_fit_)
         distances, places = self.neighbours.kneighbors(np.asarray(feature, np.float32)[None], count)
         return places[0], 1 - distances[0]

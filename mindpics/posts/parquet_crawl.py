@@ -34,7 +34,7 @@ class Parquet:
                 self._check_columns(file.schema_arrow)
                 leaves = [file.schema.column(i) for i in range(len(file.schema.names))]
         except pa.ArrowInvalid as error:
-            raise ValueError(f"{self.path}: no Parquet file ({error})") from None
+            raise ValueError(f"{self.path}: found no Parquet file ({error}); wanted one of posts") from None
         self.counts = [group.num_rows for group in groups]
         self.batch_rows = [_batch_rows(group) for group in groups]
         self.texts = [leaf.path for leaf in leaves if leaf.logical_type.type == "STRING"]
@@ -52,9 +52,9 @@ class Parquet:
         rows, walk = np.arange(self.counts[block]), _Walk(self, block)
 
         def post(row, where):
-            found = walk.at(row).to_pylist()[0]
-            check_post(found, self.root, where)
-            return found
+            record = walk.at(row).to_pylist()[0]
+            check_post(record, self.root, where)
+            return record
 
         vouched = np.ones(len(rows), bool)
         return Rows(self._unpacked(block), vouched, rows + self.firsts[block], rows, len(rows), post)
@@ -62,14 +62,14 @@ class Parquet:
     def posts(self, positions):
         """Return the posts at `positions`, in that order; values that JSON lacks (dates) as text."""
         positions = np.asarray(positions, np.int64)
-        found = {}
+        records = {}
         for block in np.unique(np.searchsorted(self.firsts, positions, side="right") - 1):
             for first, batch in self.batches(int(block), None):
                 first += self.firsts[block]
                 here = np.unique(positions[(positions >= first) & (positions < first + len(batch))])
                 posts = batch.take(pa.array(here - first)).to_pylist()
-                found |= dict(zip(here.tolist(), json.loads(json.dumps(posts, default=str)), strict=True))
-        return [found[position] for position in positions.tolist()]
+                records |= dict(zip(here.tolist(), json.loads(json.dumps(posts, default=str)), strict=True))
+        return [records[position] for position in positions.tolist()]
 
     def batches(self, block, columns):
         """Yield (first row, RecordBatch) of a row group, texts dictionary-encoded."""
@@ -95,12 +95,12 @@ class Parquet:
     def _check_columns(self, schema):
         absent = [key for key in REQUIRED if key not in schema.names]
         if absent:
-            raise ValueError(f"{self.path}: no column {absent[0]!r}; found {schema.names}, wanted {list(REQUIRED)}")
+            raise ValueError(f"{self.path}: found no column {absent[0]!r} in {schema.names}; wanted {list(REQUIRED)}")
         for key, kind in REQUIRED.items():
-            found = schema.field(key).type
-            texts = found.value_type if kind is list and pa.types.is_nested(found) else found
-            if _is_list(found) != (kind is list) or not _is_text(texts):
-                raise ValueError(f"{self.path}: column {key!r} is {found}; wanted {TYPES[kind]}")
+            arrow_type = schema.field(key).type
+            texts = arrow_type.value_type if kind is list and pa.types.is_nested(arrow_type) else arrow_type
+            if _is_list(arrow_type) != (kind is list) or not _is_text(texts):
+                raise ValueError(f"{self.path}: found column {key!r} of {arrow_type}; wanted {TYPES[kind]}")
 
 
 class _Walk:
@@ -142,19 +142,19 @@ def _sizes(column):
 
 def _pieces(sizes):
     """Return (start, stop) of rows that are together at most BLOCK bytes, or one."""
-    ends, start, found = np.cumsum(sizes), 0, []
+    ends, start, pieces = np.cumsum(sizes), 0, []
     while start < len(sizes):
         taken = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, taken + BLOCK, side="right")))
-        found.append((start, stop))
+        pieces.append((start, stop))
         start = stop
-    return found
+    return pieces
 
 
-def _is_list(found):
-    return pa.types.is_list(found) or pa.types.is_large_list(found)
+def _is_list(arrow_type):
+    return pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type)
 
 
-def _is_text(found):
-    plain = found.value_type if pa.types.is_dictionary(found) else found
+def _is_text(arrow_type):
+    plain = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
     return pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)

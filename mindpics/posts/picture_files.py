@@ -6,7 +6,25 @@ MAX_BYTES = 256 << 20  # a larger file holds no picture of `crops.MAX_PIXELS`
 
 
 def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None):
-    """Return the pixels of a file (see `crops.decode`): uint8 [H, W, 3], BGR. ValueError says why it cannot be read."""
+    """Return the pixels of a picture file.
+
+    Parameters
+    ----------
+    path : Path
+    max_pixels : int
+        Width times height that is still decoded.
+    reduced_to : int, optional
+        Side that the picture will be warped to; see `mindpics.posts.crops.decode`.
+
+    Returns
+    -------
+    ndarray, uint8, [H, W, 3], BGR
+
+    Raises
+    ------
+    ValueError
+        Says why it cannot be read.
+    """
     try:
         if not path.exists():  # a link to nowhere has no other sign
             raise ValueError("no such file")
@@ -27,5 +45,23 @@ def picture_state(path):
 
 
 def read_packed(path, size, encoding, max_pixels, reduced_to=None, fit="warp"):
-    """Return a file's picture as ``size x size`` by one of `crops.FITS`, as the bytes a Datum holds."""
+    """Return a file's picture, ``size x size``, as the bytes that a Datum holds.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        Side in pixels.
+    encoding : {None, "png", "jpg"}
+        None: raw uint8, BGR, channel first.
+    max_pixels, reduced_to
+        As `read_picture` takes them.
+    fit : {"warp", "crop"}
+        A key of `mindpics.posts.crops.FITS`.
+
+    Raises
+    ------
+    ValueError
+        As `read_picture`; of "crop", when a side is over 100 times the other.
+    """
     return crops.pack(crops.FITS[fit](read_picture(path, max_pixels, reduced_to), size), encoding)

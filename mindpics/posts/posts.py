@@ -39,7 +39,9 @@ def read_posts(manifest):
         picture_path(root, post["image"], where)
         number = int(where.rpartition(" ")[2])
         if post["id"] in first_line:
-            raise ValueError(f"{where}: id {post['id']!r} is taken by line {first_line[post['id']]}")
+            raise ValueError(
+                f"{where}: found id {post['id']!r} of line {first_line[post['id']]} again; wanted each id once"
+            )
         first_line[post["id"]] = number
         yield post
 
@@ -67,32 +69,52 @@ def picture_path(root, image, where):
     try:
         inside = path.resolve().is_relative_to(root)
     except (OSError, RuntimeError) as error:  # a loop of links, a name too long
-        raise ValueError(f"{where}: image {shown(image)}; {error}") from None
+        raise ValueError(f"{where}: found image {shown(image)} ({error}); wanted a path inside {root}") from None
     if not inside:
-        raise ValueError(f"{where}: image {shown(image)} is a link that leaves {root}")
+        raise ValueError(f"{where}: found image {shown(image)}, a link that leaves {root}; wanted a path inside")
     return path
 
 
 def check_image(root, image, where):
-    """Raise ValueError unless `image` is written as a path inside `root`; links are not looked at."""
+    """Raise ValueError unless `image` is written as a path inside `root`; links are not looked at.
+
+    Parameters
+    ----------
+    root : Path
+    image : object
+        Of the manifest; a str if all is well.
+    where : str
+        Begins the message of an error: "posts.jsonl, line 3".
+    """
     if not isinstance(image, str):
-        raise ValueError(f"{where}: image {shown(image)}; wanted a path")
+        raise ValueError(f"{where}: found image {shown(image)}; wanted a path")
     relative = PurePosixPath(image)
     if any("\ud800" <= character <= "\udfff" for character in image):
-        raise ValueError(f"{where}: image {shown(image)}; wanted whole characters, found half a surrogate pair")
+        raise ValueError(f"{where}: found half a surrogate pair in image {shown(image)}; wanted whole characters")
     if not image or "\0" in image or relative.is_absolute() or ".." in relative.parts:
-        raise ValueError(f"{where}: image {shown(image)}; wanted a path inside {root}, with no leading / and no ..")
+        raise ValueError(
+            f"{where}: found image {shown(image)}; wanted a path inside {root}, with no leading / and no .."
+        )
 
 
 def check_post(post, root, where):
-    """Raise ValueError unless a post has its keys and types, an id and an image written inside `root`."""
+    """Raise ValueError unless a post has its keys and types, an id and an image written inside `root`.
+
+    Parameters
+    ----------
+    post : dict
+    root : Path
+        Folder of the pictures.
+    where : str
+        Begins the message of an error: "posts.jsonl, line 3".
+    """
     for key, kind in REQUIRED.items():
         if key not in post:
-            raise ValueError(f"{where}: no {key!r}; found {shown(sorted(post))}, wanted {list(REQUIRED)}")
+            raise ValueError(f"{where}: found no {key!r} in {shown(sorted(post))}; wanted {list(REQUIRED)}")
         if not isinstance(post[key], kind):
-            raise ValueError(f"{where}: {key!r} is {shown(post[key])}; wanted a {kind.__name__}")
+            raise ValueError(f"{where}: found {shown(post[key])} as {key!r}; wanted a {kind.__name__}")
     if not all(isinstance(tag, str) for tag in post["tags"]):
-        raise ValueError(f"{where}: 'tags' is {shown(post['tags'])}; wanted a list of str")
+        raise ValueError(f"{where}: found {shown(post['tags'])} as 'tags'; wanted a list of str")
     check_id(post["id"], where)
     check_image(root, post["image"], where)
 
@@ -100,4 +122,4 @@ def check_post(post, root, where):
 def check_id(post_id, where):
     """Raise ValueError unless `post_id` fits an LMDB key and a line of an ids.txt."""
     if not isinstance(post_id, str) or not post_id or not post_id.isprintable() or len(post_id.encode()) > MAX_ID_BYTES:
-        raise ValueError(f"{where}: id {shown(post_id)}; wanted 1 to {MAX_ID_BYTES} bytes of printable text")
+        raise ValueError(f"{where}: found id {shown(post_id)}; wanted 1 to {MAX_ID_BYTES} bytes of printable text")

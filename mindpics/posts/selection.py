@@ -53,7 +53,7 @@ class Picker:
         if min(cap for cap in (per_word, per_pole, 1) if cap is not None) < 1:
             raise ValueError(f"found at most {per_word} a word, {per_pole} a pole; wanted 1 or more")
         self.candidates, self.per_word, self.per_pole = candidates, per_word, per_pole
-        self.left = np.argsort(candidates.draws, kind="stable").tolist()
+        self.unpicked = np.argsort(candidates.draws, kind="stable").tolist()
         self.taken = Counter()
 
     def pick(self, words=None):
@@ -64,17 +64,17 @@ class Picker:
         words : collection of (word, trait, pole), optional
             Only of these slots.
         """
-        picked, left = {}, []
-        for index in self.left:
+        picked, unpicked = {}, []
+        for index in self.unpicked:
             slots = self.candidates.slots[self.candidates.kinds[index]]
             free = [slot for slot in slots if (words is None or slot in words) and self._has_room(slot)]
             if not free:
-                left.append(index)
+                unpicked.append(index)
                 continue
             slot = random.Random(self.candidates.draws[index].item()).choice(free)
             self.taken.update([slot, slot[1:]])  # the word's slot, and the pole of its trait
             picked[self.candidates.positions[index].item()] = slot
-        self.left = left
+        self.unpicked = unpicked
         posts = self.candidates.posts(list(picked))
         return [MindPic(post, *slot) for post, slot in zip(posts, picked.values(), strict=True)]
 
@@ -115,7 +115,7 @@ def group(mindpics, keys, copies):
     for key in keys:
         values = copies.tolist() if key == "copies" else [pic.post.get(key) for pic in mindpics]
         if mindpics and all(value is None for value in values):
-            raise ValueError(f"no post has the key {key!r}; found {sorted(mindpics[0].post)}")
+            raise ValueError(f"found no post with the key {key!r}; wanted one of {sorted(mindpics[0].post)}")
         number = {value: n_values + i for i, value in enumerate(dict.fromkeys(map(str, values)))}
         present = [i for i, value in enumerate(values) if value is not None]
         rows += present
@@ -149,11 +149,11 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
         A pole would be missing on one side; a fraction that is none.
     """
     if not 0 < test_fraction < 1:
-        raise ValueError(f"test fraction {test_fraction}; wanted one between 0 and 1")
+        raise ValueError(f"test fraction: found {test_fraction}; wanted one between 0 and 1")
     labels = np.array([pic.label for pic in mindpics], int)
     few = [label for label in range(10) if np.sum(labels == label) < 2]
     if few:
-        raise ValueError(f"too few pictures (under 2) for {_poles(few)}; wanted both poles of each trait on both sides")
+        raise ValueError(f"found under 2 pictures of {_poles(few)}; wanted both poles of each trait on both sides")
     index = np.arange(len(labels))
     if by_group:
         folds = StratifiedGroupKFold(max(2, round(1 / test_fraction)), shuffle=True, random_state=seed)
@@ -164,8 +164,8 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
     missing = [label for label in range(10) if not 0 < in_test[labels == label].sum() < np.sum(labels == label)]
     if missing:
         raise ValueError(
-            f"{_poles(missing)} would stand on one side of the split only: too few groups; "
-            "try another --seed, fewer keys in --group-by, or --split image"
+            f"found too few groups: {_poles(missing)} would stand on one side of the split only; "
+            "wanted both sides: try another --seed, fewer keys in --group-by, or --split image"
         )
     return [
         replace(pic, group=int(group), split="test" if test_ else "train")

@@ -85,10 +85,10 @@ def _copies(mindpics, copies):
 
 
 def _words(mindpics, candidates):
-    found = candidates.found
+    carriers = candidates.carriers
     kept = Counter((pic.word, pic.trait, pic.pole) for pic in mindpics)
     return [
-        {"word": slot[0], "trait": slot[1], "pole": slot[2], "found": found[slot], "selected": kept[slot]}
+        {"word": slot[0], "trait": slot[1], "pole": slot[2], "found": carriers[slot], "selected": kept[slot]}
         for slot in word_slots()
     ]
 
@@ -127,15 +127,15 @@ def table(summary):
             lines.append(f"{trait:5} {pole:5} {counts[0]:5} {counts[1]:5}  {_word_line(summary, trait, pole)}")
     lines += ["", "always guessing the pole that is larger in train:"]
     for trait in TRAITS:
-        of = summary["traits"][trait]
-        share = of["larger_pole_share"]
-        lines.append(f"{trait:5} {of['larger_pole']:5} train {share['train']:6.1%}  test {share['test']:6.1%}")
+        counts = summary["traits"][trait]
+        share = counts["larger_pole_share"]
+        lines.append(f"{trait:5} {counts['larger_pole']:5} train {share['train']:6.1%}  test {share['test']:6.1%}")
     mean = summary["larger_pole_mean"]
     return "\n".join([*lines, f"mean        train {mean['train']:6.1%}  test {mean['test']:6.1%}"])
 
 
 def _word_line(summary, trait, pole):
     words = [w for w in summary["words"] if (w["trait"], w["pole"]) == (trait, pole)]
-    some = [f"{w['word']} {w['selected']}" for w in sorted(words, key=lambda w: -w["selected"]) if w["selected"]]
-    none = [w["word"] for w in words if not w["selected"]]
-    return ", ".join(some) + (f"; none: {', '.join(none)}" if none else "")
+    selected = [f"{w['word']} {w['selected']}" for w in sorted(words, key=lambda w: -w["selected"]) if w["selected"]]
+    missing = [w["word"] for w in words if not w["selected"]]
+    return ", ".join(selected) + (f"; none: {', '.join(missing)}" if missing else "")

@@ -66,7 +66,7 @@ def select(posts, out, choices=None, workers=None):
     own_folder.require(out, summary.SELECTION, adds=True)
     candidates = find_candidates(posts, choices.seed, workers, tags_only=choices.tags_only)
     picker = selection.Picker(candidates, choices.per_word, choices.per_pole)
-    if not picker.left:
+    if not picker.unpicked:
         raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
     mindpics, fingerprints, rejected = _pick_readable(picker, posts.parent, workers, choices.max_pixels)
     copies = near_copies.group_copies(fingerprints, choices.distance)
@@ -76,8 +76,8 @@ def select(posts, out, choices=None, workers=None):
     facts = summary.summarise(mindpics, candidates, rejected, copies.tolist())
     summary.write_csv(out / "mindpics.csv", mindpics)  # first: by it the folder is known as ours
     write_objects(out / "rejected.jsonl", rejected)
-    given = {"posts": posts, "out": out, **asdict(choices), "group_by": list(choices.group_by), "workers": workers}
-    arguments = {key: str(value) for key, value in given.items()}
+    settings = {"posts": posts, "out": out, **asdict(choices), "group_by": list(choices.group_by), "workers": workers}
+    arguments = {key: str(value) for key, value in settings.items()}
     write_json(out / "summary.json", {"arguments": arguments, **facts})
     return facts
 
@@ -94,6 +94,7 @@ def _pick_readable(picker, root, workers, max_pixels):
         lost = {post["id"] for post in unreadable}
         words = picker.give_back([pic for pic in picked if pic.post["id"] in lost])
     if not mindpics:
-        first, found = rejected[0], f"none of {len(rejected)} pictures readable"
-        raise ValueError(f"{root}: found {found} ({first['id']}: {first['reason']}); wanted one")
+        first = rejected[0]
+        reason = f"{first['id']}: {first['reason']}"
+        raise ValueError(f"{root}: found none of {len(rejected)} pictures readable ({reason}); wanted one")
     return mindpics, np.concatenate(fingerprints), rejected

@@ -47,7 +47,20 @@ def hashtags_of(text):
 
 
 def carried_words(text, tags, tags_only=False):
-    """Return the words of Table 1 that a post carries in its text or as a tag, sorted; in hashtags alone on demand."""
+    """Return the words of Table 1 that a post carries.
+
+    Parameters
+    ----------
+    text : str
+    tags : list of str
+    tags_only : bool
+        Of the text only hashtags count.
+
+    Returns
+    -------
+    tuple of str
+        Case-folded and sorted.
+    """
     if tags_only:
         text = " ".join(hashtags_of(text))
     return tuple(sorted(SLOTS.keys() & words_of(" ".join([text, *tags]))))

@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.log import caffe_log
-from mindpics.caffe_files.solver_files import build_apart, read_solver, take_weights
+from mindpics.caffe_files.solver_files import build_in_fork, read_solver, take_weights
 from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
@@ -89,7 +89,7 @@ def solve(
             read_otherwise(message, net, otherwise or {})
             weights = weights or take_weights(message)
             lint.refuse_errors(message, net, allow_python_layers)
-            build_apart(message, net)
+            build_in_fork(message, net)
             set_device(gpu)
             if gpu is None:
                 message.solver_mode = caffe_pb2.SolverParameter.CPU

@@ -44,5 +44,5 @@ def test_a_bad_datum_is_named(datum, message):
 
 
 def test_bytes_that_are_no_datum():
-    with pytest.raises(ValueError, match="no Datum"):
+    with pytest.raises(ValueError, match="found what cannot be read .*; wanted a Datum"):
         parse_datum(b"\xff\xff\xff")

@@ -199,7 +199,7 @@ def test_a_killed_run_leaves_nothing_under_the_name_and_another_list_starts_anew
 
 def test_only_broken_pictures_make_no_lmdb(crawl, tmp_path):
     rows = [("gone", crawl / "gone.jpg", 0)]
-    with pytest.raises(ValueError, match="none of 1 pictures can be read.*no such file"):
+    with pytest.raises(ValueError, match="found none of 1 pictures readable .*no such file"):
         lmdb_io.write_lmdb(rows, tmp_path / "db", workers=1)
     assert not (tmp_path / "db").exists()
 
@@ -209,7 +209,7 @@ def test_only_broken_pictures_make_no_lmdb(crawl, tmp_path):
     [
         (("a", "x.png", "2", "val"), "line 2: split 'val'; wanted train or test"),
         (("a", "x.png", "-1", "train"), "line 2: label '-1'; wanted a whole number"),
-        (("a", "../x.png", "1", "train"), "line 2: image '../x.png'; wanted a path inside"),
+        (("a", "../x.png", "1", "train"), "line 2: found image '../x.png'; wanted a path inside"),
         (("", "x.png", "1", "train"), "line 2: id ''; wanted 1 to"),
         (("a", "x.png", "1", "test"), "no row of split 'train'"),
     ],
@@ -221,10 +221,10 @@ def test_a_bad_row_names_its_line(tmp_path, row, message):
 
 
 def test_missing_columns_and_repeated_ids_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"line 1: no column label, split; the header has id, image"):
+    with pytest.raises(ValueError, match=r"line 1: found no column label, split in id, image"):
         lmdb_io.read_rows(write_csv(tmp_path / "c.csv", [], header=("id", "image")), "train")
     twice = [("a", "x.png", 1, "train"), ("a", "y.png", 1, "test")]
-    with pytest.raises(ValueError, match="line 3: id 'a' was there before"):
+    with pytest.raises(ValueError, match="line 3: found id 'a' again; wanted each id once"):
         lmdb_io.read_rows(write_csv(tmp_path / "d.csv", twice), "train")
 
 
@@ -241,14 +241,17 @@ def test_odd_records_are_named(tmp_path):
 
 def test_a_mean_that_is_none_is_named(tmp_path):
     path = tmp_path / "mean.binaryproto"
-    with pytest.raises(ValueError, match="mean.binaryproto: no mean file there"):
+    with pytest.raises(ValueError, match="mean.binaryproto: found no such file; wanted a mean"):
         lmdb_io.read_mean(path)
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="mean.binaryproto: not a mean file"):
         lmdb_io.read_mean(path)
     for blob, found in (
-        (caffe_pb2.BlobProto(), r"0 values for shape \(\)"),
-        (caffe_pb2.BlobProto(num=1, channels=3, height=2, width=2, data=[0] * 11), r"11 values for shape \(1, 3, 2"),
+        (caffe_pb2.BlobProto(), r"found 0 values; wanted as many as the shape \(\)"),
+        (
+            caffe_pb2.BlobProto(num=1, channels=3, height=2, width=2, data=[0] * 11),
+            r"found 11 values; wanted as many as the shape \(1, 3, 2",
+        ),
         (caffe_pb2.BlobProto(shape=caffe_pb2.BlobShape(dim=[3, 2, 2]), data=[0] * 12), r"shape \(3, 2, 2\)"),
     ):
         path.write_bytes(blob.SerializeToString())
@@ -259,14 +262,14 @@ def test_a_mean_that_is_none_is_named(tmp_path):
 def test_an_lmdb_that_is_none_is_named(tmp_path):
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "data.mdb").write_bytes(b"torn")
-    with pytest.raises(ValueError, match="torn: not a readable LMDB"):
+    with pytest.raises(ValueError, match="torn: found what cannot be read .*; wanted an LMDB"):
         lmdb_io.first_datum(tmp_path / "torn")
     lmdb.open(str(tmp_path / "db"), map_size=1 << 20).close()
-    with pytest.raises(ValueError, match="db: an empty LMDB"):
+    with pytest.raises(ValueError, match="db: found an empty LMDB"):
         lmdb_io.first_datum(tmp_path / "db")
     with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as environment, environment.begin(write=True) as put:
         put.put(b"00000000_x", b"\xff\xff\xff")
-    with pytest.raises(ValueError, match="db, key '00000000_x': no Datum"):
+    with pytest.raises(ValueError, match="db, key '00000000_x': found what cannot be read .*; wanted a Datum"):
         lmdb_io.first_datum(tmp_path / "db")
 
 

@@ -120,9 +120,12 @@ def test_transforms_inside_data_layers_move_as_in_caffe(pictures, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('layers { layer { name: "a" type: "new" } }', "no V0 layer type 'new'"),
+        ('layers { layer { name: "a" type: "new" } }', "found type 'new'; wanted one of V0"),
         ('layers { name: "a" type: RELU } layer { name: "b" type: "ReLU" }', "found both layer { } and layers { }"),
-        ('layers { bottom: "x" layer { name: "a" type: "relu" } }', "bottom 'x' that no layer before it has made"),
+        (
+            'layers { bottom: "x" layer { name: "a" type: "relu" } }',
+            "found bottom 'x'; wanted the top of a layer before it",
+        ),
         ('input: "x" input_dim: 1 layers { bottom: "x" layer { name: "a" type: "relu" } }', "found 1 input_dim; wan"),
         ('input: "x" input: "y" input_shape { } layer { }', "found 1 input_shape; wanted one for each of 2"),
         (

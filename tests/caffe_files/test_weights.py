@@ -122,7 +122,7 @@ def test_clash_of_shapes_is_named(tmp_path):
 
 def test_nothing_in_common_is_named(tmp_path):
     path = write_caffemodel(tmp_path / "w.caffemodel", {"vgg_conv1": [(64, 3, 3, 3)]})
-    with pytest.raises(ValueError, match="none of its layers .vgg_conv1"):
+    with pytest.raises(ValueError, match="found none of the net's layers, but vgg_conv1"):
         fit(load("alexnet", tmp_path), path)
 
 

@@ -63,7 +63,7 @@ def test_the_csv_is_what_create_lmdb_reads(tmp_path):
 
 
 def test_posts_that_cannot_be_labelled_are_named():
-    with pytest.raises(ValueError, match="post 'x' has no 'folder'"):
+    with pytest.raises(ValueError, match="post 'x': found no 'folder'"):
         categories.label_pictures([{"id": "x", "image": "x.png"}])
     with pytest.raises(ValueError, match="found 1 categories of 20 pictures"):
         categories.label_pictures(posts(tools=30))

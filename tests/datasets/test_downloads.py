@@ -48,7 +48,7 @@ def test_npm_is_asked_once(tools, tmp_path):
 
 def test_another_file_than_the_pinned_is_refused_and_removed(tools, tmp_path):
     tools("npm", f"printf evil > {tmp_path}/d/scope-thing-1.2.3.tgz")
-    with pytest.raises(FetchError, match="scope-thing-1.2.3.tgz is not the pinned file"):
+    with pytest.raises(FetchError, match="scope-thing-1.2.3.tgz: found another file; wanted the pinned one"):
         fetch_npm([PACKAGE], tmp_path / "d")
     assert not list((tmp_path / "d").iterdir())
 

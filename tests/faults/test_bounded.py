@@ -20,7 +20,7 @@ from mindpics.files.bounded import digest, read_text
 from mindpics.files.json_files import read_document, read_json
 from mindpics.inference.feature_net import load_mean
 from mindpics.inference.open_net import open_net
-from mindpics.jobs.fork_first import NO_MEMORY, apart
+from mindpics.jobs.fork_first import NO_MEMORY, in_fork
 from mindpics.layers import parse_param_str
 from mindpics.posts.candidates import find_candidates
 from mindpics.posts.crawl_files import open_crawl
@@ -83,7 +83,7 @@ def test_what_has_no_end_is_one_line(tmp_path, name, shape):
     if name == "hash" and shape == "10 GB":
         return  # hashed in pieces, and a large file may be
     with pytest.raises(ValueError) as error:
-        apart(lambda: read(folder / file) and None, timeout=SECONDS, memory=MEMORY)
+        in_fork(lambda: read(folder / file) and None, timeout=SECONDS, memory=MEMORY)
     said = str(error.value)
     assert "\n" not in said and len(said) < 600
     assert said != NO_MEMORY and not said.startswith("took more than")
@@ -128,7 +128,7 @@ def test_a_parquet_that_would_unpack_to_gigabytes_is_read_in_little_memory(tmp_p
         assert [len(post["text"]) for post in crawl.posts([999, 3])] == [1_000_000] * 2
         return pa.default_memory_pool().max_memory()
 
-    assert apart(look, timeout=300, memory=MEMORY) < 256 << 20
+    assert in_fork(look, timeout=300, memory=MEMORY) < 256 << 20
     assert find_candidates(bomb(path, 20, "x" * 1_000_000), workers=1).n_read == 20
 
 
@@ -154,14 +154,14 @@ def test_an_npz_that_would_unpack_to_gigabytes_is_refused(tmp_path, monkeypatch)
     assert load_npz(tmp_path / "made.npz", ["a"])[0].nbytes == 2 << 20
     monkeypatch.setattr("mindpics.files.arrays.ARRAYS", 1 << 20)
     assert (tmp_path / "made.npz").stat().st_size < 1 << 14
-    with pytest.raises(ValueError, match="made.npz: not a file .*bytes unpacked; at most"):
+    with pytest.raises(ValueError, match="made.npz: found .*bytes unpacked, more than .*wanted a file with a"):
         load_npz(tmp_path / "made.npz", ["a"], "a file")
 
 
 def test_a_child_has_a_limit_of_memory():
     with pytest.raises(ValueError, match=NO_MEMORY):
-        apart(lambda: len(bytes(3 << 30)), memory=1 << 30)
-    assert apart(lambda: len(bytes(1 << 20)), memory=1 << 30) == 1 << 20
+        in_fork(lambda: len(bytes(3 << 30)), memory=1 << 30)
+    assert in_fork(lambda: len(bytes(1 << 20)), memory=1 << 30) == 1 << 20
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_blob_of_a_bad_shape_is_named(tmp_path, change):
         (caffe_pb2.Datum(channels=-1, height=-1, width=12, data=b"x" * 12), "a Datum of 12 bytes"),
         (caffe_pb2.Datum(encoded=True, data=b"<html>"), "an encoded Datum of 6 bytes that does not decode"),
         (caffe_pb2.Datum(channels=3, height=1, width=2, data=b"x" * 6), r"found \(3, 1, 2\); wanted \(3, 2, 2\)"),
-        (None, "no Datum"),
+        (None, "wanted a Datum"),
     ],
     ids=["short", "negative", "HTML", "another size", "no Datum"],
 )
@@ -214,11 +214,11 @@ def test_a_bad_datum_under_the_mean_is_named_by_its_key(tmp_path, datum, message
 def test_an_empty_lmdb_has_no_mean(tmp_path):
     with lmdb.open(str(tmp_path / "db"), map_size=1 << 20):
         pass
-    with pytest.raises(ValueError, match="db: an empty LMDB"):
+    with pytest.raises(ValueError, match="db: found an empty LMDB"):
         mean_image(tmp_path / "db")
 
 
 def test_a_param_str_a_thousand_levels_deep_is_one_line():
-    with pytest.raises(ValueError, match="param_str must be JSON") as error:
+    with pytest.raises(ValueError, match="param_str: found .*; wanted JSON") as error:
         parse_param_str("[" * 100_000)
     assert len(str(error.value)) < 400

@@ -21,7 +21,7 @@ from mindpics.caffe_files.prototxt import read_prototxt
 from mindpics.caffe_files.snapshots import Snapshots
 from mindpics.files.arrays import load_npy
 from mindpics.inference import open_net
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 from mindpics.nets.whole import deploy
 
 RNG = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def test_a_pickle_is_refused_with_words(tmp_path):
             read(tmp_path / file)
         assert not (tmp_path / "loaded").exists(), name
     np.save(tmp_path / "objects.npy", np.array([Payload()]), allow_pickle=True)
-    with pytest.raises(ValueError, match="objects.npy: not an array in .npy form"):
+    with pytest.raises(ValueError, match="objects.npy: found what cannot be read .*; wanted an array in .npy form"):
         load_npy(tmp_path / "objects.npy")
     (tmp_path / "p.npy").write_bytes(data)
     with pytest.raises(ValueError, match="a pickle, which could run anything and is never loaded"):
@@ -148,7 +148,7 @@ def test_a_state_of_other_weights_or_of_another_iteration_is_no_snapshot(tmp_pat
         (tmp_path / f"net_iter_7.{name}").write_bytes(data)
     state, model, passed_over = Snapshots(tmp_path).newest()
     assert (state.name, model.name) == ("net_iter_7.solverstate", "net_iter_7.caffemodel")
-    assert len(passed_over) == 1 and "iteration 7; 8 is wanted" in passed_over[0]
+    assert len(passed_over) == 1 and "found iteration 7; wanted 8" in passed_over[0]
     assert caffe_pb2.SolverState.FromString(state.read_bytes()).learned_net == str(model)  # Caffe opens this path
 
 
@@ -160,6 +160,6 @@ def test_caffe_itself_would_have_ended_the_process(tmp_path):
         'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 6 } } }'
     )
     with pytest.raises(ValueError, match="Unknown bottom blob"):
-        apart(lambda: caffe.Net(str(path), caffe.TEST) and None)
-    with pytest.raises(ValueError, match=r"net.prototxt: Caffe refuses this net: .*Unknown bottom blob"):
+        in_fork(lambda: caffe.Net(str(path), caffe.TEST) and None)
+    with pytest.raises(ValueError, match=r"net.prototxt: found what Caffe refuses ..*Unknown bottom blob"):
         open_net.open_net(path)

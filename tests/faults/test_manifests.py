@@ -209,7 +209,7 @@ def test_the_line_of_a_row_is_where_it_begins(tmp_path):
     path.write_text('id,text\na,"two\nlines"\nb,x\n\nc\n', encoding="utf-8")
     rows = read_table(path)
     assert [next(rows)[0].rsplit(" ", 1)[1] for _ in range(2)] == ["2", "4"]
-    with pytest.raises(ValueError, match="line 6: 1 fields; the header has 2"):
+    with pytest.raises(ValueError, match="line 6: found 1 fields; wanted 2"):
         next(rows)
 
 
@@ -237,7 +237,7 @@ def test_a_text_that_is_a_link_out_of_the_folder_is_not_read(tmp_path):
     user.mkdir(parents=True)
     (user / "1.jpg").write_bytes(b"x")
     (user / "1.txt").symlink_to(tmp_path / "secret")
-    with pytest.raises(ValueError, match="is a link that leaves"):
+    with pytest.raises(ValueError, match="a link that leaves"):
         read_pins_folder(tmp_path / "crawl")
 
 

@@ -18,7 +18,7 @@ from small_job import make_crawl
 from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.messages import write_message
 from mindpics.inference.feature_net import FeatureNet
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 from mindpics.nets.whole import deploy
 from mindpics.training.train import solve
 
@@ -103,7 +103,7 @@ def test_the_page_opens_no_net_that_writes_a_file(strangers, small_run, monkeypa
 def test_caffe_itself_would_have_written_it(strangers, form):
     """Or the tests above would pass for want of a layer."""
     write_net(writing_net(form, strangers / "victim"), strangers / "net.prototxt")
-    apart(lambda: caffe.Net("net.prototxt", caffe.TEST) and None)
+    in_fork(lambda: caffe.Net("net.prototxt", caffe.TEST) and None)
     assert (strangers / "victim").read_bytes() != KEPT.encode()
 
 

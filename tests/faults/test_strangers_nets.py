@@ -99,7 +99,7 @@ def test_a_second_net_in_a_solver_is_refused(small_job, tmp_path, field):
         message.train_net = "evil.prototxt"
     else:
         message.net_param.name = "evil"
-    with pytest.raises(ValueError, match=f"found net and {field}; one net for both phases is wanted"):
+    with pytest.raises(ValueError, match=f"found net and {field}; wanted one net for both phases"):
         solve(message, tmp_path / "run", progress=False)
 
 
@@ -121,7 +121,7 @@ def test_a_layer_that_writes_files_is_refused(small_job, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda blob: blob.data.pop(), "values for shape"),
+        (lambda blob: blob.data.pop(), "values; wanted as many as the shape"),
         (lambda blob: blob.shape.dim.append(1 << 40), "at most 32 axes"),
         (lambda blob: blob.data.__setitem__(0, np.nan), "not finite"),
     ],
@@ -165,7 +165,7 @@ def test_a_record_deep_in_an_lmdb_is_found_before_training(small_job, pictures, 
     net = read_message(message.net, caffe_pb2.NetParameter())
     next(layer for layer in net.layer if layer.type == "Data").data_param.source = str(tmp_path / "lmdb")
     write_message(net, message.net)
-    with pytest.raises(ValueError, match="key '00000399_p399': a Datum of 1 bytes"):
+    with pytest.raises(ValueError, match="key '00000399_p399': found a Datum of 1 bytes"):
         solve(solver, tmp_path / "run", progress=False)
     assert check_records(pictures / "train_lmdb") == ((3, 36, 36), (3, 36, 36))
 
@@ -188,7 +188,7 @@ def test_a_second_training_in_one_folder_is_refused_with_the_first_ones_id(small
         for arguments in (("--resume",), ("--force",)):
             done = tool("train_net", solver, "--out", run, *arguments)
             assert done.returncode == 1
-            assert done.stderr == f"train_net: {run}: process {first.pid} is at work there\n"
+            assert done.stderr == f"train_net: {run}: found process {first.pid} at work there; wanted none\n"
     finally:
         first.kill()
         first.wait()
@@ -207,7 +207,7 @@ def test_a_second_job_in_one_folder_is_refused_with_the_first_ones_id(tmp_path):
         while not list(tmp_path.glob("run/logs/sleep.log")):
             assert first.poll() is None
             time.sleep(0.05)
-        with pytest.raises(StageError, match=f"process {first.pid} is at work there"):
+        with pytest.raises(StageError, match=f"process {first.pid} at work there"):
             Runner([stage], tmp_path / "run").run()
     finally:
         first.kill()  # and the stage goes with it

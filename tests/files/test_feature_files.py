@@ -25,7 +25,11 @@ def test_what_is_written_is_read(name):
 
 @pytest.mark.parametrize(
     ("ids", "message"),
-    [("a\nb\n", "fc7.npy: 2 ids for 3 rows"), ("a\nb\na\n", "fc7.ids.txt: id 'a' comes twice"), (None, "no such file")],
+    [
+        ("a\nb\n", "fc7.npy: found 2 ids for 3 rows"),
+        ("a\nb\na\n", "fc7.ids.txt: found id 'a' twice"),
+        (None, "no such file"),
+    ],
 )
 def test_ids_that_do_not_go_with_the_rows_are_named(name, ids, message):
     path = name.with_name("fc7.ids.txt")
@@ -36,5 +40,5 @@ def test_ids_that_do_not_go_with_the_rows_are_named(name, ids, message):
 
 def test_objects_and_whole_numbers_are_no_features(name):
     np.save(name.with_name("fc7.npy"), np.arange(6).reshape(3, 2))
-    with pytest.raises(ValueError, match=r"int64 \(3, 2\); float \[N, D\] is wanted"):
+    with pytest.raises(ValueError, match=r"int64 \(3, 2\); wanted float \[N, D\]"):
         read_features(name)

@@ -134,7 +134,7 @@ def test_a_wrong_blob_lists_those_there_are(net_files):
 
 
 def test_weights_must_be_there_and_fit(net_files, tmp_path):
-    with pytest.raises(ValueError, match="nowhere.caffemodel: no such file; wanted a caffemodel"):
+    with pytest.raises(ValueError, match="nowhere.caffemodel: found no such file; wanted a caffemodel"):
         FeatureNet(net_files[0], tmp_path / "nowhere.caffemodel")
     message = caffe.proto.caffe_pb2.NetParameter.FromString(net_files[1].read_bytes())
     kept = [layer for layer in message.layer if layer.name != "conv3"]

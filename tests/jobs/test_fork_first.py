@@ -6,31 +6,31 @@ import time
 
 import pytest
 
-from mindpics.jobs.fork_first import apart, last_words
+from mindpics.jobs.fork_first import in_fork, last_words
 
 
 def test_the_result_and_what_is_raised_come_back():
-    assert apart(sum, [1, 2]) == 3
-    assert apart(lambda: None) is None
+    assert in_fork(sum, [1, 2]) == 3
+    assert in_fork(lambda: None) is None
     with pytest.raises(ValueError, match="^invalid literal for int"):
-        apart(int, "x")
+        in_fork(int, "x")
     with pytest.raises(ValueError, match="^ZeroDivisionError: division by zero"):
-        apart(lambda: 1 / 0)
+        in_fork(lambda: 1 / 0)
 
 
 def test_how_it_ended_is_said():
     with pytest.raises(ValueError, match="the reader ended with SIGSEGV"):
-        apart(lambda: os.kill(os.getpid(), signal.SIGSEGV))
+        in_fork(lambda: os.kill(os.getpid(), signal.SIGSEGV))
     with pytest.raises(ValueError, match="the reader ended with status 3"):
-        apart(os._exit, 3)
+        in_fork(os._exit, 3)
     with pytest.raises(ValueError, match="last line"):
-        apart(lambda: os.write(2, b"first line\nlast line\n") and os._exit(1))
+        in_fork(lambda: os.write(2, b"first line\nlast line\n") and os._exit(1))
 
 
 def test_a_child_that_hangs_is_ended():
     started = time.monotonic()
     with pytest.raises(ValueError, match=r"took more than 0\.2 s"):
-        apart(time.sleep, 60, timeout=0.2)
+        in_fork(time.sleep, 60, timeout=0.2)
     assert time.monotonic() - started < 20
 
 

@@ -108,7 +108,7 @@ def test_a_stage_that_may_fail_leaves_out_what_stands_on_it_and_is_tried_again(t
 
 
 def test_missing_input_that_no_stage_makes_is_named(tmp_path, tool):
-    with pytest.raises(StageError, match="given: is not there, and no stage makes it"):
+    with pytest.raises(StageError, match="given: found no such file; wanted a file or a folder, and no stage makes it"):
         Runner(chain(tmp_path, tool), tmp_path / "run").run()
 
 
@@ -158,7 +158,7 @@ def test_a_second_run_into_the_same_folder_is_refused_with_the_firsts_pid(tmp_pa
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as first:
         pid = first.stdout.readline().strip()
-        with pytest.raises(StageError, match=f"process {pid} is at work there"):
+        with pytest.raises(StageError, match=f"process {pid} at work there"):
             Runner([], tmp_path).run()
         first.stdin.close()
     Runner([], tmp_path).run()
@@ -224,7 +224,7 @@ def test_a_seed_that_fails_leaves_those_before_it_done(tmp_path, tool):
     runs = [seed_run(tmp_path, tool, seed) for seed in (0, 1)]
     given = str(tmp_path / "given")
     runs[1] = (runs[1][0], [Stage("only", (*runs[1][1][0].command, given), (given,), runs[1][1][0].outputs)])
-    with pytest.raises(StageError, match="given: is not there"):
+    with pytest.raises(StageError, match="given: found no such file"):
         run_jobs(runs, [], 1, done=lambda job: None)
     assert ran(tmp_path) == ["made0"]
     (tmp_path / "given").write_text("")
@@ -243,13 +243,13 @@ def test_what_a_run_saw_of_its_stages_goes_on_to_the_next_but_a_resumed_stage_sa
     with pytest.raises(StageError):
         Runner([stage], tmp_path / "run").run()
     flag.write_text("")
-    resumed = Runner([stage], tmp_path / "run", seen=[("before", 1)])
+    resumed = Runner([stage], tmp_path / "run", timed=[("before", 1)])
     resumed.run()
-    assert resumed.seen == [("before", 1)]
+    assert resumed.timed == [("before", 1)]
     model.unlink()
     again = Runner([stage], tmp_path / "other")
     again.run()
-    assert [each.name for each, _ in again.seen] == ["train"]
+    assert [each.name for each, _ in again.timed] == ["train"]
 
 
 def test_one_stage_at_a_time_on_a_gpu():

@@ -104,5 +104,7 @@ def test_counts_of_a_csv(tmp_path):
 def test_a_broken_prototxt_is_named_with_its_line(tmp_path):
     path = tmp_path / "net.prototxt"
     path.write_text('name: "x"\nlayer {\n  nmae: "conv1"\n}\n')
-    with pytest.raises(ValueError, match=r"net.prototxt: not a NetParameter prototxt: 3:3.*nmae"):
+    with pytest.raises(
+        ValueError, match=r"net.prototxt: found what cannot be read .3:3.*nmae.*; wanted a NetParameter prototxt"
+    ):
         read_message(path, caffe_pb2.NetParameter())

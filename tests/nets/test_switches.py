@@ -80,7 +80,7 @@ def test_the_words_of_a_setting_give_the_same_setting_again(setting):
     parser = argparse.ArgumentParser()
     switches.add_arguments(parser)
     there = switches.switched(setting, **given)
-    again = switches.switched(setting, **switches.given(parser.parse_args(switches.words(there))))
+    again = switches.switched(setting, **switches.from_args(parser.parse_args(switches.words(there))))
     assert again == there != setting
     assert switches.words(setting) == []
 

@@ -128,5 +128,5 @@ def test_pretraining_head_has_the_published_name():
 
 
 def test_unknown_body_is_refused():
-    with pytest.raises(ValueError, match="no body 'vgg'"):
+    with pytest.raises(ValueError, match="found body 'vgg'; wanted one of"):
         train_val("vgg", DATA)

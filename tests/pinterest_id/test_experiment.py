@@ -195,7 +195,7 @@ def test_rejected_pictures_are_counted_and_extra_rows_passed_over(tmp_path):
     ("change", "message"),
     [
         (lambda array: array[:-1], "240 ids for 239 rows of features"),
-        (lambda array: array.astype(int), r"int64 \(240, 24\); float \[N, D\] is wanted"),
+        (lambda array: array.astype(int), r"int64 \(240, 24\); wanted float \[N, D\]"),
         (lambda array: np.where(np.arange(240)[:, None] == 7, np.nan, array), "infinite features of pin p000007"),
     ],
 )
@@ -207,7 +207,7 @@ def test_features_that_cannot_be_used_are_named(tmp_path, change, message):
 
 
 def test_an_id_twice_in_the_features_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="fc7.ids.txt: id 'p1' comes twice"):
+    with pytest.raises(ValueError, match="fc7.ids.txt: found id 'p1' twice"):
         write_data(tmp_path, small_pins(), ids=["p1"] * 240)
 
 

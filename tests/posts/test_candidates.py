@@ -109,11 +109,11 @@ def test_any_number_of_workers_and_any_block_give_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ({**POST, "id": "p7"}, "line 2001: id 'p7' is taken by line 8"),
-        ({**POST, "id": 5}, "line 2001: 'id' is 5; wanted a str"),
+        ({**POST, "id": "p7"}, "line 2001: found id 'p7' of line 8 again"),
+        ({**POST, "id": 5}, "line 2001: found 5 as 'id'; wanted a str"),
         ("{broken", "line 2001: found '{broken'; wanted a JSON object"),
-        (without("text"), "line 2001: no 'text'"),
-        ({**POST, "id": "x", "image": "a/../../b"}, "line 2001: image 'a/../../b'"),
+        (without("text"), "line 2001: found no 'text'"),
+        ({**POST, "id": "x", "image": "a/../../b"}, "line 2001: found image 'a/../../b'"),
     ],
 )
 def test_an_error_names_the_line_whatever_the_block(tmp_path, line, wanted):
@@ -141,7 +141,7 @@ def test_a_line_without_end_is_not_swallowed(tmp_path, monkeypatch):
     monkeypatch.setattr(json_lines, "MAX_LINE", 5000)
     path = write(tmp_path, *many(50), {**POST, "id": "x", "text": "y" * 90_000}, *many(50))
     for block in (1000, 1 << 20):
-        assert "line 51: more than 5000 bytes; wanted a manifest" in scanned(path, block=block)
+        assert "line 51: found more than 5000 bytes; wanted a manifest" in scanned(path, block=block)
     assert scanned(path) == oracle(path)
 
 
@@ -178,10 +178,10 @@ def test_parquet_of_something_else_is_named(tmp_path):
     ids = pa.array([*(f"p{i}" for i in range(999)), "p3"])
     none = pa.array([None if i == 800 else "a" for i in range(1000)])
     for columns, wanted in (
-        ({"id": pa.array(range(1000))}, "column 'id' is int64; wanted string"),
-        ({"tags": pa.array(["a"] * 1000)}, "column 'tags' is string; wanted list"),
-        ({"id": ids}, "row 1000: id 'p3' is taken by row 4"),
-        ({"author": none}, "row 801: 'author' is None; wanted a str"),
+        ({"id": pa.array(range(1000))}, "found column 'id' of int64; wanted string"),
+        ({"tags": pa.array(["a"] * 1000)}, "found column 'tags' of string; wanted list"),
+        ({"id": ids}, "row 1000: found id 'p3' of row 4 again"),
+        ({"author": none}, "row 801: found None as 'author'; wanted a str"),
     ):
         with pytest.raises(ValueError, match=wanted):
             find_candidates(parquet(tmp_path, posts, **columns), workers=1)
@@ -197,7 +197,7 @@ def test_parquet_of_something_else_is_named(tmp_path):
 def test_an_empty_manifest_holds_no_post(tmp_path):
     (tmp_path / "posts.jsonl").write_bytes(b"")
     found = find_candidates(tmp_path / "posts.jsonl")
-    assert (found.n_read, len(found), found.several, dict(found.found)) == (0, 0, 0, {})
+    assert (found.n_read, len(found), found.several, dict(found.carriers)) == (0, 0, 0, {})
 
 
 def test_tags_only_looks_at_tags_and_hashtags_alone(tmp_path):

@@ -16,7 +16,7 @@ def test_keeps_unknown_keys_and_order_and_passes_over_empty_lines(tmp_path):
 
 @pytest.mark.parametrize("key", POST)
 def test_a_missing_key_names_file_line_and_key(tmp_path, key):
-    with pytest.raises(ValueError, match=rf"posts\.jsonl, line 2: no '{key}'"):
+    with pytest.raises(ValueError, match=rf"posts\.jsonl, line 2: found no '{key}'"):
         list(read_posts(write(tmp_path, {**POST, "id": "z"}, without(key))))
 
 
@@ -26,13 +26,13 @@ def test_a_missing_key_names_file_line_and_key(tmp_path, key):
         ("{broken", "line 2: found '{broken'; wanted a JSON object"),
         ("[1]", "line 2: found a list; wanted a JSON object"),
         ("[" * 100_000, "line 2: found"),
-        ({**POST, "id": "b", "tags": "moon"}, "'tags' is 'moon'; wanted a list"),
+        ({**POST, "id": "b", "tags": "moon"}, "found 'moon' as 'tags'; wanted a list"),
         ({**POST, "id": "b", "tags": [1]}, "wanted a list of str"),
-        ({**POST, "id": 5}, "'id' is 5; wanted a str"),
+        ({**POST, "id": 5}, "found 5 as 'id'; wanted a str"),
         ({**POST, "id": "x" * 201}, "wanted 1 to 200 bytes"),
         ({**POST, "id": "two\nlines"}, "printable"),
         ({**POST, "id": "\ud800"}, "half a surrogate pair"),
-        (POST, "line 2: id 'a1' is taken by line 1"),
+        (POST, "line 2: found id 'a1' of line 1 again"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
@@ -45,7 +45,7 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 def test_bytes_that_are_not_utf8_are_named(tmp_path):
     path = tmp_path / "posts.jsonl"
     path.write_bytes(json.dumps(POST).encode() + b'\n{"id": "\xff"}\n')
-    with pytest.raises(ValueError, match="line 2: not UTF-8"):
+    with pytest.raises(ValueError, match="line 2: found bytes that are not UTF-8"):
         list(read_posts(path))
 
 
@@ -63,7 +63,7 @@ def test_a_link_that_leaves_the_folder_is_refused_and_one_inside_is_not(tmp_path
     (root / "images" / "a.png").write_bytes(b"x")
     (root / "images" / "in.png").symlink_to(root / "images" / "a.png")
     assert picture_path(root, "images/in.png", "here").name == "in.png"
-    with pytest.raises(ValueError, match="here: image 'images/out.png' is a link that leaves"):
+    with pytest.raises(ValueError, match="here: found image 'images/out.png', a link that leaves"):
         picture_path(root, "images/out.png", "here")
 
 

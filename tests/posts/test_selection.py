@@ -51,7 +51,7 @@ def pics_of(candidates_of):
 def test_whole_words_case_folded_hashtags_too(candidates_of, text, tags, found):
     candidates = candidates_of([post(1, text, tags)])
     assert candidates.n_read == 1
-    assert {slot[0] for slot in candidates.found} == found
+    assert {slot[0] for slot in candidates.carriers} == found
 
 
 def test_stupid_fills_low_c_or_low_a_but_one_of_them_only(pics_of):
@@ -118,7 +118,7 @@ def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named(pics_of):
     pics = pics_of([post(1, "moon", emoji="x"), post(2, "sky"), post(3, "sky"), post(4, "moon", emoji="x")])
     groups = dict(zip((p.post["id"] for p in pics), selection.group(pics, ["emoji"], np.arange(4)), strict=True))
     assert groups["p1"] == groups["p4"] and len(set(groups.values())) == 3
-    with pytest.raises(ValueError, match="no post has the key 'board'"):
+    with pytest.raises(ValueError, match="found no post with the key 'board'"):
         selection.group(pics, ["board"], np.arange(4))
 
 
@@ -129,7 +129,7 @@ def test_a_cap_below_one_is_named(pics_of, caps):
 
 
 def test_a_fraction_that_is_none_is_named():
-    with pytest.raises(ValueError, match="test fraction 20; wanted one between 0 and 1"):
+    with pytest.raises(ValueError, match="test fraction: found 20; wanted one between 0 and 1"):
         selection.split([], np.arange(0), test_fraction=20)
 
 

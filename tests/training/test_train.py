@@ -177,8 +177,14 @@ def layer_named(net, name):
     ("change", "message"),
     [
         (lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"), "/nowhere: no LMDB there"),
-        (lambda net: setattr(net.layer[0].transform_param, "crop_size", 64), "crop_size 64 is larger than the Datums"),
-        (lambda net: setattr(net.layer[1].transform_param, "mean_file", "none"), "none: no mean file there"),
+        (
+            lambda net: setattr(net.layer[0].transform_param, "crop_size", 64),
+            "crop_size 64; wanted at most the Datums'",
+        ),
+        (
+            lambda net: setattr(net.layer[1].transform_param, "mean_file", "none"),
+            "none: found no such file; wanted a mean",
+        ),
         (
             lambda net: setattr(layer_named(net, "loss_O").python_param, "module", "os"),
             "layer loss_O would import the Python module 'os'",
@@ -292,5 +298,5 @@ def test_a_run_is_neither_overwritten_unasked_nor_lost_to_a_new_one_that_cannot_
 
 def test_missing_net_says_from_where_it_was_looked_for(small_job, tmp_path):
     changed_solver(small_job[0], net="nowhere.prototxt")
-    with pytest.raises(ValueError, match="its net nowhere.prototxt is not there .paths are relative to /"):
+    with pytest.raises(ValueError, match="found no file nowhere.prototxt; wanted its net .paths are relative to /"):
         solve(small_job[0], tmp_path / "run", progress=False)
