@@ -61,5 +61,5 @@ def test_none_of_the_labels_and_a_name_that_is_taken_are_said(whole, tmp_path):
     with pytest.raises(ValueError, match=r"train_lmdb: found none of the labels \[77\]"):
         copy_lmdb(whole, tmp_path / "x_lmdb", [77])
     copy_lmdb(whole, tmp_path / "y_lmdb", [0])
-    with pytest.raises(ValueError, match="y_lmdb exists"):
+    with pytest.raises(ValueError, match="y_lmdb: found a file or folder of that name"):
         copy_lmdb(whole, tmp_path / "y_lmdb", [0])

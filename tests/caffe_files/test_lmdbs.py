@@ -173,7 +173,7 @@ def test_a_data_layer_reads_it_less_the_mean(crawl, tmp_path, encoding):
 
 def test_a_name_that_is_taken_is_kept_unless_forced(crawl, made):
     rows = lmdb_io.read_rows(crawl / "all.csv", "test")
-    with pytest.raises(ValueError, match="train_lmdb exists"):
+    with pytest.raises(ValueError, match="train_lmdb: found a file or folder of that name"):
         lmdb_io.write_lmdb(rows, made)
     assert lmdb_io.count_lmdb(made) == N
     lmdb_io.write_lmdb(rows, crawl / "forced", workers=1)
@@ -207,10 +207,10 @@ def test_only_broken_pictures_make_no_lmdb(crawl, tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("a", "x.png", "2", "val"), "line 2: split 'val'; wanted train or test"),
-        (("a", "x.png", "-1", "train"), "line 2: label '-1'; wanted a whole number"),
+        (("a", "x.png", "2", "val"), "line 2: found split 'val'; wanted train or test"),
+        (("a", "x.png", "-1", "train"), "line 2: found label '-1'; wanted a whole number"),
         (("a", "../x.png", "1", "train"), "line 2: found image '../x.png'; wanted a path inside"),
-        (("", "x.png", "1", "train"), "line 2: id ''; wanted 1 to"),
+        (("", "x.png", "1", "train"), "line 2: found id ''; wanted 1 to"),
         (("a", "x.png", "1", "test"), "no row of split 'train'"),
     ],
 )
@@ -229,7 +229,7 @@ def test_missing_columns_and_repeated_ids_are_named(tmp_path):
 
 
 def test_odd_records_are_named(tmp_path):
-    with pytest.raises(ValueError, match="no LMDB there .no data.mdb"):
+    with pytest.raises(ValueError, match="found no data.mdb; wanted an LMDB"):
         list(lmdb_io.read_lmdb(tmp_path))
     with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as environment, environment.begin(write=True) as put:
         for i, side in enumerate((2, 3)):
@@ -244,7 +244,7 @@ def test_a_mean_that_is_none_is_named(tmp_path):
     with pytest.raises(ValueError, match="mean.binaryproto: found no such file; wanted a mean"):
         lmdb_io.read_mean(path)
     path.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="mean.binaryproto: not a mean file"):
+    with pytest.raises(ValueError, match="mean.binaryproto: found what cannot be read .*; wanted a mean file"):
         lmdb_io.read_mean(path)
     for blob, found in (
         (caffe_pb2.BlobProto(), r"found 0 values; wanted as many as the shape \(\)"),

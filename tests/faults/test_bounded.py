@@ -194,11 +194,11 @@ def test_a_blob_of_a_bad_shape_is_named(tmp_path, change):
 @pytest.mark.parametrize(
     ("datum", "message"),
     [
-        (caffe_pb2.Datum(channels=3, height=2, width=2, data=b"x"), "a Datum of 1 bytes"),
-        (caffe_pb2.Datum(channels=-1, height=-1, width=12, data=b"x" * 12), "a Datum of 12 bytes"),
-        (caffe_pb2.Datum(encoded=True, data=b"<html>"), "an encoded Datum of 6 bytes that does not decode"),
+        (caffe_pb2.Datum(channels=3, height=2, width=2, data=b"x"), "found a Datum of 1 bytes"),
+        (caffe_pb2.Datum(channels=-1, height=-1, width=12, data=b"x" * 12), "found a Datum of 12 bytes"),
+        (caffe_pb2.Datum(encoded=True, data=b"<html>"), "found an encoded Datum of 6 bytes that does not decode"),
         (caffe_pb2.Datum(channels=3, height=1, width=2, data=b"x" * 6), r"found \(3, 1, 2\); wanted \(3, 2, 2\)"),
-        (None, "wanted a Datum"),
+        (None, "found what cannot be read .*; wanted a Datum"),
     ],
     ids=["short", "negative", "HTML", "another size", "no Datum"],
 )

@@ -225,7 +225,7 @@ def test_a_line_without_end_is_refused_in_little_memory(tmp_path):
         stream.write(b"{}\n")
         stream.truncate(20 << 30)  # zeros, of which nothing is on disk
     tracemalloc.start()
-    with pytest.raises(ValueError, match=f"x.jsonl, line 2: more than {MAX_LINE} bytes"):
+    with pytest.raises(ValueError, match=f"x.jsonl, line 2: found more than {MAX_LINE} bytes"):
         list(read_objects(tmp_path / "x.jsonl"))
     assert tracemalloc.get_traced_memory()[1] < 4 * MAX_LINE
     tracemalloc.stop()

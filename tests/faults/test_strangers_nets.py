@@ -150,7 +150,7 @@ def test_weights_that_the_solver_names_itself_are_taken(small_job, tmp_path):
     history = solve(message, tmp_path / "run", iterations=1, progress=False)
     np.testing.assert_allclose(read_weights(history.caffemodel)["conv1"][0], 7, atol=1e-3)
     (tmp_path / "w.caffemodel").write_bytes(b"no weights")
-    with pytest.raises(ValueError, match="w.caffemodel: not a caffemodel"):
+    with pytest.raises(ValueError, match="w.caffemodel: found what cannot be read .*; wanted a caffemodel"):
         solve(message, tmp_path / "other", iterations=1, progress=False)
 
 

@@ -168,7 +168,7 @@ def test_means(tmp_path, net_files, pictures):
     ("line", "message"),
     [
         ({"id": "a"}, r"line 1: found \['id'\]; id and image are wanted"),
-        ({"id": "a", "image": "../b.png"}, "line 1: image '../b.png'"),
+        ({"id": "a", "image": "../b.png"}, "line 1: found image '../b.png'"),
     ],
 )
 def test_a_bad_list_of_pictures(tmp_path, line, message):

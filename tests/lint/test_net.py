@@ -180,7 +180,7 @@ NET_FAULTS = [
     ("  loss_weight: 1\n", "", "error", "python-loss-weight", "no loss_weight"),
     ('module: "mindpics.layers"', 'module: "os"', "error", "python-module", "would import the Python module 'os'"),
     ('layer: "TraitLoss"', 'layer: "TraitLos"', "error", "python-layer", "did you mean 'TraitLoss'?"),
-    ('\\"trait\\": \\"O\\"', '\\"trait\\": \\"X\\"', "error", "param-str", "got 'X'"),
+    ('\\"trait\\": \\"O\\"', '\\"trait\\": \\"X\\"', "error", "param-str", "found trait 'X'"),
     ("num_output: 2 ", "num_output: 3 ", "error", "head-outputs", "2 (low, high) is wanted"),
     ("num_output: 10", "num_output: 9", "error", "label-range", "takes labels 0..8"),
     ('bottom: "score_10" bottom: "label"', 'bottom: "score_10"', "error", "no-label", "a score and a label"),
@@ -407,7 +407,7 @@ def test_a_fault_in_the_solver_is_named(good, old, new, severity, check, words):
 def test_data_that_is_not_there_is_an_error_only_when_asked_for(good):
     (good / "train_lmdb").unlink()
     assert not errors(lint_file("solver.prototxt"))
-    assert_named(lint_file("solver.prototxt", data=True), "error", "data", "train_lmdb: no LMDB there")
+    assert_named(lint_file("solver.prototxt", data=True), "error", "data", "train_lmdb: found no data.mdb; wanted an LMDB")
 
 
 def test_crop_is_held_against_the_mean_where_only_that_is_there(good):

@@ -31,9 +31,9 @@ def test_reads_back_what_it_wrote_unknown_keys_too(tmp_path):
         (GOOD | {"user": 7}, r"line 2: user must be a string, found 7"),
         (GOOD | {"id": "b", "user": " "}, r"line 2: user must be printable and not empty"),
         (GOOD, r"line 2: id 'a1' was already at .*line 1; ids must differ"),
-        (GOOD | {"id": "b\nc"}, r"line 2: id 'b\\nc'"),
-        (GOOD | {"id": "b", "image": "../secret.jpg"}, r"line 2: image '../secret.jpg'"),
-        (GOOD | {"id": "b", "image": "/etc/passwd"}, r"line 2: image '/etc/passwd'"),
+        (GOOD | {"id": "b\nc"}, r"line 2: found id 'b\\nc'"),
+        (GOOD | {"id": "b", "image": "../secret.jpg"}, r"line 2: found image '../secret.jpg'"),
+        (GOOD | {"id": "b", "image": "/etc/passwd"}, r"line 2: found image '/etc/passwd'"),
     ],
 )
 def test_a_bad_line_is_named_with_what_was_found_and_wanted(tmp_path, line, message):

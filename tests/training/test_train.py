@@ -176,7 +176,7 @@ def layer_named(net, name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"), "/nowhere: no LMDB there"),
+        (lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"), "/nowhere: found no data.mdb; wanted an LMDB"),
         (
             lambda net: setattr(net.layer[0].transform_param, "crop_size", 64),
             "crop_size 64; wanted at most the Datums'",
@@ -201,7 +201,7 @@ def test_weights_of_another_shape_and_no_weights_at_all(small_job, tmp_path):
     solver, _ = small_job
     first = solve(solver, tmp_path / "first", iterations=1, progress=False)
     (tmp_path / "bad.caffemodel").write_bytes(b"not a model")
-    with pytest.raises(ValueError, match="bad.caffemodel: not a caffemodel"):
+    with pytest.raises(ValueError, match="bad.caffemodel: found what cannot be read .*; wanted a caffemodel"):
         solve(solver, tmp_path / "run", tmp_path / "bad.caffemodel", progress=False)
     changed_net(solver, lambda net: setattr(layer_named(net, "conv1").convolution_param, "num_output", 6))
     with pytest.raises(ValueError, match=r"layer conv1 has blobs \[\(4, 3, 7, 7\), \(4,\)\], the net wants \[\(6,"):
@@ -291,7 +291,7 @@ def test_a_run_is_neither_overwritten_unasked_nor_lost_to_a_new_one_that_cannot_
     with pytest.raises(ValueError, match="holds a run; resume it, choose another folder, or overwrite it"):
         solve(solver, tmp_path / "run", iterations=1, progress=False)
     changed_net(solver, lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"))
-    with pytest.raises(ValueError, match="no LMDB there"):
+    with pytest.raises(ValueError, match="found no data.mdb; wanted an LMDB"):
         solve(solver, tmp_path / "run", overwrite=True, progress=False)
     assert first.caffemodel.exists()
 
