@@ -7,14 +7,14 @@ from tqdm import tqdm
 
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.near_copies import HASH_SIDE, fingerprint
+from mindpics.posts.near_copies import HASH_SIDE, perceptual_hash
 from mindpics.posts.picture_files import read_picture
 from mindpics.posts.posts import picture_path
 
 
-def read_fingerprint(path, max_pixels=crops.MAX_PIXELS):
+def read_hash(path, max_pixels=crops.MAX_PIXELS):
     """Return the perceptual hash of a file's picture: uint8 [32]."""
-    return fingerprint(read_picture(path, max_pixels))
+    return perceptual_hash(read_picture(path, max_pixels))
 
 
 def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
@@ -33,19 +33,19 @@ def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
     Returns
     -------
     readable : list of MindPic
-    fingerprints : ndarray, uint8, [N, 32]
+    hashes : ndarray, uint8, [N, 32]
         One a readable picture.
     rejected : list of dict
         The posts of the others, each with its "reason".
     """
     paths = [picture_path(root, pic.post["image"], pic.post["id"]) for pic in mindpics]
-    read = partial(read_fingerprint, max_pixels=max_pixels)
+    read = partial(read_hash, max_pixels=max_pixels)
     looks = tqdm(run_each(read, paths, workers, at_once=AT_ONCE), total=len(paths), desc="near copies", unit="picture")
-    readable, fingerprints, rejected = [], [], []
-    for pic, (_, print_, reason) in zip(mindpics, looks, strict=True):
+    readable, hashes, rejected = [], [], []
+    for pic, (_, picture_hash, reason) in zip(mindpics, looks, strict=True):
         if reason is None:
             readable.append(pic)
-            fingerprints.append(print_)
+            hashes.append(picture_hash)
         else:
             rejected.append({**pic.post, "reason": reason})
-    return readable, np.array(fingerprints, np.uint8).reshape(len(readable), HASH_SIDE**2 // 8), rejected
+    return readable, np.array(hashes, np.uint8).reshape(len(readable), HASH_SIDE**2 // 8), rejected

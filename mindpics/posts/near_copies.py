@@ -10,7 +10,7 @@ HASH_SIDE = 16  # 256 bits; with the usual 64, drawings of different faces colli
 DISTANCE = 20  # bits of 256 in which near copies may differ
 
 
-def fingerprint(pixels):
+def perceptual_hash(pixels):
     """Return the perceptual hash of a picture.
 
     Parameters
@@ -26,12 +26,12 @@ def fingerprint(pixels):
     return np.packbits(imagehash.phash(picture, hash_size=HASH_SIDE).hash)
 
 
-def group_copies(fingerprints, distance=DISTANCE):
+def group_copies(hashes, distance=DISTANCE):
     """Group near copies, and copies of copies.
 
     Parameters
     ----------
-    fingerprints : ndarray, uint8, [N, 32]
+    hashes : ndarray, uint8, [N, 32]
     distance : int
         Bits in which two near copies may differ.
 
@@ -40,24 +40,24 @@ def group_copies(fingerprints, distance=DISTANCE):
     ndarray, int, [N]
         The group of each picture; pictures of one group share a number.
     """
-    fingerprints = np.asarray(fingerprints, np.uint8).reshape(-1, HASH_SIDE * HASH_SIDE // 8)
-    pairs = near_pairs(fingerprints, distance)
-    n = len(fingerprints)
+    hashes = np.asarray(hashes, np.uint8).reshape(-1, HASH_SIDE * HASH_SIDE // 8)
+    pairs = near_pairs(hashes, distance)
+    n = len(hashes)
     links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(links, directed=False)[1]
 
 
-def near_pairs(fingerprints, distance=DISTANCE):
-    """Return [M, 2] index pairs (i < j) whose fingerprints differ in at most `distance` bits.
+def near_pairs(hashes, distance=DISTANCE):
+    """Return [M, 2] index pairs (i < j) whose hashes differ in at most `distance` bits.
 
     Exact, without comparing all: of distance + 1 bands at least one is equal
     in both when no more than `distance` bits differ.
     """
     pairs = [np.empty((0, 2), np.int64)]
-    bits = np.unpackbits(fingerprints, axis=1)
+    bits = np.unpackbits(hashes, axis=1)
     for band in np.array_split(bits, distance + 1, axis=1):
         for members in _equal_rows(np.packbits(band, axis=1)):
-            pairs += _near_within(fingerprints, members, distance)
+            pairs += _near_within(hashes, members, distance)
     return np.unique(np.concatenate(pairs), axis=0)
 
 
@@ -69,11 +69,11 @@ def _equal_rows(rows):
     return (members for members in np.split(order, starts) if len(members) > 1)
 
 
-def _near_within(fingerprints, members, distance):
+def _near_within(hashes, members, distance):
     members = np.sort(members)
     for i, first in enumerate(members[:-1]):
         later = members[i + 1 :]
-        differing = np.bitwise_count(fingerprints[later] ^ fingerprints[first]).sum(axis=1)
+        differing = np.bitwise_count(hashes[later] ^ hashes[first]).sum(axis=1)
         near = later[differing <= distance]
         if len(near):
             yield np.stack([np.full_like(near, first), near], axis=1)

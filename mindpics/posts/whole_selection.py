@@ -68,8 +68,8 @@ def select(posts, out, choices=None, workers=None):
     picker = selection.Picker(candidates, choices.per_word, choices.per_pole)
     if not picker.unpicked:
         raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
-    mindpics, fingerprints, rejected = _pick_readable(picker, posts.parent, workers, choices.max_pixels)
-    copies = near_copies.group_copies(fingerprints, choices.distance)
+    mindpics, hashes, rejected = _pick_readable(picker, posts.parent, workers, choices.max_pixels)
+    copies = near_copies.group_copies(hashes, choices.distance)
     groups = selection.group(mindpics, choices.group_by, copies)
     by_group = choices.split == "group"
     mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
@@ -84,12 +84,12 @@ def select(posts, out, choices=None, workers=None):
 
 def _pick_readable(picker, root, workers, max_pixels):
     """Pick, read, and fill words up whose pictures cannot be read, from the same word while it has any; see `look`."""
-    mindpics, fingerprints, rejected, words = [], [], [], None
+    mindpics, hashes, rejected, words = [], [], [], None
     while words is None or words:
         picked = picker.pick(words)
-        readable, prints, unreadable = look(picked, root, workers, max_pixels)
+        readable, picked_hashes, unreadable = look(picked, root, workers, max_pixels)
         mindpics += readable
-        fingerprints.append(prints)
+        hashes.append(picked_hashes)
         rejected += unreadable
         lost = {post["id"] for post in unreadable}
         words = picker.give_back([pic for pic in picked if pic.post["id"] in lost])
@@ -97,4 +97,4 @@ def _pick_readable(picker, root, workers, max_pixels):
         first = rejected[0]
         reason = f"{first['id']}: {first['reason']}"
         raise ValueError(f"{root}: found none of {len(rejected)} pictures readable ({reason}); wanted one")
-    return mindpics, np.concatenate(fingerprints), rejected
+    return mindpics, np.concatenate(hashes), rejected

@@ -14,7 +14,7 @@ from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, read_mean
 from mindpics.files.bounded import read_text
 from mindpics.files.findings import Finding
-from mindpics.posts.near_copies import fingerprint, near_pairs
+from mindpics.posts.near_copies import near_pairs, perceptual_hash
 
 _NAME = re.compile(r"^(train|test)(?:_([OCEAN]))?_lmdb$")
 _KEY = re.compile(r"^(\d{8})_(.+)$", re.DOTALL)
@@ -92,7 +92,7 @@ def _look(scan, key, datum, pictures):
     if pictures and len(scan.shapes) == 1 and len(pixels) == 3:
         scan.total = scan.total + pixels.astype(np.int64)
         scan.digests.append(hashlib.sha1(pixels.tobytes()).digest())
-        scan.prints.append(fingerprint(pixels.transpose(1, 2, 0)))
+        scan.prints.append(perceptual_hash(pixels.transpose(1, 2, 0)))
 
 
 def _check_scan(scan):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mindpics.posts.near_copies import DISTANCE, fingerprint, group_copies, near_pairs
+from mindpics.posts.near_copies import DISTANCE, group_copies, near_pairs, perceptual_hash
 
 
 def scene(seed):
@@ -17,7 +17,7 @@ def scene(seed):
 
 
 def bits(a, b):
-    return int(np.bitwise_count(fingerprint(a) ^ fingerprint(b)).sum())
+    return int(np.bitwise_count(perceptual_hash(a) ^ perceptual_hash(b)).sum())
 
 
 def test_resized_and_recompressed_pictures_are_near_copies_others_are_not():
