@@ -5,7 +5,7 @@ the AlexNet that learned emoji artwork: no picture and no author of theirs is in
 are described by that net too, or at the paper's scale by ImageNet weights that are given.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
@@ -79,8 +79,7 @@ def source_of(root, scale, pins=None, weights=None, mean=None):
         return stand_in(root)
     split = () if scale == "paper" else SPLIT
     if weights is None or scale != "paper":
-        found = stand_in(root, pins)
-        return Source(pins, found.net, found.mean, found.inputs, split, found.note)
+        return replace(stand_in(root, pins), split=split)
     files = (DECAF, weights, *([mean] if mean else []))
     note = f"fc7 of {weights}, in place of DeCAF's; after ReLU, centre crop"
     return Source(pins, (DECAF, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note)
@@ -89,9 +88,9 @@ def source_of(root, scale, pins=None, weights=None, mean=None):
 def refuse_other_pins(root, pins):
     """Raise ValueError where a run's folder holds an identification of other pins: no table is of two crawls."""
     path = Path(root) / "pinterest_id" / "run.json"
-    found, wanted = read_json(path).get("inputs", {}).get("pins"), pins or PINS
-    if found and Path(found).resolve() != Path(wanted).resolve():
-        raise ValueError(f"{path}: found an identification of {found}; wanted one of {wanted}, or another --out")
+    before, asked = read_json(path).get("inputs", {}).get("pins"), pins or PINS
+    if before and Path(before).resolve() != Path(asked).resolve():
+        raise ValueError(f"{path}: found an identification of {before}; wanted one of {asked}, or another --out")
 
 
 def plan(root, scale="mini", seed=0, gpu=None, source=None):
@@ -152,7 +151,20 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
 
 
 def features(source, out, gpu=None, name="fc7", words=(), cost=30):
-    """Return the stage that writes OUT.npy and OUT.ids.txt: fc7 of the pins' pictures; `words` read it otherwise."""
+    """Return the stage that writes OUT.npy and OUT.ids.txt: fc7 of the pins' pictures.
+
+    Parameters
+    ----------
+    source : Source
+    out : str
+    gpu : int, optional
+    name : str
+        Of the stage.
+    words : tuple of str
+        More words of tools/extract_features, which read the pictures otherwise.
+    cost : float
+        Seconds.
+    """
     command = ("tools/extract_features", *source.net, "--mean", *source.mean, "--jsonl", source.pins, "--blob", "fc7")
     return Stage(
         name,
@@ -165,7 +177,17 @@ def features(source, out, gpu=None, name="fc7", words=(), cost=30):
 
 
 def identification(source, fc7, seed, out):
-    """Return the words of tools/run_identification."""
+    """Return the words of tools/run_identification.
+
+    Parameters
+    ----------
+    source : Source
+    fc7 : str
+        NAME of the features.
+    seed : int
+    out : str
+        Folder.
+    """
     command = ("tools/run_identification", "--pins", source.pins, "--features", fc7)
     return (*command, *source.split, "--seed", str(seed), "--out", out)
 

@@ -74,7 +74,16 @@ READINGS = (
 
 
 def stages(root, chosen, scale="mini", seed=0, gpu=None, source=None):
-    """Return the stages of the default up to its scores, and of the chosen readings; parameters as of `plan`."""
+    """Return the stages of the default up to its scores, and of the chosen readings.
+
+    Parameters
+    ----------
+    root : str
+        Folder of the run.
+    chosen : sequence of Reading
+    scale, seed, gpu, source
+        See `pinterest_id.plan.plan`.
+    """
     source = source or stand_in(root)
     made = plan(root, scale, seed, gpu, source)
     last = next(place for place, stage in enumerate(made) if stage.name == "identify")
@@ -104,18 +113,18 @@ def _own(root, reading, seed, gpu, source):
 
 
 def _varied(roots, reading, row):
-    found = Varied(reading.change(row), [])
+    moved = Varied(reading.change(row), [])
     for root in roots:
         default, other = Path(root) / "pinterest_id", Path(_folder(root, reading))
         after = (
             default / "scores" / f"{reading.instead[row]}.npz" if reading.instead else other / "scores" / f"{row}.npz"
         )
         if not after.is_file():
-            found.notes.append(no_scores(root))
+            moved.notes.append(no_scores(root))
             continue
-        found.moves.append(move(_answers(default / "scores" / f"{row}.npz"), _answers(after)))
-        found.test_to_train.append(tested_a_trained(read_json(default / "run.json").get("parts", {})))
-    return found
+        moved.moves.append(move(_answers(default / "scores" / f"{row}.npz"), _answers(after)))
+        moved.test_to_train.append(tested_a_trained(read_json(default / "run.json").get("parts", {})))
+    return moved
 
 
 def _folder(root, reading):

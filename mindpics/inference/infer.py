@@ -194,7 +194,16 @@ def _picture(lmdb, key, datum, mean):
 
 
 def save_scores(path, ids, labels, scores, activations=None):
-    """Write scores.npz, whole or not at all."""
-    more = {} if activations is None else {"activations": activations}
+    """Write scores.npz, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    ids, labels, scores
+        See `score_lmdb`.
+    activations : float array [N,5,2], optional
+        See `TraitNets.activations`.
+    """
+    arrays = {} if activations is None else {"activations": activations}
     with atomic_write(path, "wb") as stream:
-        np.savez(stream, ids=np.array(ids), labels=labels, scores=scores, **more)
+        np.savez(stream, ids=np.array(ids), labels=labels, scores=scores, **arrays)

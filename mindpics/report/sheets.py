@@ -131,9 +131,9 @@ def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure
     for pole, places in most_activating(strengths, trait, count).items():
         drawn[f"{pole} {TRAIT_NAMES[trait]}"] = tile([thumbnails(str(ids[place])) for place in places], columns=10)
         for rank, place in enumerate(places, 1):
-            own, value = thumbnails.selection[str(ids[place])], values[place, POLES.index(pole)]
+            row, value = thumbnails.selection[str(ids[place])], values[place, POLES.index(pole)]
             rows.append(
-                (pole, rank, ids[place], f"{value:.4f}", own["trait"], own["pole"], own["word"], own.get("split", ""))
+                (pole, rank, ids[place], f"{value:.4f}", row["trait"], row["pole"], row["word"], row.get("split", ""))
             )
     columns = ("activates", "rank", "id", measure, "own_trait", "own_pole", "own_word", "split")
     _save_sheets(drawn, out, columns, rows)

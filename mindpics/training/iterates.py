@@ -43,8 +43,8 @@ def best_snapshot(run):
         When the run has no test pass, or no snapshot.
     """
     passes = caffes_accuracies(run)
-    found = [_SNAPSHOT.fullmatch(path.name) for path in (Path(run) / "snapshots").glob("net_iter_*.caffemodel")]
-    iterations = sorted(int(match[1]) for match in found if match)
+    matches = [_SNAPSHOT.fullmatch(path.name) for path in (Path(run) / "snapshots").glob("net_iter_*.caffemodel")]
+    iterations = sorted(int(match[1]) for match in matches if match)
     if not passes or not iterations:
         lacking = "test pass with an accuracy" if iterations else "snapshot"
         raise ValueError(f"{run}: found no {lacking}; wanted a run of train_net that is done")
