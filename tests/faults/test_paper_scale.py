@@ -20,7 +20,18 @@ NAME = "alexnet_all-in-one_scratch"
 COMMAND = [
     sys.executable,
     "tools/run_experiment",
-    *("--scale", "paper", "--posts", "crawl/posts.jsonl", "--row", "alexnet/all-in-one/scratch", "--out", "run"),
+    *(
+        "--scale",
+        "paper",
+        "--posts",
+        "crawl/posts.jsonl",
+        "--row",
+        "alexnet/all-in-one/scratch",
+        "--out",
+        "run",
+        "--jobs",
+        "1",
+    ),
     *("--weights-alexnet", "not-asked-for", "--weights-resnet50", "not-asked-for"),
 ]
 
