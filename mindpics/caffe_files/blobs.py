@@ -41,17 +41,23 @@ _MESSAGES = {
     "V0": {"name": (1, "string"), "blobs": (50, "*Blob")},
     "V1": {"v0": (1, "V0"), "name": (4, "string"), "blobs": (6, "*Blob")},
     "Net": {"layers": (2, "*V1"), "layer": (100, "*Layer")},
-    "State": {"iter": (1, "int32"), "learned_net": (2, "string"), "history": (3, "*Blob")},
+    "State": {
+        "iter": (1, "int32"),
+        "learned_net": (2, "string"),
+        "history": (3, "*Blob"),
+        "current_step": (4, "int32"),
+    },
 }
 
 
 @dataclass(frozen=True)
 class SolverState:
-    """A solverstate: the iteration, the caffemodel it goes with, the update history's arrays."""
+    """A solverstate: the iteration, the caffemodel it goes with, the update history's arrays, steps of the rate."""
 
     iteration: int
     learned_net: str
     history: list
+    step: int = 0
 
 
 def read_weights(path):
@@ -142,7 +148,7 @@ def read_state(path):
     if not state.HasField("iter"):
         raise ValueError(f"{path}: found no iteration; wanted a solverstate")
     history = [_array(blob, f"{path}: history {i}") for i, blob in enumerate(state.history)]
-    return SolverState(state.iter, state.learned_net, history)
+    return SolverState(state.iter, state.learned_net, history, state.current_step)
 
 
 def renamed_state(path, learned_net):

@@ -9,6 +9,8 @@ from google.protobuf.message import DecodeError
 
 from mindpics.posts.crops import pack
 
+FLAGS = {None: cv2.IMREAD_UNCHANGED, 1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}  # as util/io.cpp decodes
+
 
 def to_datum(pixels, label, encoding=None):
     """Return the Datum of a picture.
@@ -56,30 +58,43 @@ def parse_datum(data):
         raise ValueError(f"found what cannot be read ({error}); wanted a Datum") from None
 
 
-def to_pixels(datum):
+def key_text(key):
+    """Return the key of a record as text; bytes that are no UTF-8 are written ``\\xff``."""
+    return key.decode(errors="backslashreplace")
+
+
+def to_pixels(datum, channels=None):
     """Return the picture of a Datum, as Caffe has it.
+
+    Parameters
+    ----------
+    datum : Datum
+    channels : {None, 1, 3}
+        Of an encoded one: as force_gray and force_color ask for; by default those that the picture has.
 
     Returns
     -------
-    ndarray, uint8, [3, H, W], BGR, channel first
+    ndarray, uint8, or float32 of a Datum of floats, [C, H, W], BGR, channel first
 
     Raises
     ------
     ValueError
-        The bytes do not decode, are not channels x height x width, or are floats.
+        The bytes do not decode, or the values are not channels x height x width.
     """
     if datum.encoded:
         data = np.frombuffer(datum.data, np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        pixels = cv2.imdecode(data, FLAGS[channels]) if len(data) else None
         if pixels is None:
-            raise ValueError(
-                f"found an encoded Datum of {len(datum.data)} bytes that does not decode; wanted a picture"
-            )
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+            raise ValueError(f"an encoded Datum of {len(datum.data)} bytes that does not decode")
+        return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
     shape = (datum.channels, datum.height, datum.width)
-    if datum.float_data or min(shape) < 0 or len(datum.data) != math.prod(shape):
+    is_float = bool(datum.float_data) and not datum.data  # Caffe looks at the bytes first
+    values = datum.float_data if is_float else datum.data
+    if min(shape) < 0 or len(values) != math.prod(shape):
         raise ValueError(
-            f"found a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
-            f"wanted {'x'.join(map(str, shape))} = {math.prod(shape)} bytes"
+            f"a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
+            f"wanted {'x'.join(map(str, shape))} = {math.prod(shape)} values"
         )
-    return np.frombuffer(datum.data, np.uint8).reshape(shape)
+    if is_float:
+        return np.array(values, np.float32).reshape(shape)
+    return np.frombuffer(values, np.uint8).reshape(shape)

@@ -5,13 +5,16 @@ training. A damaged LMDB ends the child, and is a ValueError here.
 """
 
 import functools
-import math
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
+import numpy as np
+from tqdm import tqdm
 
-from mindpics.caffe_files.datum import parse_datum, to_pixels
-from mindpics.jobs.fork_first import in_fork
+from mindpics.caffe_files.datum import key_text, parse_datum, to_pixels
+from mindpics.jobs.fork_first import apart
 
 BYTES_A_SECOND = 5 << 20  # a slow disk; pages that lead in a circle would be walked for ever
 SMALLEST = 8  # bytes of a page that any record takes
@@ -22,20 +25,42 @@ def check_lmdb(path):
     _once(_walk, *_state(path))
 
 
+@dataclass(frozen=True)
+class Records:
+    """What an LMDB holds, from one look at each record.
+
+    Attributes
+    ----------
+    count : int
+    shapes : dict
+        (channels, height, width) -> (key of the first such record, whether that is encoded).
+    labels : dict
+        Label -> key of the first record that has it.
+    runs : int
+        Stretches of one label, in key order; as many as labels where the records are sorted by class.
+    """
+
+    count: int
+    shapes: dict
+    labels: dict
+    runs: int
+
+
 def check_records(path):
-    """Check that Caffe can read every record: a Datum with as many bytes as it says, or a picture that decodes.
+    """Check that Caffe can read every record: a Datum with as many values as it says, or a picture that decodes.
 
     Returns
     -------
-    smallest, largest : (int, int, int)
-        Channels, height and width: the least and the most of any record.
+    Records
+        Read once while the file does not change.
 
     Raises
     ------
     ValueError
         Names the record by its key; or there is none.
     """
-    return tuple(map(tuple, _once(_read, *_state(path))))
+    count, shapes, labels, runs = _once(_read, *_state(path))
+    return Records(count, {tuple(shape): tuple(first) for shape, first in shapes}, dict(labels), runs)
 
 
 def _state(path):
@@ -49,10 +74,13 @@ def _state(path):
 
 @functools.lru_cache(maxsize=64)
 def _once(look, path, size, _changed):
+    terminal = os.dup(2)  # the child's own goes to a file
     try:
-        return in_fork(look, path, size, timeout=60 + size / BYTES_A_SECOND)
+        return apart(look, path, size, terminal, timeout=60 + size / BYTES_A_SECOND)
     except ValueError as error:
-        raise ValueError(f"{path}: found what cannot be read ({error}); wanted an LMDB") from None
+        raise ValueError(f"{path}: not a readable LMDB ({error})") from None
+    finally:
+        os.close(terminal)
 
 
 def _records(path, size):
@@ -67,35 +95,42 @@ def _records(path, size):
         raise ValueError(str(error)) from None
 
 
-def _walk(path, size):
+def _walk(path, size, _terminal):
     for key, value in _records(path, size):
         bytes(key)
         bytes(value[:1]), bytes(value[-1:])
 
 
-def _read(path, size):
-    least, most = None, None
-    for key, value in _records(path, size):
+def _read(path, size, terminal):
+    """Return the fields of `Records`, as JSON has them."""
+    count, shapes, labels, runs, last = 0, {}, {}, 0, None
+    for key, value in _shown(_records(path, size), path, terminal):
+        name = key_text(bytes(key))
         try:
-            shape = _shape(parse_datum(bytes(value)))
+            datum = parse_datum(bytes(value))
+            shape = _shape(datum)
         except ValueError as error:
-            raise ValueError(f"key {bytes(key).decode(errors='replace')!r}: {error}") from None
-        least = tuple(map(min, least or shape, shape))
-        most = tuple(map(max, most or shape, shape))
-    if least is None:
-        raise ValueError("found an empty LMDB; wanted records")
-    return least, most
+            raise ValueError(f"key {name!r}: {error}") from None
+        count, runs, last = count + 1, runs + (datum.label != last), datum.label
+        shapes.setdefault(shape, (name, datum.encoded))
+        labels.setdefault(datum.label, name)
+    if not count:
+        raise ValueError("an empty LMDB")
+    return count, list(shapes.items()), list(labels.items()), runs
+
+
+def _shown(records, path, terminal):
+    """Yield records; a bar on a terminal shows them once it takes some seconds."""
+    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
+        yield from tqdm(
+            records, f"checking {Path(path).name}", unit="record", delay=2, leave=False, file=stream, disable=None
+        )
 
 
 def _shape(datum):
-    shape = (datum.channels, datum.height, datum.width)
-    if datum.float_data and not datum.data and not datum.encoded:
-        if min(shape) < 1 or math.prod(shape) != len(datum.float_data):
-            raise ValueError(
-                f"found a Datum {shape} of {len(datum.float_data)} floats; wanted as many as its shape has"
-            )
-        return shape
-    shape = to_pixels(datum).shape
-    if min(shape) < 1:
-        raise ValueError(f"found a Datum {shape}; wanted sides above 0")
-    return shape
+    pixels = to_pixels(datum)
+    if datum.encoded and pixels.dtype != np.uint8:
+        raise ValueError(f"an encoded picture of {pixels.dtype}; wanted bytes")
+    if min(pixels.shape) < 1:
+        raise ValueError(f"a Datum {pixels.shape}")
+    return pixels.shape

@@ -11,7 +11,7 @@ from caffe.proto import caffe_pb2
 from tqdm import tqdm
 
 from mindpics.caffe_files.blobs import read_mean as read_mean  # the one that goes with write_mean
-from mindpics.caffe_files.datum import parse_datum, to_pixels, wrap
+from mindpics.caffe_files.datum import key_text, parse_datum, to_pixels, wrap
 from mindpics.caffe_files.lmdb_check import check_lmdb
 from mindpics.caffe_files.lmdb_writer import LMDB, LmdbWriter
 from mindpics.files import own_folder
@@ -180,13 +180,6 @@ def read_lmdb(path):
         raise ValueError(f"{path}: found what cannot be read ({error}); wanted an LMDB") from None
 
 
-def first_datum(path):
-    """Return the first Datum of an LMDB; ValueError when it is empty, or as in `read_lmdb`."""
-    for _, datum in read_lmdb(path):
-        return datum
-    raise ValueError(f"{path}: found an empty LMDB; wanted records")
-
-
 def count_lmdb(path):
     """Return how many records an LMDB holds; ValueError as in `read_lmdb`."""
     check_lmdb(path)
@@ -197,7 +190,7 @@ def count_lmdb(path):
 def mean_image(path):
     """Return the mean picture of an LMDB, as Caffe's compute_image_mean does.
 
-    Sums are whole numbers here and float32 there: equal up to 65,000 pictures.
+    Sums are whole numbers here (float64 of a Datum of floats) and float32 there: equal up to 65,000 pictures.
 
     Returns
     -------
@@ -215,7 +208,7 @@ def mean_image(path):
         except ValueError as error:
             raise ValueError(f"{path}, key {key!r}: {error}") from None
         if total is None:
-            total = np.zeros(pixels.shape, np.int64)
+            total = np.zeros(pixels.shape, np.float64 if pixels.dtype == np.float32 else np.int64)
         if pixels.shape != total.shape:
             raise ValueError(f"{path}, key {key!r}: found {pixels.shape}; wanted {total.shape} as the first")
         total += pixels
@@ -235,9 +228,9 @@ def write_mean(path, mean):
 
 def _record(path, key, value):
     try:
-        return key.decode(), parse_datum(value)
-    except ValueError as error:  # of either
-        raise ValueError(f"{path}, key {key.decode(errors='replace')!r}: {error}") from None
+        return key_text(key), parse_datum(value)
+    except ValueError as error:
+        raise ValueError(f"{path}, key {key_text(key)!r}: {error}") from None
 
 
 def write_rejected(out, rejected):

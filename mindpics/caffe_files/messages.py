@@ -5,7 +5,7 @@ from google.protobuf import text_format
 
 from mindpics.caffe_files.upgrade import upgrade_net, upgrade_solver
 from mindpics.files.atomic import atomic_write
-from mindpics.files.bounded import read_text
+from mindpics.files.bounded import read_prototxt_text
 
 
 def write_message(message, path, comment=()):
@@ -31,8 +31,8 @@ def read_message(path, message):
     ValueError
         Names the file, the line and what is wrong with it.
     """
-    file_type = f"a {type(message).__name__} prototxt"
-    text = read_text(path, file_type)
+    wanted = f"a {type(message).__name__} prototxt"
+    text = read_prototxt_text(path, wanted)
     try:
         text_format.Parse(text, message)
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:

@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from mindpics.caffe_files.upgrade import upgrade_net, upgrade_solver
-from mindpics.files.bounded import read_text
+from mindpics.files.bounded import read_prototxt_text
 from mindpics.files.findings import Finding
 
 _TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}<>\[\]:,;]|[^\s{}<>\[\]:,;#"']+""")
@@ -42,13 +42,13 @@ class Block:
 class Prototxt:
     """A message that was read, its file and the lines of its fields (none when it came without a file).
 
-    A solver's train_net and test_net are used in one phase: `phases` says which.
+    `builds` are what a solver builds of a net (`mindpics.caffe_files.solver_nets.Build`); None without a solver.
     """
 
     message: object
     path: str
     lines: Block = field(default_factory=Block)
-    phases: tuple = ()
+    builds: tuple | None = None
 
     def finding(self, severity, check, message, *where):
         """Return a Finding at the line of a field.
@@ -75,7 +75,7 @@ def read_prototxt(path):
     """
     path = Path(path)
     try:
-        text = read_text(path, "a net or a solver")
+        text = read_prototxt_text(path, "a net or a solver")
     except ValueError as error:
         return None, [Finding("error", "unreadable", str(error).removeprefix(f"{path}: "), str(path))]
     try:

@@ -55,7 +55,7 @@ class Snapshots:
         finally:
             trial.unlink(missing_ok=True)
 
-    def accept(self, iteration, shapes, random_state):
+    def accept(self, iteration, shapes, random_state, histories=None):
         """Check what Caffe has written aside, and give it its name; return the caffemodel's path.
 
         Parameters
@@ -65,6 +65,8 @@ class Snapshots:
             Layer name -> shapes of its blobs.
         random_state : str or None
             Of Caffe's generator.
+        histories : int, optional
+            See `check`.
 
         Raises
         ------
@@ -74,7 +76,7 @@ class Snapshots:
         names = {kind: f"net_iter_{iteration}{kind}" for kind in KINDS}
         model, random, state = (self.aside / names[kind] for kind in KINDS)
         try:
-            check(state, model, iteration, shapes)
+            check(state, model, iteration, shapes, histories)
             state.write_bytes(renamed_state(state, self.folder / model.name))
             random.write_text(random_state or "", encoding="ascii")
             (self.folder / state.name).unlink(missing_ok=True)  # one of the same iteration goes as it came, state first
@@ -112,7 +114,7 @@ class Snapshots:
         return None, None, passed_over
 
 
-def check(state, model, iteration, shapes=None):
+def check(state, model, iteration, shapes=None, histories=None):
     """Raise ValueError unless a snapshot is whole: both files parse, fit each other and the net, and are finite.
 
     Parameters
@@ -122,6 +124,8 @@ def check(state, model, iteration, shapes=None):
         That the solverstate must hold.
     shapes : dict, optional
         Layer name -> shapes of its blobs, as the net has them.
+    histories : int, optional
+        How many arrays of history the solver keeps.
     """
     stored, weights = read_state(state), read_weights(model)
     if stored.iteration != iteration:
@@ -134,11 +138,13 @@ def check(state, model, iteration, shapes=None):
             f"{model}: layer {layer}: found blobs {stored_shapes.get(odd)}; wanted {shapes.get(odd)}, as the net has"
         )
     blobs = sum(map(len, weights.values()))
-    if not stored.history or len(stored.history) > blobs and len(stored.history) % blobs:
+    most = 2 * blobs if histories is None else histories
+    if not stored.history or len(stored.history) > most or histories not in (None, len(stored.history)):
         raise ValueError(
-            f"{state}: found a history of {len(stored.history)} arrays; wanted {blobs}, or twice or three times as many"
+            f"{state}: history of {len(stored.history)} arrays for {blobs} blobs of weights; "
+            f"wanted {'at most ' if histories is None else ''}{most}: that of another type of solver?"
         )
-    blob_shapes = {blob.shape for blobs in weights.values() for blob in blobs}
+    known = {blob.shape for blobs in weights.values() for blob in blobs}
     for number, blob in enumerate(stored.history):
         if blob.shape not in blob_shapes:
             raise ValueError(f"{state}: history {number}: found shape {blob.shape}; wanted that of a blob of the net")

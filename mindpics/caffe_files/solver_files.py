@@ -1,4 +1,4 @@
-"""Reader of a solver and its net for train_net."""
+"""Reader of a solver and its nets for train_net, writer of both for Caffe."""
 
 import tempfile
 from pathlib import Path
@@ -7,11 +7,12 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message, write_message
-from mindpics.jobs.fork_first import in_fork
+from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets
+from mindpics.jobs.fork_first import apart
 
 
 def read_solver(solver, iterations=None, seed=None):
-    """Return (SolverParameter, NetParameter) with the caller's changes in.
+    """Return (SolverParameter, its NetParameters) with the caller's changes in.
 
     Parameters
     ----------
@@ -19,34 +20,60 @@ def read_solver(solver, iterations=None, seed=None):
     iterations, seed : int, optional
         Instead of the solver's max_iter and random_seed.
 
+    Returns
+    -------
+    message : SolverParameter
+    nets : list of NetParameter
+        Of `mindpics.caffe_files.solver_nets.solver_nets`: the one that is trained, then test nets.
+
     Raises
     ------
     ValueError
-        When it is no solver, has no net, or another besides: that would go unchecked.
+        When it is no solver, or has not one net to train.
     """
     message = caffe_pb2.SolverParameter()
     if isinstance(solver, caffe_pb2.SolverParameter):
         message.CopyFrom(solver)
     else:
         read_message(solver, message)
-    _check(solver, message)
-    net = read_message(message.net, caffe_pb2.NetParameter())
+    trained = [name for name in TRAINED if message.HasField(name)]
+    if len(trained) != 1:
+        raise ValueError(f"{solver}: found {' and '.join(trained) or 'no net'}; wanted one of {', '.join(TRAINED)}")
+    nets = [_read_net(solver, place.value(message)) for place in solver_nets(message)]
     if iterations is not None:
         message.max_iter = iterations
     if seed is not None:
         message.random_seed = seed
     message.display = message.display or 20
-    return message, net
+    return message, nets
 
 
-def build_in_fork(message, net):
+def write_solver(message, nets, folder):
+    """Write a solver and its nets, as Caffe is to read them, under a folder; return the SolverParameter.
+
+    The net that is trained becomes net.prototxt, test nets of their own test_net_0.prototxt and so on, all upgraded.
+    """
+    own = caffe_pb2.SolverParameter()
+    own.CopyFrom(message)
+    field = "net" if any(message.HasField(name) for name in ("net", "net_param")) else "train_net"
+    for name in (*TRAINED, *TESTED):
+        own.ClearField(name)
+    setattr(own, field, str(Path(folder) / "net.prototxt"))
+    own.test_net.extend(str(Path(folder) / f"test_net_{number}.prototxt") for number in range(len(nets) - 1))
+    for net, path in zip(nets, (getattr(own, field), *own.test_net), strict=True):
+        write_message(net, path)
+    write_message(own, Path(folder) / "solver.prototxt")
+    return own
+
+
+def build_apart(message, nets):
     """Let a child build the nets of a solver first, on the CPU: Caffe ends the process where it does not like one.
 
     Parameters
     ----------
     message : SolverParameter
-    net : NetParameter
-        Its net, checked.
+    nets : list of NetParameter
+        Its nets, checked.
 
     Raises
     ------
@@ -56,16 +83,13 @@ def build_in_fork(message, net):
     solver = caffe_pb2.SolverParameter()
     solver.CopyFrom(message)
     with tempfile.TemporaryDirectory() as folder:
-        solver.net, solver.snapshot_prefix = f"{folder}/net.prototxt", f"{folder}/net"
-        solver.solver_mode = solver.CPU
-        write_message(net, solver.net)
-        write_message(solver, f"{folder}/solver.prototxt")
+        own.snapshot_prefix, own.solver_mode = f"{folder}/net", own.CPU
+        write_solver(own, nets, folder)
         try:
             in_fork(_build, f"{folder}/solver.prototxt")
         except ValueError as error:
-            raise ValueError(
-                f"{message.net}: found what Caffe refuses ({error}); wanted a net that it builds"
-            ) from None
+            name = message.net or message.train_net or "the solver"
+            raise ValueError(f"{name}: Caffe refuses this net: {error}") from None
 
 
 def _build(path):
@@ -73,23 +97,15 @@ def _build(path):
     caffe.get_solver(path)
 
 
-def take_weights(message):
-    """Return the caffemodel that a solver names itself, and take it out: Caffe would abort on a broken one."""
-    named = [path.strip() for paths in message.weights for path in paths.split(",")]
-    if len(named) > 1:
-        raise ValueError(f"found weights {', '.join(named)}; one caffemodel is wanted")
-    message.ClearField("weights")
-    return named[0] if named else None
+def weights_of(message):
+    """Return the caffemodels that a solver names, in the order in which Caffe copies them."""
+    return [path.strip() for paths in message.weights for path in paths.split(",")]
 
 
-def _check(solver, message):
-    if not message.net:
-        raise ValueError(f'{solver}: found no net; wanted a solver with net: "...train_val.prototxt"')
-    if not Path(message.net).is_file():
-        raise ValueError(f"{solver}: found no file {message.net}; wanted its net (paths are relative to {Path.cwd()})")
-    further = [name for name in ("net_param", "train_net", "train_net_param") if message.HasField(name)]
-    further += [name for name in ("test_net", "test_net_param") if getattr(message, name)]
-    if further:
-        raise ValueError(f"{solver}: found net and {', '.join(further)}; wanted one net for both phases")
-    if message.snapshot_format != message.BINARYPROTO:
-        raise ValueError(f"{solver}: found snapshot_format HDF5; wanted BINARYPROTO, which is checked and gone on from")
+def _read_net(solver, value):
+    """Return the NetParameter of a path, or of what stands in the solver, which Caffe does not upgrade."""
+    if isinstance(value, caffe_pb2.NetParameter):
+        return value
+    if not Path(value).is_file():
+        raise ValueError(f"{solver}: its net {value} is not there (paths are relative to {Path.cwd()})")
+    return read_message(value, caffe_pb2.NetParameter())

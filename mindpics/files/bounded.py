@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import stat
 
 TEXT = 64 << 20  # bytes of a prototxt or a JSON document; the longest published net has 100 KB
@@ -14,6 +15,9 @@ KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+SURROGATE = "[\udc80-\udcff]"  # how bytes that are no UTF-8 are decoded
+_QUOTED = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
 
 
 def open_regular(path, file_type, limit=None):
@@ -97,6 +101,18 @@ def read_text(path, file_type, limit=TEXT):
         raise ValueError(
             f"{path}: found bytes that are not UTF-8 (byte {error.start + 1}); wanted {file_type}"
         ) from None
+
+
+def read_prototxt_text(path, wanted):
+    """Return a prototxt's text: as `read_text`, but comments may be of any bytes, which Caffe passes over."""
+    text = read_bytes(path, wanted, TEXT).decode("utf-8", "surrogateescape")
+    if re.search(SURROGATE, text):
+        text = _QUOTED.sub(lambda match: re.sub(SURROGATE, "?", match[0]) if match[0][0] == "#" else match[0], text)
+        wrong = re.search(SURROGATE, text)
+        if wrong:
+            line = text.count("\n", 0, wrong.start()) + 1
+            raise ValueError(f"{path}:{line}: not UTF-8; wanted {wanted}")
+    return text
 
 
 def digest(path, algorithm, limit=None):

@@ -185,7 +185,7 @@ def _of_traits(blobs, prefix):
 
 def _picture(lmdb, key, datum, mean):
     try:
-        pixels = to_pixels(datum)
+        pixels = to_pixels(datum, len(mean) if len(mean) in (1, 3) else None)
     except ValueError as error:
         raise ValueError(f"{lmdb}, key {key!r}: {error}") from None
     if pixels.shape != mean.shape:

@@ -23,25 +23,8 @@ IN_PLACE = {
 }
 # Their gradient is computed from the top as they left it.
 NEEDS_TOP = {"Sigmoid", "TanH", "Softmax", "LRN", "Exp", "ELU", "MVN", "Swish"}
-# Their gradient needs no look at the bottom, so it may be overwritten behind them.
-NEEDS_NO_BOTTOM = {
-    "Concat",
-    "Pooling",
-    "Dropout",
-    "Sigmoid",
-    "TanH",
-    "Exp",
-    "Softmax",
-    "BatchNorm",
-    "Accuracy",
-    "ArgMax",
-    "Silence",
-    "Crop",
-    "Tile",
-    "Slice",
-    "SoftmaxWithLoss",
-    "Swish",
-}
+# They refuse it in any phase.
+NOT_IN_PLACE = {"AbsVal", "Flatten", "Reshape", "Split", "Crop", "Slice", "Tile", "SPP", "Im2col"}
 
 ADVISED = 20  # blobs whose nearest name is looked up, among all
 
@@ -82,18 +65,26 @@ def _tops(view, index, layer, made):
 
 
 def _in_place(view, index, layer, blob):
+    if layer.type in NOT_IN_PLACE:
+        text = f"{layer.type} in place (top and bottom {blob!r}): Caffe aborts"
+        yield view.finding("error", "not-in-place", index, text, "top")
+    elif any(other is not layer for other in view.beside(blob, index)):
+        others = ", ".join(f"{other.name} ({other.type})" for other in view.beside(blob, index) if other is not layer)
+        text = f"overwrites {blob!r}, which {others} reads as well: Caffe aborts (produced by multiple sources)"
+        yield view.finding("error", "in-place-shared", index, text, "top")
+    elif view.phase == TRAIN:
+        yield from _wrong_gradient(view, index, layer, blob)
+
+
+def _wrong_gradient(view, index, layer, blob):
+    """Caffe trains these, and learns something else than it was told."""
     if layer.type not in IN_PLACE or (layer.type == "Power" and layer.power_param.power != 1):
-        text = f"{layer.type} in place (top and bottom {blob!r}) gives a wrong gradient, or aborts"
-        yield view.finding("error", "in-place", index, text, "top")
+        text = f"{layer.type} in place (top and bottom {blob!r}) gives a wrong gradient"
+        yield view.finding("warning", "in-place", index, text, "top")
     maker = view.maker(blob, index)
     if maker is not None and maker.type in NEEDS_TOP:
         text = f"overwrites {blob!r}, from which {maker.name} ({maker.type}) computes its gradient; use a new top"
-        yield view.finding("error", "in-place", index, text, "top")
-    for reader in view.beside(blob, index):  # a split shares the data among all
-        summed = reader.type == "Eltwise" and reader.eltwise_param.operation == reader.eltwise_param.SUM
-        if reader is not layer and reader.type not in NEEDS_NO_BOTTOM and not summed:
-            text = f"overwrites {blob!r}, which {reader.name} ({reader.type}) reads as well and needs for its gradient"
-            yield view.finding("error", "in-place-shared", index, text, "top")
+        yield view.finding("warning", "in-place", index, text, "top")
 
 
 def _softmax_twice(view, index, layer):

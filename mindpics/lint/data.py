@@ -1,45 +1,35 @@
 """Lint of Data layers, and of the LMDBs and means they read where those are there."""
 
 import re
-from itertools import islice
 from pathlib import Path
 
-from mindpics.caffe_files.lmdbs import count_lmdb, first_datum, read_lmdb, read_mean
+from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.caffe_files.lmdbs import count_lmdb, read_mean
 from mindpics.lint import preflight
 from mindpics.lint.heads import check_head_outputs, labels_of_head
-from mindpics.lint.phases import TEST, TRAIN, NetPhase, phases_of
+from mindpics.lint.phases import TEST, TRAIN
 
-LABELS = 500  # an LMDB is shuffled, so its first records speak for it
+SOURCES = {"ImageData": "image_data_param", "HDF5Data": "hdf5_data_param", "WindowData": "window_data_param"}
 
 
-def check_data(net, solver, required=False):
-    """Yield what is wrong with the data of a net.
-
-    Parameters
-    ----------
-    net : mindpics.caffe_files.prototxt.Prototxt
-    solver : mindpics.caffe_files.prototxt.Prototxt or None
-        Whose test_iter and lengths are compared with the LMDBs.
-    required : bool
-        A missing file is an error; else a note.
-    """
+def check_data(views, solver, required=False):
+    """Yield what is wrong with the data of a net, as NetPhases; missing files are notes unless `required`."""
     layers = {}
-    for phase in phases_of(net):
-        view = NetPhase(net, phase)
+    for view in views:
         yield from check_head_outputs(view)
         for index, layer in view.layers:
             if layer.type != "Data":
                 continue
-            layers[phase] = (index, layer)
+            layers.setdefault(view.phase, (view, index, layer))
             for severity, name, text, *where in _fields(layer):
                 yield view.finding(severity, name, index, text, *where)
             yield from _files(view, index, layer, required)
-            if phase == TRAIN and solver is not None:
+            if view.phase == TRAIN and solver is not None:
                 yield from _made_for(solver, layer)
-            if phase == TEST and solver is not None:
-                yield from _test_iter(solver, layer)
+            if view.test is not None and view.test < len(solver.message.test_iter):
+                yield from _test_iter(solver, view.test, layer)
     if len(layers) == 2:
-        yield from _both_phases(NetPhase(net, TEST), layers[TRAIN][1], *layers[TEST])
+        yield from _both_phases(layers[TRAIN][2], *layers[TEST])
 
 
 def _fields(layer):
@@ -53,12 +43,9 @@ def _fields(layer):
         yield "error", "backend", text, "data_param", "backend"
     if transform.mean_file and transform.mean_value:
         yield "error", "two-means", "mean_file and mean_value; Caffe takes one", "transform_param", "mean_value"
-    if len(transform.mean_value) not in (0, 1, 3):
-        text = f"{len(transform.mean_value)} mean_value; one, or one a channel, is wanted"
-        yield "error", "mean-value", text, "transform_param", "mean_value"
 
 
-def _both_phases(view, train, index, test):
+def _both_phases(train, view, index, test):
     for name in ("crop_size", "mean_file", "scale"):
         train_value, test_value = getattr(train.transform_param, name), getattr(test.transform_param, name)
         if train_value != test_value:
@@ -68,7 +55,7 @@ def _both_phases(view, train, index, test):
         yield view.finding("warning", "phases-differ", index, "mean_value differs from TRAIN's", "transform_param")
     if train.data_param.source == test.data_param.source:
         text = f"tests on the training pictures, {test.data_param.source}"
-        yield view.finding("error", "same-source", index, text, "data_param", "source")
+        yield view.finding("warning", "same-source", index, text, "data_param", "source")
 
 
 def _files(view, index, layer, required):
@@ -103,19 +90,25 @@ def _mean_alone(view, index, layer):
 
 
 def _labels(view, index, layer):
-    """Labels of the LMDB against what each head that reads them takes."""
+    """Labels of the LMDB against what each head that reads them takes, and their order."""
+    source, records = layer.data_param.source, check_records(layer.data_param.source)
+    if view.phase == TRAIN and len(records.labels) > 1 and records.runs == len(records.labels):
+        text = f"{source} is sorted by class: a batch sees few of them; shuffle it (tools/create_lmdb does)"
+        yield view.finding("warning", "sorted-by-class", index, text, "data_param", "source")
     if len(layer.top) < 2:
         return
-    labels = {datum.label for _, datum in islice(read_lmdb(layer.data_param.source), LABELS)}
     for position, reader, _ in view.readers(layer.top[1], index):
         limit, trait = _wants(view, position, reader)
         ignored = {reader.loss_param.ignore_label} if reader.loss_param.HasField("ignore_label") else set()
-        wrong = sorted(label for label in labels - ignored if limit is not None and not 0 <= label < limit)
+        if reader.accuracy_param.HasField("ignore_label"):
+            ignored = {reader.accuracy_param.ignore_label}
+        wrong = [label for label in records.labels if limit is not None and not 0 <= label < limit]
+        wrong = sorted(label for label in wrong if label not in ignored)
         if wrong:
-            text = f"takes labels 0..{limit - 1}, but {layer.data_param.source} has {wrong[0]}"
+            text = f"takes labels 0..{limit - 1}, but {source} has {wrong[0]} (key {records.labels[wrong[0]]!r})"
             yield view.finding("error", "label-range", position, text)
-        if trait is not None and not labels & {2 * trait, 2 * trait + 1}:
-            text = f"{layer.data_param.source} has no picture of its trait (labels {sorted(labels)})"
+        if trait is not None and not set(records.labels) & {2 * trait, 2 * trait + 1}:
+            text = f"{source} has no picture of its trait (labels {sorted(records.labels)})"
             yield view.finding("error", "no-picture-of-trait", position, text)
 
 
@@ -130,18 +123,18 @@ def _wants(view, index, reader):
     return None, None
 
 
-def _test_iter(solver, layer):
+def _test_iter(solver, test, layer):
     """test_iter x batch should go through the test set once, the last batch wrapping around."""
-    message, source, batch = solver.message, layer.data_param.source, layer.data_param.batch_size
-    if not message.test_iter or not batch or not (Path(source) / "data.mdb").is_file():
+    iterations, source, batch = solver.message.test_iter[test], layer.data_param.source, layer.data_param.batch_size
+    if not batch or not (Path(source) / "data.mdb").is_file():
         return
-    pictures, n_tested = count_lmdb(source), message.test_iter[0] * batch
-    if not pictures <= n_tested < pictures + batch:
+    pictures, seen = count_lmdb(source), iterations * batch
+    if not pictures <= seen < pictures + batch:
         text = (
-            f"test_iter {message.test_iter[0]} x batch {batch} = {n_tested}, but {source} has {pictures} pictures; "
+            f"test_iter {iterations} x batch {batch} = {seen}, but {source} has {pictures} pictures; "
             f"test_iter {-(-pictures // batch)} sees each once"
         )
-        yield solver.finding("warning", "test-set", text, "test_iter")
+        yield solver.finding("warning", "test-set", text, ("test_iter", test))
 
 
 def _made_for(solver, layer):
@@ -149,7 +142,7 @@ def _made_for(solver, layer):
     source, batch = layer.data_param.source, layer.data_param.batch_size * max(1, solver.message.iter_size)
     if not Path(solver.path).is_file() or not batch or not (Path(source) / "data.mdb").is_file():
         return
-    comment = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text(encoding="utf-8"), re.M)
+    said = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text("utf-8", "replace"), re.M)
     pictures = count_lmdb(source)
     if comment and pictures and int(comment[1]) != pictures:
         text = (
@@ -160,13 +153,14 @@ def _made_for(solver, layer):
         yield solver.finding("warning", "made-for", text, "max_iter")
 
 
-def stand_in_size(layer):
+def stand_in_shape(layer):
     """Return (channels, height, width) of the blob a Data layer gives, as far as files tell; None if they do not."""
-    crop = layer.transform_param.crop_size
-    if crop:
-        return (3, crop, crop)
+    source, transform = layer.data_param.source, layer.transform_param
+    crop = transform.crop_size
     try:
-        datum = first_datum(layer.data_param.source)
+        channels, height, width = preflight.picture_shape(layer) if (Path(source) / "data.mdb").is_file() else (3, 0, 0)
     except ValueError:
         return None
-    return None if datum.encoded else (datum.channels, datum.height, datum.width)
+    if crop:
+        return channels, crop, crop
+    return (channels, height, width) if height else None

@@ -10,6 +10,7 @@ NO_GRADIENT_OF_LABELS = {
     "MultinomialLogisticLoss",
     "InfogainLoss",
 }
+LOSSES = NO_GRADIENT_OF_LABELS | {"EuclideanLoss", "ContrastiveLoss"}
 WITH_WEIGHTS = {
     "Convolution",
     "Deconvolution",
@@ -21,6 +22,7 @@ WITH_WEIGHTS = {
     "PReLU",
     "LSTM",
     "RNN",
+    "Parameter",
 }
 
 

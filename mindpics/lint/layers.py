@@ -1,20 +1,16 @@
 """Lint of one layer at a time, and of its place in a phase."""
 
-from collections import Counter
 from functools import cache
 
 import caffe
 
 from mindpics.caffe_files.prototxt import nearest
 from mindpics.lint import preflight
+from mindpics.lint.gradients import LOSSES, WITH_WEIGHTS
 from mindpics.lint.heads import HEAD_LAYERS, check_head_layer, is_our_layer, is_our_loss
-from mindpics.lint.phases import DATA_TYPES, TEST, TRAIN, NetPhase, is_loss
+from mindpics.lint.phases import DATA_TYPES, TEST, TRAIN, is_loss
+from mindpics.lint.sizes import LEARNED, check_sizes
 
-LEARNED = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
 NO_BLOBS = {
     "ReLU",
     "Pooling",
@@ -43,22 +39,29 @@ TWO_BOTTOMS = {
 }
 
 
-def check_all_layers(net, allow_python_layers=False):
-    """Yield what is wrong with each layer of a net (a Prototxt) by itself."""
+def check_all_layers(net, views, allow_python_layers=False):
+    """Yield what is wrong with each layer of a net (a Prototxt) by itself, as far as a view (NetPhase) has it."""
     if not allow_python_layers:
         yield from check_reach(net)
-    view = NetPhase(net, TRAIN)
-    checks = (_type, _rules, _multipliers, _propagate_down, _shape_fields, _fillers, _loss_weights, _two_bottoms)
     for index, layer in enumerate(net.message.layer):
-        for check in checks:
-            for severity, name, text, *where in check(layer):
-                yield view.finding(severity, name, index, text, *where)
-        if layer.type == "Python":
-            for severity, name, text, *where in _python(layer):
-                yield net.finding(severity, name, text, ("layer", index), "python_param", *where)
-        if layer.type == "BatchNorm" and not view.deploy:
-            for severity, name, text, *where in _frozen(layer):
-                yield view.finding(severity, name, index, text, *where)
+        if layer.include and layer.exclude:
+            text = f"layer {layer.name}: has include and exclude rules; Caffe takes one kind"
+            yield net.finding("error", "include-exclude", text, ("layer", index), "exclude")
+    for view in views:
+        for index, layer in view.layers:
+            yield from _check_layer(view, index, layer)
+
+
+def _check_layer(view, index, layer):
+    for check in CHECKS:
+        for severity, name, text, *where in check(layer):
+            yield view.finding(severity, name, index, text, *where)
+    if layer.type == "Python":
+        for severity, name, text, *where in _python(layer):
+            yield view.prototxt.finding(severity, name, text, ("layer", index), "python_param", *where)
+    if layer.type == "BatchNorm" and not view.deploy:
+        for severity, name, text, *where in _frozen(layer):
+            yield view.finding(severity, name, index, text, *where)
 
 
 def check_reach(net):
@@ -85,13 +88,13 @@ def _writes(net, layer, where):
 
 def check_phase(view):
     """Yield what is wrong with layers in a phase (a NetPhase)."""
-    names = Counter(layer.name for _, layer in view.layers)
-    earlier = set()
+    seen = set()
     for index, layer in view.layers:
-        if names[layer.name] > 1 and layer.name in earlier:
-            text = f"a second layer of this name in phase {view.name}; weights are copied by name, to one of them"
-            yield view.finding("error", "duplicate-name", index, text, "name")
-        earlier.add(layer.name)
+        if layer.type in WITH_WEIGHTS:
+            if layer.name in seen:
+                text = f"a second layer of this name in phase {view.name}; weights are copied by name, to one of them"
+                yield view.finding("error", "duplicate-name", index, text, "name")
+            seen.add(layer.name)
         if layer.type == "BatchNorm":
             yield from _statistics(view, index, layer)
         if layer.type == "Scale" and len(layer.bottom) == 1:
@@ -110,7 +113,8 @@ def _losses(view):
         text = "Accuracy and no loss in phase TEST: Caffe counts scores of NaN as right, and no loss would show them"
         yield view.finding("warning", "accuracy-alone", scores[0], text)
     if view.phase == TRAIN:
-        yield view.prototxt.finding("error", "no-loss", "no layer of phase TRAIN has a loss: nothing would be learned")
+        text = "no layer of phase TRAIN has a loss: nothing would be learned"
+        yield view.prototxt.finding("warning", "no-loss", text)
 
 
 @cache
@@ -119,16 +123,9 @@ def _types():
 
 
 def _type(layer):
-    if not layer.name:
-        yield "error", "no-name", f"a layer of type {layer.type!r} without a name"
     if layer.type not in _types():
         text = f"no layer type {layer.type!r}{nearest(layer.type, _types())}"
         yield "error", "unknown-type", text, "type"
-
-
-def _rules(layer):
-    if layer.include and layer.exclude:
-        yield "error", "include-exclude", "has include and exclude rules; Caffe takes one kind", "exclude"
 
 
 def _multipliers(layer):
@@ -152,33 +149,6 @@ def _propagate_down(layer):
         yield "error", "propagate-down", text, "propagate_down"
 
 
-def _shape_fields(layer):
-    if layer.type in LEARNED:
-        field = LEARNED[layer.type]
-        param = getattr(layer, field)
-        if not param.num_output:
-            yield "error", "no-num-output", f"{field} without num_output", field
-        if field == "convolution_param":
-            yield from _kernel(param)
-    pooling = layer.pooling_param
-    if layer.type == "Pooling" and not (pooling.kernel_size or pooling.global_pooling or pooling.kernel_h):
-        yield "error", "no-kernel", "pooling_param without kernel_size or global_pooling", "pooling_param"
-    if layer.type == "Pooling" and pooling.pad and pooling.pad >= pooling.kernel_size:
-        text = f"pad {pooling.pad} is not below kernel_size {pooling.kernel_size}"
-        yield "error", "pad", text, "pooling_param", "pad"
-    if layer.type == "Dropout" and not 0 < layer.dropout_param.dropout_ratio < 1:
-        text = f"dropout_ratio {layer.dropout_param.dropout_ratio:g}; one between 0 and 1 is wanted"
-        yield "error", "dropout-ratio", text, "dropout_param"
-
-
-def _kernel(param):
-    if not (param.kernel_size or param.kernel_h):
-        yield "error", "no-kernel", "convolution_param without kernel_size", "convolution_param"
-    if param.num_output % max(1, param.group):
-        text = f"num_output {param.num_output} is no multiple of group {param.group}"
-        yield "error", "group", text, "convolution_param", "group"
-
-
 def _fillers(layer):
     if layer.type not in LEARNED:
         return
@@ -193,8 +163,9 @@ def _fillers(layer):
 
 
 def _loss_weights(layer):
-    if layer.loss_weight and len(layer.loss_weight) != len(layer.top):
-        text = f"{len(layer.loss_weight)} loss_weight for {len(layer.top)} tops"
+    tops = max(len(layer.top), layer.type in LOSSES)  # Caffe gives a loss the top that it lacks
+    if layer.loss_weight and len(layer.loss_weight) != tops:
+        text = f"{len(layer.loss_weight)} loss_weight for {tops} tops"
         yield "error", "loss-weight-count", text, "loss_weight"
 
 
@@ -202,6 +173,9 @@ def _two_bottoms(layer):
     if layer.type in TWO_BOTTOMS and len(layer.bottom) < 2:
         text = f"{layer.type} with the bottoms {list(layer.bottom)}; a score and a label are wanted"
         yield "error", "no-label", text, "bottom"
+
+
+CHECKS = (_type, _multipliers, _propagate_down, check_sizes, _fillers, _loss_weights, _two_bottoms)
 
 
 def _python(layer):
@@ -237,7 +211,7 @@ def _statistics(view, index, layer):
         yield view.finding("warning", "batchnorm-stats", index, text, *where)
     if param.HasField("use_global_stats") and not param.use_global_stats and view.phase == TEST:
         text = "use_global_stats: false in phase TEST: a picture's score depends on its batch"
-        yield view.finding("error", "batchnorm-stats", index, text, *where)
+        yield view.finding("warning", "batchnorm-stats", index, text, *where)
     if not any(reader.type == "Scale" for _, reader, _ in view.readers(layer.top[0], index)):
         text = "no Scale layer follows; Caffe's BatchNorm has no scale and shift of its own"
         yield view.finding("warning", "batchnorm-alone", index, text)

@@ -1,16 +1,17 @@
 """Lint of nets and solvers: what Caffe would abort on, or silently get wrong.
 
-Errors are what Caffe would abort on or what would make a training meaningless;
-warnings are what is legal but rarely meant. Nothing is instantiated, except, when
-weights are given, a net in a child process (see `mindpics.lint.weights`).
+Errors are what Caffe would abort on, or what its weights could not be used after;
+warnings are what Caffe runs but is rarely meant. Where nothing else is wrong, Caffe
+itself is asked, in a child process (see `mindpics.lint.build`).
 """
 
-from itertools import zip_longest
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.prototxt import Prototxt, read_prototxt
+from mindpics.caffe_files.solver_files import weights_of
+from mindpics.caffe_files.solver_nets import solver_nets
 from mindpics.files.findings import Finding, errors, unique
 from mindpics.files.printable import printable_name
 from mindpics.lint import blobs as lint_blobs
@@ -19,7 +20,8 @@ from mindpics.lint import gradients as lint_backward
 from mindpics.lint import layers as lint_layers
 from mindpics.lint import solver as lint_solver
 from mindpics.lint import weights as lint_weights
-from mindpics.lint.phases import TEST, TRAIN, NetPhase, phases_of
+from mindpics.lint.build import check_build
+from mindpics.lint.phases import NetPhase, builds_of
 
 
 def lint_file(path, weights=None, data=False, allow_python_layers=False):
@@ -43,51 +45,59 @@ def lint_file(path, weights=None, data=False, allow_python_layers=False):
     prototxt, findings = read_prototxt(path)
     if prototxt is None:
         return findings
+    weights = [] if weights is None else [weights]
     if isinstance(prototxt.message, caffe_pb2.NetParameter):
-        return unique([*findings, *_lint_net(prototxt, None, weights, data, allow_python_layers)])
+        findings += _lint_net(prototxt, None, weights, data, allow_python_layers)
+        return unique([*findings, *_build(prototxt, findings, allow_python_layers)])
     findings += lint_solver.check_solver(prototxt)
-    for net, net_findings in _nets_of(prototxt):
-        findings += net_findings
+    weights = weights or weights_of(prototxt.message)
+    for net, of_net in _nets_of(prototxt):
         if net is not None:
-            findings += _lint_net(net, prototxt, weights, data, allow_python_layers)
+            is_trained = any(build.test is None for build in net.builds)
+            of_net += _lint_net(net, prototxt, weights if is_trained else [], data, allow_python_layers)
+            of_net += _build(net, of_net, allow_python_layers)
+        findings += of_net
     return unique(findings)
 
 
 def _nets_of(solver):
     """Yield (Prototxt or None, findings) of each net of a solver (a Prototxt): its files, and what stands in itself."""
-    for path in lint_solver.net_paths(solver.message):
-        if Path(path).is_file():
-            net, findings = read_prototxt(path)
-            if net is not None:
-                net.phases = lint_solver.phases_for(solver.message, path)
-            yield net, findings
-    for name, phases in (("net_param", ()), ("train_net_param", (TRAIN,)), ("test_net_param", (TEST,))):
-        value = getattr(solver.message, name)
-        nets = value if name == "test_net_param" else [value] * solver.message.HasField(name)
-        for net, lines in zip_longest(nets, solver.lines.fields.get(name, [])[: len(nets)], fillvalue=solver.lines):
-            yield Prototxt(net, solver.path, lines, phases), []
+    for place in solver_nets(solver.message):
+        value = place.value(solver.message)
+        if isinstance(value, caffe_pb2.NetParameter):
+            lines = solver.lines.fields.get(place.field, [])[place.number :]
+            net, findings = Prototxt(value, solver.path, lines[0] if lines else solver.lines), []
+        elif not Path(value).is_file():
+            continue
+        else:
+            net, findings = read_prototxt(value)
+        if net is not None:
+            net.builds = place.builds(net.message)
+        yield net, findings
 
 
-def refuse_errors(solver, net, allow_python_layers=False):
+def refuse_errors(solver, nets, allow_python_layers=False):
     """Raise what a training must not start with.
 
     Parameters
     ----------
-    solver : caffe.proto.caffe_pb2.SolverParameter
+    solver : SolverParameter
         Its snapshot_prefix is not looked at: a training run has its own folder.
-    net : caffe.proto.caffe_pb2.NetParameter
+    nets : list of NetParameter
+        Of its `solver_nets`, in their order. Caffe builds them later (`mindpics.caffe_files.solver_files.build_apart`).
 
     Raises
     ------
     ValueError
         The first three errors, in words. LMDBs and means must be there.
     """
-    run_solver = caffe_pb2.SolverParameter()
-    run_solver.CopyFrom(solver)
-    run_solver.ClearField("snapshot_prefix")
-    solver = Prototxt(run_solver, "")
-    findings = [*lint_solver.check_solver(solver)]
-    findings += _lint_net(Prototxt(net, ""), solver, None, True, allow_python_layers)
+    own = caffe_pb2.SolverParameter()
+    own.CopyFrom(solver)
+    own.ClearField("snapshot_prefix")
+    prototxt = Prototxt(own, "")
+    findings = [*lint_solver.check_solver(prototxt)]
+    for place, net in zip(solver_nets(own), nets, strict=True):
+        findings += _lint_net(Prototxt(net, "", builds=place.builds(net)), prototxt, [], True, allow_python_layers)
     wrong = unique(Finding("error", "", finding.message) for finding in errors(findings))
     if wrong:
         further = f" (and {len(wrong) - 3} more: tools/lint_net)" if len(wrong) > 3 else ""
@@ -95,20 +105,30 @@ def refuse_errors(solver, net, allow_python_layers=False):
 
 
 def _lint_net(net, solver, weights, data, allow_python_layers):
-    """Yield what is wrong with a net; `solver` (a Prototxt or None) decides the phases and what is learned."""
+    """Yield what is wrong with a net; `solver` (a Prototxt or None) decides what is built of it and learned."""
     if not net.message.layer:
         yield net.finding("error", "no-layers", "a net without layers")
         return
-    yield from lint_layers.check_all_layers(net, allow_python_layers)
-    for phase in phases_of(net):
-        view = NetPhase(net, phase)
+    views = [NetPhase(net, build) for build in builds_of(net)]
+    if not views and solver is None:
+        text = "its layers' rules name stages, which a solver asks for (train_state, test_state): lint the solver"
+        yield net.finding("note", "stages", text)
+    yield from lint_layers.check_all_layers(net, views, allow_python_layers)
+    for view in views:
         yield from lint_layers.check_phase(view)
         yield from lint_blobs.check_blobs(view)
         yield from lint_backward.check_backward(view)
-    yield from lint_data.check_data(net, solver, required=data)
+    yield from lint_data.check_data(views, solver, required=data)
     if solver is not None:
-        yield from lint_solver.check_with_net(solver, net, weights)
-    if weights is not None:
-        yield from lint_weights.check_weights(net, weights)
-    else:
+        yield from lint_solver.check_with_net(solver, views, weights)
+    if not weights:
         yield from lint_weights.check_fillers(net)
+    for path in weights if views else ():
+        yield from lint_weights.check_weights(net, views[0], path, allow_python_layers)
+
+
+def _build(net, findings, allow_python_layers):
+    """Yield what Caffe says of a net in which nothing else is wrong."""
+    if net.message.layer and not errors(findings):
+        for build in builds_of(net):
+            yield from check_build(NetPhase(net, build), allow_python_layers)

@@ -1,29 +1,32 @@
-"""Layers of a net that take part in a phase."""
+"""Layers of a net that take part in one build of it: a phase, a level, stages."""
 
 from collections import defaultdict
 
 from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.solver_nets import plain_build
 
 TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
 DATA_TYPES = ("Data", "ImageData", "HDF5Data", "WindowData", "MemoryData")
 
 
 class NetPhase:
-    """The layers of a net that take part in a phase.
+    """The layers of a net (a Prototxt) that take part in a Build of it.
 
     Attributes
     ----------
     name : str
-        "TRAIN" or "TEST".
+        "TRAIN" or "TEST", with its level and stages.
+    test : int or None
+        Its number among a solver's test nets.
     layers : list of (int, LayerParameter)
         With their index in the file.
     """
 
-    def __init__(self, prototxt, phase):
+    def __init__(self, prototxt, build):
         self.prototxt = prototxt
-        self.phase = phase
-        self.name = caffe_pb2.Phase.Name(phase)
-        self.layers = [(i, layer) for i, layer in enumerate(prototxt.message.layer) if takes_part(layer, phase)]
+        self.phase, self.name, self.test = build.state.phase, build.name, build.test
+        self.layers = [(i, layer) for i, layer in enumerate(prototxt.message.layer) if takes_part(layer, build.state)]
         self.deploy = is_deploy(prototxt.message)
         self._readers, self._makers, self._made_by = defaultdict(list), {}, defaultdict(list)
         self._connect()
@@ -78,17 +81,21 @@ class NetPhase:
         return next((layer for i, layer in self._made_by.get(blob, ()) if i > index), None)
 
 
-def takes_part(layer, phase):
-    """Tell whether a layer takes part in a phase, by its include and exclude rules (level 0, no stage)."""
+def takes_part(layer, state):
+    """Tell whether a layer takes part in a NetState, by its include and exclude rules, as Net::FilterNet does."""
     if layer.include:
-        return any(_matches(rule, phase) for rule in layer.include)
-    return not any(_matches(rule, phase) for rule in layer.exclude)
+        return any(_matches(rule, state) for rule in layer.include)
+    return not any(_matches(rule, state) for rule in layer.exclude)
 
 
-def _matches(rule, phase):
-    if rule.HasField("phase") and rule.phase != phase:
-        return False
-    return not rule.stage and rule.min_level <= 0 and not (rule.HasField("max_level") and rule.max_level < 0)
+def _matches(rule, state):
+    return (
+        (not rule.HasField("phase") or rule.phase == state.phase)
+        and (not rule.HasField("min_level") or rule.min_level <= state.level)
+        and (not rule.HasField("max_level") or rule.max_level >= state.level)
+        and set(rule.stage) <= set(state.stage)
+        and not set(rule.not_stage) & set(state.stage)
+    )
 
 
 def is_loss(layer):
@@ -102,12 +109,23 @@ def is_deploy(net):
     return bool(fed) and not any(layer.type in DATA_TYPES for layer in net.layer)
 
 
-def phases_of(prototxt):
-    """Return the phases that a net (a Prototxt) is used in: as it was told, or as its layers' rules say."""
-    if prototxt.phases:
-        return prototxt.phases
+def builds_of(prototxt):
+    """Return the Builds of a net (a Prototxt): those of its solver, or what its layers' rules speak of.
+
+    A net without its solver is taken for that of each phase in which something feeds it; () when that is of none,
+    since only a solver says which stages are built.
+    """
+    if prototxt.builds is not None:
+        return prototxt.builds
     net = prototxt.message
     if is_deploy(net):
-        return (TEST,)
+        return (plain_build(TEST, net),)
     rules = [rule for layer in net.layer for rule in (*layer.include, *layer.exclude)]
-    return (TRAIN, TEST) if any(rule.HasField("phase") for rule in rules) else (TRAIN,)
+    phases = (TRAIN, TEST) if any(rule.HasField("phase") for rule in rules) else (TRAIN,)
+    builds = [plain_build(phase, net) for phase in phases]
+    fed = tuple(build for build in builds if any(_feeds(layer, build.state) for layer in net.layer))
+    return fed if fed or any(rule.stage for rule in rules) else tuple(builds[:1])
+
+
+def _feeds(layer, state):
+    return not layer.bottom and takes_part(layer, state)

@@ -7,17 +7,43 @@ OUR_LAYERS = "mindpics.layers"
 
 
 def check_data_layer(layer):
-    """Check that a Data layer's LMDB opens, and that its Datums, mean and crop go together."""
-    smallest, largest = check_records(layer.data_param.source)
-    crop = layer.transform_param.crop_size
-    if crop > min(smallest[1:]):
-        raise ValueError(f"layer {layer.name}: found crop_size {crop}; wanted at most the Datums' {smallest}")
-    if layer.transform_param.mean_file:
-        mean = read_mean(layer.transform_param.mean_file).shape
-        for shape in (smallest, largest):
+    """Check that a Data layer's LMDB opens, and that its Datums, mean and crop go together, as Caffe does."""
+    source, transform = layer.data_param.source, layer.transform_param
+    if transform.force_color and transform.force_gray:
+        raise ValueError(f"layer {layer.name}: force_color and force_gray; Caffe takes one of them")
+    shapes = _shapes(layer)
+    (first, key), *others = shapes.items()
+    for shape, other in others:
+        if shape[0] != first[0]:
+            raise ValueError(
+                f"{source}: key {other!r} has {shape[0]} channels, but {key!r} has {first[0]}; of encoded pictures "
+                "force_color: true (or force_gray) makes them the same"
+            )
+    crop = transform.crop_size
+    smallest = min(min(shape[1:]) for shape in shapes)
+    if crop > smallest:
+        raise ValueError(f"layer {layer.name}: crop_size {crop} is larger than the Datums {min(shapes)}")
+    if transform.mean_file:
+        mean = read_mean(transform.mean_file).shape
+        for shape in shapes:
             if mean != shape:
-                raise ValueError(
-                    f"{layer.transform_param.mean_file}: found mean {mean}; wanted the Datums' shape {shape}"
-                )
-    if smallest[0] != largest[0] or not crop and smallest != largest:
-        raise ValueError(f"{layer.data_param.source}: found Datums from {smallest} to {largest}; wanted one shape")
+                raise ValueError(f"{transform.mean_file}: mean {mean}, but the Datums are {shape}")
+    if len(transform.mean_value) not in (0, 1, first[0]):
+        text = f"{len(transform.mean_value)} mean_value; one, or one for each of {first[0]} channels, is wanted"
+        raise ValueError(f"layer {layer.name}: {text}")
+    if len(shapes) > 1 and not crop and layer.data_param.batch_size > 1:
+        raise ValueError(f"{source}: Datums from {min(shapes)} to {max(shapes)}; one shape is wanted")
+
+
+def picture_shape(layer):
+    """Return (channels, height, width) of the first picture that a Data layer's LMDB gives it; ValueError for none."""
+    return next(iter(_shapes(layer)))
+
+
+def _shapes(layer):
+    """Return {(channels, height, width): key of the first} of the pictures as a Data layer decodes them."""
+    transform, shapes = layer.transform_param, {}
+    forced = 3 if transform.force_color else 1 if transform.force_gray else None
+    for shape, (key, is_encoded) in check_records(layer.data_param.source).shapes.items():
+        shapes.setdefault((forced, *shape[1:]) if forced and is_encoded else shape, key)
+    return shapes

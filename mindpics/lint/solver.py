@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mindpics.caffe_files.prototxt import nearest
-from mindpics.lint.phases import TEST, TRAIN, NetPhase, phases_of
+from mindpics.caffe_files.solver_nets import TRAINED, solver_nets
 
 TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 POLICIES = {
@@ -17,18 +17,6 @@ POLICIES = {
 }
 
 
-def net_paths(solver):
-    """Return the paths of the nets that a SolverParameter names."""
-    return list(dict.fromkeys(path for path in (solver.net, solver.train_net, *solver.test_net) if path))
-
-
-def phases_for(solver, path):
-    """Return the phases in which a solver uses the net at a path; () leaves it to the net's own rules."""
-    if path == solver.net:
-        return ()
-    return (TRAIN,) * (path == solver.train_net) + (TEST,) * (path in solver.test_net)
-
-
 def check_solver(prototxt):
     """Yield what is wrong with a solver (a Prototxt of SolverParameter) by itself."""
     solver = prototxt.message
@@ -37,62 +25,74 @@ def check_solver(prototxt):
             yield prototxt.finding(severity, name, text, *where)
 
 
-def check_with_net(prototxt, net, weights):
-    """Yield where a solver and its net do not go together.
-
-    Parameters
-    ----------
-    prototxt : mindpics.caffe_files.prototxt.Prototxt
-        Of a SolverParameter.
-    net : mindpics.caffe_files.prototxt.Prototxt
-    weights : path or None
-        That training starts from.
-    """
+def check_with_net(prototxt, views, weights):
+    """Yield where a solver (a Prototxt) and a net of its, as NetPhases, do not go together."""
     solver = prototxt.message
-    has_norm = any(layer.type == "BatchNorm" for _, layer in NetPhase(net, TRAIN).layers)
-    if has_norm and solver.test_iter and solver.test_initialization and weights is None:
+    trained = [view for view in views if view.test is None]
+    has_norm = any(layer.type == "BatchNorm" for view in trained for _, layer in view.layers)
+    if has_norm and solver.test_iter and solver.test_initialization and not (weights or solver.weights):
         text = "test_initialization: an untrained BatchNorm has no statistics, the test at iteration 0 gives NaN"
         yield prototxt.finding("warning", "test-initialization", text, "test_initialization")
-    if solver.test_iter and solver.net and len(phases_of(net)) == 1:
-        text = f"test_iter, but no layer of {solver.net} is of phase TEST: it would be tested on the training pictures"
+    feeds = [_feeds(view) for view in trained]
+    if any(view.test is not None and _feeds(view) in feeds for view in views):
+        text = "test_iter, but no layer feeds the test net alone: it would be tested on the training pictures"
         yield prototxt.finding("warning", "no-test-net", text, "test_iter")
 
 
+def _feeds(view):
+    return [index for index, layer in view.layers if not layer.bottom]
+
+
 def _nets(solver):
-    net_fields = [name for name in ("net", "train_net", "net_param", "train_net_param") if solver.HasField(name)]
-    if len(net_fields) != 1:
-        text = f"found {' and '.join(net_fields) or 'no net'}; wanted one of net, train_net, net_param, train_net_param"
-        yield "error", "solver-net", text, *net_fields[1:2]
-    for path in net_paths(solver):
-        if not Path(path).is_file():
-            field = next(name for name in ("net", "train_net", "test_net") if path in getattr(solver, name))
-            yield "error", "solver-net", f"its net {path} is not there (paths are relative to {Path.cwd()})", field
+    places = solver_nets(solver)
+    trained = [place.field for place in places if place.field in TRAINED]
+    if len(trained) != 1:
+        text = f"found {' and '.join(trained) or 'no net'}; one of {', '.join(TRAINED)} is wanted"
+        yield "error", "solver-net", text, *trained[1:2]
+    for place in places:
+        path = place.value(solver)
+        if isinstance(path, str) and not Path(path).is_file():
+            text = f"its net {path} is not there (paths are relative to {Path.cwd()})"
+            yield "error", "solver-net", text, (place.field, place.number)
 
 
 def _tests(solver):
+    named, built = len(solver.test_net) + len(solver.test_net_param), len(solver.test_iter)
+    is_generic = solver.HasField("net") or solver.HasField("net_param")
+    if built < named or built > named and not is_generic:
+        text = f"{built} test_iter for {named} test nets: Caffe aborts"
+        yield "error", "test-iter", text, "test_iter" if built else "test_net"
+    if solver.test_state and len(solver.test_state) != built:
+        text = f"{len(solver.test_state)} test_state for {built} test nets (test_iter counts them): Caffe aborts"
+        yield "error", "test-state", text, "test_state"
     if solver.test_interval and not solver.test_iter:
-        yield "error", "test-iter", "test_interval without test_iter: Caffe would never test", "test_interval"
-    if solver.test_iter and not solver.test_interval:
+        yield "warning", "test-iter", "test_interval without test_iter: Caffe will never test", "test_interval"
+    if solver.test_iter and solver.test_interval <= 0:
         yield "error", "test-interval", "test_iter without test_interval: Caffe aborts", "test_iter"
-    if len(solver.test_iter) > 1 and len(solver.test_iter) < len(solver.test_net):
-        text = f"{len(solver.test_iter)} test_iter for {len(solver.test_net)} test nets"
-        yield "error", "test-iter", text, "test_iter"
     if 0 < solver.max_iter < solver.test_interval:
         text = f"test_interval {solver.test_interval} is over max_iter {solver.max_iter}"
         yield "warning", "test-interval", text, "test_interval"
 
 
 def _lengths(solver):
-    for name in ("max_iter", "iter_size", "average_loss"):
+    if solver.max_iter < 1:
+        yield "warning", "length", f"max_iter {solver.max_iter}: nothing would be learned", "max_iter"
+    for name in ("iter_size", "average_loss"):
         if getattr(solver, name) < 1:
             yield "error", "length", f"{name} {getattr(solver, name)}; 1 or more is wanted", name
 
 
 def _rate(solver):
     if not solver.base_lr > 0:
-        yield "error", "base-lr", f"base_lr {solver.base_lr:g}; a rate above 0 is wanted", "base_lr"
+        yield "warning", "base-lr", f"base_lr {solver.base_lr:g}; a rate above 0 is wanted", "base_lr"
     if not 0 <= solver.momentum < 1:
-        yield "error", "momentum", f"momentum {solver.momentum:g}; from 0 to under 1 is wanted", "momentum"
+        yield "warning", "momentum", f"momentum {solver.momentum:g}; from 0 to under 1 is wanted", "momentum"
+    if solver.momentum and solver.type in ("AdaGrad", "RMSProp"):
+        text = f"momentum {solver.momentum:g}: {solver.type} takes none, Caffe aborts"
+        yield "error", "momentum", text, "momentum"
+    if solver.type == "RMSProp" and not 0 <= solver.rms_decay < 1:
+        text = f"rms_decay {solver.rms_decay:g}; from 0 to under 1 is wanted: Caffe aborts"
+        yield "error", "rms-decay", text, "rms_decay"
     if solver.weight_decay < 0 or solver.weight_decay >= 0.1:
         yield "warning", "weight-decay", f"weight_decay {solver.weight_decay:g}; 0.0005 is usual", "weight_decay"
 
@@ -104,14 +104,16 @@ def _policy(solver):
         yield "error", "lr-policy", text, "lr_policy"
         return
     for name in POLICIES[solver.lr_policy]:
-        n_values = len(solver.stepvalue) if name == "stepvalue" else solver.HasField(name)
-        if not n_values:
-            yield "error", "lr-policy", f'lr_policy: "{solver.lr_policy}" without {name}', "lr_policy"
-        elif name in ("gamma", "stepsize") and getattr(solver, name) < (name == "stepsize"):
-            text = f'{name} {getattr(solver, name):g} with lr_policy: "{solver.lr_policy}": Caffe aborts'
-            yield "error", "lr-policy", text, name
+        present = len(solver.stepvalue) if name == "stepvalue" else solver.HasField(name)
+        if name in ("gamma", "stepsize") and getattr(solver, name) < (name == "stepsize"):
+            value = f"{name} {getattr(solver, name):g}" if present else f"no {name}"
+            text = f'{value} with lr_policy: "{solver.lr_policy}": Caffe aborts'
+            yield "error", "lr-policy", text, name if present else "lr_policy"
+        elif not present:
+            yield "warning", "lr-policy", f'lr_policy: "{solver.lr_policy}" without {name}', "lr_policy"
     if list(solver.stepvalue) != sorted(solver.stepvalue):
-        yield "error", "lr-policy", f"stepvalue {list(solver.stepvalue)} must ascend", "stepvalue"
+        text = f"stepvalue {list(solver.stepvalue)} does not ascend: each waits for the one before it"
+        yield "warning", "lr-policy", text, "stepvalue"
     if solver.lr_policy in ("step", "multistep", "exp") and solver.gamma > 1:
         yield "warning", "gamma", f"gamma {solver.gamma:g}: the rate would grow", "gamma"
     unused = [name for name in ("stepsize", "stepvalue") if name not in POLICIES[solver.lr_policy]]
@@ -123,14 +125,14 @@ def _policy(solver):
 def _update(solver):
     if solver.type not in TYPES:
         yield "error", "solver-type", f"no solver type {solver.type!r}{nearest(solver.type, TYPES)}", "type"
-    if solver.regularization_type not in ("L1", "L2"):
+    if solver.regularization_type not in ("L1", "L2") and solver.weight_decay:
         text = f"regularization_type {solver.regularization_type!r}; L1 or L2 is wanted"
         yield "error", "regularization", text, "regularization_type"
 
 
 def _snapshots(solver):
     if solver.snapshot < 0:
-        yield "error", "snapshot", f"snapshot {solver.snapshot}; 0 (never) or more is wanted", "snapshot"
+        yield "warning", "snapshot", f"snapshot {solver.snapshot}; 0 (never) or more is wanted", "snapshot"
     if not solver.snapshot and not solver.snapshot_after_train:
         text = "neither snapshot nor snapshot_after_train: the weights would be lost"
         yield "warning", "snapshot", text, "snapshot_after_train"

@@ -1,10 +1,9 @@
 """Lint of weights: which layers a caffemodel reaches, and which start at their fillers."""
 
 from mindpics.caffe_files import weights
-from mindpics.lint.data import stand_in_size
-from mindpics.lint.layers import LEARNED, check_reach
-from mindpics.lint.net_shapes import net_shapes, without_data
-from mindpics.lint.phases import TRAIN, is_deploy, takes_part
+from mindpics.lint.build import built_shapes
+from mindpics.lint.phases import is_deploy
+from mindpics.lint.sizes import LEARNED
 
 
 def check_fillers(net):
@@ -17,13 +16,12 @@ def check_fillers(net):
             yield net.finding("warning", "no-filler", text, ("layer", index))
 
 
-def check_weights(net, path):
-    """Yield how a caffemodel fits a net (a Prototxt): what takes, what does not, what clashes."""
+def check_weights(net, view, path, allow_python_layers=False):
+    """Yield how a caffemodel fits a net (a Prototxt) as a NetPhase has it: what takes, what does not, what clashes."""
     try:
-        shapes = _shapes(net)
-    except ValueError as error:
-        yield net.finding("error", "caffe-refuses", f"Caffe refuses this net: {error}")
-        return
+        shapes = built_shapes(view, allow_python_layers)
+    except ValueError:
+        return  # said by check_build
     if shapes is None:
         text = "weights not compared: the pictures' size is not known, or a Python layer would be imported"
         yield net.finding("note", "weights", text)
@@ -65,19 +63,6 @@ def _starts_at_zero(layer):
     if any(param.name for param in layer.param):
         return False  # shares another layer's weights
     return layer.type in LEARNED and not getattr(layer, LEARNED[layer.type]).HasField("weight_filler")
-
-
-def _shapes(net):
-    """Return blob shapes by layer name, from Caffe itself; None when that cannot be asked."""
-    sizes = {}
-    if any(check_reach(net)):
-        return None  # it would be built to ask it
-    for index, layer in enumerate(net.message.layer):
-        if layer.type == "Data" and takes_part(layer, TRAIN):
-            sizes[index] = stand_in_size(layer)
-    if None in sizes.values():
-        return None
-    return net_shapes(without_data(net.message, sizes))
 
 
 def _heads(net, shapes):

@@ -82,12 +82,3 @@ def solver(
     if seed is not None:
         message.random_seed = seed
     return message
-
-
-def learning_rate(message, iteration):
-    """Return the rate of a SolverParameter at an iteration; nan where its policy is neither "step" nor "fixed"."""
-    if message.lr_policy == "fixed":
-        return message.base_lr
-    if message.lr_policy != "step":
-        return float("nan")
-    return message.base_lr * message.gamma ** (iteration // message.stepsize)

@@ -8,6 +8,7 @@ import onnxruntime
 from onnx import helper
 
 from mindpics.caffe_files.prototxt import read_prototxt
+from mindpics.caffe_files.solver_nets import plain_build
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import sha256
 from mindpics.inference.feature_net import load_mean
@@ -69,8 +70,9 @@ def export_onnx(deploy, weights, out, mean=(), size=crops.SIZE, with_mean=False)
 def check_types(deploy):
     """Raise ValueError that names the first layer of a net that cannot be written, before Caffe builds any."""
     check_net(deploy, allow_python_layers=True)
-    for layer in read_prototxt(deploy)[0].message.layer:
-        if takes_part(layer, TEST):
+    net = read_prototxt(deploy)[0].message
+    for layer in net.layer:
+        if takes_part(layer, plain_build(TEST, net).state):
             try:
                 check_type(layer)
             except ValueError as error:

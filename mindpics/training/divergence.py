@@ -28,30 +28,37 @@ class DivergedError(RuntimeError):
     iteration = None
 
 
-def check_losses(iteration, losses):
-    """Raise DivergedError for a loss (``{blob: value}``) that is not finite or is clipped at 87.33."""
+def clipped_losses(net):
+    """Return the blobs of a NetParameter that SoftmaxWithLoss means over, where 87.33 is a clip; not where it sums."""
+    return {top for layer in net.layer if _is_mean_of_softmax(layer) for top in layer.top[:1]}
+
+
+def _is_mean_of_softmax(layer):
+    if layer.type == "Python":
+        return layer.python_param.layer == "TraitLoss"
+    return layer.type == "SoftmaxWithLoss" and layer.loss_param.normalization != layer.loss_param.NONE
+
+
+def check_losses(iteration, losses, clipped):
+    """Raise DivergedError for a loss (``{name: value}``) that is not finite, or is one of `clipped` and at 87.33."""
     for name, loss in losses.items():
         if not math.isfinite(loss):
             raise DivergedError(
                 f"iteration {iteration}: {name} is {loss}; lower base_lr, have normalization BATCH_SIZE, "
                 "or start from smaller weights"
             )
-        if loss >= CLIPPED_LOSS - 0.01:
+        if name in clipped and loss >= CLIPPED_LOSS - 0.01:
             raise DivergedError(
                 f"iteration {iteration}: {name} is {loss:.2f}, that is -log(FLT_MIN): the net is certain "
                 "and wrong; lower base_lr"
             )
 
 
-def check_end(iteration, net, last_test):
-    """Raise DivergedError where a training ends in what no later stage can use: weights or test losses not finite."""
+def check_weights(iteration, net):
+    """Raise DivergedError where a training ends in what no later stage can use: weights that are not finite."""
     for name, blobs in net.params.items():
         if not all(np.isfinite(blob.data).all() for blob in blobs):
             raise DivergedError(f"iteration {iteration}: layer {name} has weights that are not finite; lower base_lr")
-    for row in last_test:
-        check_losses(
-            iteration, {f"{name} of the last test": value for name, value in row.items() if name.startswith("loss")}
-        )
 
 
 # A slow start is no dead head: it must be no better in each of so many windows running.

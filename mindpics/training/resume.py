@@ -7,7 +7,32 @@ from the device's generator, which does not tell its state.
 
 import caffe
 
+from mindpics.files.findings import unique
+
 POSITIONLESS = ("ImageData", "HDF5Data", "WindowData", "MemoryData")
+
+
+HISTORIES = {"AdaDelta": 2, "Adam": 2}  # arrays that a solver keeps of each parameter; the others keep one
+
+
+def histories(message, net, shapes):
+    """Return how many arrays a solverstate has; blobs that layers share by name count once.
+
+    Parameters
+    ----------
+    message : SolverParameter
+    net : NetParameter
+    shapes : dict
+        Layer name -> shapes of its blobs.
+    """
+    shared = {layer.name: [spec.name for spec in layer.param] for layer in net.layer if layer.name in shapes}
+    names = [
+        (dict(enumerate(shared.get(layer, ()))).get(number), layer, number)
+        for layer, blobs in shapes.items()
+        for number in range(len(blobs))
+    ]
+    learned = {name or (layer, number) for name, layer, number in names}
+    return len(learned) * HISTORIES.get(message.type, 1)
 
 
 def batches_read(message, iteration):
@@ -22,7 +47,7 @@ def batches_read(message, iteration):
     return iteration * message.iter_size, [passes * count for count in message.test_iter]
 
 
-def restore_position(solver, message, net, random_state):
+def restore_position(solver, message, nets, random_state):
     """Move the Data layers of a restored solver, and Caffe's generator, to where its iteration stands.
 
     Parameters
@@ -30,7 +55,7 @@ def restore_position(solver, message, net, random_state):
     solver : caffe.Solver
         Made with the random_seed of the run that took the snapshot, and restored from it.
     message : SolverParameter
-    net : NetParameter
+    nets : list of NetParameter
     random_state : str
         What `mindpics.caffe_files.snapshots.random_state_of` returns.
 
@@ -46,11 +71,18 @@ def restore_position(solver, message, net, random_state):
         train, tests = batches_read(message, solver.iter)
         for part, batches in zip((solver.net, *solver.test_nets), (train, *tests), strict=True):
             part.skip_batches(batches)
-    lost += [f"the position of layer {layer.name} ({layer.type})" for layer in net.layer if layer.type in POSITIONLESS]
-    if any(layer.type == "Dropout" for layer in net.layer) and message.solver_mode == message.GPU:
+    layers = [layer for net in nets for layer in net.layer]
+    lost += unique(f"the position of layer {layer.name} ({layer.type})" for layer in layers if _has_a_place(layer))
+    has_dropout = any(layer.type == "Dropout" for layer in layers)
+    if has_dropout and message.solver_mode == message.GPU:
         lost.append("dropout's random state: a GPU does not tell it")
     if random_state and hasattr(caffe, "set_random_state"):
         caffe.set_random_state(random_state)  # after the Data layers, whose threads draw their seeds
-    elif any(layer.type == "Dropout" for layer in net.layer):
+    elif has_dropout:
         lost.append("dropout's random state: the snapshot has none, or this Caffe takes none")
     return lost
+
+
+def _has_a_place(layer):
+    """Tell whether a layer may stand somewhere in its data, which Caffe does not keep."""
+    return layer.type in POSITIONLESS or (layer.type == "Python" and not layer.bottom)

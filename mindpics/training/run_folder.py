@@ -9,13 +9,16 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files import snapshots
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots
+from mindpics.caffe_files.solver_files import write_solver
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.environment import environment
 from mindpics.files.json_files import write_json
 from mindpics.files.own_folder import Kind
 
-BEGUN = Kind("a run whose nets are not built yet", ("net.prototxt", "solver.prototxt", "caffe.log"))
+BEGUN = Kind(
+    "a run whose nets are not built yet", ("net.prototxt", "test_net_*.prototxt", "solver.prototxt", "caffe.log")
+)
 RUN = Kind(
     "a run of train_net",
     (
@@ -24,6 +27,7 @@ RUN = Kind(
         "test.csv",
         "run.json",
         "final.caffemodel",
+        "final.caffemodel.h5",
         "events.out.tfevents.*",
         "scores.npz",
         "figures.json",
@@ -54,8 +58,8 @@ class RunFolder:
         if any(self.snapshots.folder.glob("*.solverstate")) and not (resume or overwrite):
             raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
 
-    def prepare(self, net, solver, resume):
-        """Write the net and the solver that will run, aside, for Caffe to build; return the solver as it will stay.
+    def prepare(self, nets, solver, resume):
+        """Write the nets and the solver that will run, aside, for Caffe to build; return the solver as it will stay.
 
         A run without a seed is given one, so that going on with it is going on with the same.
         A run that is there stays as it is until `begin`.
@@ -63,13 +67,13 @@ class RunFolder:
         own = caffe_pb2.SolverParameter()
         own.CopyFrom(solver)
         own.snapshot_prefix = self.snapshots.prepare()
+        own.snapshot_format = own.BINARYPROTO  # which is read back and checked
         if own.random_seed < 0:
             own.random_seed = self._seed(resume)
         own_folder.clear(self.begun, BEGUN)
-        own.net = str(self.begun / self.net.name)
-        write_message(net, own.net)
-        write_message(own, self.begun / self.solver.name)
-        own.net = str(self.net)
+        own = write_solver(own, nets, self.begun)
+        setattr(own, "net" if own.net else "train_net", str(self.net))
+        own.test_net[:] = [str(self.path / Path(path).name) for path in own.test_net]
         return own
 
     def begin(self, solver, resume):
@@ -78,7 +82,8 @@ class RunFolder:
             own_folder.clear(self.path, RUN, keep=(self.begun.name,))
             self.snapshots.prepare()
             self.log_until_begun(resume).replace(self.log)
-        (self.begun / self.net.name).replace(self.net)
+        for path in self.begun.glob("*net*.prototxt"):
+            path.replace(self.path / path.name)
         write_message(solver, self.solver)
         self.give_up()
 
@@ -104,6 +109,13 @@ class RunFolder:
         with atomic_write(final, "wb") as stream:
             stream.write(caffemodel.read_bytes())
         return final
+
+    def finish_hdf5(self, net):
+        """Write a caffe.Net's weights in the form that snapshot_format HDF5 asks for, beside final.caffemodel."""
+        final = self.path / "final.caffemodel.h5"
+        aside = self.snapshots.aside / "net.caffemodel.h5"
+        net.save_hdf5(str(aside))
+        aside.replace(final)
 
     def write_csv(self, name, rows, columns=None):
         """Write dicts as NAME.csv; columns are the union of keys in order of appearance, unless given."""

@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import caffe
-import numpy as np
 
 from mindpics.caffe_files import snapshots
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
 from mindpics.caffe_files.log import TestPasses, log_line
+from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
-from mindpics.nets.solvers import learning_rate
-from mindpics.training.divergence import DivergedError, StuckHeads, check_end, check_losses
+from mindpics.training.divergence import DivergedError, StuckHeads, check_losses, check_weights, clipped_losses
+from mindpics.training.outputs import LossOfPasses, Outputs, averages
 from mindpics.training.progress import status, training_bar
-from mindpics.training.resume import restore_position
+from mindpics.training.rates import Rates, steps_before
+from mindpics.training.resume import histories, restore_position
 
 ROOM = 3  # a snapshot in units of the net: weights, history (two of Adam)
 
@@ -27,9 +28,11 @@ class History:
     Attributes
     ----------
     train : list of dict
-        One row an iteration: iteration, lr and every loss blob of the net.
+        One row an iteration: iteration, lr, loss (what is minimised, the mean over iter_size passes) and every output
+        of the net, of the last pass; the second value of an output is ``NAME[1]``.
     test : list of dict
-        One row a test pass: iteration and Caffe's averages over its batches.
+        One row a test pass: iteration and Caffe's averages over its batches; an output of the second test net is
+        ``NAME#1``, as in `mindpics.caffe_files.log_lines.Log`.
     iteration : int
         Where it ended.
     caffemodel : Path or None
@@ -55,18 +58,22 @@ class SolverRun:
         What ended it; it carries the history and the iteration.
     """
 
-    def __init__(self, folder, message, net, board, terminal, patience):
+    def __init__(self, folder, message, nets, board, terminal, patience):
         self.folder = folder
         self.message = message
-        self.net = net
+        self.nets = nets
         self.board = board
         self.terminal = terminal
         self.solver = caffe.get_solver(str(folder.begun / folder.solver.name))
         if patience is None:
             patience = max(1000, message.max_iter // 4)
         self.stuck = StuckHeads(patience) if patience else None
-        self.losses = [name for name in self.solver.net.outputs if name.startswith("loss")]
+        self.outputs = Outputs(self.solver.net)
+        self.loss = LossOfPasses(self.outputs, message.iter_size)
+        self.clipped = clipped_losses(nets[0])
         self.shapes = weight_files.shapes_of(self.solver.net)
+        self.histories = histories(message, nets[0], self.shapes)
+        self.rates = Rates(message)
         self.history, self.diverged = History(), None
         self.fit = None
         self.last_test = []
@@ -74,20 +81,39 @@ class SolverRun:
     def start(self, weights, state, model, resume):
         """Copy weights, or restore a snapshot and the CSV rows up to it; then the run takes its folder."""
         if state is not None:
-            snapshots.check(state, model, read_state(state).iteration, self.shapes)
-            self.solver.restore(str(state))
-            self.history.train = self.folder.read_csv("train", self.solver.iter)
-            self.say(f"resuming at iteration {self.solver.iter} from {state}")
-            for lost in restore_position(self.solver, self.message, self.net, snapshots.random_state_of(state)):
-                self.say(f"not restored: {lost}")
-        elif weights is not None:
-            self.fit = str(weight_files.copy(weights, self.solver.net, *self.solver.test_nets))
-            self.say(f"{weights}: {self.fit}")
+            self._restore(state, model)
+        elif weights:
+            nets = self.solver.net, *self.solver.test_nets
+            fits = [str(weight_files.copy(path, *nets)) for path in weights]
+            self.fit = "; ".join(fits)
+            for path, fit in zip(weights, fits, strict=True):
+                self.say(f"{path}: {fit}")
+        if self.outputs.left_out:
+            self.say(f"not in train.csv, for their many values: {printable_names(self.outputs.left_out)}")
         self.folder.begin(self.message, resume)
-        self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
+        self.columns = list(dict.fromkeys(("iteration", "lr", "loss", *self.outputs.names)))
+        self.folder.write_csv("train", self.history.train, columns=self.columns)
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
         self.board.begin(self.solver.iter, self.history.train, self.tests.rows)
         log_line(f"Solving {self.folder.path.name}")
+
+    def _restore(self, state, model):
+        stored = read_state(state)
+        snapshots.check(state, model, stored.iteration, self.shapes, self.histories)
+        self.solver.restore(str(state))
+        iteration = self.solver.iter
+        self.rates = Rates(self.message, iteration, stored.step)
+        self.history.train = self.folder.read_csv("train", iteration)
+        self.say(f"resuming at iteration {iteration} from {state}")
+        lost = restore_position(self.solver, self.message, self.nets, snapshots.random_state_of(state))
+        for text in lost:
+            self.say(f"not restored: {text}")
+        due = steps_before(self.message, iteration)
+        if self.message.lr_policy == "multistep" and due != stored.step:
+            self.say(
+                f"stepvalue {list(self.message.stepvalue)} asks for {due} steps of the rate before iteration "
+                f"{iteration}, but the snapshot has taken {stored.step}, and Caffe goes on from these"
+            )
 
     def train(self):
         """Step to the end, a snapshot or a divergence."""
@@ -107,14 +133,15 @@ class SolverRun:
                 if self.solver.iter % self.message.display == 0:
                     self.read_tests()
                     recent = self.history.train[-self.message.display :]
-                    bar.set_postfix_str(status(self.losses, recent, self.tests.rows), refresh=False)
+                    losses = self.outputs.losses or ["loss"]
+                    bar.set_postfix_str(status(losses, recent, self.tests.rows), refresh=False)
             self.history.interrupted = bool(interrupted)
-        if not self.history.interrupted:
-            self.last_test = self.test()
-            check_end(self.solver.iter, self.solver.net, self.last_test)
         self.history.iteration = self.solver.iter
+        if not self.history.interrupted:
+            check_weights(self.solver.iter, self.solver.net)
         self.history.caffemodel = self.snapshot()
         if not self.history.interrupted:
+            self.last_test = self.test()
             self.history.caffemodel = self.folder.finish(self.history.caffemodel)
 
     def step(self):
@@ -123,12 +150,13 @@ class SolverRun:
         if due:
             self.check_room()
         self.solver.step(1)
-        blobs = self.solver.net.blobs
-        losses = {name: float(blobs[name].data) for name in self.losses}
-        check_losses(iteration, losses)
+        loss, values = self.loss.take(), self.outputs.values()
+        check_losses(iteration, {name: values[name] for name in self.outputs.losses}, self.clipped)
+        check_losses(iteration, {"loss": loss}, ())
         if self.stuck:
-            self.stuck.update(iteration, blobs)
-        self.history.train.append({"iteration": iteration, "lr": learning_rate(self.message, iteration)} | losses)
+            self.stuck.update(iteration, self.solver.net.blobs)
+        row = {"iteration": iteration, "lr": self.rates.next()} | values | {"loss": loss}
+        self.history.train.append({name: row[name] for name in self.columns})
         self.folder.append_csv("train", self.history.train[-1])
         self.board.add("train", self.history.train[-1])
         if due:
@@ -147,19 +175,18 @@ class SolverRun:
     def accept(self):
         """Take over what Caffe has just written aside."""
         random_state = caffe.get_random_state() if hasattr(caffe, "get_random_state") else None
-        return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state)
+        return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
 
     def test(self):
-        """Test once more at the end, as ``caffe train`` does and pycaffe's step() does not."""
-        rows = []
-        for index, net in enumerate(self.solver.test_nets):
+        """Test once more at the end, as ``caffe train`` does and pycaffe's step() does not; return the rows, one."""
+        row = {}
+        for number, net in enumerate(self.solver.test_nets):
             net.share_with(self.solver.net)
-            passes = [
-                {name: float(top) for name, top in net.forward().items()} for _ in range(self.message.test_iter[index])
-            ]
-            means = {name: float(np.mean([p[name] for p in passes])) for name in passes[0]}
-            rows.append({"iteration": self.solver.iter} | means)
-        return rows
+            means = averages(net, self.message.test_iter[number])
+            losses = {name: means[name] for name in Outputs(net).losses if name in means}
+            check_losses(self.solver.iter, {f"{name} of the last test": loss for name, loss in losses.items()}, ())
+            row |= {name + (f"#{number}" if number else ""): value for name, value in means.items()}
+        return [{"iteration": self.solver.iter} | row] if row else []
 
     def read_tests(self, whole=False):
         for row in self.tests.update(whole):

@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.log import caffe_log
-from mindpics.caffe_files.solver_files import build_in_fork, read_solver, take_weights
+from mindpics.caffe_files.solver_files import build_apart, read_solver, weights_of
 from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
@@ -47,7 +47,7 @@ def solve(
         Gets net.prototxt, solver.prototxt, caffe.log, train.csv, test.csv, snapshots/, run.json, and
         TensorBoard's events.out.tfevents.*.
     weights : path, optional
-        caffemodel whose layers are copied by name, as ``caffe train --weights`` does.
+        caffemodel whose layers are copied by name, as ``caffe train --weights`` does; several with commas between.
     gpu : int, optional
         Device; CPU without it.
     iterations : int, optional
@@ -85,16 +85,16 @@ def solve(
     folder.check(resume, overwrite)  # before a lock is put there
     with locked(out):
         try:
-            message, net = read_solver(solver, iterations, seed)
-            read_otherwise(message, net, otherwise or {})
-            weights = weights or take_weights(message)
-            lint.refuse_errors(message, net, allow_python_layers)
-            build_in_fork(message, net)
+            message, nets = read_solver(solver, iterations, seed)
+            read_otherwise(message, nets[0], otherwise or {})
+            weights = _weight_files(weights, message)
+            lint.refuse_errors(message, nets, allow_python_layers)
+            build_apart(message, nets)
             set_device(gpu)
             if gpu is None:
                 message.solver_mode = caffe_pb2.SolverParameter.CPU
             started = time.time()
-            run, state = _run(folder, message, net, weights, resume, patience, events.wanted(tensorboard), progress)
+            run, state = _run(folder, message, nets, weights, resume, patience, events.wanted(tensorboard), progress)
             asked = {"solver": _path_of(solver), "weights": weights, "gpu": gpu, "otherwise": otherwise or {}}
             _record(folder, run, state, asked, time.time() - started)
         finally:
@@ -104,18 +104,21 @@ def solve(
     return run.history
 
 
-def _run(folder, message, net, weights, resume, patience, tensorboard, progress):
+def _run(folder, message, nets, weights, resume, patience, tensorboard, progress):
     """Train; return (`SolverRun`, the solverstate that it went on from)."""
     state, model, passed_over = folder.snapshots.newest() if resume else (None, None, [])
-    message = folder.prepare(net, message, resume)
+    is_hdf5 = message.snapshot_format == message.HDF5
+    message = folder.prepare(nets, message, resume)
     with closing(events.Events(folder.path, tensorboard)) as board:
         with caffe_log(folder.log_until_begun(resume)) as terminal:
             for path in passed_over:
                 print(f"passed over, not a whole snapshot: {path}", file=terminal)
-            run = SolverRun(folder, message, net, board, terminal if progress else None, patience)
+            run = SolverRun(folder, message, nets, board, terminal if progress else None, patience)
             run.start(weights, state, model, resume)
             run.train()
         run.finish()
+        if is_hdf5 and run.history.caffemodel == folder.path / "final.caffemodel":
+            folder.finish_hdf5(run.solver.net)
     return run, state
 
 
@@ -124,7 +127,8 @@ def _record(folder, run, state, asked, seconds):
     folder.write_run(
         command=sys.argv,
         solver=asked["solver"],
-        weights=None if weights is None else _told_by(weights),
+        weights=_told_by(weights[0]) if weights else None,
+        more_weights=list(map(_told_by, weights[1:])),
         engine=os.environ.get("MINDPICS_ENGINE", "fast"),
         weights_fit=run.fit,
         gpu=asked["gpu"],
@@ -142,6 +146,15 @@ def _record(folder, run, state, asked, seconds):
         caffemodel_sha256=None if diverged else sha256(history.caffemodel),
         last_test=history.test[-1] if history.test else None,
     )
+
+
+def _weight_files(weights, message):
+    """Return the caffemodels to copy in: those asked for, or the solver's, which Caffe would abort on when broken."""
+    named = weights_of(message)
+    message.ClearField("weights")
+    if weights is None:
+        return named
+    return [weights] if os.path.exists(weights) else [path.strip() for path in str(weights).split(",")]
 
 
 def _path_of(solver):

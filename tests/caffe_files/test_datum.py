@@ -33,7 +33,7 @@ def test_jpeg_is_close_and_smaller():
     ("datum", "message"),
     [
         (caffe_pb2.Datum(channels=3, height=2, width=2, data=b"123"), "3 bytes and 0 floats; wanted 3x2x2 = 12"),
-        (caffe_pb2.Datum(channels=1, height=1, width=1, float_data=[1]), "1 floats"),
+        (caffe_pb2.Datum(channels=1, height=1, width=2, float_data=[1]), "1 floats"),
         (caffe_pb2.Datum(encoded=True, data=b"no picture"), "does not decode"),
         (caffe_pb2.Datum(encoded=True), "does not decode"),
     ],

@@ -103,7 +103,7 @@ def small_lmdb(folder):
 def test_a_damaged_lmdb_does_not_end_the_process(tmp_path, length):
     """LMDB's own library trusts its pages: it is a child that ends."""
     whole = small_lmdb(tmp_path / "db")
-    assert check_records(tmp_path / "db") == ((3, 12, 12), (3, 12, 12))
+    assert list(check_records(tmp_path / "db").shapes) == [(3, 12, 12)]
     rng = np.random.default_rng(3)
     refused = crashed = 0
     for _ in range(40 if length == "short" else 10_000):

@@ -17,6 +17,7 @@ from mindpics.caffe_files.prototxt import Prototxt
 from mindpics.files.findings import errors
 from mindpics.lint.layers import check_all_layers
 from mindpics.lint.net import lint_file, refuse_errors
+from mindpics.lint.phases import NetPhase, builds_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LINT_NET = ROOT / "tools" / "lint_net"
@@ -97,6 +98,7 @@ snapshot_prefix: "snapshots/small"
 MORE = 'layer { name: "more" type: "Split" bottom: "score_10" top: "more" }'
 READER = 'layer { name: "more" type: "InnerProduct" bottom: "fc2" top: "more" }'
 SHARP = 'layer { name: "sharp" type: "Threshold" bottom: "fc2" top: "fc2" }'
+RELU = 'layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }'
 OUTSIDE = (
     'layer { name: "out" type: "HDF5Output" bottom: "fc2" bottom: "label" hdf5_output_param { file_name: "x.h5" } }'
 )
@@ -136,7 +138,7 @@ NET_FAULTS = [
     (
         "{ lr_mult: 0 }\n}",
         "{ lr_mult: 0 }\n batch_norm_param { use_global_stats: false }\n}",
-        "error",
+        "warning",
         "batchnorm-stats",
         "false in phase TEST",
     ),
@@ -162,11 +164,11 @@ NET_FAULTS = [
         "behind fc2",
     ),
     ("dropout_ratio: 0.5", "dropout_ratio: 1.5", "error", "dropout-ratio", "1.5"),
-    ('bottom: "norm1" top: "pool1"', 'bottom: "norm1" top: "norm1"', "error", "in-place", "Pooling in place"),
+    ('bottom: "norm1" top: "pool1"', 'bottom: "norm1" top: "norm1"', "warning", "in-place", "Pooling in place"),
     (
         'layer {\n  name: "pool1"',
         TANH + '\nlayer {\n  name: "pool1"',
-        "error",
+        "warning",
         "in-place",
         "from which norm1 (LRN) computes its gradient",
     ),
@@ -175,7 +177,7 @@ NET_FAULTS = [
         READER + '\nlayer { name: "drop2"',
         "error",
         "in-place-shared",
-        "which more (InnerProduct) reads as well",
+        "which more (InnerProduct) reads as well: Caffe aborts",
     ),
     ("  loss_weight: 1\n", "", "error", "python-loss-weight", "no loss_weight"),
     ('module: "mindpics.layers"', 'module: "os"', "error", "python-module", "would import the Python module 'os'"),
@@ -215,7 +217,7 @@ NET_FAULTS = [
     ),
     ("batch_size: 20 backend: LMDB", "batch_size: 20", "error", "backend", "LEVELDB"),
     ("batch_size: 20 ", "", "error", "no-batch-size", "without batch_size"),
-    ('source: "test_lmdb"', 'source: "train_lmdb"', "error", "same-source", "tests on the training pictures"),
+    ('source: "test_lmdb"', 'source: "train_lmdb"', "warning", "same-source", "tests on the training pictures"),
     ('"train_lmdb"', '"trian_lmdb"', "note", "data-absent", "trian_lmdb is not there"),
     ('source: "train_lmdb"', 'source: "only_n"', "error", "no-picture-of-trait", "no picture of its trait"),
     (
@@ -243,8 +245,8 @@ NET_FAULTS = [
         'mirror: true crop_size: 32 mean_file: "mean.binaryproto"',
         "crop_size: 32 mean_value: 1 mean_value: 2",
         "error",
-        "mean-value",
-        "2 mean_value; one, or one a channel",
+        "data",
+        "2 mean_value; one, or one for each of 3 channels",
     ),
     (
         'mirror: false crop_size: 32 mean_file: "mean.binaryproto"',
@@ -255,9 +257,24 @@ NET_FAULTS = [
     ),
     ("mirror: true", "mean_value: 9 mirror: true", "error", "two-means", "Caffe takes one"),
     ('source: "train_lmdb" ', "", "error", "no-source", "without source"),
-    ('name: "fc2" ', "", "error", "no-name", "'InnerProduct' without a name"),
+    (
+        "pool: MAX kernel_size: 3",
+        "pool: MAX kernel_size: 3 global_pooling: true",
+        "error",
+        "global-pooling",
+        "one of them",
+    ),
+    ("dropout_ratio: 0.5", "dropout_ratio: 1", "warning", "dropout-ratio", "nothing is let through"),
+    (
+        'top: "conv1" scale_param',
+        'top: "conv1" include { stage: "s" } scale_param',
+        "warning",
+        "batchnorm-alone",
+        "no Scale",
+    ),
+    (RELU, RELU.replace("ReLU", "AbsVal"), "error", "not-in-place", "AbsVal in place"),
     ("    kernel_size: 5\n", "", "error", "no-kernel", "convolution_param without kernel_size"),
-    ("pool: MAX", "pool: MAX pad: 3", "error", "pad", "pad 3 is not below kernel_size 3"),
+    ("pool: MAX", "pool: MAX pad: 3", "error", "pad", "pad 3 is not below the kernel's 3"),
     (
         'bottom: "pool1" top: "fc2"',
         'bottom: "pool1" top: "fc2" propagate_down: true propagate_down: true',
@@ -285,13 +302,24 @@ NET_FAULTS = [
 ]
 SOLVER_FAULTS = [
     ("stepsize: 100", "step_size: 100", "error", "unknown-field", "did you mean 'stepsize'?"),
-    ("stepsize: 100\n", "", "error", "lr-policy", "without stepsize"),
+    ("stepsize: 100\n", "", "error", "lr-policy", "no stepsize"),
+    ("gamma: 0.1\n", "", "warning", "lr-policy", "without gamma"),
+    (
+        "test_iter: 5",
+        'test_iter: 5 test_state { stage: "a" } test_state { }',
+        "error",
+        "test-state",
+        "2 test_state for 1",
+    ),
+    ("snapshot: 100", 'snapshot: 100 type: "AdaGrad"', "error", "momentum", "AdaGrad takes none"),
+    ("momentum: 0.9", 'type: "RMSProp" rms_decay: 1', "error", "rms-decay", "rms_decay 1"),
+    ("max_iter: 200", "max_iter: 200 iter_size: 0", "error", "length", "iter_size 0"),
     ('"step"', '"steps"', "error", "lr-policy", "did you mean 'step'?"),
     ('lr_policy: "step"', 'lr_policy: "fixed"', "warning", "lr-policy", "stepsize has no effect"),
     ("gamma: 0.1", "gamma: 10", "warning", "gamma", "would grow"),
     ("gamma: 0.1", "gamma: -0.1", "error", "lr-policy", 'gamma -0.1 with lr_policy: "step": Caffe aborts'),
     ("stepsize: 100", "stepsize: 0", "error", "lr-policy", 'stepsize 0 with lr_policy: "step": Caffe aborts'),
-    ("test_iter: 5\n", "", "error", "test-iter", "would never test"),
+    ("test_iter: 5\n", "", "warning", "test-iter", "will never test"),
     ("test_interval: 50\n", "", "error", "test-interval", "Caffe aborts"),
     ("test_interval: 50", "test_interval: 500", "warning", "test-interval", "over max_iter"),
     ("test_iter: 5", "test_iter: 4", "warning", "test-set", "= 160, but test_lmdb has 200 pictures; test_iter 5 sees"),
@@ -299,9 +327,15 @@ SOLVER_FAULTS = [
     ("net: ", 'train_net: "net.prototxt"\nnet: ', "error", "solver-net", "net and train_net"),
     ('"net.prototxt"', '"nett.prototxt"', "error", "solver-net", "its net nett.prototxt is not there"),
     ("snapshots/small", "nowhere/small", "error", "snapshot-folder", "nowhere, is not there"),
-    ("snapshot: 100", "snapshot: -1", "error", "snapshot", "snapshot -1; 0 (never) or more"),
+    ("snapshot: 100", "snapshot: -1", "warning", "snapshot", "snapshot -1; 0 (never) or more"),
     ("snapshot: 100\n", "snapshot_after_train: false\n", "warning", "snapshot", "the weights would be lost"),
-    ('lr_policy: "step"', 'lr_policy: "multistep" stepvalue: 5 stepvalue: 3', "error", "lr-policy", "must ascend"),
+    (
+        'lr_policy: "step"',
+        'lr_policy: "multistep" stepvalue: 5 stepvalue: 3',
+        "warning",
+        "lr-policy",
+        "does not ascend",
+    ),
     (
         "test_iter: 5",
         'test_net: "a" test_net: "b" test_net: "c" test_iter: 5 test_iter: 5',
@@ -309,10 +343,10 @@ SOLVER_FAULTS = [
         "test-iter",
         "2 test_iter for 3 test nets",
     ),
-    ("base_lr: 0.01\n", "", "error", "base-lr", "base_lr 0"),
-    ("momentum: 0.9", "momentum: 9", "error", "momentum", "momentum 9"),
+    ("base_lr: 0.01\n", "", "warning", "base-lr", "base_lr 0"),
+    ("momentum: 0.9", "momentum: 9", "warning", "momentum", "momentum 9"),
     ("weight_decay: 0.0005", "weight_decay: 5", "warning", "weight-decay", "weight_decay 5"),
-    ("max_iter: 200\n", "", "error", "length", "max_iter 0"),
+    ("max_iter: 200\n", "", "warning", "length", "max_iter 0"),
     ("snapshot: 100", 'snapshot: 100\ntype: "Adaam"', "error", "solver-type", "did you mean 'Adam'?"),
     ("snapshot: 100", 'snapshot: 100\nregularization_type: "L3"', "error", "regularization", "'L3'"),
 ]
@@ -343,6 +377,13 @@ def write_only_n(path):
     datum = caffe_pb2.Datum(channels=3, height=36, width=36, label=9, data=bytes(3 * 36 * 36))
     with lmdb.open(str(path), map_size=1 << 20) as env, env.begin(write=True) as transaction:
         transaction.put(b"00000000_p0", datum.SerializeToString())
+
+
+def write_labels(path, records):
+    with lmdb.open(str(path), map_size=1 << 24) as env, env.begin(write=True) as transaction:
+        for key, label in records:
+            datum = caffe_pb2.Datum(channels=3, height=36, width=36, label=label, data=bytes(3 * 36 * 36))
+            transaction.put(key, datum.SerializeToString())
 
 
 def write_weights(path, **shapes):
@@ -463,19 +504,19 @@ def test_training_refuses_what_lint_calls_an_error(good):
     read_message("solver.prototxt", solver)
     read_message("net.prototxt", net)
     solver.snapshot_prefix = "nowhere/net"  # a run has its own folder
-    refuse_errors(solver, net)
-    solver.lr_policy = "multistep"
+    refuse_errors(solver, [net])
+    solver.lr_policy = "multistp"
     net.layer[3].param[0].lr_mult = 1
-    both = '"multistep" without stepvalue; layer bn1: blob 0 of a BatchNorm has lr_mult 1'
+    both = "did you mean 'multistep'.; layer bn1: blob 0 of a BatchNorm has lr_mult 1"
     with pytest.raises(ValueError, match=both):
-        refuse_errors(solver, net)
+        refuse_errors(solver, [net])
 
 
 def test_a_net_without_layers_without_a_loss_or_without_a_test_phase_is_named(good):
     (good / "empty.prototxt").write_text('name: "empty"\n')
     assert_named(lint_file("empty.prototxt"), "error", "no-layers", "a net without layers")
     (good / "net.prototxt").write_text(NET[: NET.index('layer {\n  name: "loss_O"')])
-    assert_named(lint_file("solver.prototxt"), "error", "no-loss", "nothing would be learned")
+    assert_named(lint_file("solver.prototxt"), "warning", "no-loss", "nothing would be learned")
     second = NET.index("layer {", NET.index("include { phase: TRAIN }"))
     one = NET[:second] + NET[NET.index("layer {", second + 1) :]
     (good / "net.prototxt").write_text(one.replace("include { phase: TRAIN }", ""))
@@ -493,6 +534,17 @@ def test_weights_of_another_net_or_none_are_named(good):
     assert_named(lint_file("net.prototxt", good / "w.caffemodel"), "error", "weights", "w.caffemodel")
 
 
+def test_an_lmdb_sorted_by_class_is_named_and_a_label_in_its_last_record_is(good):
+    """Caffe reads foreign memory for such a label, whenever it comes to it."""
+    plant(good / "net.prototxt", "train_lmdb", "sorted")
+    records = [(b"%08d" % i, i // 60) for i in range(600)]
+    write_labels(good / "sorted", records)
+    assert_named(lint_file("solver.prototxt"), "warning", "sorted-by-class", "sorted is sorted by class")
+    write_labels(good / "sorted", [(b"z", 10)])
+    found = lint_file("solver.prototxt")
+    assert_named(found, "error", "label-range", "layer loss_10: takes labels 0..9, but sorted has 10 (key 'z')")
+
+
 def test_a_mean_alone_that_is_none_is_named(good):
     for name in ("train_lmdb", "test_lmdb", "mean.binaryproto"):
         (good / name).unlink()
@@ -504,7 +556,9 @@ def test_a_frozen_blob_that_would_learn_is_named(good):
     net = caffe_pb2.NetParameter()
     read_message("net.prototxt", net)
     net.layer[3].param[2].lr_mult = 1  # given as a message, which nothing has upgraded
-    found = [f for f in check_all_layers(Prototxt(net, "")) if f.check == "batchnorm-learned"]
+    prototxt = Prototxt(net, "")
+    views = [NetPhase(prototxt, build) for build in builds_of(prototxt)]
+    found = [f for f in check_all_layers(prototxt, views) if f.check == "batchnorm-learned"]
     assert_named(found, "error", "batchnorm-learned", "blob 2 of a BatchNorm has lr_mult 1")
 
 

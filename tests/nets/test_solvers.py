@@ -3,8 +3,9 @@
 import pytest
 from caffe.proto import caffe_pb2
 
-from mindpics.nets.solvers import SCHEDULES, Schedule, learning_rate, solver
+from mindpics.nets.solvers import SCHEDULES, Schedule, solver
 from mindpics.published import published
+from mindpics.training.rates import Rates
 
 
 def make(**changes):
@@ -28,7 +29,7 @@ def test_rates_are_the_papers():
 def test_the_rate_is_a_tenth_from_each_step_on():
     message = make()
     assert message.gamma == pytest.approx(0.1) and message.lr_policy == "step"
-    rates = [learning_rate(message, iteration) for iteration in (0, 62, 63, 125, 126)]
+    rates = [Rates(message, iteration).next() for iteration in (0, 62, 63, 125, 126)]
     assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001])
 
 

@@ -11,7 +11,7 @@ from mindpics.training.train import solve
 
 
 def read(job, **given):
-    message, net = read_solver(job[0])
+    message, (net,) = read_solver(job[0])
     read_otherwise(message, net, given)
     return message, net
 

@@ -1,0 +1,76 @@
+"""Nets that a solver builds, each in its states, as Solver::InitTrainNet and InitTestNets have them."""
+
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+from caffe.proto import caffe_pb2
+
+GENERIC = ("net", "net_param")
+TRAINED = (*GENERIC, "train_net", "train_net_param")
+PLAIN = caffe_pb2.NetState()
+TESTED = ("test_net_param", "test_net")  # in the order in which Caffe numbers them
+
+
+@dataclass(frozen=True)
+class Build:
+    """A net in a NetState; `test` is its number among a solver's test nets, None where it is none."""
+
+    state: object
+    test: int | None = None
+
+    @property
+    def name(self):
+        """Phase, level and stages, in words."""
+        level = f", level {self.state.level}" if self.state.level else ""
+        stages = f", stage {' '.join(self.state.stage)}" if self.state.stage else ""
+        return caffe_pb2.Phase.Name(self.state.phase) + level + stages
+
+
+@dataclass
+class SolverNet:
+    """A net of a solver: the field it stands in, its number there, and (phase, NetState, test number) of each build."""
+
+    field: str
+    number: int = 0
+    asked: list = field(default_factory=list)
+
+    def value(self, solver):
+        """Return what stands in the field: a path, or a NetParameter."""
+        value = getattr(solver, self.field)
+        return value[self.number] if self.field in TESTED else value
+
+    def builds(self, net):
+        """Return the Builds of the NetParameter that it is."""
+        return tuple(Build(_merged(phase, net.state, given), test) for phase, given, test in self.asked)
+
+
+def solver_nets(solver):
+    """Return the SolverNets of a SolverParameter: what is trained first, then the test nets that it names.
+
+    Parameters
+    ----------
+    solver : SolverParameter
+        With more than one net to train, or none, each is here, though Caffe aborts.
+    """
+    trained = [SolverNet(name) for name in TRAINED if solver.HasField(name)]
+    tests = [SolverNet(name, number) for name in TESTED for number in range(len(getattr(solver, name)))]
+    for net in trained:
+        net.asked.append((caffe_pb2.TRAIN, solver.train_state, None))
+    generic = [net for net in trained if net.field in GENERIC][:1]
+    built = tests + generic * (len(solver.test_iter) - len(tests))
+    for number, (net, state) in enumerate(zip_longest(built, solver.test_state[: len(built)], fillvalue=PLAIN)):
+        net.asked.append((caffe_pb2.TEST, state, number))
+    return trained + tests
+
+
+def plain_build(phase, net):
+    """Return the Build of a NetParameter that comes without a solver."""
+    return Build(_merged(phase, net.state))
+
+
+def _merged(phase, *states):
+    """Return the NetState of a phase; each of `states` goes before those in front of it."""
+    state = caffe_pb2.NetState(phase=phase)
+    for other in states:
+        state.MergeFrom(other)
+    return state

@@ -1,0 +1,85 @@
+"""Nets built by Caffe itself, in a child process: its words where it refuses one, the shapes of weights where not."""
+
+import tempfile
+from pathlib import Path
+
+import caffe
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.messages import write_message
+from mindpics.jobs.fork_first import apart
+from mindpics.lint.data import SOURCES, stand_in_shape
+from mindpics.lint.layers import check_reach
+
+FILLED = ("convolution_param", "inner_product_param", "embed_param")
+
+
+def built_shapes(view, allow_python_layers=False):
+    """Return {layer name: [shape, ...]} of what a NetPhase has of weights, from Caffe.
+
+    Returns
+    -------
+    dict or None
+        None where Caffe is not asked: pictures of unknown size, lists that are not there, or layers that reach outside.
+
+    Raises
+    ------
+    ValueError
+        With Caffe's own words, when it refuses the net.
+    """
+    if not allow_python_layers and any(check_reach(view.prototxt)):
+        return None
+    net = _stand_in(view)
+    if net is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "net.prototxt")
+        write_message(net, path)
+        return {name: [tuple(shape) for shape in shapes] for name, shapes in apart(_shapes, path, view.phase)}
+
+
+def check_build(view, allow_python_layers):
+    """Yield Caffe's refusal of a NetPhase, if it refuses."""
+    try:
+        built_shapes(view, allow_python_layers)
+    except ValueError as error:
+        text = f"Caffe refuses this net in phase {view.name}: {error}"
+        yield view.prototxt.finding("error", "caffe-refuses", text)
+
+
+def _stand_in(view):
+    """Return the layers of a NetPhase with Input layers for Data layers, and no fillers to wait for."""
+    net = caffe_pb2.NetParameter(name=view.prototxt.message.name)
+    for _, layer in view.layers:
+        own = net.layer.add()
+        own.CopyFrom(layer)
+        own.ClearField("include")
+        own.ClearField("exclude")
+        if layer.type == "Data":
+            shape = stand_in_shape(layer)
+            if shape is None:
+                return None
+            _feed(own, max(1, layer.data_param.batch_size), shape)
+        elif layer.type in SOURCES and not Path(getattr(layer, SOURCES[layer.type]).source).is_file():
+            return None
+        for field in FILLED:
+            if own.HasField(field):
+                getattr(own, field).ClearField("weight_filler")
+    return net
+
+
+def _feed(layer, batch, shape):
+    """Turn a Data layer into an Input layer."""
+    tops = list(layer.top)
+    name = layer.name
+    layer.Clear()
+    layer.MergeFrom(caffe_pb2.LayerParameter(name=name, type="Input", top=tops))
+    layer.input_param.shape.add(dim=[batch, *shape])
+    for _ in tops[1:]:
+        layer.input_param.shape.add(dim=[batch])
+
+
+def _shapes(path, phase):
+    caffe.set_mode_cpu()
+    net = caffe.Net(path, phase)
+    return [(name, [list(blob.data.shape) for blob in blobs]) for name, blobs in net.params.items()]

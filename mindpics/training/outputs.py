@@ -1,0 +1,79 @@
+"""Outputs of a net as Caffe's log names them: every value of every output, and the loss that is minimised."""
+
+import math
+
+import numpy as np
+
+MOST = 1000  # values of one output that have a column; a map of scores is no figure
+
+
+class Outputs:
+    """Figures of a net's last pass.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the values: ``NAME``, and ``NAME[1]`` from an output's second value on.
+    losses : list of str
+        Of these, what is minimised.
+    left_out : list of str
+        Outputs of too many values.
+    """
+
+    def __init__(self, net):
+        self.net = net
+        self.weights = dict(zip(net._blob_names, net._blob_loss_weights, strict=True))
+        counts = {name: net.blobs[name].data.size for name in net.outputs}
+        self.left_out = [name for name, count in counts.items() if count > MOST]
+        self.outputs = [name for name in counts if name not in self.left_out]
+        self.names = [value for name in self.outputs for value in _names(name, counts[name])]
+        self.losses = [value for name in self.outputs if self.weights[name] for value in _names(name, counts[name])]
+
+    def values(self):
+        """Return {name: value} of the last pass."""
+        found = {}
+        for name in self.outputs:
+            data = np.asarray(self.net.blobs[name].data).ravel()
+            found |= zip(_names(name, data.size), map(float, data), strict=True)
+        return found
+
+    def loss(self):
+        """Return the sum of all losses, each with its loss_weight."""
+        return math.fsum(
+            weight * float(np.sum(self.net.blobs[name].data)) for name, weight in self.weights.items() if weight
+        )
+
+
+class LossOfPasses:
+    """The mean loss over the passes of an iteration (iter_size), which Caffe does not keep."""
+
+    def __init__(self, outputs, passes):
+        self.outputs = outputs
+        self.passes = passes
+        self.seen = []
+        if passes > 1:
+            self.last = len(outputs.net.layers) - 1
+            outputs.net.after_forward(self._see)
+
+    def take(self):
+        """Return the loss of the iteration that has just ended."""
+        seen, self.seen = self.seen, []
+        return math.fsum(seen[-self.passes :]) / self.passes if self.passes > 1 else self.outputs.loss()
+
+    def _see(self, layer):
+        if layer == self.last:
+            self.seen.append(self.outputs.loss())
+
+
+def averages(net, passes):
+    """Return {name: mean} of a net's outputs over so many passes; {} over none, of which Caffe prints nothing."""
+    outputs = Outputs(net)
+    rows = []
+    for _ in range(passes):
+        net.forward()
+        rows.append(outputs.values())
+    return {name: float(np.mean([row[name] for row in rows])) for name in outputs.names} if rows else {}
+
+
+def _names(name, count):
+    return [name, *(f"{name}[{number}]" for number in range(1, count))][:count]
