@@ -1,0 +1,181 @@
+"""train.csv and test.csv beside Caffe's own log of the same run: rates, losses, outputs of any shape and name."""
+
+import csv
+
+import caffe
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files.log_lines import Log
+from mindpics.training.divergence import DivergedError
+from mindpics.training.rates import steps_before
+from mindpics.training.train import solve
+
+FED = """layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 4 dim: 6 } shape { dim: 4 } data_filler { type: "gaussian" std: 1 } data_filler { type: "constant" } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 3
+  weight_filler { type: "gaussian" std: 0.1 } } }
+"""
+LOSS = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }\n'
+SOLVER = (
+    'net: "net.prototxt" base_lr: 0.01 display: 1 max_iter: 8 random_seed: 1 snapshot_prefix: "s" solver_mode: CPU\n'
+)
+POLICIES = [
+    'lr_policy: "fixed"',
+    'lr_policy: "step" gamma: 0.5 stepsize: 3',
+    'lr_policy: "exp" gamma: 0.9',
+    'lr_policy: "inv" gamma: 0.1 power: 0.75',
+    'lr_policy: "multistep" gamma: 0.5 stepvalue: 2 stepvalue: 2 stepvalue: 6',
+    'lr_policy: "poly" power: 2',
+    'lr_policy: "sigmoid" gamma: 1 stepsize: 4',
+]
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """Return a function: a net and a solver -> (train.csv, test.csv, what Caffe's log says) of a run."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(net, solver, **options):
+        (tmp_path / "net.prototxt").write_text(net)
+        (tmp_path / "solver.prototxt").write_text(solver)
+        solve("solver.prototxt", "run", progress=False, **options)
+        log = Log()
+        for line in (tmp_path / "run/caffe.log").read_text().splitlines():
+            log.read(line)
+        return read("train"), read("test"), log
+
+    def read(name):
+        with open(tmp_path / f"run/{name}.csv", encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    return run
+
+
+def assert_as_logged(rows, logged):
+    """Each value of a log, to the six digits it has, stands in the rows."""
+    by_iteration = {int(row["iteration"]): row for row in rows}
+    assert logged
+    for (name, iteration), value in logged.items():
+        assert float(by_iteration[iteration][name]) == pytest.approx(value, rel=1e-5, abs=1e-12), (name, iteration)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_rate_is_that_of_the_log(train, policy):
+    rows, _, log = train(FED + LOSS, SOLVER + policy)
+    assert len({name for name, _ in log.train}) == 2 and len(rows) == 8
+    assert_as_logged(rows, log.train)
+
+
+def test_iter_size_s_loss_is_the_mean_over_its_passes(train):
+    rows, _, log = train(
+        FED + LOSS.replace('top: "loss"', 'top: "softmax loss"'), SOLVER + 'lr_policy: "fixed" iter_size: 3'
+    )
+    assert_as_logged(rows, log.train)
+    assert float(rows[0]["loss"]) != pytest.approx(float(rows[0]["softmax loss"]), rel=1e-4)
+
+
+def test_losses_of_any_shape_name_and_weight_are_those_of_the_log(train):
+    net = FED + (
+        'layer { name: "sum" type: "Reduction" bottom: "fc" top: "each picture" loss_weight: 0.5 '
+        "reduction_param { operation: SUMSQ axis: 1 } }\n"
+        'layer { name: "l1" type: "EuclideanLoss" bottom: "data" bottom: "data" top: "zero" loss_weight: 2 }\n'
+        'layer { name: "quiet" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" }\n'
+    )
+    rows, tested, log = train(net, SOLVER + 'lr_policy: "fixed" test_iter: 2 test_iter: 3 test_interval: 4')
+    assert {"each picture", "each picture[1]", "each picture[3]", "zero"} < set(rows[0])
+    assert_as_logged(rows, log.train)
+    assert_as_logged(tested, log.test)
+    assert {"zero#1", "each picture[3]#1"} < set(tested[0])
+    assert [row["iteration"] for row in tested] == ["0", "4", "8"]
+
+
+def test_a_vector_output_of_a_test_net_is_averaged_value_by_value_after_the_last_snapshot(train, tmp_path):
+    net = (
+        FED
+        + LOSS
+        + (
+            'layer { name: "right" type: "Accuracy" bottom: "fc" bottom: "label" top: "right" top: "each class" '
+            "include { phase: TEST } }\n"
+        )
+    )
+    _, tested, log = train(net, SOLVER + 'lr_policy: "fixed" test_iter: 2 test_interval: 4')
+    assert {"right", "each class", "each class[2]"} < set(tested[-1])
+    assert_as_logged(tested, log.test)
+    assert (tmp_path / "run/snapshots/net_iter_8.solverstate").is_file()
+
+
+FAR = """layer { name: "far" type: "DummyData" top: "far" dummy_data_param { shape { dim: 4 dim: 2 }
+  data_filler { type: "constant" value: 30 } } }
+layer { name: "wide" type: "Concat" bottom: "fc" bottom: "far" top: "wide" }
+"""
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        'layer { name: "l" type: "EuclideanLoss" bottom: "wide" bottom: "zero" top: "l" }',
+        'layer { name: "l" type: "SoftmaxWithLoss" bottom: "wide" bottom: "label" loss_param { normalization: NONE } top: "l" }',
+    ],
+    ids=["EuclideanLoss", "a sum of SoftmaxWithLoss"],
+)
+def test_a_loss_above_87_is_no_divergence(train, loss):
+    zero = FAR[: FAR.index('layer { name: "wide"')].replace('"far"', '"zero"').replace("dim: 2", "dim: 5")
+    silent = 'layer { name: "s" type: "Silence" bottom: "zero" }\n' if "Softmax" in loss else ""
+    rows, _, log = train(
+        FED + FAR + zero.replace("value: 30", "value: 0") + silent + loss, SOLVER + 'lr_policy: "fixed"'
+    )
+    assert float(rows[0]["l"]) > 100
+    assert_as_logged(rows, log.train)
+
+
+def test_a_mean_of_softmax_at_its_clip_is_a_divergence(train):
+    with pytest.raises(DivergedError, match="l is 87.34"):
+        loss = 'layer { name: "l" type: "SoftmaxWithLoss" bottom: "wide" bottom: "label" top: "l" }'
+        train(FED + FAR.replace("value: 30", "value: 3000") + loss, SOLVER + 'lr_policy: "fixed"')
+
+
+def test_a_schedule_that_was_edited_before_resuming_is_told(train, tmp_path, capfd):
+    policy = 'lr_policy: "multistep" gamma: 0.1 stepvalue: 2 stepvalue: 100'
+    train(FED + LOSS, SOLVER + policy, iterations=4)
+    capfd.readouterr()
+    solve("solver.prototxt", "run", resume=True, iterations=6)
+    assert "asks for" not in capfd.readouterr().err
+    (tmp_path / "solver.prototxt").write_text(SOLVER + policy.replace("stepvalue: 2", "stepvalue: 50"))
+    solve("solver.prototxt", "run", resume=True)
+    said = capfd.readouterr().err
+    assert "stepvalue [50, 100] asks for 0 steps of the rate before iteration 6, but the snapshot has taken 1" in said
+    with open(tmp_path / "run/train.csv", encoding="utf-8") as stream:
+        assert float(list(csv.DictReader(stream))[-1]["lr"]) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(("values", "steps"), [([], 0), ([2, 2, 6], 2), ([3], 1), ([4], 0), ([0, 1, 2], 3)])
+def test_steps_before_an_iteration_are_those_of_a_training_without_a_break(values, steps):
+    assert steps_before(caffe_pb2.SolverParameter(lr_policy="multistep", stepvalue=values), 4) == steps
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"])
+def test_layers_that_share_their_weights_are_gone_on_with_by_each_type_of_solver(train, tmp_path, kind):
+    shared = 'param { name: "w" } param { name: "b" } inner_product_param'
+    net = (
+        FED.replace("inner_product_param", shared)
+        + LOSS
+        + (
+            'layer { name: "fc2" type: "InnerProduct" bottom: "data" top: "fc2" %s { num_output: 3 } }\n'
+            'layer { name: "fc3" type: "InnerProduct" bottom: "fc2" top: "fc3" inner_product_param { num_output: 3 '
+            'weight_filler { type: "gaussian" std: 0.1 } } }\n'
+            % shared
+            + LOSS.replace('"loss"', '"loss2"').replace("fc", "fc3")
+        )
+    )
+    solver = SOLVER + f'type: "{kind}" lr_policy: "fixed"'
+    train(net, solver, iterations=8)
+    whole = caffe.Net("run/net.prototxt", "run/final.caffemodel", caffe.TRAIN).params["fc3"][0].data.copy()
+    assert np.isfinite(whole).all() and whole.any()
+    solve("solver.prototxt", "run", progress=False, resume=True, iterations=10)
+    assert (tmp_path / "run/snapshots/net_iter_10.solverstate").is_file()
+    other = "Adam" if kind not in ("Adam", "AdaDelta") else "SGD"
+    (tmp_path / "solver.prototxt").write_text(solver.replace(kind, other))
+    with pytest.raises(ValueError, match="that of another type of solver"):
+        solve("solver.prototxt", "run", progress=False, resume=True, iterations=12)
