@@ -8,8 +8,9 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import write_message
 from mindpics.jobs.fork_first import apart
-from mindpics.lint.data import SOURCES, stand_in_shape
+from mindpics.lint.data import stand_in_shape
 from mindpics.lint.layers import check_reach
+from mindpics.lint.lists import SOURCES
 
 FILLED = ("convolution_param", "inner_product_param", "embed_param")
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from mindpics.caffe_files.lmdb_check import check_records
 from mindpics.caffe_files.lmdbs import count_lmdb, read_mean
 from mindpics.lint import preflight
-from mindpics.lint.heads import check_head_outputs, labels_of_head
+from mindpics.lint.heads import check_head_outputs
+from mindpics.lint.labels import check_labels
+from mindpics.lint.lists import SOURCES, check_list
 from mindpics.lint.phases import TEST, TRAIN
 
-SOURCES = {"ImageData": "image_data_param", "HDF5Data": "hdf5_data_param", "WindowData": "window_data_param"}
 
 
 def check_data(views, solver, required=False):
@@ -18,6 +19,8 @@ def check_data(views, solver, required=False):
     for view in views:
         yield from check_head_outputs(view)
         for index, layer in view.layers:
+            if layer.type in SOURCES:
+                yield from check_list(view, index, layer, required)
             if layer.type != "Data":
                 continue
             layers.setdefault(view.phase, (view, index, layer))
@@ -72,7 +75,7 @@ def _files(view, index, layer, required):
     if source:
         try:
             preflight.check_data_layer(layer)
-            yield from _labels(view, index, layer)
+            yield from check_labels(view, index, layer, check_records(source))
         except ValueError as error:
             yield view.prototxt.finding("error", "data", str(error), ("layer", index))
 
@@ -87,40 +90,6 @@ def _mean_alone(view, index, layer):
     if transform.crop_size > min(shape[1:]):
         text = f"crop_size {transform.crop_size} is larger than the mean {shape} of {transform.mean_file}"
         yield view.finding("error", "data", index, text, "transform_param", "crop_size")
-
-
-def _labels(view, index, layer):
-    """Labels of the LMDB against what each head that reads them takes, and their order."""
-    source, records = layer.data_param.source, check_records(layer.data_param.source)
-    if view.phase == TRAIN and len(records.labels) > 1 and records.runs == len(records.labels):
-        text = f"{source} is sorted by class: a batch sees few of them; shuffle it (tools/create_lmdb does)"
-        yield view.finding("warning", "sorted-by-class", index, text, "data_param", "source")
-    if len(layer.top) < 2:
-        return
-    for position, reader, _ in view.readers(layer.top[1], index):
-        limit, trait = _wants(view, position, reader)
-        ignored = {reader.loss_param.ignore_label} if reader.loss_param.HasField("ignore_label") else set()
-        if reader.accuracy_param.HasField("ignore_label"):
-            ignored = {reader.accuracy_param.ignore_label}
-        wrong = [label for label in records.labels if limit is not None and not 0 <= label < limit]
-        wrong = sorted(label for label in wrong if label not in ignored)
-        if wrong:
-            text = f"takes labels 0..{limit - 1}, but {source} has {wrong[0]} (key {records.labels[wrong[0]]!r})"
-            yield view.finding("error", "label-range", position, text)
-        if trait is not None and not set(records.labels) & {2 * trait, 2 * trait + 1}:
-            text = f"{source} has no picture of its trait (labels {sorted(records.labels)})"
-            yield view.finding("error", "no-picture-of-trait", position, text)
-
-
-def _wants(view, index, reader):
-    """Return how many labels a layer knows, and the index of its trait; None where it is not known."""
-    if head := labels_of_head(reader):
-        return head
-    if reader.type in ("SoftmaxWithLoss", "Accuracy") and reader.bottom:
-        maker = view.maker(reader.bottom[0], index)
-        if maker is not None and maker.type == "InnerProduct":
-            return maker.inner_product_param.num_output, None
-    return None, None
 
 
 def _test_iter(solver, test, layer):

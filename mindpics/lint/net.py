@@ -71,6 +71,8 @@ def _nets_of(solver):
             continue
         else:
             net, findings = read_prototxt(value)
+        if net is not None and not isinstance(net.message, caffe_pb2.NetParameter):
+            net, findings = None, [solver.finding("error", "solver-net", f"{value}: a solver; a net is wanted")]
         if net is not None:
             net.builds = place.builds(net.message)
         yield net, findings
