@@ -85,14 +85,16 @@ def to_pixels(datum, channels=None):
         data = np.frombuffer(datum.data, np.uint8)
         pixels = cv2.imdecode(data, FLAGS[channels]) if len(data) else None
         if pixels is None:
-            raise ValueError(f"an encoded Datum of {len(datum.data)} bytes that does not decode")
+            raise ValueError(
+                f"found an encoded Datum of {len(datum.data)} bytes that does not decode; wanted a picture"
+            )
         return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
     shape = (datum.channels, datum.height, datum.width)
     is_float = bool(datum.float_data) and not datum.data  # Caffe looks at the bytes first
     values = datum.float_data if is_float else datum.data
     if min(shape) < 0 or len(values) != math.prod(shape):
         raise ValueError(
-            f"a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
+            f"found a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
             f"wanted {'x'.join(map(str, shape))} = {math.prod(shape)} values"
         )
     if is_float:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mindpics.caffe_files.datum import key_text, parse_datum, to_pixels
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 
 BYTES_A_SECOND = 5 << 20  # a slow disk; pages that lead in a circle would be walked for ever
 SMALLEST = 8  # bytes of a page that any record takes
@@ -76,9 +76,9 @@ def _state(path):
 def _once(look, path, size, _changed):
     terminal = os.dup(2)  # the child's own goes to a file
     try:
-        return apart(look, path, size, terminal, timeout=60 + size / BYTES_A_SECOND)
+        return in_fork(look, path, size, terminal, timeout=60 + size / BYTES_A_SECOND)
     except ValueError as error:
-        raise ValueError(f"{path}: not a readable LMDB ({error})") from None
+        raise ValueError(f"{path}: found what cannot be read ({error}); wanted an LMDB") from None
     finally:
         os.close(terminal)
 
@@ -115,7 +115,7 @@ def _read(path, size, terminal):
         shapes.setdefault(shape, (name, datum.encoded))
         labels.setdefault(datum.label, name)
     if not count:
-        raise ValueError("an empty LMDB")
+        raise ValueError("found an empty LMDB; wanted records")
     return count, list(shapes.items()), list(labels.items()), runs
 
 
@@ -130,7 +130,7 @@ def _shown(records, path, terminal):
 def _shape(datum):
     pixels = to_pixels(datum)
     if datum.encoded and pixels.dtype != np.uint8:
-        raise ValueError(f"an encoded picture of {pixels.dtype}; wanted bytes")
+        raise ValueError(f"found an encoded picture of {pixels.dtype}; wanted bytes")
     if min(pixels.shape) < 1:
-        raise ValueError(f"a Datum {pixels.shape}")
+        raise ValueError(f"found a Datum {pixels.shape}; wanted sides above 0")
     return pixels.shape

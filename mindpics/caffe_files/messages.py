@@ -31,8 +31,8 @@ def read_message(path, message):
     ValueError
         Names the file, the line and what is wrong with it.
     """
-    wanted = f"a {type(message).__name__} prototxt"
-    text = read_prototxt_text(path, wanted)
+    file_type = f"a {type(message).__name__} prototxt"
+    text = read_prototxt_text(path, file_type)
     try:
         text_format.Parse(text, message)
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:

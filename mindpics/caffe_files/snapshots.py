@@ -141,10 +141,10 @@ def check(state, model, iteration, shapes=None, histories=None):
     most = 2 * blobs if histories is None else histories
     if not stored.history or len(stored.history) > most or histories not in (None, len(stored.history)):
         raise ValueError(
-            f"{state}: history of {len(stored.history)} arrays for {blobs} blobs of weights; "
+            f"{state}: found a history of {len(stored.history)} arrays for {blobs} blobs of weights; "
             f"wanted {'at most ' if histories is None else ''}{most}: that of another type of solver?"
         )
-    known = {blob.shape for blobs in weights.values() for blob in blobs}
+    blob_shapes = {blob.shape for blobs in weights.values() for blob in blobs}
     for number, blob in enumerate(stored.history):
         if blob.shape not in blob_shapes:
             raise ValueError(f"{state}: history {number}: found shape {blob.shape}; wanted that of a blob of the net")

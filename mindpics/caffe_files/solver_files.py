@@ -8,7 +8,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 
 
 def read_solver(solver, iterations=None, seed=None):
@@ -66,7 +66,7 @@ def write_solver(message, nets, folder):
     return own
 
 
-def build_apart(message, nets):
+def build_in_fork(message, nets):
     """Let a child build the nets of a solver first, on the CPU: Caffe ends the process where it does not like one.
 
     Parameters
@@ -83,13 +83,13 @@ def build_apart(message, nets):
     solver = caffe_pb2.SolverParameter()
     solver.CopyFrom(message)
     with tempfile.TemporaryDirectory() as folder:
-        own.snapshot_prefix, own.solver_mode = f"{folder}/net", own.CPU
-        write_solver(own, nets, folder)
+        solver.snapshot_prefix, solver.solver_mode = f"{folder}/net", solver.CPU
+        write_solver(solver, nets, folder)
         try:
             in_fork(_build, f"{folder}/solver.prototxt")
         except ValueError as error:
             name = message.net or message.train_net or "the solver"
-            raise ValueError(f"{name}: Caffe refuses this net: {error}") from None
+            raise ValueError(f"{name}: found what Caffe refuses ({error}); wanted a net that it builds") from None
 
 
 def _build(path):
@@ -107,5 +107,5 @@ def _read_net(solver, value):
     if isinstance(value, caffe_pb2.NetParameter):
         return value
     if not Path(value).is_file():
-        raise ValueError(f"{solver}: its net {value} is not there (paths are relative to {Path.cwd()})")
+        raise ValueError(f"{solver}: found no file {value}; wanted its net (paths are relative to {Path.cwd()})")
     return read_message(value, caffe_pb2.NetParameter())

@@ -7,7 +7,7 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import write_message
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 from mindpics.lint.data import stand_in_shape
 from mindpics.lint.layers import check_reach
 from mindpics.lint.lists import SOURCES
@@ -36,7 +36,7 @@ def built_shapes(view, allow_python_layers=False):
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "net.prototxt")
         write_message(net, path)
-        return {name: [tuple(shape) for shape in shapes] for name, shapes in apart(_shapes, path, view.phase)}
+        return {name: [tuple(shape) for shape in shapes] for name, shapes in in_fork(_shapes, path, view.phase)}
 
 
 def check_build(view, allow_python_layers):

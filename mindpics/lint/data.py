@@ -12,7 +12,6 @@ from mindpics.lint.lists import SOURCES, check_list
 from mindpics.lint.phases import TEST, TRAIN
 
 
-
 def check_data(views, solver, required=False):
     """Yield what is wrong with the data of a net, as NetPhases; missing files are notes unless `required`."""
     layers = {}
@@ -111,7 +110,7 @@ def _made_for(solver, layer):
     source, batch = layer.data_param.source, layer.data_param.batch_size * max(1, solver.message.iter_size)
     if not Path(solver.path).is_file() or not batch or not (Path(source) / "data.mdb").is_file():
         return
-    said = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text("utf-8", "replace"), re.M)
+    comment = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text("utf-8", "replace"), re.M)
     pictures = count_lmdb(source)
     if comment and pictures and int(comment[1]) != pictures:
         text = (

@@ -35,7 +35,7 @@ def _images(layer, lines):
     """Return the Records of a list of pictures and labels; ValueError where a picture is not there."""
     param, labels, runs, last = layer.image_data_param, {}, 0, None
     if not lines:
-        raise ValueError(f"{param.source}: an empty list; wanted pictures and labels")
+        raise ValueError(f"{param.source}: found an empty list; wanted pictures and labels")
     for number, line in enumerate(lines, 1):
         name, _, label = line.rpartition(" ")
         if not Path(param.root_folder + name).is_file():
@@ -58,10 +58,10 @@ def _number(text):
 def _hdf5_files(source, lines):
     names = [name for line in lines for name in line.split()]
     if not names:
-        raise ValueError(f"{source}: an empty list; wanted HDF5 files")
+        raise ValueError(f"{source}: found an empty list; wanted HDF5 files")
     for name in names:
         if not Path(name).is_file():
-            raise ValueError(f"{source}: names {name}, which is not there")
+            raise ValueError(f"{source}: found {name}, which is not there; wanted HDF5 files")
         with open(name, "rb") as stream:
             if stream.read(len(HDF5)) != HDF5:
-                raise ValueError(f"{source}: names {name}; wanted an HDF5 file")
+                raise ValueError(f"{source}: found {name}; wanted an HDF5 file")

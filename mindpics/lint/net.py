@@ -86,7 +86,7 @@ def refuse_errors(solver, nets, allow_python_layers=False):
     solver : SolverParameter
         Its snapshot_prefix is not looked at: a training run has its own folder.
     nets : list of NetParameter
-        Of its `solver_nets`, in their order. Caffe builds them later (`mindpics.caffe_files.solver_files.build_apart`).
+        Of its `solver_nets`, in their order; Caffe builds them later (`solver_files.build_in_fork`).
 
     Raises
     ------

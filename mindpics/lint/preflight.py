@@ -10,29 +10,29 @@ def check_data_layer(layer):
     """Check that a Data layer's LMDB opens, and that its Datums, mean and crop go together, as Caffe does."""
     source, transform = layer.data_param.source, layer.transform_param
     if transform.force_color and transform.force_gray:
-        raise ValueError(f"layer {layer.name}: force_color and force_gray; Caffe takes one of them")
+        raise ValueError(f"layer {layer.name}: found force_color and force_gray; wanted one of them")
     shapes = _shapes(layer)
     (first, key), *others = shapes.items()
     for shape, other in others:
         if shape[0] != first[0]:
             raise ValueError(
-                f"{source}: key {other!r} has {shape[0]} channels, but {key!r} has {first[0]}; of encoded pictures "
-                "force_color: true (or force_gray) makes them the same"
+                f"{source}: found {shape[0]} channels under key {other!r}, and {first[0]} under {key!r}; wanted as "
+                "many, which force_color: true (or force_gray) makes of encoded pictures"
             )
     crop = transform.crop_size
     smallest = min(min(shape[1:]) for shape in shapes)
     if crop > smallest:
-        raise ValueError(f"layer {layer.name}: crop_size {crop} is larger than the Datums {min(shapes)}")
+        raise ValueError(f"layer {layer.name}: found crop_size {crop}; wanted at most the Datums' {min(shapes)}")
     if transform.mean_file:
         mean = read_mean(transform.mean_file).shape
         for shape in shapes:
             if mean != shape:
-                raise ValueError(f"{transform.mean_file}: mean {mean}, but the Datums are {shape}")
+                raise ValueError(f"{transform.mean_file}: found mean {mean}; wanted the Datums' shape {shape}")
     if len(transform.mean_value) not in (0, 1, first[0]):
-        text = f"{len(transform.mean_value)} mean_value; one, or one for each of {first[0]} channels, is wanted"
+        text = f"found {len(transform.mean_value)} mean_value; wanted one, or one for each of {first[0]} channels"
         raise ValueError(f"layer {layer.name}: {text}")
     if len(shapes) > 1 and not crop and layer.data_param.batch_size > 1:
-        raise ValueError(f"{source}: Datums from {min(shapes)} to {max(shapes)}; one shape is wanted")
+        raise ValueError(f"{source}: found Datums from {min(shapes)} to {max(shapes)}; wanted one shape")
 
 
 def picture_shape(layer):

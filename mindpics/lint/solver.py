@@ -47,7 +47,7 @@ def _nets(solver):
     places = solver_nets(solver)
     trained = [place.field for place in places if place.field in TRAINED]
     if len(trained) != 1:
-        text = f"found {' and '.join(trained) or 'no net'}; one of {', '.join(TRAINED)} is wanted"
+        text = f"found {' and '.join(trained) or 'no net'}; wanted one of {', '.join(TRAINED)}"
         yield "error", "solver-net", text, *trained[1:2]
     for place in places:
         path = place.value(solver)

@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.log import caffe_log
-from mindpics.caffe_files.solver_files import build_apart, read_solver, weights_of
+from mindpics.caffe_files.solver_files import build_in_fork, read_solver, weights_of
 from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
@@ -89,7 +89,7 @@ def solve(
             read_otherwise(message, nets[0], otherwise or {})
             weights = _weight_files(weights, message)
             lint.refuse_errors(message, nets, allow_python_layers)
-            build_apart(message, nets)
+            build_in_fork(message, nets)
             set_device(gpu)
             if gpu is None:
                 message.solver_mode = caffe_pb2.SolverParameter.CPU

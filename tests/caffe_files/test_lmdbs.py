@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from mindpics.caffe_files import lmdbs as lmdb_io
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.posts.picture_files import read_picture
 
 BIN = Path(sys.executable).parent
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -262,14 +263,21 @@ def test_a_mean_that_is_none_is_named(tmp_path):
 def test_an_lmdb_that_is_none_is_named(tmp_path):
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "data.mdb").write_bytes(b"torn")
-    with pytest.raises(ValueError, match="torn: not a readable LMDB"):
+    with pytest.raises(ValueError, match="torn: found what cannot be read .*; wanted an LMDB"):
         check_records(tmp_path / "torn")
     lmdb.open(str(tmp_path / "db"), map_size=1 << 20).close()
-    with pytest.raises(ValueError, match=r"db: not a readable LMDB \(an empty LMDB"):
+    with pytest.raises(ValueError, match="db: .*found an empty LMDB"):
         check_records(tmp_path / "db")
     with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as environment, environment.begin(write=True) as put:
         put.put(b"00000000_x", b"\xff\xff\xff")
-    with pytest.raises(ValueError, match="key '00000000_x': no Datum"):
-        check_records(tmp_path / "db")
-    with pytest.raises(ValueError, match="db, key '00000000_x': no Datum"):
+    with pytest.raises(ValueError, match="db, key '00000000_x': found what cannot be read .*; wanted a Datum"):
         list(lmdb_io.read_lmdb(tmp_path / "db"))
+
+
+def test_the_rows_of_one_trait_are_read_alone(tmp_path):
+    rows = [("a", "a.png", 0, "train", "O"), ("b", "b.png", 2, "train", "C"), ("c", "c.png", 1, "test", "O")]
+    path = write_csv(tmp_path / "mindpics.csv", rows, [*lmdb_io.COLUMNS, "trait"])
+    for trait, ids in (("O", ["a"]), ("C", ["b"]), (None, ["a", "b"])):
+        assert [id_ for id_, _, _ in lmdb_io.read_rows(path, "train", trait=trait)] == ids
+    with pytest.raises(ValueError, match="no row of split 'train' and trait E"):
+        lmdb_io.read_rows(path, "train", trait="E")

@@ -1,4 +1,4 @@
-"""Strangers' solvers beside Caffe itself: what it trains is no error to lint_net and train_net, what it aborts on is."""
+"""Strangers' solvers beside Caffe itself: what it trains is no error of lint_net and train_net, what it refuses is."""
 
 import caffe
 import lmdb
@@ -8,7 +8,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message
 from mindpics.files.findings import errors
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 from mindpics.lint.net import lint_file
 from mindpics.training.train import solve
 
@@ -43,23 +43,24 @@ def over(layer, top="x"):
 
 
 def pooled(text):
-    return over('layer { name: "p" type: "Pooling" bottom: "data" top: "x" pooling_param { %s } }\n' % text)
+    return over('layer { name: "p" type: "Pooling" bottom: "data" top: "x" pooling_param { ' + text + " } }\n")
 
 
 def dropped(ratio):
     return over(
-        'layer { name: "d" type: "Dropout" bottom: "data" top: "x" dropout_param { dropout_ratio: %g } }\n' % ratio
+        'layer { name: "d" type: "Dropout" bottom: "data" top: "x" dropout_param { dropout_ratio: ' + f"{ratio} }} }}\n"
     )
 
 
 def normed(params):
-    return over('layer { name: "bn" type: "BatchNorm" bottom: "data" top: "x" %s }\n' % params)
+    return over('layer { name: "bn" type: "BatchNorm" bottom: "data" top: "x" ' + params + " }\n")
 
 
 def in_place(kind):
     return over(
-        'layer { name: "c" type: "Convolution" bottom: "data" top: "x" convolution_param { num_output: 4 kernel_size: 1 '
-        'weight_filler { type: "xavier" } } }\nlayer { name: "r" type: "%s" bottom: "x" top: "x" }\n' % kind
+        'layer { name: "c" type: "Convolution" bottom: "data" top: "x" '
+        'convolution_param { num_output: 4 kernel_size: 1 weight_filler { type: "xavier" } } }\n'
+        f'layer {{ name: "r" type: "{kind}" bottom: "x" top: "x" }}\n'
     )
 
 
@@ -88,7 +89,8 @@ RUNS = {
     "dropout_ratio 0": (dropped(0), SOLVER),
     "layers without weights, of one name": (
         over(
-            'layer { name: "r" type: "ReLU" bottom: "data" top: "a" } layer { name: "r" type: "TanH" bottom: "a" top: "x" }'
+            'layer { name: "r" type: "ReLU" bottom: "data" top: "a" }\n'
+            'layer { name: "r" type: "TanH" bottom: "a" top: "x" }'
         ),
         SOLVER,
     ),
@@ -136,7 +138,8 @@ ABORTS = {
     "AbsVal in place": (in_place("AbsVal"), SOLVER),
     "in place on what others read": (
         over(
-            'layer { name: "q" type: "TanH" bottom: "data" top: "x" } layer { name: "r" type: "ReLU" bottom: "data" top: "data" }'
+            'layer { name: "q" type: "TanH" bottom: "data" top: "x" }\n'
+            'layer { name: "r" type: "ReLU" bottom: "data" top: "data" }'
         ),
         SOLVER,
     ),
@@ -145,7 +148,8 @@ ABORTS = {
     "L3": (NET, SOLVER + 'regularization_type: "L3" weight_decay: 0.1'),
     "a kernel larger than the pictures": (
         over(
-            'layer { name: "c" type: "Convolution" bottom: "data" top: "x" convolution_param { num_output: 4 kernel_size: 11 } }'
+            'layer { name: "c" type: "Convolution" bottom: "data" top: "x" '
+            "convolution_param { num_output: 4 kernel_size: 11 } }"
         ),
         SOLVER,
     ),
@@ -185,7 +189,7 @@ def caffe_train():
 @pytest.mark.parametrize("name", RUNS)
 def test_what_caffe_trains_is_no_error(work, name):
     write(*RUNS[name])
-    apart(caffe_train)
+    in_fork(caffe_train)
     assert not errors(lint_file("solver.prototxt", data=True))
     history = solve("solver.prototxt", "run", progress=False)
     assert history.iteration == read_message("solver.prototxt", caffe_pb2.SolverParameter()).max_iter
@@ -196,7 +200,7 @@ def test_what_caffe_trains_is_no_error(work, name):
 def test_what_caffe_aborts_on_is_an_error_before_it_does(work, name):
     write(*ABORTS[name])
     with pytest.raises(ValueError):
-        apart(caffe_train)
+        in_fork(caffe_train)
     assert errors(lint_file("solver.prototxt", data=True))
     with pytest.raises(ValueError) as refused:
         solve("solver.prototxt", "run", progress=False)
@@ -208,7 +212,7 @@ def test_comments_may_be_of_any_bytes(work):
     for name in ("net.prototxt", "solver.prototxt"):
         text = (work / name).read_bytes()
         (work / name).write_bytes(b'# Gr\xf6\xdfe \xe9 "\n' + text)
-    apart(caffe_train)
+    in_fork(caffe_train)
     assert not errors(lint_file("solver.prototxt", data=True))
     assert solve("solver.prototxt", "run", progress=False).iteration == 3
 
@@ -226,7 +230,7 @@ def test_a_deploy_net_may_write_over_its_input(work):
         'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8\n'
         'layer { name: "n" type: "MVN" bottom: "data" top: "data" }\n' + END[: END.index('layer { name: "loss"')]
     )
-    apart(lambda: caffe.Net("deploy.prototxt", caffe.TEST).forward() and None)
+    in_fork(lambda: caffe.Net("deploy.prototxt", caffe.TEST).forward() and None)
     assert not lint_file("deploy.prototxt") or not errors(lint_file("deploy.prototxt"))
 
 

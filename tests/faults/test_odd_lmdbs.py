@@ -9,18 +9,21 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.lmdbs import mean_image, read_lmdb
 from mindpics.files.findings import errors
-from mindpics.jobs.fork_first import apart
+from mindpics.jobs.fork_first import in_fork
 from mindpics.lint.net import lint_file
 from mindpics.training.train import solve
 
 RNG = np.random.default_rng(0)
-NET = """layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" batch_size: %d backend: LMDB }
+NET = """layer { name: "data" type: "Data" top: "data" top: "label"
+  data_param { source: "db" batch_size: %d backend: LMDB }
   transform_param { %s } }
 layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 2
   weight_filler { type: "gaussian" std: 0.001 } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" %s }
 """
-SOLVER = 'net: "net.prototxt" base_lr: 0.0001 lr_policy: "fixed" max_iter: 4 solver_mode: CPU random_seed: 1 snapshot_prefix: "s"'
+SOLVER = """net: "net.prototxt" base_lr: 0.0001 lr_policy: "fixed" max_iter: 4
+solver_mode: CPU random_seed: 1 snapshot_prefix: "s"
+"""
 
 
 def raw(*shape, **fields):
@@ -54,11 +57,17 @@ READ = {
     "a label that is ignored": (FIVE, 4, "", "loss_param { ignore_label: 5 }"),
 }
 REFUSED = {
-    "gray and colour": (MIXED, 4, "", "", "key '00000005' has 1 channels, but '00000000' has 3; .*force_color: true"),
-    "sizes": (SIZES, 4, "", "", "one shape is wanted"),
+    "gray and colour": (
+        MIXED,
+        4,
+        "",
+        "",
+        "found 1 channels under key '00000005', and 3 under '00000000'.*force_color: true",
+    ),
+    "sizes": (SIZES, 4, "", "", "wanted one shape"),
     "three mean_value for gray": (GRAY, 4, "mean_value: 1 mean_value: 2 mean_value: 3", "", "each of 1 channels"),
-    "force_color and force_gray": (ENCODED_GRAY, 4, "force_color: true force_gray: true", "", "takes one of them"),
-    "too few bytes": ([raw(1, 4, 4, data=b"123")] * 9, 4, "", "", "key '00000000': a Datum of 3 bytes"),
+    "force_color and force_gray": (ENCODED_GRAY, 4, "force_color: true force_gray: true", "", "wanted one of them"),
+    "too few bytes": ([raw(1, 4, 4, data=b"123")] * 9, 4, "", "", "key '00000000': found a Datum of 3 bytes"),
     "sixteen bits": (
         [caffe_pb2.Datum(encoded=True, data=cv2.imencode(".png", np.full((8, 8), 9, np.uint16))[1].tobytes())] * 9,
         4,
@@ -97,7 +106,7 @@ def caffe_train():
 @pytest.mark.parametrize("name", READ)
 def test_what_caffe_reads_is_read(made, name):
     made(*READ[name])
-    apart(caffe_train)
+    in_fork(caffe_train)
     assert not errors(lint_file("solver.prototxt", data=True))
     history = solve("solver.prototxt", "run", progress=False)
     assert history.iteration == 4
@@ -110,7 +119,7 @@ def test_what_caffe_aborts_on_is_named(made, name):
     *fields, told = REFUSED[name]
     made(*fields)
     with pytest.raises(ValueError):
-        apart(caffe_train)
+        in_fork(caffe_train)
     assert errors(lint_file("solver.prototxt", data=True))
     with pytest.raises(ValueError, match=told):
         solve("solver.prototxt", "run", progress=False)
@@ -124,7 +133,7 @@ def test_a_label_that_is_nobody_s_is_refused_wherever_it_stands(made):
 
 def test_keys_may_be_of_any_bytes(made):
     made(GRAY, 4, "", "", key="\xff\xfe%d")
-    apart(caffe_train)
+    in_fork(caffe_train)
     assert solve("solver.prototxt", "run", progress=False).iteration == 4
     assert [key for key, _ in read_lmdb("db")][:2] == [r"\xff\xfe0", r"\xff\xfe1"]
 

@@ -99,7 +99,11 @@ def test_a_second_net_in_a_solver_is_refused(small_job, tmp_path, field):
         message.train_net = "evil.prototxt"
     else:
         message.net_param.name = "evil"
-    told = "its net evil.prototxt is not there" if field == "test_net" else "; wanted one of net, net_param, train_net"
+    told = (
+        "found no file evil.prototxt; wanted its net"
+        if field == "test_net"
+        else "; wanted one of net, net_param, train_net"
+    )
     with pytest.raises(ValueError, match=told):
         solve(message, tmp_path / "run", progress=False)
 

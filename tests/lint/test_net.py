@@ -246,7 +246,7 @@ NET_FAULTS = [
         "crop_size: 32 mean_value: 1 mean_value: 2",
         "error",
         "data",
-        "2 mean_value; one, or one for each of 3 channels",
+        "found 2 mean_value; wanted one, or one for each of 3 channels",
     ),
     (
         'mirror: false crop_size: 32 mean_file: "mean.binaryproto"',

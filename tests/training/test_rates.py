@@ -116,7 +116,8 @@ layer { name: "wide" type: "Concat" bottom: "fc" bottom: "far" top: "wide" }
     "loss",
     [
         'layer { name: "l" type: "EuclideanLoss" bottom: "wide" bottom: "zero" top: "l" }',
-        'layer { name: "l" type: "SoftmaxWithLoss" bottom: "wide" bottom: "label" loss_param { normalization: NONE } top: "l" }',
+        'layer { name: "l" type: "SoftmaxWithLoss" bottom: "wide" bottom: "label" top: "l" '
+        "loss_param { normalization: NONE } }",
     ],
     ids=["EuclideanLoss", "a sum of SoftmaxWithLoss"],
 )
@@ -162,11 +163,9 @@ def test_layers_that_share_their_weights_are_gone_on_with_by_each_type_of_solver
         FED.replace("inner_product_param", shared)
         + LOSS
         + (
-            'layer { name: "fc2" type: "InnerProduct" bottom: "data" top: "fc2" %s { num_output: 3 } }\n'
+            f'layer {{ name: "fc2" type: "InnerProduct" bottom: "data" top: "fc2" {shared} {{ num_output: 3 }} }}\n'
             'layer { name: "fc3" type: "InnerProduct" bottom: "fc2" top: "fc3" inner_product_param { num_output: 3 '
-            'weight_filler { type: "gaussian" std: 0.1 } } }\n'
-            % shared
-            + LOSS.replace('"loss"', '"loss2"').replace("fc", "fc3")
+            'weight_filler { type: "gaussian" std: 0.1 } } }\n' + LOSS.replace('"loss"', '"loss2"').replace("fc", "fc3")
         )
     )
     solver = SOLVER + f'type: "{kind}" lr_policy: "fixed"'

@@ -261,7 +261,7 @@ def test_the_tool_fails_on_a_training_that_diverges(small_job, tmp_path):
 )
 def test_bad_losses_are_named(loss, word):
     check_losses(3, {"loss_O": 0.7}, {"loss_C"})
-    with pytest.raises(DivergedError, match=f"iteration 3: loss_C is.*{word.split()[-1]}"):
+    with pytest.raises(DivergedError, match=f"iteration 3: loss_C {word}"):
         check_losses(3, {"loss_O": 0.7, "loss_C": loss}, {"loss_C"})
 
 
