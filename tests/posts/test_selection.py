@@ -214,3 +214,39 @@ def test_a_filled_up_word_takes_no_other_words_room(candidates_of):
     again = picker.pick(picker.give_back(lost))
     assert [pic.word for pic in again] == ["moon", "moon"] and not picker.pick({("moon", "O", "high")})
     assert not {pic.post["id"] for pic in again} & {pic.post["id"] for pic in first}
+
+
+@pytest.fixture(scope="module")
+def photographed(tmp_path_factory):
+    """A crawl of eight authors' ten pictures, one a pole; each second author posts those of the one before anew."""
+    folder, rng = tmp_path_factory.mktemp("photographed"), np.random.default_rng(0)
+    (folder / "images").mkdir()
+    words, posts = list({(trait, pole): word for word, trait, pole in word_slots()}.values()), []
+    for number in range(80):
+        pixels = cv2.resize(rng.integers(0, 256, (7, 7, 3), np.uint8), (96, 96), interpolation=cv2.INTER_CUBIC)
+        if number // 10 % 2:
+            kept = cv2.imread(str(folder / f"images/{number - 10}.png"))
+            jpeg = cv2.imencode(".jpg", kept, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+            pixels = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+        cv2.imwrite(str(folder / f"images/{number}.png"), pixels)
+        ids = {"id": f"p{number}", "image": f"images/{number}.png", "author": f"a{number // 10}"}
+        posts.append(POST | ids | {"text": words[number % 10], "tags": []})
+    write(folder, *posts)
+    return folder / "posts.jsonl"
+
+
+def sides(folder):
+    with open(folder / "mindpics.csv", encoding="utf-8", newline="") as stream:
+        return {row["id"]: row["split"] for row in csv.DictReader(stream)}
+
+
+def test_a_selection_keeps_to_its_seed_split_and_distance(photographed, tmp_path):
+    chosen = {"a": Choices(), "again": Choices(), "seed": Choices(seed=1)}
+    chosen["group"] = Choices(split="group", group_by=("author",), test_fraction=0.5)
+    chosen |= {"bits": Choices(distance=0, group_by=("copies",)), "copies": Choices(group_by=("copies",))}
+    facts = {name: select(photographed, tmp_path / name, choices, workers=1) for name, choices in chosen.items()}
+    split = {name: sides(tmp_path / name) for name in chosen}
+    assert split["a"] == split["again"] != split["seed"]
+    authors = {name: {(int(id_[1:]) // 10, side) for id_, side in split[name].items()} for name in ("a", "group")}
+    assert len(authors["a"]) > 8 == len(authors["group"])
+    assert facts["copies"]["groups"] < facts["bits"]["groups"] <= 80

@@ -6,6 +6,7 @@ import numpy as np
 
 from mindpics.results.comparisons import comparisons, differences_over_seeds, right_answers
 from mindpics.results.run_files import RunFiles
+from mindpics.results.table3 import COLUMNS
 from pinterest_id.study import read_study
 
 HEADER = "model,accuracy,f1_macro,recall_at_10,low95,high95,n,published_accuracy,published_f1,command\n"
@@ -53,3 +54,20 @@ def test_other_pairs_and_a_missing_file_are_no_comparison(tmp_path):
     pinterest_run(tmp_path / "b", 50, "CF,CF+Ref,1,3,0.6")
     (tmp_path / "b" / "pinterest_id" / "mcnemar.csv").unlink()
     assert comparisons(RunFiles(tmp_path / "b", study=read_study)) == []
+
+
+def test_the_difference_of_heads_is_all_in_one_less_independent(tmp_path):
+    header, ids = ",".join(COLUMNS), np.array(["a", "b"])
+    lines = []
+    for heads, average, right in (("independent", 50, 0), ("all-in-one", 100, 1)):
+        cells = {"net": "alexnet", "heads": heads, "init": "scratch", "avg": average, "published_avg": 60 + right}
+        lines.append(",".join(str(cells.get(column, "")) for column in COLUMNS))
+        scores = np.zeros((2, 5, 2), np.float32)
+        scores[:, 0, 0] = 1, right - 0.5  # the second picture, of label 0 as well, is right in the second row alone
+        folder = tmp_path / "mindpics" / f"alexnet_{heads}_scratch"
+        folder.mkdir(parents=True)
+        np.savez(folder / "scores.npz", ids=ids, labels=np.array([0, 0]), scores=scores)
+    (tmp_path / "mindpics/table3.csv").write_text("\n".join([header, *lines]) + "\n")
+    (heads,) = comparisons(RunFiles(tmp_path, study=read_study))
+    assert heads.points == 50 and heads.paper == (61, 60)
+    assert (heads.paired.only_first, heads.paired.only_second, heads.paired.n) == (1, 0, 2)
