@@ -28,5 +28,5 @@ def test_published_means_are_the_means_of_their_traits():
     for row in published()["table3_accuracy"]:
         assert row["avg"] == pytest.approx(sum(row[trait] for trait in TRAITS) / 5, abs=0.0501)
     assert table3_row("resnet50", "all-in-one", "finetune")["avg"] == 71.9
-    with pytest.raises(ValueError, match="no row"):
+    with pytest.raises(ValueError, match="wanted a row of Table 3"):
         table3_row("resnet50", "all-in-one", "scratch")
