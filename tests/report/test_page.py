@@ -190,7 +190,7 @@ def test_what_cannot_be_reported_is_said(run, tmp_path):
     done = subprocess.run([sys.executable, ROOT / "tools/report", tmp_path / "no"], capture_output=True, text=True)
     assert done.returncode == 1 and "found no table3.csv and no table2.csv" in done.stderr
     (run / "run.json").write_text("{")
-    with pytest.raises(ValueError, match="run.json: not JSON"):
+    with pytest.raises(ValueError, match="run.json: found what is not JSON"):
         write_report(run)
 
 

@@ -70,10 +70,10 @@ def test_scores_file_is_checked_and_no_pickle_is_loaded(tmp_path):
     with pytest.raises(ValueError, match="1 ids"):
         load_scores(tmp_path / "short.npz")
     np.savez(tmp_path / "pickle.npz", ids=np.array([object()]), labels=labels, scores=scores)
-    with pytest.raises(ValueError, match="pickle.npz: not a scores file"):
+    with pytest.raises(ValueError, match="pickle.npz: found .*; wanted a scores file"):
         load_scores(tmp_path / "pickle.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(ValueError, match="text.npz: not a scores file"):
+    with pytest.raises(ValueError, match="text.npz: found .*; wanted a scores file"):
         load_scores(tmp_path / "text.npz")
 
 
