@@ -38,7 +38,7 @@ def open_net(path, allow_python_layers=False):
         try:
             in_fork(_build, file.name)
         except ValueError as error:
-            raise ValueError(f"{path}: Caffe refuses this net: {error}") from None
+            raise ValueError(f"{path}: found what Caffe refuses ({error}); wanted a net that it builds") from None
         return caffe.Net(file.name, caffe.TEST)
 
 
