@@ -222,7 +222,7 @@ def test_maps_from_feature_files(scored, thumbnails, tmp_path):
     with pytest.raises(ValueError, match="1 pictures have no features, p0"):
         maps.draw_trait_map(ids, sheets.odds_strengths(scores), "O", features, thumbnails, tmp_path / "x", count=4)
     (tmp_path / "pool5.ids.txt").write_text("p0\n")
-    with pytest.raises(ValueError, match=r"pool5.npy: 1 ids for 40 rows of features"):
+    with pytest.raises(ValueError, match=r"pool5.npy: found 1 ids for 40 rows of features; wanted an id a row"):
         read_features(tmp_path / "pool5")
 
 
