@@ -3,15 +3,18 @@
 import os
 from pathlib import Path
 
+from mindpics.files.layout import JobFiles, TrainingFiles
 from mindpics.job import pretrained, row_command, selection_words
 from mindpics.jobs.stages import Stage, stages_for
 from mindpics.nets import switches
 from mindpics.nets.rows import models_of
 from mindpics.published import ROWS
 from mindpics.results.provenance import OPEN
-from mindpics.results.run_files import PAPERS_BEST
+from mindpics.results.run_files import PAPERS_BEST, POOL
 from mindpics.sizes import iterations, machine_times, sizes_of, training_seconds
 from mindpics.traits import TRAITS
+
+CATEGORIES = "categories.csv"  # labels of the pretraining
 
 
 def plan(job, rows=ROWS):
@@ -42,11 +45,12 @@ def report_stages(jobs, tables, maps=True):
     """
     job, roots = jobs[0], [job.root for job in jobs]
     name = PAPERS_BEST
-    folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
-    selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
+    files = job.files.mindpics
+    row, selected, mean = files.row(name), files.selection, files.mean
+    weights = row.training(name).weights
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
-    features = (f"{folder}/pool5.npy", f"{folder}/pool5.ids.txt") if maps else ()
-    activations, lmdbs = f"{folder}/activations.npz", (f"{job.mindpics}/test_lmdb", f"{job.mindpics}/train_lmdb")
+    features = (row.path(f"{POOL}.npy"), row.path(f"{POOL}.ids.txt")) if maps else ()
+    activations, lmdbs = row.activations, (files.lmdb("test"), files.lmdb("train"))
     stages = [
         Stage(
             "activations",
@@ -57,7 +61,7 @@ def report_stages(jobs, tables, maps=True):
                 "--mean",
                 mean,
                 "--net",
-                f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt",
+                files.nets.net(name).deploy,
                 weights,
                 "--activations",
                 "--out",
@@ -70,10 +74,10 @@ def report_stages(jobs, tables, maps=True):
             note="what the output units give for all MindPics, for figures 4 to 9",
         ),
         Stage(
-            "pool5",
+            POOL,
             (
                 "tools/extract_features",
-                f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt",
+                files.nets.net(name).deploy,
                 weights,
                 "--mean",
                 mean,
@@ -82,9 +86,9 @@ def report_stages(jobs, tables, maps=True):
                 "--root",
                 str(Path(posts).parent),
                 "--blob",
-                "pool5",
+                POOL,
                 "--out",
-                f"{folder}/pool5",
+                row.path(POOL),
                 *_gpu(job),
             ),
             (weights, mean, selected),
@@ -95,8 +99,8 @@ def report_stages(jobs, tables, maps=True):
         Stage(
             "report",
             ("tools/report", *roots),
-            (*tables, *features, *((activations,) if maps else ()), *(f"{root}/run.json" for root in roots)),
-            (f"{job.root}/report/index.html",),
+            (*tables, *features, *((activations,) if maps else ()), *(JobFiles(root).facts for root in roots)),
+            (job.files.report.page,),
             cost=45,
             note="figures and report/index.html",
         ),
@@ -106,9 +110,9 @@ def report_stages(jobs, tables, maps=True):
 
 def _data_stages(job):
     """Pictures, selection, LMDBs, mean, nets."""
-    folder, setting = job.pictures, job.setting
+    files, folder, setting = job.data, job.pictures, job.setting
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
-    selected = f"{folder}/mindpics.csv"
+    selected = files.selection
     stages = []
     if job.posts is None or len(job.weights or {}) < 2:
         stages.append(
@@ -135,8 +139,8 @@ def _data_stages(job):
         )
     )
     stages += _lmdb_stages(job, selected, str(Path(posts).parent))
-    stages.append(_mean_stage("mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto"))
-    nets = f"{job.mindpics}/nets"
+    stages.append(_mean_stage("mean", files.lmdb("train"), files.mean))
+    nets = job.files.mindpics.nets
     stages.append(
         Stage(
             "nets",
@@ -149,13 +153,13 @@ def _data_stages(job):
                 "--data",
                 folder,
                 "--out",
-                nets,
+                nets.folder,
                 "--seed",
                 str(job.seed),
                 *switches.words(setting),
             ),
             (selected,),
-            (f"{nets}/prototxt", f"{nets}/solvers"),
+            (nets.prototxts, nets.solvers),
             note="18 nets and solvers",
         )
     )
@@ -166,7 +170,7 @@ def _lmdb_stages(job, selected, pictures):
     """All pictures of a split; then those of each trait, for the independent nets, copied out of them."""
     setting, workers, stages = job.setting, f"{os.cpu_count()}", []
     for split in ("train", "test"):
-        n, whole = sizes_of(job).pictures(split), f"{job.pictures}/{split}_lmdb"
+        n, whole = sizes_of(job).pictures(split), job.data.lmdb(split)
         stages.append(
             Stage(
                 f"lmdb_{split}",
@@ -194,7 +198,7 @@ def _lmdb_stages(job, selected, pictures):
             )
         )
         for trait in TRAITS:
-            out = f"{job.pictures}/{split}_{trait}_lmdb"
+            out = job.data.lmdb(split, f"_{trait}")
             stages.append(
                 Stage(
                     f"lmdb_{split}_{trait}",
@@ -227,8 +231,8 @@ def _mean_stage(name, lmdb, mean):
 
 def _pretraining_data_stages(job):
     """Open Clip Art categories stand in for ImageNet."""
-    folder, posts = f"{job.root}/pretrain", f"{OPEN}/clipart/posts.jsonl"
-    labelled = f"{folder}/categories.csv"
+    files, posts = job.files.pretraining, f"{OPEN}/clipart/posts.jsonl"
+    labelled = files.path(CATEGORIES)
     stages = [
         Stage(
             "categories",
@@ -256,22 +260,21 @@ def _pretraining_data_stages(job):
                     "--seed",
                     str(job.seed),
                     "--out",
-                    f"{folder}/{split}_lmdb",
+                    files.lmdb(split),
                 ),
                 (labelled,),
-                (f"{folder}/{split}_lmdb",),
+                (files.lmdb(split),),
                 cost=15,
             )
         )
-    return [*stages, _mean_stage("pretrain_mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto")]
+    return [*stages, _mean_stage("pretrain_mean", files.lmdb("train"), files.mean)]
 
 
 def _pretraining_stages(job, net):
     """A classifier of those categories, by the same solver path as everything else."""
-    folder, setting = f"{job.root}/pretrain", job.setting
-    labelled = f"{folder}/categories.csv"
+    data, files, setting = job.files.pretraining, job.files.pretrained(net), job.setting
+    labelled = data.path(CATEGORIES)
     stages = []
-    solver = f"{folder}/{net}/solver.prototxt"
     stages.append(
         Stage(
             f"pretrain_net_{net}",
@@ -283,32 +286,26 @@ def _pretraining_stages(job, net):
                 "--csv",
                 labelled,
                 "--data",
-                folder,
+                data.folder,
                 "--out",
-                f"{folder}/{net}",
+                files.folder,
                 "--seed",
                 str(job.seed),
                 *switches.words(setting),
             ),
             (labelled,),
-            (solver, f"{folder}/{net}/train_val.prototxt"),
+            (files.solver, files.train_val),
         )
     )
     stages.append(
         Stage(
             f"pretrain_{net}",
-            ("tools/train_net", solver, "--force", "--out", f"{folder}/{net}/run", *_gpu(job)),
-            (
-                solver,
-                f"{folder}/{net}/train_val.prototxt",
-                f"{folder}/mean.binaryproto",
-                f"{folder}/train_lmdb",
-                f"{folder}/test_lmdb",
-            ),
+            ("tools/train_net", files.solver, "--force", "--out", files.run, *_gpu(job)),
+            (files.solver, files.train_val, data.mean, data.lmdb("train"), data.lmdb("test")),
             (pretrained(job, net),),
             cost=setting.recipe(net, "pretrain").seconds * machine_times(job, net),
             resumable=True,
-            begun=f"{folder}/{net}/run/solver.prototxt",
+            begun=TrainingFiles(files.run).solver,
             note="Open Clip Art categories, standing in for ImageNet",
         )
     )
@@ -317,42 +314,41 @@ def _pretraining_stages(job, net):
 
 def _row_stages(job, row):
     """Train the one net or the five nets of a row, then score the test set with them."""
-    folder, data = job.mindpics, job.pictures
+    files, data = job.files.mindpics, job.data
     stages, nets = [], []
     for model in models_of(row):
-        train_val = f"{folder}/nets/prototxt/{model.name}"
-        solver = f"{folder}/nets/solvers/{model.name}.prototxt"
-        run = f"{folder}/{row.name}/{model.name}"
+        solver = files.nets.solver(model.name)
+        run = files.row(row.name).training(model.name)
         weights = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
-        lmdbs = tuple(f"{data}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
+        lmdbs = tuple(data.lmdb(split, model.lmdb_suffix) for split in ("train", "test"))
         stages.append(
             Stage(
                 model.name,
-                ("tools/train_net", solver, "--force", "--out", run, *weights, *_gpu(job)),
-                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{data}/mean.binaryproto", *lmdbs, *weights[1:]),
-                (f"{run}/final.caffemodel",),
+                ("tools/train_net", solver, "--force", "--out", run.folder, *weights, *_gpu(job)),
+                (files.nets.solvers, files.nets.prototxts, data.mean, *lmdbs, *weights[1:]),
+                (run.weights,),
                 resumable=True,
-                begun=f"{run}/solver.prototxt",
+                begun=run.solver,
                 cost=training_seconds(job, model),
                 note=_sizes(job, model),
             )
         )
-        nets += ["--net", f"{train_val}/deploy.prototxt", f"{run}/final.caffemodel"]
+        nets += ["--net", files.nets.net(model.name).deploy, run.weights]
     stages.append(
         Stage(
             f"score_{row.name}",
             (
                 "tools/score_net",
                 "--lmdb",
-                f"{data}/test_lmdb",
+                data.lmdb("test"),
                 "--mean",
-                f"{data}/mean.binaryproto",
+                data.mean,
                 *nets,
                 "--out",
                 job.scores(row),
                 *_gpu(job),
             ),
-            (f"{data}/test_lmdb", f"{data}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
+            (data.lmdb("test"), data.mean, *(n for n in nets if n.endswith("caffemodel"))),
             (job.scores(row),),
             cost=2 + sizes_of(job).pictures("test") / 150,
         )
@@ -371,7 +367,7 @@ def _table_stage(job, rows):
     """The table shows every row that has been scored, now or before."""
     made = {row: row_command(job, row) for row in rows}  # those of before keep the command that made them
     row_arguments = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), made.get(row, ""))]
-    table = f"{job.mindpics}/table3.csv"
+    table = job.files.mindpics.table3
     return Stage(
         "table3",
         ("tools/make_table3", "--out", table, *row_arguments),

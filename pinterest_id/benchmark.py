@@ -18,6 +18,7 @@ from pinterest_id.choice_of_C import read_curve
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.experiment import Experiment, Options
 from pinterest_id.generated import generate_pins
+from pinterest_id.layout import PINS, ExperimentFiles
 from pinterest_id.peers import PEERS, as_rows, fastest, format_peers, time_peer
 from pinterest_id.records import write_pins
 from pinterest_id.tables import write_report
@@ -200,7 +201,7 @@ def _split_sizes(pins_per_user):
 def _generate(folder, n_users, pins_per_user, n_features, seed):
     generated = generate_pins(n_users, pins_per_user, n_features, seed=seed)
     pins = generated.pins()
-    write_pins(folder / "pins.jsonl", pins)
+    write_pins(folder / PINS, pins)
     with atomic_write(folder / "fc7.npy", "wb") as stream:
         np.save(stream, generated.images)
     with atomic_write(folder / "fc7.ids.txt") as stream:
@@ -209,7 +210,7 @@ def _generate(folder, n_users, pins_per_user, n_features, seed):
 
 def _experiment(folder, out, sizes, seed, kind):
     options = Options(sizes=sizes, seed=seed, unit_features=kind == "unit")
-    return Experiment(folder / "pins.jsonl", folder / "fc7", out, options, progress=True)
+    return Experiment(folder / PINS, folder / "fc7", out, options, progress=True)
 
 
 def _ours(folder, out, sizes, seed, kind):
@@ -218,7 +219,7 @@ def _ours(folder, out, sizes, seed, kind):
     experiment.run()
     rows = write_report(out, "tools/benchmark pinterest", seed)
     total = time.perf_counter() - begun
-    models = {name: _models(out / "models" / name) for name in MODALITIES}
+    models = {name: _models(ExperimentFiles(out).model(name)) for name in MODALITIES}
     features = {"text": experiment.facts["dictionary"]["train"], "image": experiment.features["image"].array.shape[1]}
     return {
         "experiment_s": total,
@@ -263,7 +264,7 @@ def _peers(folder, sizes, rows, peers, classes, most, seed):
 def _fits(experiment, kind, out):
     """Yield X, codes and C of each fit of the grid, and of the refit."""
     name, pins = "text" if kind == "text" else "image", experiment.pins
-    best = next(step.C for step in read_curve(out / "models" / name / "curve.csv") if step.chosen)
+    best = next(step.C for step in read_curve(ExperimentFiles(out).model(name) / "curve.csv") if step.chosen)
     for n, grid in ((pins.n_train, C_GRID), (pins.n_seen, (best,))):
         X = _matrix(experiment, name, n)
         for C in grid:

@@ -13,6 +13,7 @@ from mindpics.files.json_files import read_document
 from mindpics.posts.posts import picture_path
 from pinterest_id.cascade import cascade
 from pinterest_id.feature_files import FeatureFile
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.linear_models import load_model
 from pinterest_id.records import read_pins
 from pinterest_id.refine import cosines, refine
@@ -158,12 +159,12 @@ def open_identifier(folder):
         When something is missing, or the pins are no longer those of the run; it names the command that helps.
     """
     folder = Path(folder)
-    facts = _facts(folder)
+    files, facts = ExperimentFiles(folder), _facts(folder)
     options, source = facts["options"], Path(facts["inputs"]["pins"])
     pins = _seen_pins(folder, source, options)
-    text, image = (load_model(folder / "models" / name / "final") for name in ("text", "image"))
+    text, image = (load_model(files.model(name) / "final") for name in ("text", "image"))
     tfidf = PinTfidf(options["stop_words"]).fit([pin.text for pin in pins])
-    learned = [row["word"] for row in read_csv(folder / "models" / "dictionary.csv")]
+    learned = [row["word"] for row in read_csv(files.dictionary)]
     users = {user: code for code, user in enumerate(text.classes.tolist())}
     if learned != tfidf.get_feature_names_out().tolist() or {pin.user for pin in pins} != set(users):
         raise ValueError(_others(source, folder))
@@ -184,12 +185,13 @@ def open_identifier(folder):
 
 def _seen_pins(folder, source, options):
     """Return the training and validation pins in the experiment's order."""
+    files = ExperimentFiles(folder)
     if not source.is_file():
-        raise ValueError(f"{source}: no such file; {folder / 'run.json'} names it, as seen from where the run was made")
-    split = read_split(folder / "split.csv")
+        raise ValueError(f"{source}: no such file; {files.facts} names it, as seen from where the run was made")
+    split = read_split(files.split)
     pins = read_pins(source, options["keep_empty_text"], options["keep_no_image"])[0]
     pins = [pin for pin in pins if split.get(pin.id) in SEEN]
-    owners = {row["id"]: row["user"] for row in read_csv(folder / "split.csv")}
+    owners = {row["id"]: row["user"] for row in read_csv(files.split)}
     if any(owners[pin.id] != pin.user for pin in pins):
         raise ValueError(_others(source, folder))
     return sorted(pins, key=lambda pin: (SEEN.index(split[pin.id]), pin.user))
@@ -200,10 +202,11 @@ def _others(source, folder):
 
 
 def _facts(folder):
-    needed = [folder / "split.csv", folder / "models" / "dictionary.csv"]
-    needed += [folder / "models" / name / f"final.{kind}" for name in ("text", "image") for kind in ("npz", "json")]
-    _check_there(folder / "run.json")
-    facts = read_document(folder / "run.json")
+    files = ExperimentFiles(folder)
+    needed = [files.split, files.dictionary]
+    needed += [files.model(name) / f"final.{kind}" for name in ("text", "image") for kind in ("npz", "json")]
+    _check_there(files.facts)
+    facts = read_document(files.facts)
     if "text" in facts["inputs"]:
         raise ValueError(f"{folder}: made from a ready tf-idf matrix, whose words are not known; wanted a run on texts")
     for path in needed:

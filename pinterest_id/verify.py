@@ -11,6 +11,7 @@ from mindpics.files.feature_files import IDS
 from mindpics.files.findings import Finding
 from mindpics.files.json_files import read_document
 from pinterest_id.feature_files import FeatureFile
+from pinterest_id.layout import PINS, ExperimentFiles
 from pinterest_id.matrix_files import ENDINGS
 from pinterest_id.pictures import digests, shared_of
 from pinterest_id.published import published
@@ -39,15 +40,15 @@ def verify(folder, pictures=True):
         folders[:] = sorted(name for name in folders if name != "images" and not name.endswith("_lmdb"))
         place = Path(path)
         pins = None
-        if "pins.jsonl" in files:
-            pins, found = _read(place / "pins.jsonl")
+        if PINS in files:
+            pins, found = _read(place / PINS)
             findings += found
         if pins:
-            findings += check_pins(pins, place / "pins.jsonl")
+            findings += check_pins(pins, place / PINS)
             findings += check_features(pins, place)
         if pins and pictures:
             findings += check_pictures(pins, place)
-        if "split.csv" in files and "run.json" in files:
+        if {ExperimentFiles.split, ExperimentFiles.facts} <= set(files):
             findings += check_experiment(place, pictures)
     return findings
 
@@ -117,25 +118,26 @@ def check_experiment(folder, pictures=True):
 
     The pins are those that run.json names, relative to the working directory, where they are still there.
     """
+    files = ExperimentFiles(folder)
     try:
-        facts = read_document(folder / "run.json")
+        facts = read_document(files.facts)
     except ValueError as error:
-        yield Finding("error", "run", str(error), str(folder / "run.json"))
+        yield Finding("error", "run", str(error), str(files.facts))
         return
     named = Path(facts.get("inputs", {}).get("pins", ""))
     pins = _read(named)[0] if named.is_file() else None
-    yield from check_split(folder / "split.csv", pins or [], facts)
+    yield from check_split(files.split, pins or [], facts)
     if pins and pictures:
-        yield from check_leak(pins, named.parent, folder / "split.csv")
+        yield from check_leak(pins, named.parent, files.split)
     words = facts.get("dictionary", {}).get("train and validation")
     if words is not None:
-        path = folder / "models" / "dictionary.csv"
+        path = files.dictionary
         lines = _count_rows(path)
         if lines != words:
             yield Finding("error", "dictionary", f"{lines} words; run.json says {words}", str(path))
         yield _compare(path, "words in the dictionary", words, published()["dataset"]["dictionary_words"])
-    tested = sorted(id_ for id_, part in _parts(folder / "split.csv").items() if part == "test")
-    for path in sorted((folder / "scores").glob("*.npz")):
+    tested = sorted(id_ for id_, part in _parts(files.split).items() if part == "test")
+    for path in sorted(files.scores.glob("*.npz")):
         yield from _scores(path, tested)
 
 
@@ -207,7 +209,7 @@ def _scores(path, tested):
 
 def check_pictures(pins, folder):
     """Yield the share of pictures that several users have, byte by byte (the paper: 4.2%)."""
-    path = folder / "pins.jsonl"
+    path = folder / PINS
     by_digest, missing = digests(pins, folder)
     if missing:
         text = f"{len(missing)} pictures are not there, the first of pin {missing[0]!r}"

@@ -3,6 +3,7 @@
 import csv
 
 from mindpics.files.atomic import atomic_write
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.text import top_words, user_word_statistics
 
 
@@ -11,13 +12,13 @@ def write_word_tables(folder, pins, stop="snowball"):
     texts, users = [pin.text for pin in pins], [pin.user for pin in pins]
     statistics = user_word_statistics(texts, users)
     write_csv(
-        folder / "words_by_user.csv",
+        ExperimentFiles(folder).words_by_user,
         ["user", "min", "max", "median", "mean"],
         [[user, *values] for user, values in statistics.items()],
     )
     ranked = top_words(texts, users, stop=stop)
     write_csv(
-        folder / "top_words.csv",
+        ExperimentFiles(folder).top_words,
         ["user", "rank", "word", "pins"],
         [[user, rank, *item] for user, words in ranked.items() for rank, item in enumerate(words, 1)],
     )

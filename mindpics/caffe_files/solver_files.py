@@ -7,6 +7,7 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message, write_message
+from mindpics.files.layout import TrainingFiles
 from mindpics.jobs.fork_first import in_fork
 
 
@@ -56,12 +57,13 @@ def build_in_fork(message, net):
     solver = caffe_pb2.SolverParameter()
     solver.CopyFrom(message)
     with tempfile.TemporaryDirectory() as folder:
-        solver.net, solver.snapshot_prefix = f"{folder}/net.prototxt", f"{folder}/net"
+        files = TrainingFiles(folder)
+        solver.net, solver.snapshot_prefix = files.net, files.path("net")
         solver.solver_mode = solver.CPU
         write_message(net, solver.net)
-        write_message(solver, f"{folder}/solver.prototxt")
+        write_message(solver, files.solver)
         try:
-            in_fork(_build, f"{folder}/solver.prototxt")
+            in_fork(_build, files.solver)
         except ValueError as error:
             raise ValueError(
                 f"{message.net}: found what Caffe refuses ({error}); wanted a net that it builds"

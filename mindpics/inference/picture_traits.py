@@ -114,13 +114,13 @@ def open_traits(run, model=None):
     deploy, weights = net_files(run, name)
     rows, features = _compared(run, name)
     net = load_net(deploy, weights)
-    return PictureTraits(net, read_mean(run.mindpics / "mean.binaryproto"), rows, features), _about(run, name, rows)
+    return PictureTraits(net, read_mean(run.mindpics.mean), rows, features), _about(run, name, rows)
 
 
 def net_files(run, name):
     """Return the deploy prototxt and the caffemodel of a model of a run; ValueError when one is not there."""
-    files = (run.mindpics / "nets/prototxt" / name / "deploy.prototxt", _weights(run, name))
-    for path in (*files, run.mindpics / "mean.binaryproto"):
+    files = (run.mindpics.nets.net(name).deploy, _weights(run, name))
+    for path in (*files, run.mindpics.mean):
         if not path.is_file():
             row = name.replace("_", "/")
             raise ValueError(f"{path}: no such file; made by: tools/reproduce --row {row} --out {run.root}")
@@ -128,7 +128,7 @@ def net_files(run, name):
 
 
 def _weights(run, name):
-    return run.mindpics / name / name / "final.caffemodel"
+    return run.mindpics.row(name).training(name).weights
 
 
 def _choose(run, model):
@@ -153,7 +153,7 @@ def _about(run, name, rows):
 
 def _compared(run, name):
     """Return the rows of mindpics.csv that have features and a picture, and those features."""
-    table = run.mindpics / "mindpics.csv"
+    table = run.mindpics.selection
     if not (run.features(name).with_suffix(".npy").is_file() and table.is_file() and run.pictures):
         return [], None
     array, ids = read_features(run.features(name))

@@ -10,6 +10,7 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import write_message
+from mindpics.files.layout import TrainingFiles
 from mindpics.jobs.fork_first import last_words
 
 
@@ -22,7 +23,7 @@ def net_shapes(net):
         With Caffe's own words, when it refuses the net.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "net.prototxt"
+        path = TrainingFiles(Path(folder)).net
         write_message(net, path)
         command = [sys.executable, "-m", "mindpics.lint.net_shapes", str(path)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 import ast
 import re
 
+from mindpics.files.layout import JobFiles
 from mindpics.published import published
 from mindpics.results.study import Table
 from mindpics.traits import TRAITS
@@ -173,7 +174,9 @@ def _versions(run):
 
 def hashes(run):
     """SHA-256 of the selection, the table, and every net with the weights it started from."""
-    named = {"mindpics/mindpics.csv": run.facts.get("selection"), "mindpics/table3.csv": run.facts.get("table3")}
+    files = JobFiles(run.root).mindpics
+    paths = {"selection": files.selection, "table3": files.table3}
+    named = {str(path.relative_to(run.root)): run.facts.get(key) for key, path in paths.items()}
     rows = [[name, "", "", "", "", value] for name, value in named.items() if value]
     for net in run.nets():
         start = (net.get("weights") or {}).get("sha256") or "fillers"

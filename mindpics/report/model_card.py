@@ -8,6 +8,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message
+from mindpics.files.layout import TrainingFiles
 from mindpics.nets.rows import counts_of
 from mindpics.posts.posts import read_posts
 from mindpics.posts.summary import read_mindpics
@@ -44,7 +45,7 @@ def render_card(row, net, digests, *, url, license=None):
     """
     model, facts = net.model, net.facts
     deploy = read_message(net.deploy, caffe_pb2.NetParameter())
-    solver = read_message(net.folder / "solver.prototxt", caffe_pb2.SolverParameter())
+    solver = read_message(TrainingFiles(net.folder).solver, caffe_pb2.SolverParameter())
     crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
     stand_in, pictures = row.run.stand_in(model.net if model.init == "finetune" else "none"), _pictures(row, model)
     versions = facts.get("versions", {})
@@ -89,7 +90,7 @@ def _title(model):
 
 def _pictures(row, model):
     """Return how many pictures the net learned from and is tested on."""
-    counts = counts_of(row.run.mindpics / "mindpics.csv")
+    counts = counts_of(row.run.mindpics.selection)
     return {split: sum(of[trait] for trait in model.traits) for split, of in counts.items()}
 
 
@@ -98,14 +99,14 @@ def _licenses(run):
     manifest = run.pictures and run.pictures / "posts.jsonl"
     if not (manifest and manifest.is_file()):
         return []
-    selected = {row["id"] for row in read_mindpics(run.mindpics / "mindpics.csv")}
+    selected = {row["id"] for row in read_mindpics(run.mindpics.selection)}
     return Counter(post["license"] for post in read_posts(manifest) if post["id"] in selected).most_common()
 
 
 def _numbers(row, model):
     """Return the rows of the table of accuracies, in %."""
     if not row.accuracy:
-        raise ValueError(f"{row.run.mindpics}/table3.csv: no row of {row.name}; its numbers belong to a net")
+        raise ValueError(f"{row.run.mindpics.table3}: no row of {row.name}; its numbers belong to a net")
     _, labels, scores = load_scores(row.run.scores(row.name))
     figures = evaluate(labels, scores)
     if abs(100 * figures["avg"]["accuracy"] - row.accuracy["avg"]) > 0.01:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
+from mindpics.files.layout import JobFiles, ReportFiles
 from mindpics.files.own_folder import Kind
 from mindpics.report import facts, tables
 from mindpics.report.addresses import hide_addresses
@@ -20,7 +21,14 @@ from mindpics.results.study import Figure
 
 REPORT = Kind(
     "a report",
-    ("index.html", "figures/*", "paired.csv", "sampling_error.csv", "seeds.csv", "paired_over_seeds.csv"),
+    (
+        ReportFiles.page,
+        f"{ReportFiles.figures}/*",
+        ReportFiles.paired,
+        ReportFiles.sampling_error,
+        ReportFiles.seeds,
+        ReportFiles.paired_over_seeds,
+    ),
 )
 KINDS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 
@@ -57,13 +65,13 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, study=
         When the page's folder holds other things, there is no table to report, `model` has no scores, or a file of
         a run is broken.
     """
-    page = Path(out or Path(root) / "report" / "index.html")
+    page = Path(out or JobFiles(root).report.page)
     own_folder.require(page.parent, replace(REPORT, files=(*REPORT.files, page.name)))
     run = RunFiles(root, pictures, study)
     comparing = Comparing([run, *(RunFiles(other, study=study) for other in others)])
     figures, left_out, words = [], [], []
     if run.models():
-        drawn = RunFigures(run, _model(run, model), page.parent / "figures").draw_all(progress)
+        drawn = RunFigures(run, _model(run, model), ReportFiles(page.parent).figures).draw_all(progress)
         figures, left_out, words = drawn.drawn, drawn.left_out, drawn.words
     elif run.table3:
         left_out.append(("Figures of MindPics", "no scores.npz is left of any row"))

@@ -16,12 +16,11 @@ from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.files import own_folder
 from mindpics.files.fingerprints import sha256
+from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.report.model_card import render_card
 
-MODEL = Kind(
-    "a model that was being written", ("*.caffemodel", "*.prototxt", "mean.binaryproto", "mean.npy", "readme.md")
-)
+MODEL = Kind("a model that was being written", ("*.caffemodel", "*.prototxt", DataFiles.mean, "mean.npy", "readme.md"))
 HERE = "Paths are relative to this folder; start Caffe in it."
 
 
@@ -69,20 +68,16 @@ def _publish(row, net, folder, url, license, write_onnx):
     made = folder.with_name(f".{name}.partial")
     own_folder.remove(made, MODEL)  # of a call that was killed
     made.mkdir(parents=True)
+    files, mean = NetFiles(made), DataFiles(made).mean
     try:
         shutil.copyfile(net.caffemodel, made / f"{name}.caffemodel")
-        shutil.copyfile(net.deploy, made / "deploy.prototxt")
-        shutil.copyfile(row.mean, made / "mean.binaryproto")
+        shutil.copyfile(net.deploy, files.deploy)
+        shutil.copyfile(row.mean, mean)
         np.save(made / "mean.npy", read_mean(row.mean))  # for OpenCV, which reads no binaryproto
-        write_message(_train_val(net), made / "train_val.prototxt", [HERE])
-        write_message(_solver(net), made / "solver.prototxt", [HERE])
+        write_message(_train_val(net), files.train_val, [HERE])
+        write_message(_solver(net), files.solver, [HERE])
         if write_onnx:
-            write_onnx(
-                made / "deploy.prototxt",
-                made / f"{name}.caffemodel",
-                made / f"{name}.onnx",
-                [made / "mean.binaryproto"],
-            )
+            write_onnx(files.deploy, made / f"{name}.caffemodel", made / f"{name}.onnx", [mean])
         digests = {path.name: sha1(path) for path in sorted(made.iterdir())}
         card = render_card(row, net, digests, url=json.dumps(url), license=license)
         (made / "readme.md").write_text(card, encoding="utf-8")
@@ -105,16 +100,16 @@ def _check_weights(net):
 
 def _train_val(net):
     """Return the net that was trained, its files by their names alone."""
-    message = read_message(net.folder / "net.prototxt", caffe_pb2.NetParameter())
+    message = read_message(TrainingFiles(net.folder).net, caffe_pb2.NetParameter())
     for layer in message.layer:
         if layer.data_param.source:
             layer.data_param.source = Path(layer.data_param.source).name
         if layer.transform_param.mean_file:
-            layer.transform_param.mean_file = "mean.binaryproto"
+            layer.transform_param.mean_file = DataFiles.mean
     return message
 
 
 def _solver(net):
-    message = read_message(net.folder / "solver.prototxt", caffe_pb2.SolverParameter())
-    message.net, message.snapshot_prefix = "train_val.prototxt", net.model.name
+    message = read_message(TrainingFiles(net.folder).solver, caffe_pb2.SolverParameter())
+    message.net, message.snapshot_prefix = NetFiles.train_val, net.model.name
     return message

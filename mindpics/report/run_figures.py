@@ -64,7 +64,7 @@ class RunFigures:
         self.run, self.model, self.out = run, model, Path(out)
         self.drawn, self.left_out, self.words = [], [], []
         self.ids, self.labels, self.scores = load_scores(run.scores(model))
-        self.selection = figures.read_selection(run.mindpics / "mindpics.csv")
+        self.selection = figures.read_selection(run.mindpics.selection)
 
     def draw_all(self, progress=lambda items: items):
         """Draw everything; `progress` wraps the list of steps (tqdm)."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.layout import ReportFiles
 from mindpics.files.tables import write_table
 from mindpics.report.facts import SEED, choices, environment
 from mindpics.results.comparisons import comparisons, differences_over_seeds, write_comparisons
@@ -220,21 +221,21 @@ class Comparing:
 
     def write(self, folder):
         """Write paired.csv, and seeds.csv and paired_over_seeds.csv of several runs; return their paths."""
-        folder, written = Path(folder), []
+        files, written = ReportFiles(Path(folder)), []
         if any(self.compared.values()):
-            write_comparisons(folder / "paired.csv", self.compared)
-            write_table(folder / "sampling_error.csv", list(self.errors()[0]), self.errors())
-            written += [folder / "paired.csv", folder / "sampling_error.csv"]
+            write_comparisons(files.paired, self.compared)
+            write_table(files.sampling_error, list(self.errors()[0]), self.errors())
+            written += [files.paired, files.sampling_error]
         if len(self.runs) > 1:
-            write_seeds(folder / "seeds.csv", self.runs)
-            written.append(folder / "seeds.csv")
+            write_seeds(files.seeds, self.runs)
+            written.append(files.seeds)
         if self.over_seeds:
             rows = [
                 {"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
                 for name, of in self.over_seeds.items()
             ]
-            write_table(folder / "paired_over_seeds.csv", list(rows[0]), rows)
-            written.append(folder / "paired_over_seeds.csv")
+            write_table(files.paired_over_seeds, list(rows[0]), rows)
+            written.append(files.paired_over_seeds)
         return written
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.caffe_files.log_lines import Log
+from mindpics.files.layout import TrainingFiles
 from mindpics.report.charts import literal, new_figure, save, style_of
 from mindpics.traits import TRAITS
 
@@ -47,8 +48,8 @@ def read_log(path):
 def read_run(folder):
     """Read train.csv and test.csv of a run folder; as `read_log`."""
     rows = []
-    for phase in ("train", "test"):
-        path = Path(folder) / f"{phase}.csv"
+    files = TrainingFiles(Path(folder))
+    for phase, path in (("train", files.losses), ("test", files.tests)):
         if path.is_file():
             with open(path, encoding="utf-8", newline="") as stream:
                 for line in csv.DictReader(stream):

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from mindpics.files.findings import Finding
+from mindpics.files.layout import MindpicsFiles
 from mindpics.published import ROWS, table3_row
 from mindpics.results.metrics import Z95, load_scores
 from mindpics.results.run_files import PAPERS_BEST
@@ -59,9 +60,8 @@ def claims(mindpics):
     Accuracies are paired on the same test pictures and averaged over traits; AUCs of two traits are of different
     pictures. Intervals are normal ones, of AUCs with DeLong's variance.
     """
-    read = {
-        row.switch: scores for row in ROWS if (scores := _whole(Path(mindpics) / row.name / "scores.npz")) is not None
-    }
+    files = MindpicsFiles(Path(mindpics))
+    read = {row.switch: scores for row in ROWS if (scores := _whole(files.row(row.name).scores)) is not None}
     found = []
     for words, first, second in ABOVE:
         if first in read and second in read and _same_pictures(read[first], read[second]):

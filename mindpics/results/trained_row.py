@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
+from mindpics.files.layout import MindpicsFiles, TrainingFiles
 from mindpics.nets.rows import Model, models_of
 from mindpics.published import ROWS, Row
 from mindpics.results.run_files import RunFiles
@@ -27,12 +28,12 @@ class TrainedNet:
 
     @property
     def caffemodel(self):
-        return self.folder / "final.caffemodel"
+        return TrainingFiles(self.folder).weights
 
     @property
     def facts(self):
         """The training's run.json; {} without one."""
-        return read_json(self.folder / "run.json")
+        return read_json(TrainingFiles(self.folder).facts)
 
 
 class TrainedRow:
@@ -68,10 +69,10 @@ class TrainedRow:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; {command} makes it")
         self.run = RunFiles(folder.parent.parent)
-        self.mean = folder.parent / "mean.binaryproto"
-        nets = folder.parent / "nets" / "prototxt"
+        files = MindpicsFiles(folder.parent)
+        self.mean = files.mean
         self.nets = [
-            TrainedNet(model, folder / model.name, nets / model.name / "deploy.prototxt")
+            TrainedNet(model, folder / model.name, files.nets.net(model.name).deploy)
             for model in models_of(rows[self.name])
         ]
         for path in [self.mean, *(path for net in self.nets for path in (net.deploy, net.caffemodel))]:

@@ -14,6 +14,7 @@ from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, read_mean
 from mindpics.files.bounded import read_text
 from mindpics.files.findings import Finding
+from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
 from mindpics.posts.near_copies import fingerprint, near_pairs
 
 _NAME = re.compile(r"^(train|test)(?:_([OCEAN]))?_lmdb$")
@@ -59,7 +60,7 @@ def check_lmdbs(folder, selection, pictures):
             yield from _against_csv(scan, selection, split, trait)
         if trait is None:
             whole[split] = scan
-    if (folder / "mean.binaryproto").is_file():
+    if DataFiles(folder).mean.is_file():
         yield from _check_mean(folder, whole.get("train"), pictures)
     if len(whole) == 2:
         yield from _both_sides(whole["train"], whole["test"], pictures)
@@ -152,7 +153,7 @@ def _rejected(path):
 
 
 def _check_mean(folder, train, pictures):
-    path = folder / "mean.binaryproto"
+    path = DataFiles(folder).mean
     try:
         mean = read_mean(path)
     except Exception as error:  # protobuf's own, or ours
@@ -177,7 +178,7 @@ def _check_mean(folder, train, pictures):
 
 def _crops(folder):
     """Yield (crop, path) of the nets below a data folder."""
-    for path in sorted([*folder.rglob("train_val.prototxt"), *folder.rglob("net.prototxt")]):
+    for path in sorted([*folder.rglob(NetFiles.train_val), *folder.rglob(TrainingFiles.net)]):
         crops = re.findall(r"^\s*crop_size:\s*(\d+)", read_text(path, "a net"), re.MULTILINE)
         yield from ((crop, path) for crop in {int(crop) for crop in crops})
 

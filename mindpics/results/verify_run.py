@@ -13,6 +13,7 @@ from mindpics.caffe_files.weights import KNOWN_SHA1, describe
 from mindpics.files.findings import Finding
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_document
+from mindpics.files.layout import DataFiles, JobFiles, TrainingFiles
 from mindpics.published import Row, table3_row
 from mindpics.results.metrics import load_scores
 from mindpics.results.verify_training import check_training
@@ -21,7 +22,7 @@ from mindpics.traits import TRAITS
 
 def read_facts(folder):
     """Return run.json; ValueError when it is no JSON object."""
-    facts = read_document(folder / "run.json")
+    facts = read_document(TrainingFiles(folder).facts)
     if not isinstance(facts, dict):
         raise ValueError(f"a {type(facts).__name__}, not an object")
     return facts
@@ -29,7 +30,8 @@ def read_facts(folder):
 
 def check_run(folder):
     """Yield contradictions of a training's folder: hashes, length, losses; and its solver beside the paper's."""
-    place = str(folder / "run.json")
+    run = TrainingFiles(folder)
+    place = str(run.facts)
     try:
         facts = read_facts(folder)
     except ValueError as error:
@@ -39,7 +41,7 @@ def check_run(folder):
         yield Finding("error", "run-diverged", facts["diverged"], place)
     if facts.get("caffemodel_sha256") is None:
         return
-    files = {"caffemodel": Path(facts["caffemodel"]).name, "net": "net.prototxt", "solver": "solver.prototxt"}
+    files = {"caffemodel": Path(facts["caffemodel"]).name, "net": run.net.name, "solver": run.solver.name}
     for name, file in files.items():
         if f"{name}_sha256" in facts:
             yield from _hash(_in_run(folder, file), facts[f"{name}_sha256"])
@@ -47,12 +49,12 @@ def check_run(folder):
         text = f"ended at iteration {facts['iterations']} of {facts['max_iter']}, but not as interrupted"
         yield Finding("error", "run-length", text, place)
     yield from _weights(facts, place)
-    yield from _losses(folder / "train.csv", facts["iterations"])
-    yield from _solver(folder / "solver.prototxt", facts)
+    yield from _losses(run.losses, facts["iterations"])
+    yield from _solver(run.solver, facts)
 
 
 def _in_run(folder, file):
-    return folder / file if (folder / file).exists() else folder / "snapshots" / file
+    return folder / file if (folder / file).exists() else TrainingFiles(folder).snapshots / file
 
 
 def _hash(path, wanted, check="hash"):
@@ -104,7 +106,7 @@ def _solver(path, facts):
         return
     if solver.max_iter != facts["max_iter"]:
         yield Finding("error", "solver", f"max_iter {solver.max_iter}, run.json says {facts['max_iter']}", str(path))
-    yield from check_training(solver, path.with_name("net.prototxt"), facts)
+    yield from check_training(solver, path.with_name(TrainingFiles.net), facts)
 
 
 def check_job(folder):
@@ -113,9 +115,10 @@ def check_job(folder):
         facts = read_facts(folder)
     except ValueError:
         return  # said by check_run
-    for key, file in (("selection", "mindpics.csv"), ("table3", "table3.csv")):
+    files = JobFiles(folder).mindpics
+    for key, path in (("selection", files.selection), ("table3", files.table3)):
         if facts.get(key):
-            yield from _hash(folder / "mindpics" / file, facts[key], "job-hash")
+            yield from _hash(path, facts[key], "job-hash")
 
 
 def check_scores(path):
@@ -127,7 +130,7 @@ def check_scores(path):
         return
     if not np.isfinite(scores).all() or not np.allclose(scores.sum(axis=2), 1, atol=1e-3):
         yield Finding("error", "scores", "scores are no probabilities: finite, low + high = 1 is wanted", str(path))
-    lmdb = path.parent.parent / "test_lmdb"
+    lmdb = DataFiles(path.parent.parent).lmdb("test")
     if not (lmdb / "data.mdb").is_file():
         return
     stored = {key[9:]: datum.label for key, datum in read_lmdb(lmdb)}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mindpics.caffe_files.lmdbs import COLUMNS
 from mindpics.files.findings import Finding
+from mindpics.files.layout import MindpicsFiles
 from mindpics.posts.summary import COLUMNS as MINDPICS_COLUMNS
 from mindpics.published import published
 from mindpics.traits import POLES, TRAITS, label_of, word_slots
@@ -19,7 +20,7 @@ class Selection:
         self.path = Path(path)
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            wanted = MINDPICS_COLUMNS if self.path.name == "mindpics.csv" else COLUMNS
+            wanted = MINDPICS_COLUMNS if self.path.name == MindpicsFiles.selection else COLUMNS
             if missing := [name for name in wanted if name not in (reader.fieldnames or ())]:
                 raise ValueError(f"no column {', '.join(missing)}; found {reader.fieldnames}")
             self.rows = [(reader.line_num, row) for row in reader]
@@ -94,7 +95,7 @@ def _both_sides(selection):
 
 
 def _summary(selection):
-    path = selection.path.with_name("summary.json")
+    path = selection.path.with_name(MindpicsFiles.summary)
     if not path.is_file():
         return
     try:

@@ -7,6 +7,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message
 from mindpics.files.findings import Finding
+from mindpics.files.layout import TrainingFiles
 from mindpics.nets.solvers import SCHEDULES
 from mindpics.published import published
 from mindpics.traits import TRAITS
@@ -26,7 +27,7 @@ def check_training(solver, net_path, facts):
         Its run.json.
     """
     init = "scratch" if facts["weights"] is None else "finetune"
-    yield from (_beside(*one, net_path.with_name("solver.prototxt")) for one in _of_solver(solver, init))
+    yield from (_beside(*one, net_path.with_name(TrainingFiles.solver)) for one in _of_solver(solver, init))
     try:
         net = read_message(net_path, caffe_pb2.NetParameter())
     except (OSError, ValueError):

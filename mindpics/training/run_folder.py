@@ -13,27 +13,26 @@ from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.environment import environment
 from mindpics.files.json_files import write_json
+from mindpics.files.layout import TrainingFiles
 from mindpics.files.own_folder import Kind
 
-BEGUN = Kind("a run whose nets are not built yet", ("net.prototxt", "solver.prototxt", "caffe.log"))
+BEGUN = Kind("a run whose nets are not built yet", (TrainingFiles.net, TrainingFiles.solver, TrainingFiles.log))
 RUN = Kind(
     "a run of train_net",
     (
         *BEGUN.files,
-        "train.csv",
-        "test.csv",
-        "run.json",
-        "final.caffemodel",
+        TrainingFiles.losses,
+        TrainingFiles.tests,
+        TrainingFiles.facts,
+        TrainingFiles.weights,
         "events.out.tfevents.*",
-        "scores.npz",
-        "figures.json",
-        "caffe.csv",
-        "caffe.png",
-        "caffe.svg",  # which other tools add to a run
-        *(f"snapshots/{name}" for name in snapshots.NAMES),
+        TrainingFiles.scores,
+        TrainingFiles.figures,
+        *(str(Path(TrainingFiles.log).with_suffix(ending)) for ending in (".csv", ".png", ".svg")),  # its curves
+        *(f"{TrainingFiles.snapshots}/{name}" for name in snapshots.NAMES),
         *BEGUN.under(".begun"),
     ),
-    proof=("snapshots/aside", "snapshots/net_iter_*.random", ".begun/*"),
+    proof=(f"{TrainingFiles.snapshots}/aside", f"{TrainingFiles.snapshots}/net_iter_*.random", ".begun/*"),
 )
 
 
@@ -43,10 +42,9 @@ class RunFolder:
     def __init__(self, path):
         self.path = Path(path)
         self.begun = self.path / ".begun"
-        self.log = self.path / "caffe.log"
-        self.net = self.path / "net.prototxt"
-        self.solver = self.path / "solver.prototxt"
-        self.snapshots = Snapshots(self.path / "snapshots")
+        self.files = TrainingFiles(self.path)
+        self.log, self.net, self.solver = self.files.log, self.files.net, self.files.solver
+        self.snapshots = Snapshots(self.files.snapshots)
 
     def check(self, resume, overwrite):
         """Raise ValueError where a run may not begin: in a folder of the user's, or over a run without `overwrite`."""
@@ -100,25 +98,23 @@ class RunFolder:
 
     def finish(self, caffemodel):
         """Give the last snapshot the name that later stages wait for; return it."""
-        final = self.path / "final.caffemodel"
-        with atomic_write(final, "wb") as stream:
+        with atomic_write(self.files.weights, "wb") as stream:
             stream.write(caffemodel.read_bytes())
-        return final
+        return self.files.weights
 
-    def write_csv(self, name, rows, columns=None):
-        """Write dicts as NAME.csv; columns are the union of keys in order of appearance, unless given."""
+    def write_csv(self, path, rows, columns=None):
+        """Write dicts as a table of `files`; columns are the union of keys in order of appearance, unless given."""
         columns = columns or list(dict.fromkeys(key for row in rows for key in row))
-        with atomic_write(self.path / f"{name}.csv") as stream:
+        with atomic_write(path) as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
-    def read_csv(self, name, before):
-        """Return NAME.csv's rows with ``iteration < before``, numbers as numbers; [] without the file.
+    def read_csv(self, path, before):
+        """Return the rows of a table of `files` with ``iteration < before``, numbers as numbers; [] without the file.
 
         A row that a kill cut short is left out.
         """
-        path = self.path / f"{name}.csv"
         if not path.is_file():
             return []
         with open(path, encoding="utf-8", newline="") as stream:
@@ -128,11 +124,11 @@ class RunFolder:
             row["iteration"] = int(row["iteration"])
         return [row for row in rows if row["iteration"] < before]
 
-    def append_csv(self, name, row):
-        """Add one row to NAME.csv, whose columns it has."""
-        with open(self.path / f"{name}.csv", "a", encoding="utf-8", newline="") as stream:
+    def append_csv(self, path, row):
+        """Add one row to a table of `files`, whose columns it has."""
+        with open(path, "a", encoding="utf-8", newline="") as stream:
             csv.DictWriter(stream, list(row), lineterminator="\n").writerow(row)
 
     def write_run(self, **facts):
         """Write run.json: `facts` and what ran them."""
-        write_json(self.path / "run.json", facts | environment())
+        write_json(self.files.facts, facts | environment())

@@ -76,7 +76,7 @@ class SolverRun:
         if state is not None:
             snapshots.check(state, model, read_state(state).iteration, self.shapes)
             self.solver.restore(str(state))
-            self.history.train = self.folder.read_csv("train", self.solver.iter)
+            self.history.train = self.folder.read_csv(self.folder.files.losses, self.solver.iter)
             self.say(f"resuming at iteration {self.solver.iter} from {state}")
             for lost in restore_position(self.solver, self.message, self.net, snapshots.random_state_of(state)):
                 self.say(f"not restored: {lost}")
@@ -84,7 +84,8 @@ class SolverRun:
             self.fit = str(weight_files.copy(weights, self.solver.net, *self.solver.test_nets))
             self.say(f"{weights}: {self.fit}")
         self.folder.begin(self.message, resume)
-        self.folder.write_csv("train", self.history.train, columns=["iteration", "lr", *self.losses])
+        columns = ["iteration", "lr", *self.losses]
+        self.folder.write_csv(self.folder.files.losses, self.history.train, columns)
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
         self.board.begin(self.solver.iter, self.history.train, self.tests.rows)
         log_line(f"Solving {self.folder.path.name}")
@@ -96,7 +97,7 @@ class SolverRun:
         except DivergedError as error:
             self.history.iteration = error.iteration = self.solver.iter
             error.history, self.diverged = self.history, error
-            (self.folder.path / "final.caffemodel").unlink(missing_ok=True)  # of a run that was gone on with
+            self.folder.files.weights.unlink(missing_ok=True)  # of a run that was gone on with
 
     def _train(self):
         bar = training_bar(self.folder.path.name, self.message.max_iter, self.solver.iter, self.terminal)
@@ -129,7 +130,7 @@ class SolverRun:
         if self.stuck:
             self.stuck.update(iteration, blobs)
         self.history.train.append({"iteration": iteration, "lr": learning_rate(self.message, iteration)} | losses)
-        self.folder.append_csv("train", self.history.train[-1])
+        self.folder.append_csv(self.folder.files.losses, self.history.train[-1])
         self.board.add("train", self.history.train[-1])
         if due:
             self.accept()
@@ -171,7 +172,7 @@ class SolverRun:
         for row in self.last_test:
             self.board.add("test", row)
         self.history.test = self.tests.rows + self.last_test
-        self.folder.write_csv("test", self.history.test)
+        self.folder.write_csv(self.folder.files.tests, self.history.test)
 
     def say(self, text):
         if self.terminal is not None:

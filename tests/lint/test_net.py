@@ -407,7 +407,9 @@ def test_a_fault_in_the_solver_is_named(good, old, new, severity, check, words):
 def test_data_that_is_not_there_is_an_error_only_when_asked_for(good):
     (good / "train_lmdb").unlink()
     assert not errors(lint_file("solver.prototxt"))
-    assert_named(lint_file("solver.prototxt", data=True), "error", "data", "train_lmdb: found no data.mdb; wanted an LMDB")
+    assert_named(
+        lint_file("solver.prototxt", data=True), "error", "data", "train_lmdb: found no data.mdb; wanted an LMDB"
+    )
 
 
 def test_crop_is_held_against_the_mean_where_only_that_is_there(good):

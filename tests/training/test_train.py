@@ -176,7 +176,10 @@ def layer_named(net, name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"), "/nowhere: found no data.mdb; wanted an LMDB"),
+        (
+            lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"),
+            "/nowhere: found no data.mdb; wanted an LMDB",
+        ),
         (
             lambda net: setattr(net.layer[0].transform_param, "crop_size", 64),
             "crop_size 64; wanted at most the Datums'",
