@@ -88,14 +88,14 @@ class FeatureNet:
             raise ValueError(f"{weights_path}: has no weights for {printable_names(absent)} of {deploy}")
 
 
-def load_mean(given, size):
+def load_mean(source, size):
     """Return the mean [3, H, W] float32 of a .binaryproto or .npy path, or of three numbers (B, G, R).
 
     Three numbers are spread over `size`; a mean image says itself how large the pictures are.
     """
-    if len(given) == 3:
-        return np.broadcast_to(np.array(given, np.float32)[:, None, None], (3, size, size))
-    (path,) = given
+    if len(source) == 3:
+        return np.broadcast_to(np.array(source, np.float32)[:, None, None], (3, size, size))
+    (path,) = source
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file; a mean is a binaryproto, a .npy, or three numbers")
     mean = load_npy(path) if str(path).endswith(".npy") else read_mean(path)
@@ -110,8 +110,8 @@ def ten_crops(pictures, mean, crop):
     Parameters are those of `mindpics.inference.infer.centre_crop`.
     """
     height, width = pictures.shape[2:]
-    corners = [(top, left) for top in (0, height - crop) for left in (0, width - crop)]
+    corners = [(y, x) for y in (0, height - crop) for x in (0, width - crop)]
     centred = pictures.astype(np.float32) - mean
-    views = [centred[..., top : top + crop, left : left + crop] for top, left in corners]
+    views = [centred[..., y : y + crop, x : x + crop] for y, x in corners]
     views.append(centre_crop(pictures, mean, crop))
     return np.stack([*views, *(view[..., ::-1] for view in views)])

@@ -46,15 +46,15 @@ def read_items(path, root=None):
     ValueError
         On a line without id or image, an id seen before, a path that leaves `root`.
     """
-    path, root, items, seen = Path(path), Path(root or Path(path).parent), {}, set()
+    path, root, items, ids = Path(path), Path(root or Path(path).parent), {}, set()
     records = read_table(path, ("id", "image")) if path.suffix == ".csv" else read_objects(path)
     for where, record in records:
         if not {"id", "image"} <= set(record):
             raise ValueError(f"{where}: found {shown(sorted(record))}; id and image are wanted")
         check_id(record["id"], where)
-        if record["id"] in seen:
+        if record["id"] in ids:
             raise ValueError(f"{where}: id {record['id']!r} comes twice")
-        seen.add(record["id"])
+        ids.add(record["id"])
         if record["image"]:  # a pin without one has no features; who reads the pins counts it
             items[record["id"]] = picture_path(root, record["image"], where)
     return list(items.items())
@@ -116,8 +116,8 @@ def extract_features(
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
     write = partial(_write_shard, mean=mean, oversample=oversample, fit=fit, batch=batch, max_pixels=max_pixels)
-    left = sum(len(part) for _, part in absent)
-    with tqdm(total=len(items), initial=len(items) - left, desc=net.blob, unit="picture", disable=None) as bar:
+    n_absent = sum(len(part) for _, part in absent)
+    with tqdm(total=len(items), initial=len(items) - n_absent, desc=net.blob, unit="picture", disable=None) as bar:
         if run_tasks:
             for count in run_tasks(partial(_write_elsewhere, net.arguments, write), absent):
                 bar.update(count)

@@ -50,8 +50,8 @@ def centre_crop(pictures, mean, crop):
 def centre(pictures, crop):
     """Return the centre [..., crop, crop] of pictures [..., H, W], a view."""
     height, width = pictures.shape[-2:]
-    top, left = (height - crop) // 2, (width - crop) // 2
-    return pictures[..., top : top + crop, left : left + crop]
+    y, x = (height - crop) // 2, (width - crop) // 2
+    return pictures[..., y : y + crop, x : x + crop]
 
 
 def run(net, values, data="data", end=None):
@@ -95,9 +95,9 @@ class TraitNets:
         self.nets = [load_net(deploy, weights, allow_python_layers) for deploy, weights in nets]
         self.mean = read_mean(mean_file)
         outputs = sorted(name for net in self.nets for name in net.outputs)
-        wanted = [f"prob_{trait}" for trait in TRAITS]
-        if outputs != sorted(wanted):
-            raise ValueError(f"the nets' outputs are {outputs}; each of {wanted} is wanted once")
+        heads = [f"prob_{trait}" for trait in TRAITS]
+        if outputs != sorted(heads):
+            raise ValueError(f"the nets' outputs are {outputs}; each of {heads} is wanted once")
         for net in self.nets:
             shape = tuple(net.blobs["data"].data.shape) if "data" in net.blobs else None
             if shape is None or len(shape) != 4 or shape[1] != len(self.mean) or shape[2] != shape[3]:
@@ -195,6 +195,6 @@ def _picture(lmdb, key, datum, mean):
 
 def save_scores(path, ids, labels, scores, activations=None):
     """Write scores.npz, whole or not at all."""
-    more = {} if activations is None else {"activations": activations}
+    arrays = {} if activations is None else {"activations": activations}
     with atomic_write(path, "wb") as stream:
-        np.savez(stream, ids=np.array(ids), labels=labels, scores=scores, **more)
+        np.savez(stream, ids=np.array(ids), labels=labels, scores=scores, **arrays)

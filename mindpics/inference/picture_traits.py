@@ -88,11 +88,11 @@ class PictureTraits:
     def _nearest(self, feature):
         if self.nearest is None:
             return []
-        found = zip(*self.nearest.find(feature, SHOWN), strict=True)
+        neighbours = zip(*self.nearest.find(feature, SHOWN), strict=True)
         facts = ("trait", "pole", "word")
         return [
             {"index": int(place), "cosine": round(float(cosine), 4)} | {key: self.mindpics[place][key] for key in facts}
-            for place, cosine in found
+            for place, cosine in neighbours
         ]
 
 

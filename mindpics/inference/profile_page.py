@@ -83,8 +83,10 @@ def write_profile(facts, items, out):
 
 def render(facts, paths):
     """Return the page; `paths` is id -> picture file."""
-    says = [one for trait in facts["traits"].values() for pole in ("high", "low") for one in trait[f"says_{pole}"]]
-    thumbnails = {one["id"]: thumbnail(paths[one["id"]]) for one in says}
+    pictures = [
+        picture for trait in facts["traits"].values() for pole in ("high", "low") for picture in trait[f"says_{pole}"]
+    ]
+    thumbnails = {picture["id"]: thumbnail(paths[picture["id"]]) for picture in pictures}
     return template("profile.html").render(**facts, thumbnails=thumbnails)
 
 

@@ -47,8 +47,8 @@ def new_figure(width, height, rows=1, columns=1, **options):
     """Return a figure of so many inches, and its axes as an array [rows, columns]."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
-    for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
+    for panel in axes.flat:
+        panel.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 

@@ -91,7 +91,7 @@ def _title(model):
 def _pictures(row, model):
     """Return how many pictures the net learned from and is tested on."""
     counts = counts_of(row.run.mindpics.selection)
-    return {split: sum(of[trait] for trait in model.traits) for split, of in counts.items()}
+    return {split: sum(per_trait[trait] for trait in model.traits) for split, per_trait in counts.items()}
 
 
 def _licenses(run):
@@ -127,8 +127,8 @@ def _numbers(row, model):
 
 def _weights(row, model, facts):
     """Return what the training started from; a path may tell of the machine, so its name alone."""
-    given = facts.get("weights")
-    if not given:
+    weights = facts.get("weights")
+    if not weights:
         return "its fillers, no weights"
-    text, of_run = f"{Path(given['path']).name}, SHA-256 {given['sha256']}", row.run.weights().get(model.net)
+    text, of_run = f"{Path(weights['path']).name}, SHA-256 {weights['sha256']}", row.run.weights().get(model.net)
     return f"{text} ({of_run})" if str(of_run).startswith(STAND_IN) else text

@@ -65,25 +65,25 @@ def publish_row(row, out, url="", license=None, write_onnx=None):
 
 def _publish(row, net, folder, url, license, write_onnx):
     name = net.model.name
-    made = folder.with_name(f".{name}.partial")
-    own_folder.remove(made, MODEL)  # of a call that was killed
-    made.mkdir(parents=True)
-    files, mean = NetFiles(made), DataFiles(made).mean
+    partial = folder.with_name(f".{name}.partial")
+    own_folder.remove(partial, MODEL)  # of a call that was killed
+    partial.mkdir(parents=True)
+    files, mean = NetFiles(partial), DataFiles(partial).mean
     try:
-        shutil.copyfile(net.caffemodel, made / f"{name}.caffemodel")
+        shutil.copyfile(net.caffemodel, partial / f"{name}.caffemodel")
         shutil.copyfile(net.deploy, files.deploy)
         shutil.copyfile(row.mean, mean)
-        np.save(made / "mean.npy", read_mean(row.mean))  # for OpenCV, which reads no binaryproto
+        np.save(partial / "mean.npy", read_mean(row.mean))  # for OpenCV, which reads no binaryproto
         write_message(_train_val(net), files.train_val, [HERE])
         write_message(_solver(net), files.solver, [HERE])
         if write_onnx:
-            write_onnx(files.deploy, made / f"{name}.caffemodel", made / f"{name}.onnx", [mean])
-        digests = {path.name: sha1(path) for path in sorted(made.iterdir())}
+            write_onnx(files.deploy, partial / f"{name}.caffemodel", partial / f"{name}.onnx", [mean])
+        digests = {path.name: sha1(path) for path in sorted(partial.iterdir())}
         card = render_card(row, net, digests, url=json.dumps(url), license=license)
-        (made / "readme.md").write_text(card, encoding="utf-8")
-        made.rename(folder)
+        (partial / "readme.md").write_text(card, encoding="utf-8")
+        partial.rename(folder)
     finally:
-        own_folder.remove(made, MODEL)
+        own_folder.remove(partial, MODEL)
 
 
 def sha1(path):
@@ -93,9 +93,9 @@ def sha1(path):
 
 
 def _check_weights(net):
-    recorded, found = net.facts.get("caffemodel_sha256"), sha256(net.caffemodel)
-    if recorded != found:
-        raise ValueError(f"{net.caffemodel}: SHA-256 {found}, but its run.json has {recorded}; train it again")
+    recorded, digest = net.facts.get("caffemodel_sha256"), sha256(net.caffemodel)
+    if recorded != digest:
+        raise ValueError(f"{net.caffemodel}: SHA-256 {digest}, but its run.json has {recorded}; train it again")
 
 
 def _train_val(net):

@@ -82,8 +82,8 @@ class RunFigures:
             step()
         return self
 
-    def _add(self, *facts, **more):
-        self.drawn.append(Figure(self.out, *facts, **more))
+    def _add(self, *facts, **options):
+        self.drawn.append(Figure(self.out, *facts, **options))
 
     def _curves(self):
         figures.draw_curves(self.labels, self.scores, self.out / "figure3")

@@ -108,8 +108,8 @@ def tile(pictures, columns, gap=GAP):
     sheet = np.full((rows * (side + gap) + gap, columns * (side + gap) + gap, 3), 255, np.uint8)
     for place, picture in enumerate(pictures):
         row, column = divmod(place, columns)
-        top, left = gap + row * (side + gap), gap + column * (side + gap)
-        sheet[top : top + side, left : left + side] = picture
+        y, x = gap + row * (side + gap), gap + column * (side + gap)
+        sheet[y : y + side, x : x + side] = picture
     return sheet
 
 
@@ -131,9 +131,9 @@ def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure
     for pole, places in most_activating(strengths, trait, count).items():
         drawn[f"{pole} {TRAIT_NAMES[trait]}"] = tile([thumbnails(str(ids[place])) for place in places], columns=10)
         for rank, place in enumerate(places, 1):
-            own, value = thumbnails.selection[str(ids[place])], values[place, POLES.index(pole)]
+            row, value = thumbnails.selection[str(ids[place])], values[place, POLES.index(pole)]
             rows.append(
-                (pole, rank, ids[place], f"{value:.4f}", own["trait"], own["pole"], own["word"], own.get("split", ""))
+                (pole, rank, ids[place], f"{value:.4f}", row["trait"], row["pole"], row["word"], row.get("split", ""))
             )
     columns = ("activates", "rank", "id", measure, "own_trait", "own_pole", "own_word", "split")
     _save_sheets(drawn, out, columns, rows)
@@ -141,17 +141,21 @@ def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure
 
 def random_samples(selection, trait, pole, count, seed=0):
     """Return `count` ids of a trait and pole, drawn without replacement; fewer where there are fewer."""
-    own = sorted(id_ for id_, row in selection.items() if (row["trait"], row["pole"]) == (trait, pole))
+    ids = sorted(id_ for id_, row in selection.items() if (row["trait"], row["pole"]) == (trait, pole))
     rng = np.random.default_rng([seed, TRAITS.index(trait), POLES.index(pole)])
-    return [own[place] for place in rng.permutation(len(own))[:count]]
+    return [ids[place] for place in rng.permutation(len(ids))[:count]]
 
 
 def draw_samples(selection, thumbnails, out, seed=0):
     """Figure 1: a column of random pictures for each trait and pole, high before low as in the paper."""
     side, classes = thumbnails.side, [(trait, pole) for trait in TRAITS for pole in ("high", "low")]
-    drawn = {of: random_samples(selection, *of, SAMPLES, seed) for of in classes}
+    drawn = {class_: random_samples(selection, *class_, SAMPLES, seed) for class_ in classes}
     blank = np.full((side, side, 3), 255, np.uint8)
-    cells = [thumbnails(drawn[of][row]) if row < len(drawn[of]) else blank for row in range(SAMPLES) for of in classes]
+    cells = [
+        thumbnails(drawn[class_][row]) if row < len(drawn[class_]) else blank
+        for row in range(SAMPLES)
+        for class_ in classes
+    ]
     sheet = tile(cells, len(classes))
     figure, axes = _sheet_figure([sheet])
     centres = GAP + side / 2 + np.arange(len(classes)) * (side + GAP)
@@ -169,20 +173,20 @@ def draw_trait_samples(selection, trait, thumbnails, out, count=SHOWN, seed=0):
         if drawn[trait, pole]
     }
     figure, axes = _sheet_figure(list(sheets.values()))
-    for one, title in zip(axes, sheets, strict=True):
-        one.set_title(title)
+    for panel, title in zip(axes, sheets, strict=True):
+        panel.set_title(title)
     _save_ids(figure, drawn, selection, out)
 
 
 def _save_ids(figure, drawn, selection, out):
-    rows = [(*of, id_, selection[id_]["word"]) for of, ids in drawn.items() for id_ in ids]
+    rows = [(*class_, id_, selection[id_]["word"]) for class_, ids in drawn.items() for id_ in ids]
     save(figure, out, ("trait", "pole", "id", "word"), rows)
 
 
 def _save_sheets(sheets, out, columns, rows):
     figure, axes = _sheet_figure(list(sheets.values()))
-    for one, title in zip(axes, sheets, strict=True):
-        one.set_title(title)
+    for panel, title in zip(axes, sheets, strict=True):
+        panel.set_title(title)
     save(figure, out, columns, rows)
 
 
@@ -191,8 +195,8 @@ def _sheet_figure(sheets):
     width = max(sheet.shape[1] for sheet in sheets) / DPI + 0.2
     height = sum(sheet.shape[0] for sheet in sheets) / DPI + 0.45 * len(sheets)
     figure, axes = new_figure(width, height, len(sheets), 1, height_ratios=[sheet.shape[0] for sheet in sheets])
-    for one, sheet in zip(axes[:, 0], sheets, strict=True):
-        one.imshow(sheet)
-        one.set(xticks=(), yticks=())
-        one.spines[:].set_visible(False)
+    for panel, sheet in zip(axes[:, 0], sheets, strict=True):
+        panel.imshow(sheet)
+        panel.set(xticks=(), yticks=())
+        panel.spines[:].set_visible(False)
     return figure, axes[:, 0]

@@ -24,9 +24,9 @@ def draw_sensitivity(lines, out, title=""):
     heights = [len(panel) + 1.5 for panel in panels] or [1]
     options = {"gridspec_kw": {"height_ratios": heights}, "sharex": True}
     figure, axes = new_figure(10, 1 + LINE * sum(heights), len(heights), 1, **options)
-    for one, panel, (paper, number) in zip(axes[:, 0], panels, numbers, strict=False):
-        _draw_panel(one, panel)
-        one.set_title(
+    for axis, panel, (paper, number) in zip(axes[:, 0], panels, numbers, strict=False):
+        _draw_panel(axis, panel)
+        axis.set_title(
             f"{paper}: {literal(number)}, {float(panel[0]['before']):.1f}% by default", loc="left", fontsize=10
         )
     axes[-1, 0].set_xlabel("points that the reading moves it, with the 95% interval")

@@ -45,10 +45,10 @@ def trait_figures(labels, scores, trait):
     ValueError
         When no picture has the trait, or a score is not finite.
     """
-    own, poles = own_poles(labels, trait)
-    if not own.any():
+    of_trait, poles = own_poles(labels, trait)
+    if not of_trait.any():
         raise ValueError(f"no picture of trait {TRAITS[trait]} among {len(labels)}")
-    poles, heads = poles[own], np.asarray(scores)[own, trait]
+    poles, heads = poles[of_trait], np.asarray(scores)[of_trait, trait]
     if not np.isfinite(heads).all():
         raise ValueError(f"scores of trait {TRAITS[trait]} are not finite: was its net scored?")
     right = heads[np.arange(len(poles)), poles] > heads[np.arange(len(poles)), 1 - poles]
@@ -96,8 +96,8 @@ def load_scores(path):
     """
     ids, labels, scores = load_npz(path, ("ids", "labels", "scores"), "a scores file")
     if ids.dtype.kind != "U" or labels.dtype.kind not in "iu" or scores.dtype.kind != "f":
-        found = f"ids {ids.dtype}, labels {labels.dtype}, scores {scores.dtype}"
-        raise ValueError(f"{path}: {found}; str, int and float are wanted")
+        kinds = f"ids {ids.dtype}, labels {labels.dtype}, scores {scores.dtype}"
+        raise ValueError(f"{path}: {kinds}; str, int and float are wanted")
     if ids.ndim != 1 or scores.shape != (len(ids), len(TRAITS), 2) or labels.shape != (len(ids),):
         raise ValueError(
             f"{path}: scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; [N,5,2], [N], N are wanted"

@@ -38,8 +38,8 @@ class Paired:
     @property
     def p_value(self):
         """Of McNemar's exact test, two-sided: 1 where the two never differ."""
-        both = self.only_first + self.only_second
-        return float(stats.binomtest(self.only_first, both).pvalue) if both else 1.0
+        n_discordant = self.only_first + self.only_second
+        return float(stats.binomtest(self.only_first, n_discordant).pvalue) if n_discordant else 1.0
 
     def interval(self):
         """Return the 95% interval of the difference: Wald's, with half a picture added to each of the four cells.

@@ -42,10 +42,13 @@ def provenance(scores_path):
     """
     folder = Path(scores_path).parent
     runs = sorted(path.parent for path in folder.glob(f"*/{TrainingFiles.facts}"))
-    each = [_training(run) for run in runs]
+    trainings = [_training(run) for run in runs]
     caffes = _caffes_own(runs)
-    found = {key: "; ".join(dict.fromkeys(of[key] for of in each)) for key in (each[0] if each else {})}
-    return dict.fromkeys(COLUMNS, "") | found | caffes | _data(folder.parent) | {"code": code_version()}
+    columns = {
+        key: "; ".join(dict.fromkeys(training[key] for training in trainings))
+        for key in (trainings[0] if trainings else {})
+    }
+    return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent) | {"code": code_version()}
 
 
 def stand_ins(line):
@@ -96,12 +99,12 @@ def _caffes_own(runs):
 
 
 def _weights(facts, run):
-    given = facts.get("weights")
-    if not given:
+    weights = facts.get("weights")
+    if not weights:
         return {"weights": FILLERS, "weights_sha1": "", "weights_kind": ""}
-    path, sha1 = Path(given["path"]), given.get("sha1", "")
+    path, sha1 = Path(weights["path"]), weights.get("sha1", "")
     ours = path.resolve().is_relative_to((JobFiles(run.parents[2]).pretraining.folder).resolve())
-    known = given.get("published")  # by its SHA-1; of He's ResNet-50 none is known here
+    known = weights.get("published")  # by its SHA-1; of He's ResNet-50 none is known here
     kind = PUBLISHED if known else STAND_IN if ours else UNCHECKED
     name = known or (f"pretrained {path.parent.parent.name}" if ours else path.name)
     return {"weights": name, "weights_sha1": sha1, "weights_kind": kind}

@@ -47,8 +47,8 @@ class RunFiles:
         self.study = study(self.root, self.ours()) if study else None
         self.pictures = Path(pictures) if pictures else self._pictures()
         if not self.table3 and not (self.study and self.study.rows):
-            wanted = [MindpicsFiles.table3, *([self.study.file] if self.study else [])]
-            raise ValueError(f"{self.root}: found no {' and no '.join(wanted)}; tools/reproduce makes them")
+            tables = [MindpicsFiles.table3, *([self.study.file] if self.study else [])]
+            raise ValueError(f"{self.root}: found no {' and no '.join(tables)}; tools/reproduce makes them")
 
     def scores(self, model):
         return self.mindpics.row(model).scores
@@ -82,19 +82,19 @@ class RunFiles:
     def stand_in(self, net=None):
         """Return what stands in for the paper's data or weights (of one net, or of all); "" when nothing does."""
         weights = self.weights()
-        said = [self.facts.get("data"), *([weights.get(net)] if net else weights.values())]
+        sources = [self.facts.get("data"), *([weights.get(net)] if net else weights.values())]
         return "; ".join(
             dict.fromkeys(
                 text[len(STAND_IN) :].lstrip(": ")
-                for text in said
+                for text in sources
                 if isinstance(text, str) and text.startswith(STAND_IN)
             )
         )
 
     def weights(self):
         """Return {net: path, or how the stand-in was made} of what fine-tuning starts from."""
-        said = self.facts.get("weights")
-        return said if isinstance(said, dict) else dict.fromkeys(("alexnet", "resnet50"), said)
+        weights = self.facts.get("weights")
+        return weights if isinstance(weights, dict) else dict.fromkeys(("alexnet", "resnet50"), weights)
 
     def data_stands_in(self):
         """Tell whether other pictures stand in for the paper's kind of data."""
@@ -106,7 +106,7 @@ class RunFiles:
 
     def nets(self):
         """Return the run.json of every training, each with its "name"."""
-        folders = [folder for of in self.trainings().values() for folder in of]
+        folders = [folder for folders_of_net in self.trainings().values() for folder in folders_of_net]
         return [{"name": _net_name(folder), **read_json(TrainingFiles(folder).facts)} for folder in folders]
 
     def rejected(self):
@@ -121,8 +121,8 @@ class RunFiles:
         """Return {folder: summary.json} of the drawn pictures, the run's own and those beside them."""
         if not self.pictures:
             return {}
-        found = {path.parent.name: read_json(path) for path in sorted(self.pictures.parent.glob("*/summary.json"))}
-        return {name: summary for name, summary in found.items() if "drawn" in summary}
+        summaries = {path.parent.name: read_json(path) for path in sorted(self.pictures.parent.glob("*/summary.json"))}
+        return {name: summary for name, summary in summaries.items() if "drawn" in summary}
 
     def _pictures(self):
         posts = self.selection.get("arguments", {}).get("posts")

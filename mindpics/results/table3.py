@@ -64,14 +64,14 @@ def origin(line):
     """Return where a row's number comes from, in a line: what stands in, weights, normalisation, iterate, data."""
     lacking = provenance.stand_ins(line)
     kind = f" ({line['weights_kind']})" if line.get("weights_kind") else ""
-    said = [
+    parts = [
         f"STAND-IN {lacking}" if lacking else "",
         f"from {line['weights']}{kind}" if line.get("weights") else "",
         *(line.get(name, "") for name in ("normalization", "iterate")),
         _caffes_own(line),
         line.get("data", ""),
     ]
-    return "; ".join(str(each) for each in said if each) or "not recorded where it comes from"
+    return "; ".join(str(part) for part in parts if part) or "not recorded where it comes from"
 
 
 def _caffes_own(line):

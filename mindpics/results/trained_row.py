@@ -88,9 +88,9 @@ class TrainedRow:
         """Return the row's accuracy as a sentence; "" where the table has none."""
         if not self.accuracy:
             return ""
-        of, row = " of the stand-in" if self.run.data_stands_in() else "", self.accuracy
+        data, row = " of the stand-in" if self.run.data_stands_in() else "", self.accuracy
         return (
-            f"Right on {row['avg']:.1f}% of {row['n']:.0f} test pictures{of}, mean over traits (95% interval "
+            f"Right on {row['avg']:.1f}% of {row['n']:.0f} test pictures{data}, mean over traits (95% interval "
             f"{row['low95']:.1f} to {row['high95']:.1f}); always guessing the larger pole gives "
             f"{row['larger_pole_avg']:.1f}%."
         )

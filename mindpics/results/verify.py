@@ -55,8 +55,8 @@ def _folders(root):
 def _check_folder(folder, pictures):
     selection = None
     for table in (folder / name for name in TABLES if (folder / name).is_file()):
-        selection, found = _read(table)
-        yield from found
+        selection, findings = _read(table)
+        yield from findings
     if lmdbs_in(folder):
         yield from check_lmdbs(folder, selection, pictures)
     if TrainingFiles(folder).facts.is_file():  # or JobFiles

@@ -42,8 +42,8 @@ class Scan:
 
 def lmdbs_in(folder):
     """Return {folder: (split, trait or None)} of the LMDBs in a folder."""
-    found = ((path, _NAME.match(path.name)) for path in sorted(Path(folder).glob("*_lmdb")))
-    return {path: match.groups() for path, match in found if match}
+    matches = ((path, _NAME.match(path.name)) for path in sorted(Path(folder).glob("*_lmdb")))
+    return {path: match.groups() for path, match in matches if match}
 
 
 def check_lmdbs(folder, selection, pictures):
@@ -100,15 +100,15 @@ def _check_scan(scan):
     for check in ("key", "datum"):
         texts = [text for kind, text in scan.problems if kind == check]
         if texts:
-            more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
-            yield scan.finding("error", f"lmdb-{check}", texts[0] + more)
-    twice = [one for one, two in pairwise(sorted(scan.ids)) if one == two]
+            rest = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
+            yield scan.finding("error", f"lmdb-{check}", texts[0] + rest)
+    twice = [first for first, second in pairwise(sorted(scan.ids)) if first == second]
     if twice:
         yield scan.finding("error", "lmdb-duplicate", f"id {twice[0]!r} twice (and {len(twice) - 1} more)")
     if len(scan.shapes) > 1:
         yield scan.finding("error", "lmdb-shapes", f"pictures of several shapes: {sorted(scan.shapes)}")
-    many = len(scan.ids) >= MANY and len(set(scan.labels)) > 1
-    if many and scan.labels == sorted(scan.labels):
+    shuffled = len(scan.ids) >= MANY and len(set(scan.labels)) > 1
+    if shuffled and scan.labels == sorted(scan.labels):
         yield scan.finding("error", "lmdb-order", "the labels ascend: Caffe reads in key order, so it must be shuffled")
     yield scan.finding("ok", "lmdb", f"{len(scan.ids)} pictures of {sorted(scan.shapes)}")
 
@@ -120,9 +120,9 @@ def _against_csv(scan, selection, split, trait):
         text = f"id {absent[0]!r} (and {len(absent) - 1} more) is not in {selection.path.name}"
         yield scan.finding("error", "lmdb-id", text)
     known = [(i, label, row) for i, label, row in zip(scan.ids, scan.labels, rows, strict=True) if row is not None]
-    other = [(i, row["split"]) for i, _, row in known if row["split"] != split]
-    if other:
-        text = f"id {other[0][0]!r} (and {len(other) - 1} more) is of {other[0][1]} by {selection.path.name}"
+    strays = [(i, row["split"]) for i, _, row in known if row["split"] != split]
+    if strays:
+        text = f"id {strays[0][0]!r} (and {len(strays) - 1} more) is of {strays[0][1]} by {selection.path.name}"
         yield scan.finding("error", "lmdb-split", text)
     foreign = [(i, row["trait"]) for i, _, row in known if trait is not None and row.get("trait") != trait]
     if foreign:
@@ -136,13 +136,13 @@ def _against_csv(scan, selection, split, trait):
 
 def _count(scan, selection, values):
     rejected = _rejected(scan.path)
-    wanted = selection.count(**values)
-    if len(scan.ids) + len(rejected) != wanted:
-        text = f"{len(scan.ids)} pictures and {len(rejected)} rejected; {selection.path.name} has {wanted}"
+    n_selected = selection.count(**values)
+    if len(scan.ids) + len(rejected) != n_selected:
+        text = f"{len(scan.ids)} pictures and {len(rejected)} rejected; {selection.path.name} has {n_selected}"
         yield scan.finding("error", "lmdb-count", text)
-    both = set(rejected) & set(scan.ids)
-    if both:
-        yield scan.finding("error", "lmdb-rejected", f"id {min(both)!r} was rejected, and is in it")
+    shared = set(rejected) & set(scan.ids)
+    if shared:
+        yield scan.finding("error", "lmdb-rejected", f"id {min(shared)!r} was rejected, and is in it")
 
 
 def _rejected(path):
@@ -168,8 +168,8 @@ def _check_mean(folder, train, pictures):
     if mean.shape not in train.shapes:
         yield Finding("error", "mean-shape", f"mean {mean.shape}, pictures {sorted(train.shapes)}", str(path))
     elif pictures and len(train.digests) == len(train.ids):
-        own = train.total / len(train.ids)
-        off = float(np.abs(own - mean).max())
+        pixel_mean = train.total / len(train.ids)
+        off = float(np.abs(pixel_mean - mean).max())
         if off > CLOSE:
             yield Finding("error", "mean", f"not the mean of {train.path.name}: off by up to {off:.2f}", str(path))
         else:

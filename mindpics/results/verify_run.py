@@ -57,13 +57,13 @@ def _in_run(folder, file):
     return folder / file if (folder / file).exists() else TrainingFiles(folder).snapshots / file
 
 
-def _hash(path, wanted, check="hash"):
+def _hash(path, recorded, check="hash"):
     if not path.is_file():
         yield Finding("error", check, "run.json names it, but it is not there", str(path))
-    elif (found := sha256(path)) != wanted:
-        yield Finding("error", check, f"SHA-256 {found[:12]}..., run.json says {str(wanted)[:12]}...", str(path))
+    elif (digest := sha256(path)) != recorded:
+        yield Finding("error", check, f"SHA-256 {digest[:12]}..., run.json says {str(recorded)[:12]}...", str(path))
     else:
-        yield Finding("ok", check, f"SHA-256 {found[:12]}... as in run.json", str(path))
+        yield Finding("ok", check, f"SHA-256 {digest[:12]}... as in run.json", str(path))
 
 
 def _weights(facts, place):
@@ -85,9 +85,10 @@ def _losses(path, iterations):
         return
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    seen = [int(row["iteration"]) for row in rows]
-    if sorted(set(seen)) != seen or (seen and seen[-1] != iterations - 1):
-        text = f"{len(seen)} rows up to iteration {seen[-1] if seen else None}; run.json says {iterations} iterations"
+    logged = [int(row["iteration"]) for row in rows]
+    if sorted(set(logged)) != logged or (logged and logged[-1] != iterations - 1):
+        last = logged[-1] if logged else None
+        text = f"{len(logged)} rows up to iteration {last}; run.json says {iterations} iterations"
         yield Finding("error", "train-csv", text, str(path))
     for line, row in enumerate(rows, 2):
         bad = [name for name, value in row.items() if name.startswith("loss") and not math.isfinite(float(value))]
@@ -154,9 +155,9 @@ def check_table3(path):
 
 
 def _table_row(row, place, line):
-    wanted = table3_row(*Row.of(row))["avg"]
-    if float(row["published_avg"]) != wanted:
-        text = f"published_avg {row['published_avg']}; Table 3 has {wanted}"
+    published_avg = table3_row(*Row.of(row))["avg"]
+    if float(row["published_avg"]) != published_avg:
+        text = f"published_avg {row['published_avg']}; Table 3 has {published_avg}"
         yield Finding("error", "table3", text, place, line)
     if not row["avg"]:
         return  # not measured yet
@@ -171,5 +172,5 @@ def _table_row(row, place, line):
 def check_weight_file(path):
     """Yield whether a file named as published weights has their SHA-1."""
     if path.stem in KNOWN_SHA1.values():
-        said = describe(path, path.stem)
-        yield Finding("error" if said.startswith("NOT") else "ok", "weights-sha1", said, str(path))
+        description = describe(path, path.stem)
+        yield Finding("error" if description.startswith("NOT") else "ok", "weights-sha1", description, str(path))

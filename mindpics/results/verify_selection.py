@@ -20,8 +20,8 @@ class Selection:
         self.path = Path(path)
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            wanted = MINDPICS_COLUMNS if self.path.name == MindpicsFiles.selection else COLUMNS
-            if missing := [name for name in wanted if name not in (reader.fieldnames or ())]:
+            columns = MINDPICS_COLUMNS if self.path.name == MindpicsFiles.selection else COLUMNS
+            if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
                 raise ValueError(f"no column {', '.join(missing)}; found {reader.fieldnames}")
             self.rows = [(reader.line_num, row) for row in reader]
         self.by_id = {row["id"]: row for _, row in self.rows}
@@ -33,9 +33,9 @@ class Selection:
     def summed(self, check, text, problems):
         """Yield one error for all rows of a kind: how many, and the first by line."""
         if problems:
-            line, what = problems[0]
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            yield Finding("error", check, f"{text}: {what}{more}", str(self.path), line)
+            line, problem = problems[0]
+            rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            yield Finding("error", check, f"{text}: {problem}{rest}", str(self.path), line)
 
     def finding(self, severity, check, message):
         return Finding(severity, check, message, str(self.path))
@@ -44,11 +44,11 @@ class Selection:
 def check_labels(selection):
     """Yield contradictions of any labelled csv: ids and pictures that come twice, unknown splits and labels."""
     for key, check in (("id", "duplicate-id"), ("image", "duplicate-image")):
-        seen, twice = {}, []
+        line_of, twice = {}, []
         for line, row in selection.rows:
-            if row[key] in seen:
-                twice.append((line, f"{row[key]!r} stands on line {seen[row[key]]} as well"))
-            seen.setdefault(row[key], line)
+            if row[key] in line_of:
+                twice.append((line, f"{row[key]!r} stands on line {line_of[row[key]]} as well"))
+            line_of.setdefault(row[key], line)
         yield from selection.summed(check, f"{key} twice", twice)
     bad = [(line, repr(row["split"])) for line, row in selection.rows if row["split"] not in ("train", "test")]
     yield from selection.summed("split", "split is neither train nor test", bad)
@@ -128,7 +128,9 @@ def _against_paper(selection):
         yield from _compare(selection, f"pictures of {trait}", of_trait, paper["images_per_trait_about"], 0.1)
 
 
-def _compare(selection, what, found, wanted, tolerance=0):
-    agrees = abs(found - wanted) <= tolerance * wanted
-    text = f"{what}: {found:,}" + ("" if agrees else f"; the paper: {'about ' if tolerance else ''}{wanted:,}")
+def _compare(selection, quantity, value, published_value, tolerance=0):
+    agrees = abs(value - published_value) <= tolerance * published_value
+    text = f"{quantity}: {value:,}" + (
+        "" if agrees else f"; the paper: {'about ' if tolerance else ''}{published_value:,}"
+    )
     yield selection.finding("ok" if agrees else "differs", "paper-counts", text)

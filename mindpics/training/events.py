@@ -15,17 +15,17 @@ FLUSH_SECONDS = 5
 AGAIN = 1000  # iterations; no net does as many between two flushes
 
 
-def wanted(asked):
-    """Tell whether events will be written: wherever tensorboardX is, unless `asked` is False.
+def wanted(tensorboard):
+    """Tell whether events will be written: wherever tensorboardX is, unless `tensorboard` is False.
 
     Raises
     ------
     ValueError
-        When `asked` is True and there is no tensorboardX.
+        When `tensorboard` is True and there is no tensorboardX.
     """
-    if asked and SummaryWriter is None:
+    if tensorboard and SummaryWriter is None:
         raise ValueError("event files are asked for, but tensorboardX is not installed (pip install tensorboardX)")
-    return SummaryWriter is not None if asked is None else asked
+    return SummaryWriter is not None if tensorboard is None else tensorboard
 
 
 class Events:

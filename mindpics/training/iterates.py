@@ -44,10 +44,10 @@ def best_snapshot(run):
         When the run has no test pass, or no snapshot.
     """
     passes = caffes_accuracies(run)
-    found = [
+    names = [
         _SNAPSHOT.fullmatch(path.name) for path in TrainingFiles(Path(run)).snapshots.glob("net_iter_*.caffemodel")
     ]
-    iterations = sorted(int(match[1]) for match in found if match)
+    iterations = sorted(int(match[1]) for match in names if match)
     if not passes or not iterations:
         lacking = "test pass with an accuracy" if iterations else "snapshot"
         raise ValueError(f"{run}: found no {lacking}; wanted a run of train_net that is done")

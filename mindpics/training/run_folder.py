@@ -58,17 +58,17 @@ class RunFolder:
         A run without a seed is given one, so that going on with it is going on with the same.
         A run that is there stays as it is until `begin`.
         """
-        own = caffe_pb2.SolverParameter()
-        own.CopyFrom(solver)
-        own.snapshot_prefix = self.snapshots.prepare()
-        if own.random_seed < 0:
-            own.random_seed = self._seed(resume)
+        message = caffe_pb2.SolverParameter()
+        message.CopyFrom(solver)
+        message.snapshot_prefix = self.snapshots.prepare()
+        if message.random_seed < 0:
+            message.random_seed = self._seed(resume)
         own_folder.clear(self.begun, BEGUN)
-        own.net = str(self.begun / self.net.name)
-        write_message(net, own.net)
-        write_message(own, self.begun / self.solver.name)
-        own.net = str(self.net)
-        return own
+        message.net = str(self.begun / self.net.name)
+        write_message(net, message.net)
+        write_message(message, self.begun / self.solver.name)
+        message.net = str(self.net)
+        return message
 
     def begin(self, solver, resume):
         """Let the run that `prepare` wrote take its place, now that its nets are built: only here an old run goes."""
