@@ -103,8 +103,8 @@ def _summary(runs):
 
 def _our_seconds(experiments):
     """Return seconds of grid and refit of the text and of each kind of image rows."""
-    text = float(np.median([one["fit_s"]["text"] for one in experiments.values()]))
-    return {"text": text, **{kind: one["fit_s"]["image"] for kind, one in experiments.items()}}
+    text = float(np.median([experiment["fit_s"]["text"] for experiment in experiments.values()]))
+    return {"text": text, **{kind: experiment["fit_s"]["image"] for kind, experiment in experiments.items()}}
 
 
 def _costs(folder, size, parts, seed, kind, whole):
@@ -167,17 +167,19 @@ def format_result(result):
             **result["generated"]
         )
     ]
-    for kind, one in result["experiments"].items():
+    for kind, experiment in result["experiments"].items():
         lines.append(f"{kind} image rows")
-        lines += [_line(name, one[name], kind) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")]
         lines += [
-            f"  {name:<18}{one['fit_s'][name]:>10.1f}   {one['fit_cpu_s'][name]:.1f} s of processors, "
-            f"{one['fit_columns'][name]:,} columns multiplied"
+            _line(name, experiment[name], kind) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")
+        ]
+        lines += [
+            f"  {name:<18}{experiment['fit_s'][name]:>10.1f}   {experiment['fit_cpu_s'][name]:.1f} s of processors, "
+            f"{experiment['fit_columns'][name]:,} columns multiplied"
             for name in MODALITIES
         ]
-        share = one["fit_gflop"]["image"] / one["fit_s"]["image"] / result["sgemm_gflops"]
+        share = experiment["fit_gflop"]["image"] / experiment["fit_s"]["image"] / result["sgemm_gflops"]
         lines.append(f"{'image_share_of_sgemm':<20}{share:>10.2f}   of {result['sgemm_gflops']:.0f} GFLOP/s")
-        shown = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in one["accuracy"].items()]
+        shown = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in experiment["accuracy"].items()]
         lines.append("accuracy in % on generated pins (on the paper's): " + ", ".join(shown))
     if "peers" in result:
         lines += format_peers(result["peers"], _our_seconds(result["experiments"]))
@@ -186,10 +188,10 @@ def format_result(result):
 
 
 def _line(name, values, kind):
-    wanted = WANTED.get(name)
-    limit = wanted[kind] if isinstance(wanted, dict) else wanted
+    target = WANTED.get(name)
+    limit = target[kind] if isinstance(target, dict) else target
     spread = f"({min(values):.1f} to {max(values):.1f}, {len(values)} runs)"
-    return f"{name:<20}{np.median(values):>10.1f}   {spread}" + (f"   wanted: under {limit}" if wanted else "")
+    return f"{name:<20}{np.median(values):>10.1f}   {spread}" + (f"   wanted: under {limit}" if target else "")
 
 
 def _split_sizes(pins_per_user):
@@ -250,14 +252,14 @@ def _models(folder):
 
 def _peers(folder, sizes, rows, peers, classes, most, seed):
     """Time the peers on the grid and the refit at the C that ours chose; return rows as of `as_rows`."""
-    times, wanted = [], Options().tol
+    times, tol = [], Options().tol
     for kind in ("text", *rows):
         out = folder / f"{rows[0] if kind == 'text' else kind}0"
         experiment = _experiment(folder, out, sizes, seed, kind)
         experiment.arrange()
         chosen = np.random.default_rng(seed).choice(len(experiment.pins.users), classes, replace=False)
         for peer in tqdm([peer for peer in PEERS if peer.name in peers], desc=f"peers, {kind} rows", unit="peer"):
-            times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, wanted, most))
+            times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, tol, most))
     return as_rows(times)
 
 

@@ -195,15 +195,15 @@ class Experiment:
     def fuse(self, text, image, suffix=""):
         """Save the scores of every row of Table 2, and of the late fusion."""
         codes, n_seen = self.pins.codes, self.pins.n_seen
-        seen, unseen = slice(n_seen), slice(n_seen, None)
+        learned, tested = slice(n_seen), slice(n_seen, None)
         cf = cascade(text.test, image.test)
-        both = (text.matrix, image.matrix)
+        matrices = (text.matrix, image.matrix)
         with self._timed(f"refine{suffix}"):
             refined = refine(
                 cf,
-                [m[unseen] for m in both],
-                [m[seen] for m in both],
-                codes[seen],
+                [m[tested] for m in matrices],
+                [m[learned] for m in matrices],
+                codes[learned],
                 self.options.refine_modality,
                 self.options.refine_top,
                 self.progress,
@@ -249,5 +249,5 @@ class Experiment:
         return {"pins": str(self.pins_path)} | named | ids
 
 
-def _features(given):
-    return given if isinstance(given, FeatureFile) else FeatureFile(given)
+def _features(source):
+    return source if isinstance(source, FeatureFile) else FeatureFile(source)

@@ -47,8 +47,8 @@ def write_facts_table(folder, rows, f1, medians, facts):
     write_json(ExperimentFiles(folder).summary, summary)
 
 
-def _beside(measured, wanted):
-    return {"measured": measured, "published": wanted}
+def _beside(measured, paper):
+    return {"measured": measured, "published": paper}
 
 
 def _of_users(f1, medians):

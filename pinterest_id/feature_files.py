@@ -111,10 +111,10 @@ class FeatureFile:
 def _read_about(path):
     """Return the facts that tools/extract_features left; {} for a file of anyone else's."""
     try:
-        found = read_document(path)
+        facts = read_document(path)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) and {"reading", "blob", "weights"} <= set(found) else {}
+    return facts if isinstance(facts, dict) and {"reading", "blob", "weights"} <= set(facts) else {}
 
 
 def _read_rejected(path):

@@ -142,11 +142,16 @@ class Identifier:
         return [{"word": str(names[row.indices[i]]), "weight": round(float(added[i]), 4)} for i in order]
 
     def _similar(self, code, rows, modality):
-        own = np.flatnonzero(self.codes == code)
-        found = cosines(rows, [matrix[own] for matrix in self.matrices], modality)[0]
-        order = [i for i in np.argsort(-found, kind="stable")[:PINS] if found[i] > 0]
+        rows_of_user = np.flatnonzero(self.codes == code)
+        cosine = cosines(rows, [matrix[rows_of_user] for matrix in self.matrices], modality)[0]
+        order = [i for i in np.argsort(-cosine, kind="stable")[:PINS] if cosine[i] > 0]
         return [
-            {"index": int(own[i]), "text": self.pins[own[i]].text, "cosine": round(float(found[i]), 4)} for i in order
+            {
+                "index": int(rows_of_user[i]),
+                "text": self.pins[rows_of_user[i]].text,
+                "cosine": round(float(cosine[i]), 4),
+            }
+            for i in order
         ]
 
 

@@ -57,12 +57,12 @@ def _file(name):
 
 def _load_mat(path, variable):
     try:
-        found = loadmat(path)
+        variables = loadmat(path)
     except NotImplementedError:
         raise ValueError(f"{path}: found MATLAB 7.3 (HDF5); wanted version 7: save('x.mat', 'X', '-v7')") from None
     except Exception as error:  # whatever a broken file leads its reader to
         raise ValueError(f"{path}: no .mat file ({error})") from None
-    matrices = {key: value for key, value in found.items() if _is_numeric(value)}
+    matrices = {key: value for key, value in variables.items() if _is_numeric(value)}
     if variable and variable not in matrices:
         raise ValueError(f"{path}: found the matrices {', '.join(matrices) or 'none'}; wanted {variable}")
     if not variable and len(matrices) != 1:

@@ -44,8 +44,8 @@ def f1_macro(codes, scores):
 def recall_at(codes, scores, k=10):
     """Return the share of pins whose own user is among the k largest scores; a tie counts against."""
     scores = _check(codes, scores)
-    own = scores[np.arange(len(codes)), codes]
-    return float(np.mean((scores >= own[:, None]).sum(axis=1) <= k))
+    of_user = scores[np.arange(len(codes)), codes]
+    return float(np.mean((scores >= of_user[:, None]).sum(axis=1) <= k))
 
 
 def pearson(f1, median_words):
@@ -88,10 +88,10 @@ def f1_over_users(codes, scores, repeats=REPEATS, seed=0):
 def confused_pairs(codes, scores, count=20):
     """Return ``[(user a, user b, a's pins given to b, b's given to a), ...]``, the most confused first."""
     matrix = confusion_matrix(codes, scores.argmax(axis=1), labels=np.arange(scores.shape[1]))
-    both = np.triu(matrix + matrix.T, k=1)
-    order = np.argsort(-both, axis=None, kind="stable")[:count]
-    pairs = [np.unravel_index(index, both.shape) for index in order]
-    return [(int(a), int(b), int(matrix[a, b]), int(matrix[b, a])) for a, b in pairs if both[a, b]]
+    confused = np.triu(matrix + matrix.T, k=1)
+    order = np.argsort(-confused, axis=None, kind="stable")[:count]
+    pairs = [np.unravel_index(index, confused.shape) for index in order]
+    return [(int(a), int(b), int(matrix[a, b]), int(matrix[b, a])) for a, b in pairs if confused[a, b]]
 
 
 def _check(codes, scores):

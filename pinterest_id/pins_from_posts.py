@@ -66,5 +66,5 @@ def _from_post(post, words):
 
 
 def _without(author, text):
-    own = re.compile(r"\b(?:" + "|".join(map(re.escape, re.findall(r"\w+", author))) + r")\b", re.IGNORECASE)
-    return " ".join(own.sub(" ", text).split())
+    name = re.compile(r"\b(?:" + "|".join(map(re.escape, re.findall(r"\w+", author))) + r")\b", re.IGNORECASE)
+    return " ".join(name.sub(" ", text).split())

@@ -60,14 +60,14 @@ def read_pins_json(path, columns=None, *, encoding=UTF8):
     """
     path, columns = Path(path), _columns(columns)
     records = (
-        (where, _from_object(where, found, columns, number))
-        for number, (where, found) in enumerate(_objects(path, columns["user"], encoding), 1)
+        (where, _from_object(where, entry, columns, number))
+        for number, (where, entry) in enumerate(_objects(path, columns["user"], encoding), 1)
     )
     return check_records(records, path.parent)
 
 
-def _columns(given):
-    columns = {**{key: key for key in KEYS}, **(given or {})}
+def _columns(column_map):
+    columns = {**{key: key for key in KEYS}, **(column_map or {})}
     if unknown := set(columns) - set(KEYS):
         raise ValueError(f"column map: {', '.join(sorted(unknown))} is no key of a pin; keys are {', '.join(KEYS)}")
     return columns
@@ -78,13 +78,13 @@ def _record(row, columns, number):
     return record | {"id": record["id"] or f"{number:07d}", "user": record["user"] or ""}
 
 
-def _from_object(where, found, columns, number):
-    missing = [columns[key] for key in NEEDED if columns[key] not in found]
+def _from_object(where, entry, columns, number):
+    missing = [columns[key] for key in NEEDED if columns[key] not in entry]
     if missing:
-        raise ValueError(f"{where}: no {', '.join(missing)}; found {shown(sorted(found))}")
-    extra = {key: value for key, value in found.items() if key not in columns.values() and key not in KEYS}
-    numbers = {columns[key]: str(found[columns[key]]) for key in ("id", "user") if _is_int(found.get(columns[key]))}
-    return extra | _record(found | numbers, columns, number)
+        raise ValueError(f"{where}: no {', '.join(missing)}; found {shown(sorted(entry))}")
+    extra = {key: value for key, value in entry.items() if key not in columns.values() and key not in KEYS}
+    numbers = {columns[key]: str(entry[columns[key]]) for key in ("id", "user") if _is_int(entry.get(columns[key]))}
+    return extra | _record(entry | numbers, columns, number)
 
 
 def _is_int(value):
@@ -95,15 +95,15 @@ def _objects(path, user, encoding):
     """Yield (where, object) of a JSON file of one of the three forms."""
     text = _text(path, encoding)
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         yield from _of_lines(path, text)
         return
-    if isinstance(found, dict) and any(isinstance(one, list) for one in found.values()):
-        for name, pins in found.items():
-            yield from ((where, {user: name} | one) for where, one in _of_array(f"{path}, user {name!r}", pins))
+    if isinstance(document, dict) and any(isinstance(entry, list) for entry in document.values()):
+        for name, pins in document.items():
+            yield from ((where, {user: name} | entry) for where, entry in _of_array(f"{path}, user {name!r}", pins))
         return
-    yield from _of_array(str(path), [found] if isinstance(found, dict) else found)
+    yield from _of_array(str(path), [document] if isinstance(document, dict) else document)
 
 
 def _of_lines(path, text):

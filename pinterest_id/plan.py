@@ -80,8 +80,8 @@ def source_of(root, scale, pins=None, weights=None, mean=None):
         return stand_in(root)
     split = () if scale == "paper" else SPLIT
     if weights is None or scale != "paper":
-        found = stand_in(root, pins)
-        return Source(pins, found.net, found.mean, found.inputs, split, found.note)
+        run_source = stand_in(root, pins)
+        return Source(pins, run_source.net, run_source.mean, run_source.inputs, split, run_source.note)
     files = (DECAF, weights, *([mean] if mean else []))
     note = f"fc7 of {weights}, in place of DeCAF's; after ReLU, centre crop"
     return Source(pins, (DECAF, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note)
@@ -90,9 +90,11 @@ def source_of(root, scale, pins=None, weights=None, mean=None):
 def refuse_other_pins(root, pins):
     """Raise ValueError where a run's folder holds an identification of other pins: no table is of two crawls."""
     path = ExperimentFiles(Path(root) / "pinterest_id").facts
-    found, wanted = read_json(path).get("inputs", {}).get("pins"), pins or PINS
-    if found and Path(found).resolve() != Path(wanted).resolve():
-        raise ValueError(f"{path}: found an identification of {found}; wanted one of {wanted}, or another --out")
+    identified, pins_of_call = read_json(path).get("inputs", {}).get("pins"), pins or PINS
+    if identified and Path(identified).resolve() != Path(pins_of_call).resolve():
+        raise ValueError(
+            f"{path}: found an identification of {identified}; wanted one of {pins_of_call}, or another --out"
+        )
 
 
 def plan(root, scale="mini", seed=0, gpu=None, source=None):

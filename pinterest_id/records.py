@@ -68,12 +68,12 @@ def check_records(records, root, keep_empty_text=False, keep_no_image=False):
 
     Raises as `read_pins` does.
     """
-    pins, rejected, seen = [], [], {}
+    pins, rejected, where_of = [], [], {}
     for where, record in records:
         _check_keys(record, where)
-        if record["id"] in seen:
-            raise ValueError(f"{where}: id {record['id']!r} was already at {seen[record['id']]}; ids must differ")
-        seen[record["id"]] = where
+        if record["id"] in where_of:
+            raise ValueError(f"{where}: id {record['id']!r} was already at {where_of[record['id']]}; ids must differ")
+        where_of[record["id"]] = where
         reason = _reason(record, keep_empty_text, keep_no_image)
         if reason:
             rejected.append(Rejection(record["id"], where, reason))

@@ -52,10 +52,10 @@ def refine(logs, test, train, train_users, modality="mean", top=TOP, progress=Fa
     refined = np.full(logs.shape, -np.inf, dtype=np.float32)
     for user in tqdm(range(logs.shape[1]), desc="refine", unit="user", disable=not progress, leave=False):
         pins = np.flatnonzero(is_top[:, user])
-        own = [view[np.flatnonzero(train_users == user)] for view in views]
+        of_user = [view[np.flatnonzero(train_users == user)] for view in views]
         for start in range(0, len(pins), ROWS):
             rows = pins[start : start + ROWS]
-            nearest = _products([view[rows] for view in test_views], own).max(axis=1)
+            nearest = _products([view[rows] for view in test_views], of_user).max(axis=1)
             refined[rows, user] = logs[rows, user] + np.log(np.maximum(nearest, SMALLEST))
     return refined
 
@@ -104,9 +104,9 @@ class _Scaled:
         return self.matrix[rows] * self.factors[rows, None]
 
 
-def _products(test, own):
-    total = np.zeros((test[0].shape[0], own[0].shape[0]), dtype=np.float32)
-    for a, b in zip(test, own, strict=True):
+def _products(test, train):
+    total = np.zeros((test[0].shape[0], train[0].shape[0]), dtype=np.float32)
+    for a, b in zip(test, train, strict=True):
         product = a @ b.T
         total += product.toarray() if sparse.issparse(product) else product
     return total

@@ -107,16 +107,16 @@ def _own(root, reading, seed, gpu, source):
 
 
 def _varied(roots, reading, row):
-    found = Varied(reading.change(row), [])
+    varied_row = Varied(reading.change(row), [])
     for root in roots:
         default, other = ExperimentFiles(Path(root) / "pinterest_id"), ExperimentFiles(Path(_folder(root, reading)))
         after = default.scores_of(reading.instead[row]) if reading.instead else other.scores_of(row)
         if not after.is_file():
-            found.notes.append(no_scores(root))
+            varied_row.notes.append(no_scores(root))
             continue
-        found.moves.append(move(_answers(default.scores_of(row)), _answers(after)))
-        found.test_to_train.append(tested_a_trained(read_json(default.facts).get("parts", {})))
-    return found
+        varied_row.moves.append(move(_answers(default.scores_of(row)), _answers(after)))
+        varied_row.test_to_train.append(tested_a_trained(read_json(default.facts).get("parts", {})))
+    return varied_row
 
 
 def _folder(root, reading):

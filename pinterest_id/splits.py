@@ -76,8 +76,8 @@ def read_split(path):
     parts = {}
     for where, row in read_table(path, ("id", "split")):
         if row["split"] not in (*PARTS, UNUSED) or row["id"] in parts:
-            wanted = f"ids that differ, and a split of {', '.join(PARTS)} or none"
-            raise ValueError(f"{where}: found id {row['id']!r}, split {row['split']!r}; wanted {wanted}")
+            form = f"ids that differ, and a split of {', '.join(PARTS)} or none"
+            raise ValueError(f"{where}: found id {row['id']!r}, split {row['split']!r}; wanted {form}")
         parts[row["id"]] = row["split"]
     return parts
 
@@ -139,5 +139,5 @@ def _least(sizes, lacking):
 
 def _small_text(small, least):
     named = ", ".join(f"{name} ({count})" for name, count in small[:20])
-    more = f" and {len(small) - 20} more" if len(small) > 20 else ""
-    return f"{len(small)} users have fewer than {least} pins: {named}{more}; drop them or ask for smaller parts"
+    rest = f" and {len(small) - 20} more" if len(small) > 20 else ""
+    return f"{len(small)} users have fewer than {least} pins: {named}{rest}; drop them or ask for smaller parts"

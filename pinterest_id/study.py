@@ -166,8 +166,8 @@ def facts_table(path, ours):
 def _said(value):
     if not isinstance(value, dict):
         return "none" if value is None else value
-    said = {key.replace("_", " "): one if isinstance(one, str) else f"{one:.4g}" for key, one in value.items()}
-    return "; ".join(f"{key} {one}" for key, one in said.items())
+    parts = {key.replace("_", " "): part if isinstance(part, str) else f"{part:.4g}" for key, part in value.items()}
+    return "; ".join(f"{key} {part}" for key, part in parts.items())
 
 
 def _figures(folder):

@@ -154,9 +154,9 @@ def user_word_statistics(texts, users):
     """Return {user: (min, max, median, mean)} of words a pin (figure 2)."""
     counts, users = word_counts(texts), np.asarray(users)
     return {
-        str(user): (int(own.min()), int(own.max()), float(np.median(own)), float(own.mean()))
+        str(user): (int(of_user.min()), int(of_user.max()), float(np.median(of_user)), float(of_user.mean()))
         for user in np.unique(users)
-        for own in [counts[users == user]]
+        for of_user in [counts[users == user]]
     }
 
 

@@ -41,8 +41,8 @@ def verify(folder, pictures=True):
         place = Path(path)
         pins = None
         if PINS in files:
-            pins, found = _read(place / PINS)
-            findings += found
+            pins, read_findings = _read(place / PINS)
+            findings += read_findings
         if pins:
             findings += check_pins(pins, place / PINS)
             findings += check_features(pins, place)
@@ -58,8 +58,8 @@ def _read(path):
         pins, rejected = read_pins(path)
     except (ValueError, OSError) as error:
         return None, [Finding("error", "pins", str(error), str(path))]
-    found = [Finding("ok", "pins", f"{len(pins)} pins, {len(rejected)} without image or text", str(path))]
-    return pins, found if pins else [Finding("error", "pins", "no pin in it", str(path))]
+    findings = [Finding("ok", "pins", f"{len(pins)} pins, {len(rejected)} without image or text", str(path))]
+    return pins, findings if pins else [Finding("error", "pins", "no pin in it", str(path))]
 
 
 def check_pins(pins, path):
@@ -69,7 +69,7 @@ def check_pins(pins, path):
     boards = defaultdict(set)
     for pin in pins:
         boards[pin.user].add(pin.board)
-    words, wanted = word_statistics([pin.text for pin in pins]), paper["words_per_pin"]
+    words, paper_words = word_statistics([pin.text for pin in pins]), paper["words_per_pin"]
     rows = [
         ("pins", len(pins), paper["pins"], 0),
         ("users", len(per_user), paper["users"], 0),
@@ -80,16 +80,16 @@ def check_pins(pins, path):
             paper["boards_per_user"],
             0,
         ),
-        *((f"words a pin, {name}", words[name], wanted[name], 0.05) for name in ("min", "max", "median", "mean")),
+        *((f"words a pin, {name}", words[name], paper_words[name], 0.05) for name in ("min", "max", "median", "mean")),
         ("pins of one word, %", words["one_word_pins_pct"], paper["one_word_pins_pct"], 0.05),
     ]
     for row in rows:
         yield _compare(path, *row)
 
 
-def _compare(path, what, found, wanted, tolerance=0):
-    agrees = abs(found - wanted) <= tolerance * wanted
-    text = f"{what}: {found:,.6g}" + ("" if agrees else f"; the paper: {wanted:,}")
+def _compare(path, quantity, value, published_value, tolerance=0):
+    agrees = abs(value - published_value) <= tolerance * published_value
+    text = f"{quantity}: {value:,.6g}" + ("" if agrees else f"; the paper: {published_value:,}")
     return Finding("ok" if agrees else "differs", "paper-counts", text, str(path))
 
 
@@ -161,27 +161,27 @@ def check_split(path, pins, facts):
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(enumerate(csv.DictReader(stream), 2))
     users = {pin.id: pin.user for pin in pins}
-    seen = set()
+    ids = set()
     for line, row in rows:
-        problem = _row_problem(row, seen, users)
+        problem = _row_problem(row, ids, users)
         if problem:
             yield Finding("error", problem[0], problem[1], str(path), line)
-        seen.add(row["id"])
+        ids.add(row["id"])
     parts = Counter(row["split"] for _, row in rows)
     for part, count in facts.get("parts", {}).items():
         if parts[part] != count:
             yield Finding("error", "split-count", f"{parts[part]} pins of {part}; run.json says {count}", str(path))
     per_user = Counter((row["user"], row["split"]) for _, row in rows)
     kept = {user for user, part in per_user if part != UNUSED}
-    for part, wanted in zip(PARTS, PAPER_COUNTS, strict=True):
+    for part, paper_count in zip(PARTS, PAPER_COUNTS, strict=True):
         if missing := sorted(user for user in kept if not per_user[user, part]):
             yield Finding("error", "split-user", f"user {missing[0]!r} has no pin of {part}", str(path))
         median = float(np.median([per_user[user, part] for user in kept] or [0]))
-        yield _compare(path, f"median {part} pins a user", median, wanted)
+        yield _compare(path, f"median {part} pins a user", median, paper_count)
 
 
-def _row_problem(row, seen, users):
-    if row["id"] in seen:
+def _row_problem(row, ids, users):
+    if row["id"] in ids:
         return "split-twice", f"pin {row['id']!r} twice"
     if row["split"] not in (*PARTS, UNUSED):
         return "split-part", f"pin {row['id']!r}: split {row['split']!r} is none of {', '.join(PARTS)}"
@@ -215,8 +215,8 @@ def check_pictures(pins, folder):
         text = f"{len(missing)} pictures are not there, the first of pin {missing[0]!r}"
         yield Finding("error", "pin-pictures", text, str(path))
         return
-    wanted = published()["dataset"]["images_shared_by_two_or_more_users_pct"]
-    yield _compare(path, "pictures of two or more users, %", shared_of(by_digest), wanted, 0.05)
+    share = published()["dataset"]["images_shared_by_two_or_more_users_pct"]
+    yield _compare(path, "pictures of two or more users, %", shared_of(by_digest), share, 0.05)
 
 
 def check_leak(pins, folder, split):

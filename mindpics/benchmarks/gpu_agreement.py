@@ -107,18 +107,18 @@ def whole(engine, folder, body):
     caffe.set_random_seed(SEED)
     net = caffe.Net(str(folder / f"whole_{body}.prototxt"), caffe.TRAIN)
     fill(net)
-    found = _pass(net)
+    arrays_here = _pass(net)
     reference = Path(folder) / f"whole_{body}.npz"
     if reference.exists():
         with np.load(reference, allow_pickle=False) as arrays:
-            return _sorted(apart(found, arrays))
-    np.savez(reference, **found)
+            return _sorted(apart(arrays_here, arrays))
+    np.savez(reference, **arrays_here)
     noise = np.random.default_rng(SEED).choice((-1, 1), net.blobs["data"].data.shape)
     moved = {}
     for kind, nudge in NUDGE.items():
         fill(net)
         net.blobs["data"].data[...] *= 1 + nudge * noise
-        moved[kind] = _sorted(apart(_pass(net), found))
+        moved[kind] = _sorted(apart(_pass(net), arrays_here))
     return moved
 
 
@@ -126,27 +126,27 @@ def _pass(net):
     net.clear_param_diffs()
     net.forward()
     net.backward()
-    found = {f"outputs {trait}": net.blobs[f"score_{trait}"].data.copy() for trait in TRAITS}
+    arrays = {f"outputs {trait}": net.blobs[f"score_{trait}"].data.copy() for trait in TRAITS}
     for name, blobs in net.params.items():  # weights and bias together: a bias before a BatchNorm has no gradient
         diffs = np.concatenate([blob.diff.ravel() for blob in blobs])
         if diffs.any():
-            found[f"gradients {name}"] = diffs
-    return found
+            arrays[f"gradients {name}"] = diffs
+    return arrays
 
 
 def _sorted(values):
-    of = {"outputs": {}, "gradients": {}}
+    by_kind = {"outputs": {}, "gradients": {}}
     for name, value in values.items():
         kind, _, name = name.partition(" ")
-        of[kind][name] = value
-    return of
+        by_kind[kind][name] = value
+    return by_kind
 
 
-def apart(found, reference):
+def apart(arrays, reference):
     """Return {name: norm of the difference over the norm of the reference}; inf where an array is missing."""
     return {
-        name: float(np.linalg.norm(found[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
-        if name in found
+        name: float(np.linalg.norm(arrays[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
+        if name in arrays
         else float("inf")
         for name in reference
     }
@@ -190,7 +190,7 @@ LAYERS = {
 def single_layers(engine, folder):
     """Return {name: array} of single layers: top, and gradients to bottom and to weights."""
     engine.start()
-    found = {}
+    arrays = {}
     for number, (name, (shape, layer)) in enumerate(LAYERS.items()):
         n = caffe.NetSpec()
         n.data = L.Input(shape={"dim": list(shape)})
@@ -202,12 +202,12 @@ def single_layers(engine, folder):
         net = caffe.Net(str(folder / f"layer_{number}.prototxt"), caffe.TRAIN)
         rng = np.random.default_rng(number)
         net.blobs["data"].data[...] = rng.normal(size=shape)
-        top = found[f"{name}: top"] = net.forward()["top"].copy()
+        top = arrays[f"{name}: top"] = net.forward()["top"].copy()
         net.backward(top=rng.normal(size=top.shape).astype(np.float32))
-        found[f"{name}: bottom's gradient"] = net.blobs["data"].diff.copy()
+        arrays[f"{name}: bottom's gradient"] = net.blobs["data"].diff.copy()
         for i, blob in enumerate(net.params.get("top", ())):
-            found[f"{name}: gradient of blob {i}"] = blob.diff.copy()
-    return found
+            arrays[f"{name}: gradient of blob {i}"] = blob.diff.copy()
+    return arrays
 
 
 def write_curve(folder, body, count, batch, width):
@@ -254,8 +254,8 @@ def smoothed(losses):
     return np.convolve(losses, np.full(window, 1 / window), mode="valid")
 
 
-def curves_apart(found, reference):
+def curves_apart(losses, reference):
     """Return how far two curves are apart: the first ten losses relatively, and the means as a share of the first."""
-    found, reference = np.array(found), np.array(reference)
-    first = np.abs(found - reference)[:10] / reference[:10]
-    return float(first.max()), float(np.abs(smoothed(found) - smoothed(reference)).max() / reference[0])
+    losses, reference = np.array(losses), np.array(reference)
+    first = np.abs(losses - reference)[:10] / reference[:10]
+    return float(first.max()), float(np.abs(smoothed(losses) - smoothed(reference)).max() / reference[0])

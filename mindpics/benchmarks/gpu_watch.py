@@ -8,8 +8,8 @@ import time
 EVERY_MS = 100
 
 
-def _command(fields, gpu, *more):
-    return ["nvidia-smi", f"--id={_number(gpu)}", f"--query-gpu={fields}", "--format=csv,noheader,nounits", *more]
+def _command(fields, gpu, *options):
+    return ["nvidia-smi", f"--id={_number(gpu)}", f"--query-gpu={fields}", "--format=csv,noheader,nounits", *options]
 
 
 def _number(gpu):
@@ -21,10 +21,10 @@ def _number(gpu):
 def describe(gpu):
     """Return the GPU's name, driver and memory in GB; {} where nvidia-smi does not tell."""
     try:
-        said = subprocess.run(
+        line = subprocess.run(
             _command("name,driver_version,memory.total", gpu), capture_output=True, text=True, check=True
         ).stdout
-        name, driver, megabytes = (part.strip() for part in said.strip().split(","))
+        name, driver, megabytes = (part.strip() for part in line.strip().split(","))
         return {"name": name, "driver": driver, "memory_gb": round(float(megabytes) * 2**20 / 1e9, 1)}
     except (OSError, ValueError, subprocess.CalledProcessError):
         return {}

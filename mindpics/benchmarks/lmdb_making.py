@@ -105,8 +105,8 @@ def format_result(result):
             f"{name}: {faster:.2f} x {THEIRS} (wanted: {WANTED}), {n / runs[name]['median_s']:.0f} pictures/s, "
             f"{written:.0%} of what the disk writes; {mean:.2f} levels of 255 apart in the mean, {largest} at most"
         )
-    for more, of in result.get("memory", {}).items():
-        lines.append(f"memory: {runs[REDUCED]['peak_mb']:.0f} MB for {n:,}, {of['peak_mb']:.0f} MB for {more:,}")
+    for pictures, run in result.get("memory", {}).items():
+        lines.append(f"memory: {runs[REDUCED]['peak_mb']:.0f} MB for {n:,}, {run['peak_mb']:.0f} MB for {pictures:,}")
     return "\n".join([*lines, *timing.format_costs(result["costs"])])
 
 
@@ -136,9 +136,9 @@ def _apart(folder, name):
     from mindpics.caffe_files.datum import to_pixels
     from mindpics.caffe_files.lmdbs import read_lmdb
 
-    wanted = {key.split("_", 1)[1].split(".")[0]: datum for key, datum in _first(read_lmdb(folder / _name(THEIRS)))}
-    found = {key.split("_", 1)[1]: datum for key, datum in read_lmdb(folder / _name(name)) if key[9:] in wanted}
-    apart = [np.abs(to_pixels(found[i]).astype(int) - to_pixels(wanted[i])) for i in wanted]
+    theirs = {key.split("_", 1)[1].split(".")[0]: datum for key, datum in _first(read_lmdb(folder / _name(THEIRS)))}
+    ours = {key.split("_", 1)[1]: datum for key, datum in read_lmdb(folder / _name(name)) if key[9:] in theirs}
+    apart = [np.abs(to_pixels(ours[i]).astype(int) - to_pixels(theirs[i])) for i in theirs]
     return float(np.mean(apart)), int(np.max(apart))
 
 

@@ -64,14 +64,14 @@ def read_bugs(table, root):
         text = (Path(root) / path).read_text(encoding="utf-8")
         if of_file.get("findings"):
             bugs += silenced(path, text, tests)
-        for given in of_file.get("bugs", []):
+        for entry in of_file.get("bugs", []):
             bug = Bug(
                 path,
-                given["kind"],
-                given["old"],
-                given["new"],
-                tuple(given.get("tests", tests)),
-                given.get("equivalent", ""),
+                entry["kind"],
+                entry["old"],
+                entry["new"],
+                tuple(entry.get("tests", tests)),
+                entry.get("equivalent", ""),
             )
             bugs.append(bug)
             if text.count(bug.old) != 1 or bug.old == bug.new:
@@ -180,9 +180,12 @@ def format_outcomes(outcomes):
             why = f" (equivalent: {bug.equivalent})" if bug.equivalent else ""
             lines.append(f"    {bug.kind}: {_short(bug.old)} -> {_short(bug.new)}{why}")
     real = [(bug, how) for bug, how in outcomes if not bug.equivalent]
-    for of in (lambda bug: bug.package, lambda bug: bug.kind, lambda bug: "all"):
+    for group_of in (lambda bug: bug.package, lambda bug: bug.kind, lambda bug: "all"):
         lines.append("")
-        planted_, killed = Counter(of(bug) for bug, _ in real), Counter(of(bug) for bug, how in real if how == KILLED)
+        planted_, killed = (
+            Counter(group_of(bug) for bug, _ in real),
+            Counter(group_of(bug) for bug, how in real if how == KILLED),
+        )
         lines += [
             f"{name:<24}{killed[name]:>5} of {count:>4} killed{killed[name] / count:>8.1%}"
             for name, count in sorted(planted_.items())

@@ -41,7 +41,7 @@ def run(folder, posts=10_000_000, repeats=3, peer_posts=1_000_000, seed=0):
         {name: (function, (files[peer_posts],)) for name, function in peers.items() if name not in absent}, repeats
     )
     ours = timing.alternate({str(n): (_ours, (files[n],)) for n in sorted(_sizes(posts))}, repeats)
-    costs = [timing.cost("selection", _by_size(ours), [of["median_s"] for of in ours.values()])]
+    costs = [timing.cost("selection", _by_size(ours), [runs["median_s"] for runs in ours.values()])]
     timing.plot_costs(folder / "selection_cost", costs, "posts")
     return {
         "machine": facts,
@@ -94,8 +94,8 @@ def _by_size(runs):
 
 
 def _ours(path):
-    found = find_candidates(path)
-    return {"posts": found.n_read, "carry_a_word": len(found)}
+    candidates = find_candidates(path)
+    return {"posts": candidates.n_read, "carry_a_word": len(candidates)}
 
 
 def _loop(path):

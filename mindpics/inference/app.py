@@ -101,7 +101,7 @@ class Desk:
     def users(self):
         """POST /api/users: text, picture, or both."""
 
-        def given(part):
+        def text_and_pixels(part):
             text = request.form.get("text", "").strip()
             if len(text) > MAX_LETTERS:
                 raise ValueError(f"The text has {len(text)} letters; at most {MAX_LETTERS} are taken.")
@@ -110,7 +110,7 @@ class Desk:
                 raise ValueError("Neither a text nor a picture was given.")
             return text, pixels
 
-        return self._answer("users", given)
+        return self._answer("users", text_and_pixels)
 
     def thumbnail(self, name, index):
         """GET /thumbnails/NAME/INDEX: a picture of the run, by its place in a table."""

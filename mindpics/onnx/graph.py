@@ -44,9 +44,9 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
-    def constant(self, what, array):
+    def constant(self, role, array):
         """Add an initializer; return its name."""
-        name = self._unused(what)
+        name = self._unused(role)
         self.constants.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
@@ -82,11 +82,11 @@ class Graph:
                 return name
         return value
 
-    def _unused(self, what):
-        name, number = f"{self._layer}:{what}", 1
+    def _unused(self, role):
+        name, number = f"{self._layer}:{role}", 1
         while name in self._names:
             number += 1
-            name = f"{self._layer}:{what}{number}"
+            name = f"{self._layer}:{role}{number}"
         self._names.add(name)
         return name
 
@@ -143,8 +143,8 @@ def _model(graph, net, name, outputs):
 
 def _value(net, name, batch):
     """Describe an input or output; its first axis is free, named where it is the batch."""
-    length, *others = _shape(net, name)
-    shape = ["N" if length == batch else None, *others]
+    length, *rest = _shape(net, name)
+    shape = ["N" if length == batch else None, *rest]
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
 

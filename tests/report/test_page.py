@@ -227,7 +227,7 @@ def seeds(tmp_path_factory):
     """(runs, page, its text) of three runs that differ in the seed alone."""
     folders = [tmp_path_factory.mktemp("seed") for _ in range(3)]
     runs = [two_heads(folder, seed).rename(folder / f"mini-seed{seed}") for seed, folder in enumerate(folders)]
-    page, text, _ = page_of(runs[0], others=runs[1:], pictures=runs[0] / "none")
+    page, text, _ = page_of(runs[0], other_roots=runs[1:], pictures=runs[0] / "none")
     return runs, page, text
 
 
