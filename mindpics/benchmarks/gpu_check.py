@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from mindpics.benchmarks import gpu_agreement as agreement
 from mindpics.benchmarks import gpu_speed as speed
-from mindpics.benchmarks import gpu_watch, net_runs
+from mindpics.benchmarks import net_runs
 from mindpics.benchmarks.gpu_engines import CUDNN, engines
 from mindpics.benchmarks.gpu_report import PAPER_GB, wanted
-from mindpics.benchmarks.machine import describe, in_child
+from mindpics.benchmarks.machine import GpuWatch, describe, describe_gpu, in_child
 
 BODIES = {"alexnet": 227, "resnet50": 224}
 SAME_NET = 1e-3  # most that PyTorch's features may differ from ours, relative to the largest
@@ -52,7 +52,7 @@ class Part:
     """What a child process returned, and what was seen of the device the while."""
 
     result: object
-    watch: gpu_watch.Watch
+    watch: GpuWatch
     host_gb: float
 
     @property
@@ -70,7 +70,7 @@ class Parts:
     def __call__(self, name, function, *args):
         self.bar.set_description(name)
         try:
-            with gpu_watch.Watch(self.gpu) as watch:
+            with GpuWatch(self.gpu) as watch:
                 result, host_gb = in_child(function, *args)
             return Part(result, watch, host_gb)
         except RuntimeError as error:
@@ -107,7 +107,7 @@ def run(folder, gpu=0, scale=1.0):
         result = {
             "gpu": gpu,
             "scale": scale,
-            "device": gpu_watch.describe(gpu) if gpu is not None else {},
+            "device": describe_gpu(gpu) if gpu is not None else {},
             "machine": describe(),
             "reference": reference.name,
             "engines": [engine.name for engine in compared],

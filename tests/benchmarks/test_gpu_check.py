@@ -21,7 +21,7 @@ from mindpics.benchmarks import gpu_agreement, gpu_check, gpu_speed
 from mindpics.benchmarks.gpu_check import Sizes, passed
 from mindpics.benchmarks.gpu_engines import CUDNN, PLAIN, engines
 from mindpics.benchmarks.gpu_report import format_result, wanted
-from mindpics.benchmarks.gpu_watch import Watch, describe
+from mindpics.benchmarks.machine import GpuWatch, describe_gpu
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb
 from mindpics.caffe_files.messages import read_message, write_message
@@ -207,8 +207,8 @@ def test_memory_and_load_are_what_nvidia_smi_says(tmp_path, monkeypatch):
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,1")
-    assert describe(1) == {"name": "A GPU", "driver": "580.00", "memory_gb": 8.6} and describe(0) == {}
-    with Watch(1) as watch:
+    assert describe_gpu(1) == {"name": "A GPU", "driver": "580.00", "memory_gb": 8.6} and describe_gpu(0) == {}
+    with GpuWatch(1) as watch:
         began = time.time()
         while len(watch.samples) < 3 and time.time() < began + 20:
             time.sleep(0.01)
@@ -219,9 +219,9 @@ def test_memory_and_load_are_what_nvidia_smi_says(tmp_path, monkeypatch):
 
 def test_without_nvidia_smi_nothing_is_measured(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with Watch(0) as watch:
+    with GpuWatch(0) as watch:
         pass
-    assert watch.peak_gb is None and watch.busy(0, time.time()) is None and describe(0) == {}
+    assert watch.peak_gb is None and watch.busy(0, time.time()) is None and describe_gpu(0) == {}
 
 
 @pytest.mark.parametrize("encoded", [False, True])
