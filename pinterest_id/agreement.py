@@ -43,7 +43,17 @@ class Agreement:
 
 
 def compare(data, X, y, C):
-    """Fit both on X (float32) and y; liblinear to a tolerance of 1e-8, ours to its default."""
+    """Fit both on X (float32) and y; liblinear to a tolerance of 1e-8, ours to its default.
+
+    Parameters
+    ----------
+    data : str
+        Name of the data.
+    X : float32 array or CSR [N, D]
+    y : array [N]
+        Class of each row.
+    C : float
+    """
     exact = LogisticRegression(solver="liblinear", C=C, tol=1e-8, max_iter=100_000)
     theirs = OneVsRestClassifier(exact).fit(X.astype(np.float64), y)
     ours = JointLogisticRegression(C=C).fit(X, y)
@@ -56,7 +66,18 @@ def compare(data, X, y, C):
 
 
 def run(pins=None, features=None, C_grid=C_GRID, unit=False):
-    """Yield an `Agreement` for digits, a generated text of 20 users, and pins (text and images) if given."""
+    """Yield an `Agreement` for digits, a generated text of 20 users, and pins (text and images) if given.
+
+    Parameters
+    ----------
+    pins : path, optional
+        pins.jsonl.
+    features : path, optional
+        NAME of NAME.npy of the pins' images.
+    C_grid : sequence of float
+    unit : bool
+        Scale image features to length 1.
+    """
     for name, X, y in _data(pins, features, unit):
         for C in C_grid:
             yield compare(name, X, y, C)

@@ -145,7 +145,17 @@ def take_fits(out, other):
 
 
 def refit(data, choice, path, fitting=None):
-    """Fit the final model on training and validation pins at the chosen C; return it and the test pins' logs [N, K]."""
+    """Fit the final model on training and validation pins at the chosen C; return it and the test pins' logs [N, K].
+
+    Parameters
+    ----------
+    data : Data
+    choice : Choice
+        Its C is fitted, from its model on.
+    path : path
+        Without ending: PATH.npz and PATH.json are kept, and read again where data and C are the same.
+    fitting : Fitting, optional
+    """
     X, test = data.final()
     users = np.concatenate([data.users, data.validation_users])
     final = _Fits(fitting, data.designs).fit(choice.C, X, users, Path(path), data_key(X, users), start=choice.model)

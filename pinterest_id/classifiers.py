@@ -146,6 +146,18 @@ def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):
     """Return an unfitted classifier: "joint" (ours), "liblinear" or "multinomial" (scikit-learn's).
 
     scikit-learn dropped `multi_class`; OneVsRestClassifier around liblinear is what it was.
+
+    Parameters
+    ----------
+    kind : {"joint", "liblinear", "multinomial"}
+    C : float
+    tol, verbose
+        Of "joint" alone, see `JointLogisticRegression`.
+
+    Raises
+    ------
+    ValueError
+        For another kind.
     """
     if kind == "joint":
         return JointLogisticRegression(C=C, tol=tol, verbose=verbose)

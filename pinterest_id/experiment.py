@@ -193,7 +193,14 @@ class Experiment:
         )
 
     def fuse(self, text, image, suffix=""):
-        """Save the scores of every row of Table 2, and of the late fusion."""
+        """Save the scores of every row of Table 2, and of the late fusion.
+
+        Parameters
+        ----------
+        text, image : Fitted
+        suffix : str
+            Of the score files: "" for the paper's features, "_NAME" for others.
+        """
         codes, n_seen = self.pins.codes, self.pins.n_seen
         learned, tested = slice(n_seen), slice(n_seen, None)
         cf = cascade(text.test, image.test)

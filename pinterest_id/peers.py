@@ -126,7 +126,17 @@ def _fit(peer, X, target, C, at_most, max_iter):
 
 
 def accuracy(peer, model, X, target, C):
-    """Return |gradient| / |weights| of the peer's objective at a model, and |gradient|^2 / 2 over the objective."""
+    """Return |gradient| / |weights| of the peer's objective at a model, and |gradient|^2 / 2 over the objective.
+
+    Parameters
+    ----------
+    peer : Peer
+    model : fitted estimator
+    X : CSR or array [N, D]
+    target : int array [N]
+        Classes, or 0 and 1 of a one-vs-rest problem.
+    C : float
+    """
     coef, intercept = model.coef_.astype(np.float64), np.asarray(model.intercept_, np.float64)
     Z = X @ coef.T + intercept
     if peer.multinomial and len(coef) > 1:

@@ -57,6 +57,19 @@ def read_pins_json(path, columns=None, *, encoding=UTF8):
     """Read pins from JSON: an array of objects, an object a line, or an object of users with an array each.
 
     Parameters and errors are those of `read_pins_csv`; other keys of the objects are kept.
+
+    Parameters
+    ----------
+    path : str or Path
+        Image paths are relative to its folder.
+    columns : dict, optional
+        Pin key to key of the objects, as `read_pins_csv` has it; other keys are kept.
+    encoding : str
+
+    Raises
+    ------
+    ValueError
+        As `read_pins_csv`.
     """
     path, columns = Path(path), _columns(columns)
     records = (

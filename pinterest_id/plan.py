@@ -156,7 +156,21 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
 
 
 def features(source, out, gpu=None, name="fc7", words=(), cost=30):
-    """Return the stage that writes OUT.npy and OUT.ids.txt: fc7 of the pins' pictures; `words` read it otherwise."""
+    """Return the stage that writes OUT.npy and OUT.ids.txt: fc7 of the pins' pictures; `words` read it otherwise.
+
+    Parameters
+    ----------
+    source : Source
+    out : str
+        NAME of NAME.npy.
+    gpu : int or None
+    name : str
+        Of the stage.
+    words : tuple of str
+        Further words of `tools/extract_features`.
+    cost : float
+        Seconds, about.
+    """
     command = ("tools/extract_features", *source.net, "--mean", *source.mean, "--jsonl", source.pins, "--blob", "fc7")
     return Stage(
         name,
@@ -169,7 +183,17 @@ def features(source, out, gpu=None, name="fc7", words=(), cost=30):
 
 
 def identification(source, fc7, seed, out):
-    """Return the words of tools/run_identification."""
+    """Return the words of tools/run_identification.
+
+    Parameters
+    ----------
+    source : Source
+    fc7 : str
+        NAME of NAME.npy.
+    seed : int
+        Of the split.
+    out : str
+    """
     command = ("tools/run_identification", "--pins", source.pins, "--features", fc7)
     return (*command, *source.split, "--seed", str(seed), "--out", out)
 

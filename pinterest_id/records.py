@@ -67,6 +67,24 @@ def check_records(records, root, keep_empty_text=False, keep_no_image=False):
     """Turn ``(where, dict)`` pairs into pins and rejections; images are relative to `root`.
 
     Raises as `read_pins` does.
+
+    Parameters
+    ----------
+    records : iterable of (str, dict)
+        Where each stands, and its keys.
+    root : path
+    keep_empty_text, keep_no_image : bool
+        Pins that are rejected by default.
+
+    Returns
+    -------
+    pins : list of Pin
+    rejected : list of Rejection
+
+    Raises
+    ------
+    ValueError
+        As `read_pins`.
     """
     pins, rejected, where_of = [], [], {}
     for where, record in records:

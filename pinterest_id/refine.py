@@ -61,7 +61,15 @@ def refine(logs, test, train, train_users, modality="mean", top=TOP, progress=Fa
 
 
 def cosines(test, train, modality="mean"):
-    """Return the cosine of every test pin with every training pin, float32 [N, M]; parameters as of `refine`."""
+    """Return the cosine of every test pin with every training pin, float32 [N, M]; parameters as of `refine`.
+
+    Parameters
+    ----------
+    test, train : (text, image)
+        Text CSR [N, D] and image array [N, E], float32.
+    modality : {"mean", "text", "image", "concat"}
+        As `refine` has it.
+    """
     test_views, views = _views(test, modality), _views(train, modality)
     return _products([view[slice(None)] for view in test_views], [view[slice(None)] for view in views])
 

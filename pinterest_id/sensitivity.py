@@ -75,7 +75,19 @@ READINGS = (
 
 
 def stages(root, chosen, scale="mini", seed=0, gpu=None, source=None):
-    """Return the stages of the default up to its scores, and of the chosen readings; parameters as of `plan`."""
+    """Return the stages of the default up to its scores, and of the chosen readings; parameters as of `plan`.
+
+    Parameters
+    ----------
+    root : str
+        Folder of the run.
+    chosen : sequence of Reading
+    scale : str
+        A name of `mindpics.nets.scales.SETTINGS`.
+    seed : int
+    gpu : int or None
+    source : pinterest_id.plan.Source
+    """
     source = source or stand_in(root)
     made = plan(root, scale, seed, gpu, source)
     last = next(place for place, stage in enumerate(made) if stage.name == "identify")

@@ -64,7 +64,15 @@ def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False, lacking=0):
 
 
 def write_split(path, pins, parts):
-    """Write split.csv: id, user, split."""
+    """Write split.csv: id, user, split.
+
+    Parameters
+    ----------
+    path : path
+    pins : list of Pin [N]
+    parts : sequence of str [N]
+        Of PARTS, or UNUSED.
+    """
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["id", "user", "split"])

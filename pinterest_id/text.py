@@ -161,7 +161,17 @@ def user_word_statistics(texts, users):
 
 
 def top_words(texts, users, count=5, stop="snowball"):
-    """Return {user: [(word, pins it appears in), ...]}, the most frequent first (Table 1)."""
+    """Return {user: [(word, pins it appears in), ...]}, the most frequent first (Table 1).
+
+    Parameters
+    ----------
+    texts : sequence of str [N]
+    users : sequence of str [N]
+    count : int
+        Words of each user.
+    stop : str
+        Of the stop words, see `clean_words`.
+    """
     users = np.asarray(users)
     result = {}
     for user in np.unique(users):

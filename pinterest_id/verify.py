@@ -157,7 +157,16 @@ def _parts(path):
 
 
 def check_split(path, pins, facts):
-    """Yield contradictions of split.csv: ids twice or unknown, users, parts, counts."""
+    """Yield contradictions of split.csv: ids twice or unknown, users, parts, counts.
+
+    Parameters
+    ----------
+    path : Path
+    pins : list of Pin
+        [] where they are not there.
+    facts : dict
+        Of run.json.
+    """
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(enumerate(csv.DictReader(stream), 2))
     users = {pin.id: pin.user for pin in pins}
@@ -220,7 +229,16 @@ def check_pictures(pins, folder):
 
 
 def check_leak(pins, folder, split):
-    """Yield pictures that one user has on both sides of a split.csv: the same bytes learned and tested."""
+    """Yield pictures that one user has on both sides of a split.csv: the same bytes learned and tested.
+
+    Parameters
+    ----------
+    pins : list of Pin
+    folder : Path
+        What image paths are relative to.
+    split : Path
+        split.csv.
+    """
     parts = _parts(split)
     leaked = [same for same in digests(pins, folder)[0].values() if _leaks(same, parts)]
     if leaked:

@@ -8,7 +8,15 @@ from pinterest_id.text import top_words, user_word_statistics
 
 
 def write_word_tables(folder, pins, stop="snowball"):
-    """Write words_by_user.csv (figure 2) and top_words.csv (Table 1, every user)."""
+    """Write words_by_user.csv (figure 2) and top_words.csv (Table 1, every user).
+
+    Parameters
+    ----------
+    folder : Path
+    pins : list of Pin
+    stop : str
+        Of the stop words, see `pinterest_id.text.clean_words`.
+    """
     texts, users = [pin.text for pin in pins], [pin.user for pin in pins]
     statistics = user_word_statistics(texts, users)
     write_csv(
@@ -30,7 +38,14 @@ def write_dictionary(path, tfidf):
 
 
 def write_csv(path, header, rows):
-    """Write a CSV with a header, whole or not at all."""
+    """Write a CSV with a header, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    header : sequence of str
+    rows : iterable of sequence
+    """
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)

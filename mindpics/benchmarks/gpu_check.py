@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mindpics.benchmarks import gpu_agreement as agreement
+from mindpics.benchmarks import gpu_curves as curves
 from mindpics.benchmarks import gpu_speed as speed
 from mindpics.benchmarks import net_runs
 from mindpics.benchmarks.gpu_engines import CUDNN, engines
@@ -170,13 +171,13 @@ def _agreement(parts, folder, sizes, reference, compared):
 
 def _curves(parts, folder, sizes, body, reference, compared):
     iterations, rows = sizes.of(200, 10), []
-    agreement.write_curve(folder, body, sizes.of(2000, 100), sizes.of(32, 4), sizes.width / 4)
-    known = parts(f"{body}, losses, {reference.name}", agreement.curve, reference, folder, body, iterations)
+    curves.write(folder, body, sizes.of(2000, 100), sizes.of(32, 4), sizes.width / 4)
+    known = parts(f"{body}, losses, {reference.name}", curves.curve, reference, folder, body, iterations)
     for engine in compared:
-        curve = parts(f"{body}, losses, {engine.name}", agreement.curve, engine, folder, body, iterations)
+        curve = parts(f"{body}, losses, {engine.name}", curves.curve, engine, folder, body, iterations)
         if known and curve:
-            names = "first 10 losses", f"{iterations} losses, in means of {agreement.WINDOW}"
-            values, limits = agreement.curves_apart(curve.result, known.result), agreement.CURVE[_kind(engine)]
+            names = "first 10 losses", f"{iterations} losses, in means of {curves.WINDOW}"
+            values, limits = curves.apart(curve.result, known.result), curves.LIMITS[_kind(engine)]
             rows += [
                 _row(f"{body}: {name}", engine, value, limit)
                 for name, value, limit in zip(names, values, limits, strict=True)

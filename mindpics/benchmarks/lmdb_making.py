@@ -33,8 +33,11 @@ def run(folder, pictures=2000, repeats=3, memory_pictures=20_000, seed=0):
         For the pictures (230 KB each), the LMDBs (200 KB a picture) and the plot.
     pictures : int
         Ours is run on as many, and on three smaller sets.
+    repeats : int
+        Runs of each contestant.
     memory_pictures : int
         The same pictures, repeated to so many: does memory stay flat? 0 leaves it out.
+    seed : int
     """
     folder = Path(folder)
     command = Path(sys.executable).with_name(THEIRS)

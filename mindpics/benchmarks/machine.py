@@ -59,8 +59,9 @@ def in_child(function, *args, watch=None):
 
     Parameters
     ----------
-    function, *args
-        They must pickle, and so must the result.
+    function : callable
+    args
+        Its arguments; all of it must pickle, and so must the result.
     watch : callable, optional
         Of the process's id; called now and again while it runs.
 

@@ -82,7 +82,15 @@ def read_bugs(table, root):
 
 
 def silenced(path, text, tests):
-    """Return a `Bug` for each finding that a module yields: it is said no more."""
+    """Return a `Bug` for each finding that a module yields: it is said no more.
+
+    Parameters
+    ----------
+    path, text : str
+        A module's path in the tree, and what stands in it.
+    tests : tuple of str
+        That must notice.
+    """
     lines, bugs = text.splitlines(keepends=True), []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Yield) and _is_finding(node.value) and severity_of(node.value) in (*SEVERITIES, None):
@@ -143,6 +151,14 @@ def planted(tree, bug):
 def passes(tree, tests, limit):
     """Tell whether tests pass in a tree; what takes longer than `limit` seconds does not.
 
+    Parameters
+    ----------
+    tree : path
+    tests : sequence of str
+        As pytest takes them, relative to the tree.
+    limit : float
+        Seconds.
+
     Raises
     ------
     ValueError
@@ -161,7 +177,15 @@ def passes(tree, tests, limit):
 
 
 def outcome(tree, bug, limit):
-    """Return KILLED or SURVIVED."""
+    """Return KILLED or SURVIVED.
+
+    Parameters
+    ----------
+    tree : path
+    bug : Bug
+    limit : float
+        Seconds that its tests may take.
+    """
     with planted(tree, bug):
         return SURVIVED if passes(tree, bug.tests, limit) else KILLED
 

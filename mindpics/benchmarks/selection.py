@@ -26,8 +26,11 @@ def run(folder, posts=10_000_000, repeats=3, peer_posts=1_000_000, seed=0):
         For the posts, 200 bytes each, and the plot.
     posts : int
         Ours is run on as many, and on three smaller crawls.
+    repeats : int
+        Runs of each contestant.
     peer_posts : int
         What the peers are run on, and ours beside them: they take minutes for ten million.
+    seed : int
     """
     folder = Path(folder)
     files = {n: folder / f"posts_{n}_{seed}.jsonl" for n in _sizes(posts) | {peer_posts}}

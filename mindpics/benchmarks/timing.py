@@ -173,13 +173,32 @@ class Cost:
 
 
 def cost(name, sizes, seconds):
-    """Return the `Cost` of median seconds at sizes, as a dict."""
+    """Return the `Cost` of median seconds at sizes, as a dict.
+
+    Parameters
+    ----------
+    name : str
+    sizes : sequence of int
+        Two at least.
+    seconds : sequence of float
+        The median at each size.
+    """
     slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
     return asdict(Cost(name, list(map(int, sizes)), list(map(float, seconds)), float(slope)))
 
 
 def plot_costs(path, costs, unit):
-    """Draw costs (dicts of `cost`) to PATH.png, PATH.svg and PATH.csv, both axes logarithmic."""
+    """Draw costs (dicts of `cost`) to PATH.png, PATH.svg and PATH.csv, both axes logarithmic.
+
+    Parameters
+    ----------
+    path : path
+        Without ending.
+    costs : list of dict
+        See `cost`.
+    unit : str
+        Of the sizes.
+    """
     figure, axes = charts.new_figure(6, 4.2)
     for index, cost in enumerate(costs):
         style = charts.style_of(cost["name"], index)

@@ -52,7 +52,20 @@ class FeatureNet:
         return self.net.blobs[self.blob].data.reshape(len(pictures), -1).copy()
 
     def features(self, pictures, mean, oversample=False):
-        """Return the blob of uint8 pictures [N, 3, H, W] (BGR) less `mean`: of the centre crop, or the mean of ten."""
+        """Return the blob of uint8 pictures [N, 3, H, W] (BGR) less `mean`: of the centre crop, or the mean of ten.
+
+        Parameters
+        ----------
+        pictures : uint8 [N, 3, H, W]
+            BGR.
+        mean : float32 [3, H, W]
+        oversample : bool
+            The mean of ten crops, see `ten_crops`, in place of the centre crop.
+
+        Returns
+        -------
+        float32 [N, D]
+        """
         if not oversample:
             return self.run(centre_crop(pictures, mean, self.crop))
         return np.mean([self.run(view) for view in ten_crops(pictures, mean, self.crop)], axis=0)
@@ -108,6 +121,14 @@ def ten_crops(pictures, mean, crop):
     """Return the four corners and the centre, each also mirrored: float32 [10, N, 3, crop, crop].
 
     Parameters are those of `mindpics.inference.infer.centre_crop`.
+
+    Parameters
+    ----------
+    pictures : uint8 [N, 3, H, W]
+        BGR.
+    mean : float32 [3, H, W]
+    crop : int
+        Side of a crop, in pixels.
     """
     height, width = pictures.shape[2:]
     corners = [(y, x) for y in (0, height - crop) for x in (0, width - crop)]

@@ -19,6 +19,13 @@ BATCH = 32
 def load_net(deploy, weights, allow_python_layers=False):
     """Return a caffe.Net in TEST phase, every layer of which takes weights from the caffemodel.
 
+    Parameters
+    ----------
+    deploy, weights : path
+        A prototxt and a caffemodel of any age that Caffe reads.
+    allow_python_layers : bool
+        Let the net import Python layers from outside ``mindpics.layers``.
+
     Raises
     ------
     ValueError
@@ -138,12 +145,19 @@ def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
     nets, mean_file, allow_python_layers
         See `TraitNets`.
     lmdb : path
+    batch : int
+        Pictures a forward pass.
 
     Returns
     -------
     ids : list of str [N]
     labels : int64 [N]
     scores : float32 [N,5,2]
+
+    Raises
+    ------
+    ValueError
+        As `TraitNets`; also where the LMDB is empty, or a picture is not of the mean's size.
     """
     return activate_lmdbs(TraitNets(nets, mean_file, allow_python_layers), [lmdb], batch)[:3]
 
@@ -194,7 +208,19 @@ def _picture(lmdb, key, datum, mean):
 
 
 def save_scores(path, ids, labels, scores, activations=None):
-    """Write scores.npz, whole or not at all."""
+    """Write scores.npz, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    ids : sequence of str [N]
+    labels : int [N]
+        ``2 * trait + pole``.
+    scores : float32 [N,5,2]
+        Probabilities of low and high.
+    activations : float32 [N,5,2], optional
+        What the output units gave, before the softmax.
+    """
     arrays = {} if activations is None else {"activations": activations}
     with atomic_write(path, "wb") as stream:
         np.savez(stream, ids=np.array(ids), labels=labels, scores=scores, **arrays)

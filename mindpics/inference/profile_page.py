@@ -30,7 +30,7 @@ def gather(author, source, row, nets, mean, ids, scores, rejected, seed, command
         None where the nets were given by hand, and nothing is known of them.
     nets : list of (deploy, caffemodel)
     mean : path
-    ids, scores, rejected
+    ids, scores, rejected : lists and float32 [N,5,2]
         See `mindpics.inference.scores.score_files`.
     seed : int
     """

@@ -51,7 +51,21 @@ class Graph:
         return name
 
     def add(self, net, param, is_last):
-        """Add a layer; `is_last` tells of a top whether no later layer writes it, so that it gets the blob's name."""
+        """Add a layer; `is_last` tells of a top whether no later layer writes it, so that it gets the blob's name.
+
+        Parameters
+        ----------
+        net : caffe.Net
+            For the blobs' shapes and the layer's weights.
+        param : LayerParameter
+        is_last : callable
+            top -> bool.
+
+        Raises
+        ------
+        ValueError
+            For a layer that `mindpics.onnx.layers.write_layer` has no form of.
+        """
         self._layer = param.name
         layer = Layer(
             param=param,

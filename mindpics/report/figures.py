@@ -60,7 +60,17 @@ def curves(labels, scores):
 
 
 def draw_curves(labels, scores, out, title=""):
-    """Figure 3: ROC curves with their area, precision-recall curves with average precision; return them."""
+    """Figure 3: ROC curves with their area, precision-recall curves with average precision; return them.
+
+    Parameters
+    ----------
+    labels : int [N]
+        ``2 * trait + pole``.
+    scores : float [N,5,2]
+    out : path
+        Without ending.
+    title : str
+    """
     by_trait = curves(labels, scores)
     figure, ((roc, pr),) = new_figure(10, 4.8, 1, 2)
     for trait, curve_of in by_trait.items():
@@ -101,7 +111,18 @@ def confusions(labels, scores):
 
 
 def draw_confusions(labels, scores, out, title=""):
-    """Draw the confusion of each trait: pictures, and their share of the true pole."""
+    """Draw the confusion of each trait: pictures, and their share of the true pole.
+
+    Parameters
+    ----------
+    labels, scores, out, title
+        As `draw_curves` has them.
+
+    Returns
+    -------
+    dict
+        As `confusions`.
+    """
     by_trait = confusions(labels, scores)
     figure, (panels,) = new_figure(12, 3.2, 1, len(TRAITS))
     for axes, (trait, counts) in zip(panels, by_trait.items(), strict=True):
@@ -139,6 +160,15 @@ def read_selection(path):
 
 def word_figures(ids, labels, scores, selection):
     """Return the accuracy of each word that stands in the scored set, by its own trait's head.
+
+    Parameters
+    ----------
+    ids : sequence of str [N]
+    labels : int [N]
+        ``2 * trait + pole``.
+    scores : float [N,5,2]
+    selection : dict
+        id -> row, see `read_selection`.
 
     Returns
     -------
@@ -180,7 +210,16 @@ def word_figures(ids, labels, scores, selection):
 
 
 def draw_words(words, out, title=""):
-    """Draw the accuracy of each word with its 95% interval, a panel a trait."""
+    """Draw the accuracy of each word with its 95% interval, a panel a trait.
+
+    Parameters
+    ----------
+    words : list of dict
+        See `word_figures`.
+    out : path
+        Without ending.
+    title : str
+    """
     by_trait = {trait: [w for w in words if w["trait"] == trait] for trait in TRAITS}
     longest = max((len(rows) for rows in by_trait.values()), default=1)
     figure, (panels,) = new_figure(15, 1.6 + 0.24 * max(4, longest), 1, len(TRAITS), sharex=True)

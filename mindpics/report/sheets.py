@@ -102,7 +102,16 @@ def marked(picture):
 
 
 def tile(pictures, columns, gap=GAP):
-    """Lay uint8 [side, side, 3] pictures row by row on white; return uint8 [H, W, 3]."""
+    """Lay uint8 [side, side, 3] pictures row by row on white; return uint8 [H, W, 3].
+
+    Parameters
+    ----------
+    pictures : list of uint8 [side, side, 3]
+        All of one size, one at least.
+    columns : int
+    gap : int
+        White pixels around each.
+    """
     side = pictures[0].shape[0]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (side + gap) + gap, columns * (side + gap) + gap, 3), 255, np.uint8)
@@ -118,14 +127,17 @@ def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure
 
     Parameters
     ----------
-    ids : str array [N]
-    strengths : float array [N,5,2]
-        See `most_activating`; `measure` is the name of their column.
-    trait : str
-    thumbnails : callable
-        id -> uint8 [side, side, 3]; with the `selection`'s rows.
+    ids : sequence of str [N]
+    strengths : float [N,5,2]
+        What is ranked by, see `mindpics.report.sheets.most_activating`.
+    trait : {"O", "C", "E", "A", "N"}
+    thumbnails : Thumbnails
     out : path
+        Without ending.
     count : int
+        Pictures of each pole, at most.
+    measure : str
+        Column of the strengths in OUT.csv.
     """
     values, rows, drawn = np.asarray(strengths)[:, TRAITS.index(trait)], [], {}
     for pole, places in most_activating(strengths, trait, count).items():
@@ -140,14 +152,33 @@ def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure
 
 
 def random_samples(selection, trait, pole, count, seed=0):
-    """Return `count` ids of a trait and pole, drawn without replacement; fewer where there are fewer."""
+    """Return `count` ids of a trait and pole, drawn without replacement; fewer where there are fewer.
+
+    Parameters
+    ----------
+    selection : dict
+        id -> row of mindpics.csv.
+    trait, pole : str
+        "O" .. "N"; "low" or "high".
+    count, seed : int
+    """
     ids = sorted(id_ for id_, row in selection.items() if (row["trait"], row["pole"]) == (trait, pole))
     rng = np.random.default_rng([seed, TRAITS.index(trait), POLES.index(pole)])
     return [ids[place] for place in rng.permutation(len(ids))[:count]]
 
 
 def draw_samples(selection, thumbnails, out, seed=0):
-    """Figure 1: a column of random pictures for each trait and pole, high before low as in the paper."""
+    """Figure 1: a column of random pictures for each trait and pole, high before low as in the paper.
+
+    Parameters
+    ----------
+    selection : dict
+        id -> row of mindpics.csv.
+    thumbnails : Thumbnails
+    out : path
+        Without ending.
+    seed : int
+    """
     side, classes = thumbnails.side, [(trait, pole) for trait in TRAITS for pole in ("high", "low")]
     drawn = {class_: random_samples(selection, *class_, SAMPLES, seed) for class_ in classes}
     blank = np.full((side, side, 3), 255, np.uint8)
@@ -165,7 +196,16 @@ def draw_samples(selection, thumbnails, out, seed=0):
 
 
 def draw_trait_samples(selection, trait, thumbnails, out, count=SHOWN, seed=0):
-    """Figure 10: random pictures of High and of Low of one trait."""
+    """Figure 10: random pictures of High and of Low of one trait.
+
+    Parameters
+    ----------
+    selection, thumbnails, out, seed
+        As `draw_samples` has them.
+    trait : {"O", "C", "E", "A", "N"}
+    count : int
+        Pictures of each pole, at most.
+    """
     drawn = {(trait, pole): random_samples(selection, trait, pole, count, seed) for pole in ("high", "low")}
     sheets = {
         f"{pole} {TRAIT_NAMES[trait]}": tile([thumbnails(id_) for id_ in drawn[trait, pole]], columns=10)

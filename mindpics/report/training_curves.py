@@ -77,6 +77,7 @@ def draw_training(rows, out, title=""):
         See `read_log`.
     out : path
         Without ending.
+    title : str
 
     Raises
     ------

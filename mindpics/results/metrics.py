@@ -67,12 +67,26 @@ def trait_figures(labels, scores, trait):
 def evaluate(labels, scores, seed=0):
     """Return the figures of every trait and their mean.
 
+    Parameters
+    ----------
+    labels : int [N]
+        ``2 * trait + pole``.
+    scores : float [N,5,2]
+        Probabilities of low and high by each trait's head.
+    seed : int
+        Of the bootstrap.
+
     Returns
     -------
     dict
         One entry a trait (see `trait_figures`) and "avg": accuracy, balanced_accuracy,
         larger_pole as means over traits, n pictures in all, and low95, high95 by bootstrap
         (pictures resampled within each trait, 10,000 times).
+
+    Raises
+    ------
+    ValueError
+        As `trait_figures`.
     """
     figures = {name: trait_figures(labels, scores, index) for index, name in enumerate(TRAITS)}
     rows = list(figures.values())

@@ -114,12 +114,29 @@ def over_seeds(differences, test_to_train):
 
 
 def unpaired_error(first, second, n):
-    """Return the standard error of the difference of two shares, each of its own n test pictures (binomial)."""
+    """Return the standard error of the difference of two shares, each of its own n test pictures (binomial).
+
+    Parameters
+    ----------
+    first, second : float
+        Shares, 0 to 1.
+    n : int
+        Of each test set.
+    """
     return math.sqrt((first * (1 - first) + second * (1 - second)) / n)
 
 
 def paired_error(difference, discordant, n):
-    """Return the standard error of the difference on the same n pictures, of which a share is discordant."""
+    """Return the standard error of the difference on the same n pictures, of which a share is discordant.
+
+    Parameters
+    ----------
+    difference : float
+        Of the two shares.
+    discordant : float
+        Share of the pictures that exactly one of the two gets right.
+    n : int
+    """
     return math.sqrt(max(0.0, discordant - difference**2) / n)
 
 

@@ -25,7 +25,21 @@ COLUMNS = (
 
 
 def line_of(row, scores_path, command):
-    """Return one line of table3.csv, a `Row`'s, as a dict: accuracies and interval in percent."""
+    """Return one line of table3.csv, a `Row`'s, as a dict: accuracies and interval in percent.
+
+    Parameters
+    ----------
+    row : mindpics.published.Row
+    scores_path : path
+        scores.npz of the row.
+    command : str
+        What makes the row again.
+
+    Raises
+    ------
+    ValueError
+        When the file is no scores.npz, or a trait has no picture.
+    """
     _, labels, scores = load_scores(scores_path)
     figures = evaluate(labels, scores)
     average = figures["avg"]

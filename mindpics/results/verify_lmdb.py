@@ -37,6 +37,13 @@ class Scan:
     total: np.ndarray | float = 0.0
 
     def finding(self, severity, check, message):
+        """Return a `mindpics.files.findings.Finding` of this LMDB.
+
+
+        Parameters
+        ----------
+        severity, check, message : str
+        """
         return Finding(severity, check, message, str(self.path))
 
 
@@ -47,7 +54,20 @@ def lmdbs_in(folder):
 
 
 def check_lmdbs(folder, selection, pictures):
-    """Yield what is wrong with the LMDBs of a folder, its mean, and the pictures of both sides."""
+    """Yield what is wrong with the LMDBs of a folder, its mean, and the pictures of both sides.
+
+    Parameters
+    ----------
+    folder : Path
+    selection : mindpics.results.verify_selection.Selection or None
+        The csv that the LMDBs were made from, where it lies there.
+    pictures : bool
+        Also look at pixels: the mean, equal pictures, near copies.
+
+    Yields
+    ------
+    mindpics.files.findings.Finding
+    """
     whole = {}
     for path, (split, trait) in lmdbs_in(folder).items():
         try:

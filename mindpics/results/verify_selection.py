@@ -31,13 +31,27 @@ class Selection:
         return sum(all(row[key] == value for key, value in values.items()) for _, row in self.rows)
 
     def summed(self, check, text, problems):
-        """Yield one error for all rows of a kind: how many, and the first by line."""
+        """Yield one error for all rows of a kind: how many, and the first by line.
+
+        Parameters
+        ----------
+        check, text : str
+            Of the `mindpics.files.findings.Finding`.
+        problems : list of (line, str)
+        """
         if problems:
             line, problem = problems[0]
             rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             yield Finding("error", check, f"{text}: {problem}{rest}", str(self.path), line)
 
     def finding(self, severity, check, message):
+        """Return a `mindpics.files.findings.Finding` of this csv.
+
+
+        Parameters
+        ----------
+        severity, check, message : str
+        """
         return Finding(severity, check, message, str(self.path))
 
 

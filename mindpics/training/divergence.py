@@ -44,7 +44,17 @@ def check_losses(iteration, losses):
 
 
 def check_end(iteration, net, last_test):
-    """Raise DivergedError where a training ends in what no later stage can use: weights or test losses not finite."""
+    """Raise DivergedError where a training ends in what no later stage can use: weights or test losses not finite.
+
+    Parameters
+    ----------
+    iteration : int
+        For the message.
+    net : caffe.Net
+        Whose weights are looked at, every blob.
+    last_test : list of dict
+        Output -> value of each test net's last pass.
+    """
     for name, blobs in net.params.items():
         if not all(np.isfinite(blob.data).all() for blob in blobs):
             raise DivergedError(f"iteration {iteration}: layer {name} has weights that are not finite; lower base_lr")

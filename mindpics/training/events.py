@@ -41,6 +41,13 @@ class Events:
 
         TensorBoard drops what other files hold from the new file's first step on. The newest rows are
         written again, since a killed run may not have come to that.
+
+        Parameters
+        ----------
+        iteration : int
+            The first that this file will hold.
+        train, test : sequence of dict
+            Rows before it: "iteration" and values by name.
         """
         if not self.write:
             return

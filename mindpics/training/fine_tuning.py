@@ -63,6 +63,7 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
         caffemodel whose body is copied by name.
     setting : mindpics.nets.scales.Setting
         Size, crop, width, batch and schedule (those of fine-tuning an all-in-one net).
+    net : {"alexnet", "resnet50"}
     gpu : int, optional
     seed : int
     workers : int, optional

@@ -57,6 +57,14 @@ class RunFolder:
 
         A run without a seed is given one, so that going on with it is going on with the same.
         A run that is there stays as it is until `begin`.
+
+        Parameters
+        ----------
+        net : NetParameter
+        solver : SolverParameter
+            Stays as it is; a copy is returned.
+        resume : bool
+            A run that is there will be gone on with.
         """
         message = caffe_pb2.SolverParameter()
         message.CopyFrom(solver)
@@ -103,7 +111,15 @@ class RunFolder:
         return self.files.weights
 
     def write_csv(self, path, rows, columns=None):
-        """Write dicts as a table of `files`; columns are the union of keys in order of appearance, unless given."""
+        """Write dicts as a table of `files`; columns are the union of keys in order of appearance, unless given.
+
+        Parameters
+        ----------
+        path : Path
+        rows : list of dict
+        columns : sequence of str, optional
+            By default the union of the rows' keys.
+        """
         columns = columns or list(dict.fromkeys(key for row in rows for key in row))
         with atomic_write(path) as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")

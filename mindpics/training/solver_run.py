@@ -72,7 +72,17 @@ class SolverRun:
         self.last_test = []
 
     def start(self, weights, state, model, resume):
-        """Copy weights, or restore a snapshot and the CSV rows up to it; then the run takes its folder."""
+        """Copy weights, or restore a snapshot and the CSV rows up to it; then the run takes its folder.
+
+        Parameters
+        ----------
+        weights : path or None
+            caffemodel to copy by name; None, or a snapshot, leaves the fillers.
+        state, model : Path or None
+            solverstate and caffemodel of the snapshot to go on from.
+        resume : bool
+            The folder holds the run that is gone on with.
+        """
         if state is not None:
             snapshots.check(state, model, read_state(state).iteration, self.shapes)
             self.solver.restore(str(state))

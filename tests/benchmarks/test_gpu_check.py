@@ -17,7 +17,7 @@ import pytest
 from caffe import layers
 from caffe.proto import caffe_pb2
 
-from mindpics.benchmarks import gpu_agreement, gpu_check, gpu_speed
+from mindpics.benchmarks import gpu_agreement, gpu_check, gpu_curves, gpu_speed
 from mindpics.benchmarks.gpu_check import Sizes, passed
 from mindpics.benchmarks.gpu_engines import CUDNN, PLAIN, engines
 from mindpics.benchmarks.gpu_report import format_result, wanted
@@ -105,8 +105,8 @@ def test_differences_are_seen():
     assert gpu_agreement.apart({"a": np.ones(4) * 1.1, "b": np.zeros(2)}, reference)["a"] == pytest.approx(0.1)
     assert gpu_agreement.apart({"b": np.zeros(2)}, reference)["a"] == float("inf")
     curve = np.linspace(3.5, 1, 100)
-    assert gpu_agreement.curves_apart(curve, curve) == (0, 0)
-    first, later = gpu_agreement.curves_apart(np.where(np.arange(100) < 50, curve, curve + 1), curve)
+    assert gpu_curves.apart(curve, curve) == (0, 0)
+    first, later = gpu_curves.apart(np.where(np.arange(100) < 50, curve, curve + 1), curve)
     assert first == 0 and later == pytest.approx(1 / 3.5)
 
 
