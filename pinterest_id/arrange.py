@@ -62,7 +62,7 @@ def arrange(path, features, options, out):
         pins, without = file.match(pins)
         rejected += without
     if not pins:
-        raise ValueError(f"{path}: no pin is left; {count_reasons(rejected)}")
+        raise ValueError(f"{path}: found no pin that can be used ({count_reasons(rejected)}); wanted one at least")
     parts, dropped = _split(pins, rejected, options)
     files = ExperimentFiles(out)
     write_split(files.split, pins, parts)

@@ -20,10 +20,10 @@ def read_facts(folder):
     """
     path = ExperimentFiles(folder).facts
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; tools/run_identification makes it")
+        raise ValueError(f"{path}: found no such file; wanted what tools/run_identification makes")
     facts = json.loads(path.read_text(encoding="utf-8"))
     if "C" not in facts:
-        raise ValueError(f"{path}: found no choice of C; run tools/run_identification again")
+        raise ValueError(f"{path}: found no choice of C; wanted one: run tools/run_identification again")
     return facts
 
 

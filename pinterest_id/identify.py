@@ -105,7 +105,9 @@ class Identifier:
         if features is None:
             return np.zeros((1, width), np.float32)
         if np.shape(features) != (width,) or not np.isfinite(features).all():
-            raise ValueError(f"features of shape {np.shape(features)}; the run's are {width} finite numbers")
+            raise ValueError(
+                f"features: found the shape {np.shape(features)}; wanted {width} finite numbers, as the run's"
+            )
         row = np.array(features, np.float32)[None]
         length = np.linalg.norm(row) if self.options["unit_features"] else 0
         return row / length if length > 0 else row
@@ -192,7 +194,9 @@ def _seen_pins(folder, source, options):
     """Return the training and validation pins in the experiment's order."""
     files = ExperimentFiles(folder)
     if not source.is_file():
-        raise ValueError(f"{source}: no such file; {files.facts} names it, as seen from where the run was made")
+        raise ValueError(
+            f"{source}: found no such file; wanted what {files.facts} names, as seen from where the run was made"
+        )
     split = read_split(files.split)
     pins = read_pins(source, options["keep_empty_text"], options["keep_no_image"])[0]
     pins = [pin for pin in pins if split.get(pin.id) in SEEN]
@@ -203,7 +207,7 @@ def _seen_pins(folder, source, options):
 
 
 def _others(source, folder):
-    return f"{source}: not the pins that {folder} was made from; run tools/run_identification again"
+    return f"{source}: found other pins; wanted those that {folder} was made from: run tools/run_identification again"
 
 
 def _facts(folder):
@@ -213,17 +217,21 @@ def _facts(folder):
     _check_there(files.facts)
     facts = read_document(files.facts)
     if "text" in facts["inputs"]:
-        raise ValueError(f"{folder}: made from a ready tf-idf matrix, whose words are not known; wanted a run on texts")
+        raise ValueError(
+            f"{folder}: found a run on a ready tf-idf matrix, whose words are not known; wanted a run on texts"
+        )
     for path in needed:
         _check_there(path)
     if "unit_features" not in facts["options"]:
-        raise ValueError(f"{folder}: made by an earlier version; run tools/run_identification again")
+        raise ValueError(
+            f"{folder}: found a run of an earlier version; wanted one of this: run tools/run_identification again"
+        )
     return facts
 
 
 def _check_there(path):
     if not path.is_file():
         raise ValueError(
-            f"{path}: no such file; made by: tools/reproduce (without --row and --posts), "
+            f"{path}: found no such file; wanted it, made by: tools/reproduce (without --row and --posts), "
             "or by tools/run_identification"
         )

@@ -141,9 +141,9 @@ def confused_pairs(codes, scores, count=20):
 def _check(codes, scores):
     scores = np.asarray(scores)
     if scores.ndim != 2 or len(scores) != len(codes) or not len(codes):
-        raise ValueError(f"scores {scores.shape} do not fit {len(codes)} pins; [pins, users] is wanted")
+        raise ValueError(f"scores: found {scores.shape} for {len(codes)} pins; wanted [pins, users]")
     if np.isnan(scores).any():
-        raise ValueError(f"scores of {int(np.isnan(scores).any(axis=1).sum())} pins are NaN")
+        raise ValueError(f"scores: found NaN of {int(np.isnan(scores).any(axis=1).sum())} pins; wanted numbers")
     return scores
 
 

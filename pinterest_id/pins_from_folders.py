@@ -80,7 +80,7 @@ def read_pins_folder(root, texts=None, encoding=UTF8):
 
 def _walk(root):
     if not root.is_dir():
-        raise ValueError(f"{root}: no such folder; wanted a folder for each user")
+        raise ValueError(f"{root}: found no such folder; wanted a folder for each user")
     tree = Tree(root)
     waiting = [root]
     while waiting:

@@ -46,7 +46,7 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
     path, columns = Path(path), _columns(columns)
     if not header and (unnamed := [key for key in NEEDED if not columns[key].isdigit()]):
         raise ValueError(
-            f"{path}: found no column of {', '.join(unnamed)}; a table without header wants their numbers: user=1"
+            f"{path}: found no column of {', '.join(unnamed)}; wanted its number, as in user=1: the table has no header"
         )
     table = read_table(path, [columns[key] for key in NEEDED], delimiter, encoding, header, quotes)
     records = ((where, _record(row, columns, number)) for number, (where, row) in enumerate(table, 1))
@@ -82,7 +82,7 @@ def read_pins_json(path, columns=None, *, encoding=UTF8):
 def _columns(column_map):
     columns = {**{key: key for key in KEYS}, **(column_map or {})}
     if unknown := set(columns) - set(KEYS):
-        raise ValueError(f"column map: {', '.join(sorted(unknown))} is no key of a pin; keys are {', '.join(KEYS)}")
+        raise ValueError(f"column map: found {', '.join(sorted(unknown))}; wanted keys of a pin: {', '.join(KEYS)}")
     return columns
 
 
@@ -94,7 +94,7 @@ def _record(row, columns, number):
 def _from_object(where, entry, columns, number):
     missing = [columns[key] for key in NEEDED if columns[key] not in entry]
     if missing:
-        raise ValueError(f"{where}: no {', '.join(missing)}; found {shown(sorted(entry))}")
+        raise ValueError(f"{where}: found {shown(sorted(entry))}; wanted {', '.join(missing)} too")
     extra = {key: value for key, value in entry.items() if key not in columns.values() and key not in KEYS}
     numbers = {columns[key]: str(entry[columns[key]]) for key in ("id", "user") if _is_int(entry.get(columns[key]))}
     return extra | _record(entry | numbers, columns, number)
@@ -136,7 +136,9 @@ def _of_array(where, pins):
 
 def _text(path, encoding):
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; wanted pins in JSON")
+        raise ValueError(f"{path}: found no such file; wanted pins in JSON")
     if path.stat().st_size > MAX_JSON:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes; at most {MAX_JSON} are read at once")
+        raise ValueError(
+            f"{path}: found {path.stat().st_size} bytes; wanted at most {MAX_JSON}, which are read at once"
+        )
     return read_text(path, encoding)

@@ -90,7 +90,9 @@ def check_records(records, root, keep_empty_text=False, keep_no_image=False):
     for where, record in records:
         _check_keys(record, where)
         if record["id"] in where_of:
-            raise ValueError(f"{where}: id {record['id']!r} was already at {where_of[record['id']]}; ids must differ")
+            raise ValueError(
+                f"{where}: found the id {record['id']!r} of {where_of[record['id']]}; wanted ids that differ"
+            )
         where_of[record["id"]] = where
         reason = _reason(record, keep_empty_text, keep_no_image)
         if reason:
@@ -126,14 +128,14 @@ def count_reasons(rejected):
 def _check_keys(record, where):
     missing = [key for key in KEYS if key not in record]
     if missing:
-        raise ValueError(f"{where}: key {', '.join(missing)} is missing; a pin has {', '.join(KEYS)}")
+        raise ValueError(f"{where}: found no key {', '.join(missing)}; wanted {', '.join(KEYS)}")
     for key in KEYS:
         value = record[key]
         if not isinstance(value, str) and not (value is None and key in ("board", "image", "text")):
-            raise ValueError(f"{where}: {key} must be a string, found {shown(value)}")
+            raise ValueError(f"{where}: found the {key} {shown(value)}; wanted a string")
     check_id(record["id"], where)
     if not record["user"].strip() or not record["user"].isprintable():
-        raise ValueError(f"{where}: user must be printable and not empty, found {shown(record['user'])}")
+        raise ValueError(f"{where}: found the user {shown(record['user'])}; wanted one printable and not empty")
 
 
 def _reason(record, keep_empty_text, keep_no_image):

@@ -76,14 +76,16 @@ def cosines(test, train, modality="mean"):
 
 def _check(logs, test, train, train_users, modality):
     if modality not in MODALITIES:
-        raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITIES)}")
+        raise ValueError(f"modality: found {modality!r}; wanted one of {', '.join(MODALITIES)}")
     for name, parts, rows in (("test", test, len(logs)), ("train", train, len(train_users))):
         sizes = [part.shape[0] for part in parts]
         if set(sizes) != {rows}:
-            raise ValueError(f"{name}: {sizes[0]} text rows, {sizes[1]} image rows, {rows} expected")
+            raise ValueError(f"{name}: found {sizes[0]} text rows, {sizes[1]} image rows; wanted {rows}")
     absent = np.setdiff1d(np.arange(logs.shape[1]), train_users)
     if absent.size:
-        raise ValueError(f"{absent.size} users have no training pin, the first is code {absent[0]}")
+        raise ValueError(
+            f"train_users: found no training pin of {absent.size} users, code {absent[0]} the first; wanted one of each"
+        )
 
 
 def _views(parts, modality):

@@ -54,7 +54,7 @@ def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False, lacking=0):
     parts = np.full(len(users), UNUSED, dtype="U10")
     kept = np.flatnonzero(counts >= least)
     if len(kept) < 2:
-        raise ValueError(f"{len(kept)} of {len(names)} users has {least} pins or more; two users or more are needed")
+        raise ValueError(f"pins: found {len(kept)} of {len(names)} users with {least} pins or more; wanted two or more")
     rng = np.random.default_rng(seed)
     for code in kept:
         mine = rng.permutation(np.flatnonzero(codes == code))
@@ -125,11 +125,13 @@ def parts_of_file(path, ids, users, known):
 
 def _check_sizes(sizes):
     if len(sizes) != 3 or min(sizes) <= 0:
-        raise ValueError(f"sizes are three positive numbers (train, validation, test), not {tuple(sizes)}")
+        raise ValueError(f"sizes: found {tuple(sizes)}; wanted three positive numbers (train, validation, test)")
     if all(float(size).is_integer() for size in sizes):
         return tuple(int(size) for size in sizes)
     if not np.isclose(sum(sizes), 1):
-        raise ValueError(f"shares must sum to 1, {tuple(sizes)} sum to {sum(sizes):g}; counts must be whole numbers")
+        raise ValueError(
+            f"sizes: found {tuple(sizes)}, which sum to {sum(sizes):g}; wanted shares that sum to 1, or whole numbers"
+        )
     return tuple(float(size) for size in sizes)
 
 

@@ -107,12 +107,16 @@ def read_all(folder):
     paths = {slug: files.scores_of(slug) for slug in {**PAPER_ROWS, **OTHER_ROWS}}
     missing = [slug for slug in PAPER_ROWS if not paths[slug].is_file()]
     if missing:
-        raise ValueError(f"{folder}: no scores of {', '.join(missing)}; tools/run_identification makes them")
+        raise ValueError(
+            f"{folder}: found no scores of {', '.join(missing)}; wanted what tools/run_identification makes"
+        )
     scores = {slug: load_scores(path) for slug, path in paths.items() if path.is_file()}
     ids = scores["text"].ids
     for slug, s in scores.items():
         if not np.array_equal(s.ids, ids):
-            raise ValueError(f"{paths[slug]}: its pins are not those of {paths['text']}; run the experiment again")
+            raise ValueError(
+                f"{paths[slug]}: found other pins; wanted those of {paths['text']}: run the experiment again"
+            )
     return scores
 
 
@@ -132,7 +136,9 @@ def _numbers(where, row):
         measured = {key: float(row[key]) for key in MEASURED} | {"n": int(row["n"])}
         return measured | {key: float(row[key]) if row[key] else "" for key in PUBLISHED}
     except ValueError as error:
-        raise ValueError(f"{where}: {error}; wanted numbers in {', '.join((*MEASURED, 'n', *PUBLISHED))}") from None
+        raise ValueError(
+            f"{where}: found what is no number ({error}); wanted numbers in {', '.join((*MEASURED, 'n', *PUBLISHED))}"
+        ) from None
 
 
 def format_table2(rows):

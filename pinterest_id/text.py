@@ -40,7 +40,7 @@ def stop_words(name="snowball"):
         return ENGLISH_STOP_WORDS
     if name == "none":
         return frozenset()
-    raise ValueError(f"stop words {name!r} are none of snowball, scikit-learn, none")
+    raise ValueError(f"stop words: found {name!r}; wanted one of snowball, scikit-learn, none")
 
 
 def clean_words(text, stop="snowball"):
@@ -184,5 +184,5 @@ def _check_texts(texts):
     texts = list(texts)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"text {row} is {type(text).__name__} {text!r}, a str is wanted")
+            raise ValueError(f"text {row}: found {type(text).__name__} {text!r}; wanted a str")
     return texts

@@ -42,7 +42,7 @@ def run(folder, pictures=2000, repeats=3, memory_pictures=20_000, seed=0):
     folder = Path(folder)
     command = Path(sys.executable).with_name(THEIRS)
     if not command.exists():
-        raise RuntimeError(f"{command}: not there; tools/setup builds it")
+        raise RuntimeError(f"{command}: found no such file; wanted what tools/setup builds")
     from mindpics.datasets.generated_pictures import write_pictures  # its photographs would slow each run's start
 
     paths = write_pictures(folder / "pictures", pictures, seed)

@@ -80,7 +80,7 @@ def in_child(function, *args, watch=None):
             watch(process.pid)
         return receiver.recv()
     except EOFError:
-        raise RuntimeError(f"{function.__name__} ended without a result (see above)") from None
+        raise RuntimeError(f"{function.__name__}: found no result at its end; wanted one (see above)") from None
     finally:
         process.join()
 

@@ -172,7 +172,9 @@ def passes(tree, tests, limit):
     except subprocess.TimeoutExpired:
         return False
     if done.returncode not in (0, 1, 2):  # 2: a module that can no longer be imported
-        raise ValueError(f"{' '.join(tests)}: {done.stdout[-500:]}{done.stderr[-500:]}")
+        raise ValueError(
+            f"{' '.join(tests)}: found no tests that run; wanted some: {done.stdout[-500:]}{done.stderr[-500:]}"
+        )
     return done.returncode == 0
 
 

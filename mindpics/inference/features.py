@@ -53,7 +53,7 @@ def read_items(path, root=None):
             raise ValueError(f"{where}: found {shown(sorted(record))}; id and image are wanted")
         check_id(record["id"], where)
         if record["id"] in ids:
-            raise ValueError(f"{where}: id {record['id']!r} comes twice")
+            raise ValueError(f"{where}: found the id {record['id']!r} again; wanted each once")
         ids.add(record["id"])
         if record["image"]:  # a pin without one has no features; who reads the pins counts it
             items[record["id"]] = picture_path(root, record["image"], where)
@@ -106,7 +106,9 @@ def extract_features(
         When the mean is smaller than the net's crop, or no picture can be read.
     """
     if mean.shape[-1] < net.crop:
-        raise ValueError(f"pictures of {mean.shape[-1]} pixels are smaller than the net's crop of {net.crop}")
+        raise ValueError(
+            f"mean: found pictures of {mean.shape[-1]} pixels; wanted at least the net's crop of {net.crop}"
+        )
     key = _key(net, items, mean, oversample, fit, max_pixels)
     finished = _finished(out, key)
     if finished:
@@ -173,7 +175,9 @@ def _join(shards, out, paths, facts):
     ids = [str(id_) for part in parts for id_ in part["ids"]]
     rejected = [tuple(map(str, pair)) for part in parts for pair in part["rejected"]]
     if not ids:
-        raise ValueError(f"{out}: none of {len(rejected)} pictures could be read; the first: {rejected[:1]}")
+        raise ValueError(
+            f"{out}: found none of {len(rejected)} pictures that can be read ({rejected[:1]} the first); wanted one"
+        )
     width = max(part["features"].shape[1] for part in parts)
     array = np.lib.format.open_memmap(shards / "all.npy", "w+", np.float32, (len(ids), width))
     with open(shards / "all.npy", "r+b") as stream:  # a write into a map that the disk has no room for ends the process

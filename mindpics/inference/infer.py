@@ -33,7 +33,9 @@ def load_net(deploy, weights, allow_python_layers=False):
     """
     net, fit = open_trained_net(deploy, weights, allow_python_layers)
     if fit.not_in_weights:
-        raise ValueError(f"{weights}: has no weights for {printable_names(fit.not_in_weights)} of {deploy}")
+        raise ValueError(
+            f"{weights}: found no weights for {printable_names(fit.not_in_weights)}; wanted those of {deploy}"
+        )
     return net
 
 
@@ -104,13 +106,15 @@ class TraitNets:
         outputs = sorted(name for net in self.nets for name in net.outputs)
         heads = [f"prob_{trait}" for trait in TRAITS]
         if outputs != sorted(heads):
-            raise ValueError(f"the nets' outputs are {outputs}; each of {heads} is wanted once")
+            raise ValueError(f"nets: found the outputs {outputs}; wanted each of {heads} once")
         for net in self.nets:
             shape = tuple(net.blobs["data"].data.shape) if "data" in net.blobs else None
             if shape is None or len(shape) != 4 or shape[1] != len(self.mean) or shape[2] != shape[3]:
-                raise ValueError(f"a net with the input data {shape}; [N, {len(self.mean)}, crop, crop] is wanted")
+                raise ValueError(f"nets: found the input data {shape}; wanted [N, {len(self.mean)}, crop, crop]")
             if shape[-1] > min(self.mean.shape[1:]):
-                raise ValueError(f"{mean_file}: a mean of {self.mean.shape} is smaller than the net's crop {shape[-1]}")
+                raise ValueError(
+                    f"{mean_file}: found a mean of {self.mean.shape}; wanted at least the net's crop {shape[-1]}"
+                )
 
     def scores(self, pictures):
         """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR."""
@@ -189,7 +193,7 @@ def activate_lmdbs(nets, lmdbs, batch=BATCH, activations=False):
             ids += [key.partition("_")[2] or key for key, _ in records_of_batch]
             labels += [datum.label for _, datum in records_of_batch]
         if len(ids) == before:
-            raise ValueError(f"{lmdb}: an empty LMDB")
+            raise ValueError(f"{lmdb}: found an empty LMDB; wanted a picture at least")
     return ids, np.array(labels), np.concatenate(scores), np.concatenate(units) if units else None
 
 
@@ -203,7 +207,7 @@ def _picture(lmdb, key, datum, mean):
     except ValueError as error:
         raise ValueError(f"{lmdb}, key {key!r}: {error}") from None
     if pixels.shape != mean.shape:
-        raise ValueError(f"{lmdb}, key {key!r}: a picture {pixels.shape}; the mean is {mean.shape}")
+        raise ValueError(f"{lmdb}, key {key!r}: found a picture {pixels.shape}; wanted the mean's {mean.shape}")
     return pixels
 
 

@@ -70,7 +70,7 @@ def check_net(path, allow_python_layers=False):
     """
     prototxt, findings = read_prototxt(path)
     if prototxt is not None and not isinstance(prototxt.message, caffe_pb2.NetParameter):
-        raise ValueError(f"{path}: a solver; a net is wanted")
+        raise ValueError(f"{path}: found a solver; wanted a net")
     if prototxt is not None and not allow_python_layers:
         findings = [*findings, *check_reach(prototxt)]
     wrong = errors(findings)

@@ -39,7 +39,7 @@ class PictureTraits:
     def __init__(self, net, mean, mindpics=(), features=None, grid=GRID):
         lacking = {f"prob_{trait}" for trait in TRAITS} - set(net.outputs)
         if lacking:
-            raise ValueError(f"the net has no output {', '.join(sorted(lacking))}; an all-in-one net is wanted")
+            raise ValueError(f"net: found no output {', '.join(sorted(lacking))}; wanted an all-in-one net")
         self.net, self.mean, self.mindpics, self.grid = net, mean, list(mindpics), grid
         self.nearest = Nearest(features) if self.mindpics else None
 
@@ -123,7 +123,9 @@ def net_files(run, name):
     for path in (*files, run.mindpics.mean):
         if not path.is_file():
             row = name.replace("_", "/")
-            raise ValueError(f"{path}: no such file; made by: tools/reproduce --row {row} --out {run.root}")
+            raise ValueError(
+                f"{path}: found no such file; wanted it, made by: tools/reproduce --row {row} --out {run.root}"
+            )
     return files
 
 
@@ -135,10 +137,14 @@ def _choose(run, model):
     trained = [name for name in run.models() if "all-in-one" in name and _weights(run, name).is_file()]
     there = {name: run.models()[name]["avg"] for name in trained}
     if model and model not in there:
-        raise ValueError(f"{run.root}: no all-in-one net {model!r}; found {', '.join(there) or 'none'}")
+        raise ValueError(
+            f"{run.root}: found no all-in-one net {model!r}; wanted one of {', '.join(there) or '(none there)'}"
+        )
     if not there:
         row = PAPERS_BEST.replace("_", "/")
-        raise ValueError(f"{run.root}: no all-in-one net; made by: tools/reproduce --row {row} --out {run.root}")
+        raise ValueError(
+            f"{run.root}: found no all-in-one net; wanted one, made by: tools/reproduce --row {row} --out {run.root}"
+        )
     return model or (PAPERS_BEST if PAPERS_BEST in there else max(there, key=there.get))
 
 

@@ -185,7 +185,7 @@ def word_figures(ids, labels, scores, selection):
     for id_, label, heads in zip(ids, labels, odds, strict=True):
         row = selection.get(str(id_))
         if row is None or label_of(row["trait"], row["pole"]) != label:
-            raise ValueError(f"picture {id_} of label {label}: found {row} in the selection; scores of another run?")
+            raise ValueError(f"picture {id_}: found {row} in the selection; wanted the label {label}, of the same run")
         trait, pole = unpack(label)
         right = heads[trait] > 0 if pole else heads[trait] < 0
         key = (row["trait"], row["pole"], row["word"])

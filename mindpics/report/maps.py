@@ -96,7 +96,9 @@ def _draw_maps(panels, features, thumbnails, out, seed):
     for axes, (title, pictures) in zip(axes_of, panels.items(), strict=True):
         lacking = [id_ for id_, _, _ in pictures if id_ not in features]
         if lacking:
-            raise ValueError(f"{out}: {len(lacking)} pictures have no features, {lacking[0]} the first")
+            raise ValueError(
+                f"{out}: found no features of {len(lacking)} pictures, {lacking[0]} the first; wanted some of each"
+            )
         points = project([features[id_] for id_, _, _ in pictures], seed)
         small = [thumbnails(id_)[::2, ::2] for id_, _, _ in pictures]
         axes.imshow(place_on_canvas(points, small, [colour for *_, colour in pictures]))

@@ -106,13 +106,15 @@ def _licenses(run):
 def _numbers(row, model):
     """Return the rows of the table of accuracies, in %."""
     if not row.accuracy:
-        raise ValueError(f"{row.run.mindpics.table3}: no row of {row.name}; its numbers belong to a net")
+        raise ValueError(
+            f"{row.run.mindpics.table3}: found no row of {row.name}; wanted its numbers, which belong to a net"
+        )
     _, labels, scores = load_scores(row.run.scores(row.name))
     figures = evaluate(labels, scores)
     if abs(100 * figures["avg"]["accuracy"] - row.accuracy["avg"]) > 0.01:
         raise ValueError(
-            f"{row.run.scores(row.name)}: mean accuracy {100 * figures['avg']['accuracy']:.2f}, "
-            f"but table3.csv has {row.accuracy['avg']}; make the table again"
+            f"{row.run.scores(row.name)}: found the mean accuracy {100 * figures['avg']['accuracy']:.2f}; "
+            f"wanted table3.csv's {row.accuracy['avg']}: make the table again"
         )
     published = table3_row(model.net, model.heads, model.init)
     names = {trait: TRAIT_NAMES[trait] for trait in model.traits}

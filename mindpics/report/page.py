@@ -158,7 +158,7 @@ def _results(comparing, caption, table_of):
 def _model(run, model):
     models = run.models()
     if model and model not in models:
-        raise ValueError(f"{run.root}: no scores of {model}; found {', '.join(models)}")
+        raise ValueError(f"{run.root}: found no scores of {model}; wanted one of {', '.join(models)}")
     return model or (PAPERS_BEST if PAPERS_BEST in models else run.best_model())
 
 

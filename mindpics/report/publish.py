@@ -50,11 +50,11 @@ def publish_row(row, out, url="", license=None, write_onnx=None):
     """
     out = Path(out)
     if re.search(r"\s", url):
-        raise ValueError(f"url {url!r}: has white space in it")
+        raise ValueError(f"url {url!r}: found white space in it; wanted none")
     folders = [out / net.model.name for net in row.nets]
     for folder in folders:
         if folder.exists():
-            raise ValueError(f"{folder}: is there already; move it away, or choose another folder")
+            raise ValueError(f"{folder}: found it there already; wanted none: move it away, or choose another folder")
     for net in row.nets:
         _check_weights(net)
     for net, folder in zip(row.nets, folders, strict=True):
@@ -95,7 +95,7 @@ def sha1(path):
 def _check_weights(net):
     recorded, digest = net.facts.get("caffemodel_sha256"), sha256(net.caffemodel)
     if recorded != digest:
-        raise ValueError(f"{net.caffemodel}: SHA-256 {digest}, but its run.json has {recorded}; train it again")
+        raise ValueError(f"{net.caffemodel}: found the SHA-256 {digest}; wanted run.json's {recorded}: train it again")
 
 
 def _train_val(net):

@@ -41,7 +41,7 @@ def read_log(path):
             log.read(line)
     rows = [(phase, *key, value) for phase in ("train", "test") for key, value in getattr(log, phase).items()]
     if not rows:
-        raise ValueError(f"{path}: no line of a Caffe training log; wanted some like 'Iteration 0, loss = 0.69'")
+        raise ValueError(f"{path}: found no line of a Caffe training log; wanted some like 'Iteration 0, loss = 0.69'")
     return sorted(rows), log.unread
 
 
@@ -85,7 +85,7 @@ def draw_training(rows, out, title=""):
         When there is nothing to draw.
     """
     if not rows:
-        raise ValueError(f"{out}: no training to draw")
+        raise ValueError(f"{out}: found no training to draw; wanted rows of one")
     series = defaultdict(list)
     for phase, name, iteration, value in rows:
         series[phase, name].append((iteration, value))

@@ -64,7 +64,8 @@ def _heads(run):
         )
         if not np.array_equal(ids, independent_ids):
             raise ValueError(
-                f"{run.scores(name)} and {run.scores(independent)}: not the same pictures; score them again"
+                f"{run.scores(name)}: found other pictures than "
+                f"in {run.scores(independent)}; wanted the same: score them again"
             )
         paper = (row["published_avg"], models[independent]["published_avg"])
         comparisons.append(

@@ -47,10 +47,10 @@ def trait_figures(labels, scores, trait):
     """
     of_trait, poles = own_poles(labels, trait)
     if not of_trait.any():
-        raise ValueError(f"no picture of trait {TRAITS[trait]} among {len(labels)}")
+        raise ValueError(f"labels: found no picture of trait {TRAITS[trait]} among {len(labels)}; wanted one at least")
     poles, heads = poles[of_trait], np.asarray(scores)[of_trait, trait]
     if not np.isfinite(heads).all():
-        raise ValueError(f"scores of trait {TRAITS[trait]} are not finite: was its net scored?")
+        raise ValueError(f"scores: found values of trait {TRAITS[trait]} that are not finite; wanted those of its net")
     right = heads[np.arange(len(poles)), poles] > heads[np.arange(len(poles)), 1 - poles]
     low, high = wilson(right.sum(), len(right))
     return {
@@ -111,10 +111,10 @@ def load_scores(path):
     ids, labels, scores = load_npz(path, ("ids", "labels", "scores"), "a scores file")
     if ids.dtype.kind != "U" or labels.dtype.kind not in "iu" or scores.dtype.kind != "f":
         kinds = f"ids {ids.dtype}, labels {labels.dtype}, scores {scores.dtype}"
-        raise ValueError(f"{path}: {kinds}; str, int and float are wanted")
+        raise ValueError(f"{path}: found {kinds}; wanted str, int and float")
     if ids.ndim != 1 or scores.shape != (len(ids), len(TRAITS), 2) or labels.shape != (len(ids),):
         raise ValueError(
-            f"{path}: scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; [N,5,2], [N], N are wanted"
+            f"{path}: found scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; wanted [N,5,2], [N], N"
         )
     return ids, labels, scores
 

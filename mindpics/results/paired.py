@@ -67,7 +67,7 @@ def pair(right_first, right_second):
     """
     first, second = np.asarray(right_first, bool), np.asarray(right_second, bool)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"answers {first.shape} and {second.shape} are no pairs; two [N] of the same N are wanted")
+        raise ValueError(f"answers: found {first.shape} and {second.shape}; wanted two [N] of the same N")
     return Paired(int(np.sum(first & ~second)), int(np.sum(~first & second)), len(first))
 
 
@@ -103,7 +103,7 @@ def over_seeds(differences, test_to_train):
     """
     k = len(differences)
     if k < 2:
-        raise ValueError(f"{k} difference; two seeds or more are wanted")
+        raise ValueError(f"differences: found {k}; wanted those of two seeds or more")
     mean, sd = float(np.mean(differences)), float(np.std(differences, ddof=1))
     error = sd * math.sqrt(1 / k + test_to_train)
     half = float(stats.t.ppf(0.975, k - 1)) * error

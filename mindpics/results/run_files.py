@@ -48,7 +48,7 @@ class RunFiles:
         self.pictures = Path(pictures) if pictures else self._pictures()
         if not self.table3 and not (self.study and self.study.rows):
             tables = [MindpicsFiles.table3, *([self.study.file] if self.study else [])]
-            raise ValueError(f"{self.root}: found no {' and no '.join(tables)}; tools/reproduce makes them")
+            raise ValueError(f"{self.root}: found no {' and no '.join(tables)}; wanted what tools/reproduce makes")
 
     def scores(self, model):
         return self.mindpics.row(model).scores

@@ -64,10 +64,12 @@ class TrainedRow:
         self.name = folder.name
         rows = {row.name: row for row in ROWS}
         if self.name not in rows:
-            raise ValueError(f"{folder}: no row of Table 3; wanted RUN/mindpics/NAME, NAME one of {', '.join(rows)}")
+            raise ValueError(
+                f"{folder}: found no row of Table 3; wanted RUN/mindpics/NAME, NAME one of {', '.join(rows)}"
+            )
         command = f"tools/reproduce --row {rows[self.name].switch}"
         if not folder.is_dir():
-            raise ValueError(f"{folder}: no such folder; {command} makes it")
+            raise ValueError(f"{folder}: found no such folder; wanted what {command} makes")
         self.run = RunFiles(folder.parent.parent)
         files = MindpicsFiles(folder.parent)
         self.mean = files.mean
@@ -77,7 +79,7 @@ class TrainedRow:
         ]
         for path in [self.mean, *(path for net in self.nets for path in (net.deploy, net.caffemodel))]:
             if not path.is_file():
-                raise ValueError(f"{path}: no such file; {command} makes it")
+                raise ValueError(f"{path}: found no such file; wanted what {command} makes")
         self.accuracy = next((row for row in self.run.table3 if Row.of(row).name == self.name), {})
 
     def files(self):

@@ -38,7 +38,7 @@ def verify(folder, pictures=True):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; a data folder or a run is wanted")
+        raise ValueError(f"{folder}: found no such folder; wanted a data folder or a run")
     findings = []
     for place in _folders(folder):
         findings += _check_folder(place, pictures)

@@ -24,7 +24,7 @@ def read_facts(folder):
     """Return run.json; ValueError when it is no JSON object."""
     facts = read_document(TrainingFiles(folder).facts)
     if not isinstance(facts, dict):
-        raise ValueError(f"a {type(facts).__name__}, not an object")
+        raise ValueError(f"found a {type(facts).__name__}; wanted an object")
     return facts
 
 

@@ -22,7 +22,7 @@ class Selection:
             reader = csv.DictReader(stream)
             columns = MINDPICS_COLUMNS if self.path.name == MindpicsFiles.selection else COLUMNS
             if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-                raise ValueError(f"no column {', '.join(missing)}; found {reader.fieldnames}")
+                raise ValueError(f"found the columns {reader.fieldnames}; wanted {', '.join(missing)} too")
             self.rows = [(reader.line_num, row) for row in reader]
         self.by_id = {row["id"]: row for _, row in self.rows}
 

@@ -24,7 +24,7 @@ def wanted(tensorboard):
         When `tensorboard` is True and there is no tensorboardX.
     """
     if tensorboard and SummaryWriter is None:
-        raise ValueError("event files are asked for, but tensorboardX is not installed (pip install tensorboardX)")
+        raise ValueError("event files: found no tensorboardX; wanted it installed (pip install tensorboardX)")
     return SummaryWriter is not None if tensorboard is None else tensorboard
 
 

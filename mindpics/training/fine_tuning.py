@@ -97,7 +97,9 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
         _write_nets(train, test, folder, setting, net, seed)
         history = solve(net_files.solver, net_files.run, weights, gpu=gpu, resume=True)
         if history.interrupted:
-            raise ValueError(f"{folder}: interrupted at iteration {history.iteration}; the same command goes on")
+            raise ValueError(
+                f"{folder}: interrupted at iteration {history.iteration}; wanted its end: the same command goes on"
+            )
     return result
 
 

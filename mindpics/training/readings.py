@@ -62,7 +62,9 @@ def _split_batch(message, net, smaller):
 def _lengthen(message, net, epochs):
     sizes = pictures_an_update(message, net)
     if sizes is None:
-        raise ValueError(f"--epochs: {net.name} has no Data layer for training, whose pictures are counted")
+        raise ValueError(
+            f"--epochs: found no Data layer for training in {net.name}; wanted one, whose pictures are counted"
+        )
     before, message.max_iter = message.max_iter, max(1, math.ceil(epochs * sizes[0] / sizes[1]))
     times = message.max_iter / before
     for name in LENGTHS:
@@ -88,5 +90,5 @@ def _is_trait_loss(layer):
 def _wanted(net, switch, is_meant):
     layers = [layer for layer in net.layer if is_meant(layer)]
     if not layers:
-        raise ValueError(f"--{switch}: found no layer in {net.name or 'the net'} that it changes")
+        raise ValueError(f"--{switch}: found no layer in {net.name or 'the net'} that it changes; wanted one")
     return layers

@@ -50,7 +50,9 @@ class RunFolder:
         """Raise ValueError where a run may not begin: in a folder of the user's, or over a run without `overwrite`."""
         own_folder.require(self.path, RUN, adds=resume)
         if any(self.snapshots.folder.glob("*.solverstate")) and not (resume or overwrite):
-            raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
+            raise ValueError(
+                f"{self.path}: found a run; wanted --resume to go on, --force to overwrite it, or another folder"
+            )
 
     def prepare(self, net, solver, resume):
         """Write the net and the solver that will run, aside, for Caffe to build; return the solver as it will stay.

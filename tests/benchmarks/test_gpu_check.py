@@ -95,7 +95,7 @@ def test_without_a_gpu_it_is_one_line_and_status_1(tmp_path):
 
 @pytest.mark.parametrize("scale", [0, -1, 2])
 def test_a_scale_that_is_none_is_refused(scale):
-    with pytest.raises(ValueError, match="above 0 and at most 1 is wanted"):
+    with pytest.raises(ValueError, match="wanted above 0 and at most 1"):
         Sizes(scale)
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_layer_is_too_far_apart(tmp_path, monkeypatch):
 def test_a_part_that_ends_early_costs_its_own_figures_only():
     parts = gpu_check.Parts(None, 2)
     assert parts("first", _aborts) is None and parts("second", np.sqrt, 4.0).result == 2
-    assert parts.failures == ["first: _aborts ended without a result (see above)"]
+    assert parts.failures == ["first: _aborts: found no result at its end; wanted one (see above)"]
     assert not passed({"failures": parts.failures, "comparisons": []})
 
 
