@@ -86,6 +86,12 @@ class _Problem:
         """Take Newton steps from W, in place, till all classes are done or get no further; return steps, classes open.
 
         `exact` gradients are float64's, over X as given, and only they prove anything.
+
+        Parameters
+        ----------
+        W : float64 array [P, K]
+        max_iter : int
+        exact : bool
         """
         tol = self.tol if exact else COARSE * self.tol
         open_, stall, cg = np.arange(W.shape[1]), _Stall(W.shape[1]), 0

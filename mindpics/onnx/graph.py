@@ -39,7 +39,17 @@ class Graph:
         self._names, self._layer = set(net.blobs), ""
 
     def node(self, operator, *inputs, **attributes):
-        """Add a node with one output; return that value's name."""
+        """Add a node with one output; return that value's name.
+
+        Parameters
+        ----------
+        operator : str
+            Of ONNX: "Conv".
+        inputs : str
+            Names of values.
+        attributes
+            Of the operator.
+        """
         name = self._unused(operator)
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name

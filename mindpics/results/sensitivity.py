@@ -101,9 +101,9 @@ def move(before, after):
     first, second = np.array(common).T
     strata = np.asarray(after.strata)[second]
     rights = np.asarray(before.right)[first], np.asarray(after.right)[second]
-    own = [strata == stratum for stratum in np.unique(strata)]
-    share_before, share_after = (100 * float(np.mean([right[rows].mean() for rows in own])) for right in rights)
-    low, high = interval([pair(rights[1][rows], rights[0][rows]) for rows in own])
+    members = [strata == stratum for stratum in np.unique(strata)]
+    share_before, share_after = (100 * float(np.mean([right[rows].mean() for rows in members])) for right in rights)
+    low, high = interval([pair(rights[1][rows], rights[0][rows]) for rows in members])
     return Move(share_before, share_after, 100 * low, 100 * high, len(common))
 
 
@@ -124,8 +124,8 @@ def interval(pairs):
     """
     centre = variance = 0.0
     for each in pairs:
-        more = 0.5 / len(pairs)
-        n, b, c = each.n + 4 * more, each.only_first + more, each.only_second + more
+        added = 0.5 / len(pairs)
+        n, b, c = each.n + 4 * added, each.only_first + added, each.only_second + added
         centre += (b - c) / n / len(pairs)
         variance += (b + c - (b - c) ** 2 / n) / (n * len(pairs)) ** 2
     half = Z95 * math.sqrt(variance)
@@ -157,8 +157,8 @@ def line_of(varied):
         "high95": high,
     }
     tested = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)}..{max(sizes)}"
-    more = {"interval_over": over, "n": tested, "by_seed": " ".join(f"{each:+.2f}" for each in differences)}
-    return line | {key: f"{value:.2f}" for key, value in numbers.items()} | more
+    counts = {"interval_over": over, "n": tested, "by_seed": " ".join(f"{each:+.2f}" for each in differences)}
+    return line | {key: f"{value:.2f}" for key, value in numbers.items()} | counts
 
 
 def write_sensitivity(path, lines):
@@ -176,9 +176,9 @@ def format_sensitivity(lines):
     headings = ("choice", "default", "reading", "before", "after", "moved by", "95% interval", "n")
     told = []
     for paper, number in dict.fromkeys((line["paper"], line["number"]) for line in lines):
-        own = [line for line in lines if (line["paper"], line["number"]) == (paper, number)]
-        told += [f"{paper}: {number}", *columns(headings, map(_cells, own), "lllrrrrr")]
-        told += [f"{line['choice']}, {line['reading']}: {line['note']}" for line in own if line["note"]]
+        of_number = [line for line in lines if (line["paper"], line["number"]) == (paper, number)]
+        told += [f"{paper}: {number}", *columns(headings, map(_cells, of_number), "lllrrrrr")]
+        told += [f"{line['choice']}, {line['reading']}: {line['note']}" for line in of_number if line["note"]]
     over = " and ".join(dict.fromkeys(line["interval_over"] for line in lines if line["interval_over"]))
     return "\n".join(
         [*told, f"paired on the test pictures (n) that both were tested on; intervals over {over or 'none'}"]

@@ -54,7 +54,8 @@ def test_another_net_by_name_and_without_features_no_neighbours(small_run):
         (
             "mindpics/mean.binaryproto",
             None,
-            "mean.binaryproto: found no such file; wanted it, made by: tools/reproduce --row resnet50/all-in-one/finetune --out",
+            "mean.binaryproto: found no such file; wanted it, made by: tools/reproduce "
+            "--row resnet50/all-in-one/finetune --out",
         ),
         (
             f"mindpics/nets/prototxt/{BEST}/deploy.prototxt",
