@@ -10,12 +10,14 @@ from mindpics.results.provenance import OPEN
 from mindpics.sizes import sizes_of
 from mindpics.traits import TRAITS
 
+CATEGORIES = "categories.csv"  # labels of the pretraining
+
 
 def data_stages(job):
     """Pictures, selection, LMDBs, mean, nets."""
-    folder, setting = job.pictures, job.setting
+    files, folder, setting = job.data, job.pictures, job.setting
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
-    selected = f"{folder}/mindpics.csv"
+    selected = files.selection
     stages = []
     if job.posts is None or len(job.weights or {}) < 2:
         stages.append(
@@ -42,8 +44,8 @@ def data_stages(job):
         )
     )
     stages += _lmdb_stages(job, selected, str(Path(posts).parent))
-    stages.append(_mean_stage("mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto"))
-    nets = f"{job.mindpics}/nets"
+    stages.append(_mean_stage("mean", files.lmdb("train"), files.mean))
+    nets = job.files.mindpics.nets
     stages.append(
         Stage(
             "nets",
@@ -56,13 +58,13 @@ def data_stages(job):
                 "--data",
                 folder,
                 "--out",
-                nets,
+                nets.folder,
                 "--seed",
                 str(job.seed),
                 *switches.words(setting),
             ),
             (selected,),
-            (f"{nets}/prototxt", f"{nets}/solvers"),
+            (nets.prototxts, nets.solvers),
             note="18 nets and solvers",
         )
     )
@@ -73,7 +75,7 @@ def _lmdb_stages(job, selected, pictures):
     """All pictures of a split; then those of each trait, for the independent nets, copied out of them."""
     setting, workers, stages = job.setting, f"{os.cpu_count()}", []
     for split in ("train", "test"):
-        n, whole = sizes_of(job).pictures(split), f"{job.pictures}/{split}_lmdb"
+        n, whole = sizes_of(job).pictures(split), job.data.lmdb(split)
         stages.append(
             Stage(
                 f"lmdb_{split}",
@@ -101,7 +103,7 @@ def _lmdb_stages(job, selected, pictures):
             )
         )
         for trait in TRAITS:
-            out = f"{job.pictures}/{split}_{trait}_lmdb"
+            out = job.data.lmdb(split, f"_{trait}")
             stages.append(
                 Stage(
                     f"lmdb_{split}_{trait}",
@@ -134,8 +136,8 @@ def _mean_stage(name, lmdb, mean):
 
 def pretraining_data_stages(job):
     """Open Clip Art categories stand in for ImageNet."""
-    folder, posts = f"{job.root}/pretrain", f"{OPEN}/clipart/posts.jsonl"
-    labelled = f"{folder}/categories.csv"
+    files, posts = job.files.pretraining, f"{OPEN}/clipart/posts.jsonl"
+    labelled = files.path(CATEGORIES)
     stages = [
         Stage(
             "categories",
@@ -163,11 +165,11 @@ def pretraining_data_stages(job):
                     "--seed",
                     str(job.seed),
                     "--out",
-                    f"{folder}/{split}_lmdb",
+                    files.lmdb(split),
                 ),
                 (labelled,),
-                (f"{folder}/{split}_lmdb",),
+                (files.lmdb(split),),
                 cost=15,
             )
         )
-    return [*stages, _mean_stage("pretrain_mean", f"{folder}/train_lmdb", f"{folder}/mean.binaryproto")]
+    return [*stages, _mean_stage("pretrain_mean", files.lmdb("train"), files.mean)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from mindpics.files.environment import environment
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json, write_json
+from mindpics.files.layout import JobFiles, MindpicsFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.nets import switches
 from mindpics.nets.scales import SETTINGS, Setting
@@ -56,16 +57,26 @@ class Job:
     prepared: str | None = None
 
     @property
+    def files(self):
+        """The folder's `mindpics.files.layout.JobFiles`, paths as str."""
+        return JobFiles(self.root)
+
+    @property
     def mindpics(self):
-        return f"{self.root}/mindpics"
+        return self.files.mindpics.folder
 
     @property
     def pictures(self):
         """Folder of mindpics.csv, the LMDBs and the mean."""
         return self.prepared or self.mindpics
 
+    @property
+    def data(self):
+        """The `mindpics.files.layout.MindpicsFiles` of that folder, paths as str."""
+        return MindpicsFiles(self.pictures)
+
     def scores(self, row):
-        return f"{self.mindpics}/{row.name}/scores.npz"
+        return self.files.mindpics.row(row.name).scores
 
     def with_seeds(self, count):
         """Return `count` jobs that differ in the seed, this one first; the others lie beside it, as ROOT-seedS."""
@@ -136,7 +147,7 @@ def default_root(scale, crawl):
 
 def refuse_another_crawl(job):
     """Raise ValueError where a job's folder holds a selection from other posts: no table is of two crawls."""
-    path = Path(job.mindpics) / "summary.json"
+    path = job.files.mindpics.summary
     selected = read_json(path).get("arguments", {}).get("posts")
     crawl = job.posts or f"{OPEN}/emoji/posts.jsonl"
     if selected and Path(selected).resolve() != Path(crawl).resolve():
@@ -181,7 +192,7 @@ def describe(job):
 
 def pretrained(job, net):
     """Return the caffemodel that `net` is fine-tuned from."""
-    return (job.weights or {}).get(net) or f"{job.root}/pretrain/{net}/run/final.caffemodel"
+    return (job.weights or {}).get(net) or TrainingFiles(job.files.pretrained(net).run).weights
 
 
 def write_job(job, command):
@@ -195,10 +206,10 @@ def write_job(job, command):
         "gpu": job.gpu,
         "seed": job.seed,
         "split": job.split,
-        "selection": _sha256_or_none(Path(job.mindpics) / "mindpics.csv"),
-        "table3": _sha256_or_none(Path(job.mindpics) / "table3.csv"),
+        "selection": _sha256_or_none(Path(job.files.mindpics.selection)),
+        "table3": _sha256_or_none(Path(job.files.mindpics.table3)),
     }
-    write_json(Path(job.root) / "run.json", facts | environment())
+    write_json(Path(job.files.facts), facts | environment())
 
 
 def _sha256_or_none(path):

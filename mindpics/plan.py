@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from mindpics.data_stages import about, data_stages, pictures_of, pretraining_data_stages
+from mindpics.data_stages import CATEGORIES, about, data_stages, pictures_of, pretraining_data_stages
+from mindpics.files.layout import JobFiles, TrainingFiles
 from mindpics.job import pretrained, row_command
 from mindpics.jobs.stages import Stage, stages_for
 from mindpics.nets import switches
 from mindpics.nets.rows import models_of
 from mindpics.published import ROWS
 from mindpics.results.provenance import OPEN
-from mindpics.results.run_files import PAPERS_BEST
+from mindpics.results.run_files import PAPERS_BEST, POOL
 from mindpics.sizes import iterations, machine_times, sizes_of, training_seconds
 
 
@@ -41,11 +42,12 @@ def report_stages(jobs, tables, maps=True):
     """
     job, roots = jobs[0], [job.root for job in jobs]
     name = PAPERS_BEST
-    folder, weights = f"{job.mindpics}/{name}", f"{job.mindpics}/{name}/{name}/final.caffemodel"
-    selected, mean = f"{job.mindpics}/mindpics.csv", f"{job.mindpics}/mean.binaryproto"
+    files = job.files.mindpics
+    row, selected, mean = files.row(name), files.selection, files.mean
+    weights = row.training(name).weights
     posts = job.posts or f"{OPEN}/emoji/posts.jsonl"
-    features = (f"{folder}/pool5.npy", f"{folder}/pool5.ids.txt") if maps else ()
-    activations, lmdbs = f"{folder}/activations.npz", (f"{job.mindpics}/test_lmdb", f"{job.mindpics}/train_lmdb")
+    features = (row.path(f"{POOL}.npy"), row.path(f"{POOL}.ids.txt")) if maps else ()
+    activations, lmdbs = row.activations, (files.lmdb("test"), files.lmdb("train"))
     stages = [
         Stage(
             "activations",
@@ -56,7 +58,7 @@ def report_stages(jobs, tables, maps=True):
                 "--mean",
                 mean,
                 "--net",
-                f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt",
+                files.nets.net(name).deploy,
                 weights,
                 "--activations",
                 "--out",
@@ -69,10 +71,10 @@ def report_stages(jobs, tables, maps=True):
             note="what the output units give for all MindPics, for figures 4 to 9",
         ),
         Stage(
-            "pool5",
+            POOL,
             (
                 "tools/extract_features",
-                f"{job.mindpics}/nets/prototxt/{name}/deploy.prototxt",
+                files.nets.net(name).deploy,
                 weights,
                 "--mean",
                 mean,
@@ -81,9 +83,9 @@ def report_stages(jobs, tables, maps=True):
                 "--root",
                 str(Path(posts).parent),
                 "--blob",
-                "pool5",
+                POOL,
                 "--out",
-                f"{folder}/pool5",
+                row.path(POOL),
                 *_gpu(job),
             ),
             (weights, mean, selected),
@@ -94,8 +96,8 @@ def report_stages(jobs, tables, maps=True):
         Stage(
             "report",
             ("tools/report", *roots),
-            (*tables, *features, *((activations,) if maps else ()), *(f"{root}/run.json" for root in roots)),
-            (f"{job.root}/report/index.html",),
+            (*tables, *features, *((activations,) if maps else ()), *(JobFiles(root).facts for root in roots)),
+            (job.files.report.page,),
             cost=45,
             note="figures and report/index.html",
         ),
@@ -105,10 +107,9 @@ def report_stages(jobs, tables, maps=True):
 
 def _pretraining_stages(job, net):
     """A classifier of those categories, by the same solver path as everything else."""
-    folder, setting = f"{job.root}/pretrain", job.setting
-    labelled = f"{folder}/categories.csv"
+    data, files, setting = job.files.pretraining, job.files.pretrained(net), job.setting
+    labelled = data.path(CATEGORIES)
     stages = []
-    solver = f"{folder}/{net}/solver.prototxt"
     stages.append(
         Stage(
             f"pretrain_net_{net}",
@@ -120,32 +121,26 @@ def _pretraining_stages(job, net):
                 "--csv",
                 labelled,
                 "--data",
-                folder,
+                data.folder,
                 "--out",
-                f"{folder}/{net}",
+                files.folder,
                 "--seed",
                 str(job.seed),
                 *switches.words(setting),
             ),
             (labelled,),
-            (solver, f"{folder}/{net}/train_val.prototxt"),
+            (files.solver, files.train_val),
         )
     )
     stages.append(
         Stage(
             f"pretrain_{net}",
-            ("tools/train_net", solver, "--force", "--out", f"{folder}/{net}/run", *_gpu(job)),
-            (
-                solver,
-                f"{folder}/{net}/train_val.prototxt",
-                f"{folder}/mean.binaryproto",
-                f"{folder}/train_lmdb",
-                f"{folder}/test_lmdb",
-            ),
+            ("tools/train_net", files.solver, "--force", "--out", files.run, *_gpu(job)),
+            (files.solver, files.train_val, data.mean, data.lmdb("train"), data.lmdb("test")),
             (pretrained(job, net),),
             cost=setting.recipe(net, "pretrain").seconds * machine_times(job, net),
             resumable=True,
-            begun=f"{folder}/{net}/run/solver.prototxt",
+            begun=TrainingFiles(files.run).solver,
             note="Open Clip Art categories, standing in for ImageNet",
         )
     )
@@ -154,42 +149,41 @@ def _pretraining_stages(job, net):
 
 def _row_stages(job, row):
     """Train the one net or the five nets of a row, then score the test set with them."""
-    folder, data = job.mindpics, job.pictures
+    files, data = job.files.mindpics, job.data
     stages, nets = [], []
     for model in models_of(row):
-        train_val = f"{folder}/nets/prototxt/{model.name}"
-        solver = f"{folder}/nets/solvers/{model.name}.prototxt"
-        run = f"{folder}/{row.name}/{model.name}"
+        solver = files.nets.solver(model.name)
+        run = files.row(row.name).training(model.name)
         weights = ["--weights", pretrained(job, model.net)] if model.init == "finetune" else []
-        lmdbs = tuple(f"{data}/{split}{model.lmdb_suffix}_lmdb" for split in ("train", "test"))
+        lmdbs = tuple(data.lmdb(split, model.lmdb_suffix) for split in ("train", "test"))
         stages.append(
             Stage(
                 model.name,
-                ("tools/train_net", solver, "--force", "--out", run, *weights, *_gpu(job)),
-                (f"{folder}/nets/solvers", f"{folder}/nets/prototxt", f"{data}/mean.binaryproto", *lmdbs, *weights[1:]),
-                (f"{run}/final.caffemodel",),
+                ("tools/train_net", solver, "--force", "--out", run.folder, *weights, *_gpu(job)),
+                (files.nets.solvers, files.nets.prototxts, data.mean, *lmdbs, *weights[1:]),
+                (run.weights,),
                 resumable=True,
-                begun=f"{run}/solver.prototxt",
+                begun=run.solver,
                 cost=training_seconds(job, model),
                 note=_sizes(job, model),
             )
         )
-        nets += ["--net", f"{train_val}/deploy.prototxt", f"{run}/final.caffemodel"]
+        nets += ["--net", files.nets.net(model.name).deploy, run.weights]
     stages.append(
         Stage(
             f"score_{row.name}",
             (
                 "tools/score_net",
                 "--lmdb",
-                f"{data}/test_lmdb",
+                data.lmdb("test"),
                 "--mean",
-                f"{data}/mean.binaryproto",
+                data.mean,
                 *nets,
                 "--out",
                 job.scores(row),
                 *_gpu(job),
             ),
-            (f"{data}/test_lmdb", f"{data}/mean.binaryproto", *(n for n in nets if n.endswith("caffemodel"))),
+            (data.lmdb("test"), data.mean, *(n for n in nets if n.endswith("caffemodel"))),
             (job.scores(row),),
             cost=2 + sizes_of(job).pictures("test") / 150,
         )
@@ -208,7 +202,7 @@ def _table_stage(job, rows):
     """The table shows every row that has been scored, now or before."""
     made = {row: row_command(job, row) for row in rows}  # those of before keep the command that made them
     row_arguments = [part for row in ROWS for part in ("--row", row.switch, job.scores(row), made.get(row, ""))]
-    table = f"{job.mindpics}/table3.csv"
+    table = job.files.mindpics.table3
     return Stage(
         "table3",
         ("tools/make_table3", "--out", table, *row_arguments),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
+from mindpics.files.layout import RowFiles
 from mindpics.job import NETS, Job, pretrained
 from mindpics.jobs.stages import stages_for
 from mindpics.nets.scales import SETTINGS
@@ -53,9 +54,8 @@ class Reading:
 
     @property
     def scores(self):
-        return (
-            f"{self.job.root}/{FOLDER}/best-iterate/scores.npz" if self.iterate == "best" else self.job.scores(self.row)
-        )
+        best = RowFiles(f"{self.job.root}/{FOLDER}/best-iterate")
+        return best.scores if self.iterate == "best" else self.job.scores(self.row)
 
     @property
     def change(self):
@@ -127,12 +127,13 @@ def _varied(jobs, seeds):
             result.notes.append(diverged or no_scores(job.root))
             continue
         result.moves.append(move(_answers(job.scores(reading.row)), _answers(reading.scores)))
-        result.test_to_train.append(tested_a_trained(read_json(f"{job.mindpics}/summary.json")))
+        result.test_to_train.append(tested_a_trained(read_json(job.files.mindpics.summary)))
     return result
 
 
 def _diverged(reading):
-    message = read_json(f"{reading.job.mindpics}/{reading.row.name}/{reading.row.name}/run.json").get("diverged")
+    row = reading.job.files.mindpics.row(reading.row.name)
+    message = read_json(row.training(reading.row.name).facts).get("diverged")
     return f"diverged: {message}" if message else ""
 
 

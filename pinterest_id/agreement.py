@@ -43,20 +43,41 @@ class Agreement:
 
 
 def compare(data, X, y, C):
-    """Fit both on X (float32) and y; liblinear to a tolerance of 1e-8, ours to its default."""
+    """Fit both on X (float32) and y; liblinear to a tolerance of 1e-8, ours to its default.
+
+    Parameters
+    ----------
+    data : str
+        Name of the data.
+    X : float32 array or CSR [N, D]
+    y : array [N]
+        Class of each row.
+    C : float
+    """
     exact = LogisticRegression(solver="liblinear", C=C, tol=1e-8, max_iter=100_000)
     theirs = OneVsRestClassifier(exact).fit(X.astype(np.float64), y)
     ours = JointLogisticRegression(C=C).fit(X, y)
     target = np.vstack([np.append(part.coef_, part.intercept_) for part in theirs.estimators_])
-    own = np.column_stack([ours.coef_, ours.intercept_])
-    errors = np.linalg.norm(own - target, axis=1) / np.linalg.norm(target, axis=1)
+    weights = np.column_stack([ours.coef_, ours.intercept_])
+    errors = np.linalg.norm(weights - target, axis=1) / np.linalg.norm(target, axis=1)
     same = np.mean(ours.predict(X) == theirs.predict(X))
     difference = np.abs(ours.predict_proba(X) - theirs.predict_proba(X.astype(np.float64)))
     return Agreement(data, C, float(errors.max()), float(same), float(difference.max()))
 
 
 def run(pins=None, features=None, C_grid=C_GRID, unit=False):
-    """Yield an `Agreement` for digits, a generated text of 20 users, and pins (text and images) if given."""
+    """Yield an `Agreement` for digits, a generated text of 20 users, and pins (text and images) if given.
+
+    Parameters
+    ----------
+    pins : path, optional
+        pins.jsonl.
+    features : path, optional
+        NAME of NAME.npy of the pins' images.
+    C_grid : sequence of float
+    unit : bool
+        Scale image features to length 1.
+    """
     for name, X, y in _data(pins, features, unit):
         for C in C_grid:
             yield compare(name, X, y, C)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.splits import PARTS, parts_of_file, split_users, write_split
@@ -61,10 +62,11 @@ def arrange(path, features, options, out):
         pins, without = file.match(pins)
         rejected += without
     if not pins:
-        raise ValueError(f"{path}: no pin is left; {count_reasons(rejected)}")
+        raise ValueError(f"{path}: found no pin that can be used ({count_reasons(rejected)}); wanted one at least")
     parts, dropped = _split(pins, rejected, options)
-    write_split(out / "split.csv", pins, parts)
-    write_rejections(out / "rejected.jsonl", rejected)
+    files = ExperimentFiles(out)
+    write_split(files.split, pins, parts)
+    write_rejections(files.rejected, rejected)
     write_word_tables(out, pins, options.stop_words)
     shared = shared_pct(pins, path.parent)
     facts = {

@@ -18,6 +18,7 @@ from pinterest_id.choice_of_C import read_curve
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.experiment import Experiment, Options
 from pinterest_id.generated import generate_pins
+from pinterest_id.layout import PINS, ExperimentFiles
 from pinterest_id.peers import PEERS, as_rows, fastest, format_peers, time_peer
 from pinterest_id.records import write_pins
 from pinterest_id.tables import write_report
@@ -102,8 +103,8 @@ def _summary(runs):
 
 def _our_seconds(experiments):
     """Return seconds of grid and refit of the text and of each kind of image rows."""
-    text = float(np.median([one["fit_s"]["text"] for one in experiments.values()]))
-    return {"text": text, **{kind: one["fit_s"]["image"] for kind, one in experiments.items()}}
+    text = float(np.median([experiment["fit_s"]["text"] for experiment in experiments.values()]))
+    return {"text": text, **{kind: experiment["fit_s"]["image"] for kind, experiment in experiments.items()}}
 
 
 def _costs(folder, size, parts, seed, kind, whole):
@@ -166,17 +167,19 @@ def format_result(result):
             **result["generated"]
         )
     ]
-    for kind, one in result["experiments"].items():
+    for kind, experiment in result["experiments"].items():
         lines.append(f"{kind} image rows")
-        lines += [_line(name, one[name], kind) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")]
         lines += [
-            f"  {name:<18}{one['fit_s'][name]:>10.1f}   {one['fit_cpu_s'][name]:.1f} s of processors, "
-            f"{one['fit_columns'][name]:,} columns multiplied"
+            _line(name, experiment[name], kind) for name in ("experiment_s", "grid_and_refit_s", "refine_s", "peak_gb")
+        ]
+        lines += [
+            f"  {name:<18}{experiment['fit_s'][name]:>10.1f}   {experiment['fit_cpu_s'][name]:.1f} s of processors, "
+            f"{experiment['fit_columns'][name]:,} columns multiplied"
             for name in MODALITIES
         ]
-        share = one["fit_gflop"]["image"] / one["fit_s"]["image"] / result["sgemm_gflops"]
+        share = experiment["fit_gflop"]["image"] / experiment["fit_s"]["image"] / result["sgemm_gflops"]
         lines.append(f"{'image_share_of_sgemm':<20}{share:>10.2f}   of {result['sgemm_gflops']:.0f} GFLOP/s")
-        shown = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in one["accuracy"].items()]
+        shown = [f"{row} {value:.1f} ({paper})" for row, (value, paper) in experiment["accuracy"].items()]
         lines.append("accuracy in % on generated pins (on the paper's): " + ", ".join(shown))
     if "peers" in result:
         lines += format_peers(result["peers"], _our_seconds(result["experiments"]))
@@ -185,10 +188,10 @@ def format_result(result):
 
 
 def _line(name, values, kind):
-    wanted = WANTED.get(name)
-    limit = wanted[kind] if isinstance(wanted, dict) else wanted
+    target = WANTED.get(name)
+    limit = target[kind] if isinstance(target, dict) else target
     spread = f"({min(values):.1f} to {max(values):.1f}, {len(values)} runs)"
-    return f"{name:<20}{np.median(values):>10.1f}   {spread}" + (f"   wanted: under {limit}" if wanted else "")
+    return f"{name:<20}{np.median(values):>10.1f}   {spread}" + (f"   wanted: under {limit}" if target else "")
 
 
 def _split_sizes(pins_per_user):
@@ -200,7 +203,7 @@ def _split_sizes(pins_per_user):
 def _generate(folder, n_users, pins_per_user, n_features, seed):
     generated = generate_pins(n_users, pins_per_user, n_features, seed=seed)
     pins = generated.pins()
-    write_pins(folder / "pins.jsonl", pins)
+    write_pins(folder / PINS, pins)
     with atomic_write(folder / "fc7.npy", "wb") as stream:
         np.save(stream, generated.images)
     with atomic_write(folder / "fc7.ids.txt") as stream:
@@ -209,7 +212,7 @@ def _generate(folder, n_users, pins_per_user, n_features, seed):
 
 def _experiment(folder, out, sizes, seed, kind):
     options = Options(sizes=sizes, seed=seed, unit_features=kind == "unit")
-    return Experiment(folder / "pins.jsonl", folder / "fc7", out, options, progress=True)
+    return Experiment(folder / PINS, folder / "fc7", out, options, progress=True)
 
 
 def _ours(folder, out, sizes, seed, kind):
@@ -218,7 +221,7 @@ def _ours(folder, out, sizes, seed, kind):
     experiment.run()
     rows = write_report(out, "tools/benchmark pinterest", seed)
     total = time.perf_counter() - begun
-    models = {name: _models(out / "models" / name) for name in MODALITIES}
+    models = {name: _models(ExperimentFiles(out).model(name)) for name in MODALITIES}
     features = {"text": experiment.facts["dictionary"]["train"], "image": experiment.features["image"].array.shape[1]}
     return {
         "experiment_s": total,
@@ -249,21 +252,21 @@ def _models(folder):
 
 def _peers(folder, sizes, rows, peers, classes, most, seed):
     """Time the peers on the grid and the refit at the C that ours chose; return rows as of `as_rows`."""
-    times, wanted = [], Options().tol
+    times, tol = [], Options().tol
     for kind in ("text", *rows):
         out = folder / f"{rows[0] if kind == 'text' else kind}0"
         experiment = _experiment(folder, out, sizes, seed, kind)
         experiment.arrange()
         chosen = np.random.default_rng(seed).choice(len(experiment.pins.users), classes, replace=False)
         for peer in tqdm([peer for peer in PEERS if peer.name in peers], desc=f"peers, {kind} rows", unit="peer"):
-            times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, wanted, most))
+            times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, tol, most))
     return as_rows(times)
 
 
 def _fits(experiment, kind, out):
     """Yield X, codes and C of each fit of the grid, and of the refit."""
     name, pins = "text" if kind == "text" else "image", experiment.pins
-    best = next(step.C for step in read_curve(out / "models" / name / "curve.csv") if step.chosen)
+    best = next(step.C for step in read_curve(ExperimentFiles(out).model(name) / "curve.csv") if step.chosen)
     for n, grid in ((pins.n_train, C_GRID), (pins.n_seen, (best,))):
         X = _matrix(experiment, name, n)
         for C in grid:

@@ -31,7 +31,7 @@ def linear(text, image, weight):
     weight : float in 0..1
     """
     if not 0 <= weight <= 1:
-        raise ValueError(f"lambda must be in 0..1, not {weight}")
+        raise ValueError(f"lambda: found {weight}; wanted 0..1")
     _check_shapes((text, image))
     with np.errstate(divide="ignore"):
         weights = np.log([1 - weight, weight])
@@ -41,7 +41,7 @@ def linear(text, image, weight):
 def _check_shapes(logs):
     shapes = {np.shape(log) for log in logs}
     if len(shapes) != 1:
-        raise ValueError(f"the modalities differ in pins or users: shapes {sorted(shapes)}")
+        raise ValueError(f"modalities: found the shapes {sorted(shapes)}; wanted the same pins and users")
 
 
 class CascadeClassifier(ClassifierMixin, BaseEstimator):
@@ -113,10 +113,10 @@ class CascadeClassifier(ClassifierMixin, BaseEstimator):
             return [X] * len(names)
         missing = [name for name in names if name not in X]
         if missing:
-            raise ValueError(f"X has no modality {', '.join(missing)}; it has {', '.join(map(str, X))}")
+            raise ValueError(f"X: found the modalities {', '.join(map(str, X))}; wanted {', '.join(missing)} too")
         rows = {name: X[name].shape[0] for name in names}
         if len(set(rows.values())) > 1:
-            raise ValueError(f"the modalities differ in pins: {rows}")
+            raise ValueError(f"modalities: found the pins {rows}; wanted as many of each")
         return [X[name] for name in names]
 
 

@@ -145,7 +145,17 @@ def take_fits(out, other):
 
 
 def refit(data, choice, path, fitting=None):
-    """Fit the final model on training and validation pins at the chosen C; return it and the test pins' logs [N, K]."""
+    """Fit the final model on training and validation pins at the chosen C; return it and the test pins' logs [N, K].
+
+    Parameters
+    ----------
+    data : Data
+    choice : Choice
+        Its C is fitted, from its model on.
+    path : path
+        Without ending: PATH.npz and PATH.json are kept, and read again where data and C are the same.
+    fitting : Fitting, optional
+    """
     X, test = data.final()
     users = np.concatenate([data.users, data.validation_users])
     final = _Fits(fitting, data.designs).fit(choice.C, X, users, Path(path), data_key(X, users), start=choice.model)
@@ -172,6 +182,13 @@ class _Fits:
         """Yield the model of each C: the joint solver's start from the one before, scikit-learn's side by side.
 
         How many, and where, joblib's own `parallel_config` says; one after another without.
+
+        Parameters
+        ----------
+        C_grid : sequence of float
+        data : Data
+        folder : Path
+            Gets a model a C.
         """
         key = data_key(data.train, data.users)
         tasks = [(C, data.train, data.users, (folder / f"C{C:g}").resolve(), key) for C in C_grid]
@@ -185,6 +202,21 @@ class _Fits:
             yield model
 
     def fit(self, C, X, users, path, key, start):
+        """Return the `LinearModel` of a fit, the kept one where `path` has it of the same C, solver and key.
+
+
+        Parameters
+        ----------
+        C : float
+        X : CSR or array [N, D]
+        users : array of str [N]
+        path : Path
+            Without ending.
+        key : str
+            See `data_key`.
+        start : LinearModel or None
+            Where the joint solver begins.
+        """
         about = {"C": C, "solver": self.kind, "tol": self.tol, "key": key}
         saved = _load(path)
         if saved and all(saved.about.get(name) == value for name, value in about.items()):

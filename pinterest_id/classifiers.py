@@ -81,16 +81,16 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         for name in ("C", "tol"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
+                raise ValueError(f"{name}: found {getattr(self, name)!r}; wanted a positive number")
         self.classes_, codes = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
         if n_classes < 2:
-            raise ValueError(f"two classes or more are needed, y holds one class only: {self.classes_[0]}")
+            raise ValueError(f"y: found one class only, {self.classes_[0]}; wanted two or more")
         if n_classes == 2:  # one problem, of which the second class is the positive one
             codes, n_classes = 1 - codes, 1
         start = None if coef_init is None else np.vstack([np.transpose(coef_init), intercept_init])
         if start is not None and start.shape != (X.shape[1] + 1, n_classes):
-            raise ValueError(f"coef_init is {np.shape(coef_init)}, {(n_classes, X.shape[1])} is wanted")
+            raise ValueError(f"coef_init: found {np.shape(coef_init)}; wanted {(n_classes, X.shape[1])}")
         design = design or Design(X, self.fit_intercept)
         before = design.columns
         with _ClassBar(n_classes, self.C, self.verbose) as bar:
@@ -146,6 +146,18 @@ def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):
     """Return an unfitted classifier: "joint" (ours), "liblinear" or "multinomial" (scikit-learn's).
 
     scikit-learn dropped `multi_class`; OneVsRestClassifier around liblinear is what it was.
+
+    Parameters
+    ----------
+    kind : {"joint", "liblinear", "multinomial"}
+    C : float
+    tol, verbose
+        Of "joint" alone, see `JointLogisticRegression`.
+
+    Raises
+    ------
+    ValueError
+        For another kind.
     """
     if kind == "joint":
         return JointLogisticRegression(C=C, tol=tol, verbose=verbose)
@@ -153,4 +165,4 @@ def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):
         return OneVsRestClassifier(LogisticRegression(solver="liblinear", C=C))
     if kind == "multinomial":
         return LogisticRegression(solver="lbfgs", C=C, max_iter=1000)
-    raise ValueError(f"classifier {kind!r} is none of {', '.join(KINDS)}")
+    raise ValueError(f"classifier: found {kind!r}; wanted one of {', '.join(KINDS)}")

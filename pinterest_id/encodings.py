@@ -17,4 +17,6 @@ def read_text(path, encoding=UTF8):
         return read_bytes(path, "a text", TEXT).decode(encoding)
     except UnicodeDecodeError as error:
         named = "UTF-8" if encoding == UTF8 else encoding
-        raise ValueError(f"{path}: not {named} (byte {error.start + 1}); --encoding cp1252 is Windows' own") from None
+        raise ValueError(
+            f"{path}, byte {error.start + 1}: found what is not {named}; wanted it, or --encoding cp1252, Windows' own"
+        ) from None

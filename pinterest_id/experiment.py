@@ -27,6 +27,7 @@ from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_toget
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.projection import save_projection
 from pinterest_id.refine import TOP, refine
 from pinterest_id.scores import Scores, save_scores
@@ -34,7 +35,8 @@ from pinterest_id.splits import PAPER_COUNTS
 from pinterest_id.text import PinTfidf
 from pinterest_id.word_tables import write_dictionary
 
-IDENTIFICATION = Kind("a run of run_identification", proof=("split.csv", "*.ids.txt"))  # features may lie in it
+# features may lie in it
+IDENTIFICATION = Kind("a run of run_identification", proof=(ExperimentFiles.split, "*.ids.txt"))
 logger = logging.getLogger(__name__)
 
 
@@ -87,6 +89,7 @@ class Experiment:
 
     def __init__(self, pins, features, out, options=None, fine_tuned=None, text=None, progress=False, fits_of=None):
         self.out = Path(out)
+        self.files = ExperimentFiles(self.out)
         self.options = options or Options()
         self.fitting = Fitting(self.options.classifier, self.options.tol, progress)
         self.progress = progress
@@ -143,7 +146,7 @@ class Experiment:
     def choose_one_C(self):
         """Return the C that text and images have in common."""
         (first, _), image = self._text(), self._images("image")
-        data = {self.out / "models" / name: self._data(m, m) for name, m in (("text", first), ("image", image))}
+        data = {self.files.model(name): self._data(m, m) for name, m in (("text", first), ("image", image))}
         return choose_together(data, self.options.C_grid, self.fitting)
 
     def _text(self):
@@ -154,7 +157,7 @@ class Experiment:
         texts, n_train, n_seen = self.pins.texts, self.pins.n_train, self.pins.n_seen
         first, final = (PinTfidf(self.options.stop_words).fit(texts[:n]) for n in (n_train, n_seen))
         self.facts["dictionary"] = {"train": len(first.vocabulary_), "train and validation": len(final.vocabulary_)}
-        write_dictionary(self.out / "models" / "dictionary.csv", final)
+        write_dictionary(self.files.dictionary, final)
         return first.transform(texts), final.transform(texts)
 
     def fit_images(self, name):
@@ -167,7 +170,7 @@ class Experiment:
 
     def _fit(self, name, first, final):
         """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""
-        data, folder, grids = self._data(first, final), self.out / "models" / name, {"": self.C_grid}
+        data, folder, grids = self._data(first, final), self.files.model(name), {"": self.C_grid}
         if self.options.C_grid_baselines:
             grids["_baselines"] = self.options.C_grid_baselines
         choices = {suffix: choose(data, folder, grid, self.fitting, f"curve{suffix}") for suffix, grid in grids.items()}
@@ -190,17 +193,24 @@ class Experiment:
         )
 
     def fuse(self, text, image, suffix=""):
-        """Save the scores of every row of Table 2, and of the late fusion."""
+        """Save the scores of every row of Table 2, and of the late fusion.
+
+        Parameters
+        ----------
+        text, image : Fitted
+        suffix : str
+            Of the score files: "" for the paper's features, "_NAME" for others.
+        """
         codes, n_seen = self.pins.codes, self.pins.n_seen
-        seen, unseen = slice(n_seen), slice(n_seen, None)
+        learned, tested = slice(n_seen), slice(n_seen, None)
         cf = cascade(text.test, image.test)
-        both = (text.matrix, image.matrix)
+        matrices = (text.matrix, image.matrix)
         with self._timed(f"refine{suffix}"):
             refined = refine(
                 cf,
-                [m[unseen] for m in both],
-                [m[seen] for m in both],
-                codes[seen],
+                [m[tested] for m in matrices],
+                [m[learned] for m in matrices],
+                codes[learned],
                 self.options.refine_modality,
                 self.options.refine_top,
                 self.progress,
@@ -218,12 +228,12 @@ class Experiment:
     def _save(self, slug, logs):
         test, pins = slice(self.pins.n_seen, None), self.pins
         scores = Scores(np.array(pins.ids[test]), pins.codes[test], pins.users, logs)
-        save_scores(self.out / "scores" / f"{slug}.npz", scores)
+        save_scores(self.files.scores_of(slug), scores)
 
     def project(self, text, image):
         """Save the first two principal components of all pins, and the variance of ten (figure 3)."""
         matrices = {"text": text.matrix, "image": image.matrix}
-        save_projection(self.out / "projection.npz", self.pins.ids, matrices, self.options.seed)
+        save_projection(self.files.projection, self.pins.ids, matrices, self.options.seed)
 
     def write_facts(self):
         """Write run.json: options, inputs, counts, versions, seconds of each stage."""
@@ -236,7 +246,7 @@ class Experiment:
             | {"python": platform.python_version()},
             "seconds": self.seconds,
         }
-        with atomic_write(self.out / "run.json") as stream:
+        with atomic_write(self.files.facts) as stream:
             json.dump(facts, stream, indent=1)
 
     def _inputs(self):
@@ -246,5 +256,5 @@ class Experiment:
         return {"pins": str(self.pins_path)} | named | ids
 
 
-def _features(given):
-    return given if isinstance(given, FeatureFile) else FeatureFile(given)
+def _features(source):
+    return source if isinstance(source, FeatureFile) else FeatureFile(source)

@@ -6,6 +6,7 @@ import numpy as np
 
 from mindpics.files.json_files import write_json
 from pinterest_id import metrics
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published
 
 
@@ -17,12 +18,12 @@ def read_facts(folder):
     ValueError
         When it is not there, or of a version that did not write down the choice of C.
     """
-    path = folder / "run.json"
+    path = ExperimentFiles(folder).facts
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; tools/run_identification makes it")
+        raise ValueError(f"{path}: found no such file; wanted what tools/run_identification makes")
     facts = json.loads(path.read_text(encoding="utf-8"))
     if "C" not in facts:
-        raise ValueError(f"{path}: found no choice of C; run tools/run_identification again")
+        raise ValueError(f"{path}: found no choice of C; wanted one: run tools/run_identification again")
     return facts
 
 
@@ -43,11 +44,11 @@ def write_facts_table(folder, rows, f1, medians, facts):
     summary = {"users": len(f1), **_of_users(f1, medians), **_of_data(folder, facts), **_of_penalties(facts["C"])}
     recall = next(row["recall_at_10"] for row in rows if row["model"] == "CF")
     summary["recall_at_10_cf"] = _beside(recall, published()["recall_at_10_cf"])
-    write_json(folder / "summary.json", summary)
+    write_json(ExperimentFiles(folder).summary, summary)
 
 
-def _beside(measured, wanted):
-    return {"measured": measured, "published": wanted}
+def _beside(measured, paper):
+    return {"measured": measured, "published": paper}
 
 
 def _of_users(f1, medians):
@@ -77,7 +78,7 @@ def _of_data(folder, facts):
 
 
 def _variances(folder):
-    with np.load(folder / "projection.npz", allow_pickle=False) as arrays:
+    with np.load(ExperimentFiles(folder).projection, allow_pickle=False) as arrays:
         return {name: round(float(arrays[f"{name}_variance"].sum()), 4) for name in ("text", "image")}
 
 

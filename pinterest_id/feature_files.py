@@ -65,8 +65,8 @@ class FeatureFile:
         unexplained = [pin.id for pin in absent if pin.id not in self.rejected]
         if unexplained:
             raise ValueError(
-                f"{self.ids_path}: {len(unexplained)} of {len(pins)} pins have no features, "
-                f"among them {', '.join(unexplained[:5])}; the ids must be those of the pins"
+                f"{self.ids_path}: found no features of {len(unexplained)} of {len(pins)} pins, "
+                f"among them {', '.join(unexplained[:5])}; wanted the ids of the pins"
             )
         reasons = [Rejection(pin.id, self.name, f"no features: {self.rejected[pin.id]}") for pin in absent]
         return [pin for pin in pins if pin.id in self.row], reasons
@@ -98,23 +98,23 @@ class FeatureFile:
         bad = np.flatnonzero(~np.isfinite(taken.data))
         if bad.size:
             row = int(np.searchsorted(taken.indptr, bad[0], side="right")) - 1
-            raise ValueError(f"{self.path}: NaN or infinite values of pin {ids[row]}; all must be finite")
+            raise ValueError(f"{self.path}: found NaN or infinite values of pin {ids[row]}; wanted finite ones")
         return taken
 
     def _check_finite(self, part, ids):
         bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
         if bad.size:
             named = ", ".join(ids[i] for i in bad[:5])
-            raise ValueError(f"{self.path}: NaN or infinite features of pin {named}; all must be finite")
+            raise ValueError(f"{self.path}: found NaN or infinite features of pin {named}; wanted finite ones")
 
 
 def _read_about(path):
     """Return the facts that tools/extract_features left; {} for a file of anyone else's."""
     try:
-        found = read_document(path)
+        facts = read_document(path)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) and {"reading", "blob", "weights"} <= set(found) else {}
+    return facts if isinstance(facts, dict) and {"reading", "blob", "weights"} <= set(facts) else {}
 
 
 def _read_rejected(path):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mindpics.files.atomic import atomic_write
 from mindpics.report.addresses import hide_addresses
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published
 from pinterest_id.word_tables import read_csv, write_csv
 
@@ -39,12 +40,12 @@ BINS = 10
 
 def draw_all(folder):
     """Draw every figure of a run folder into its figures/."""
-    folder = Path(folder)
-    draw_words(folder / "words_by_user.csv", folder / "figures")
-    draw_projection(folder / "projection.npz", folder / "figures")
-    draw_f1(folder / "figures")
-    draw_histogram(folder / "figures")
-    draw_pairs(folder / "figures")
+    files = ExperimentFiles(Path(folder))
+    draw_words(files.words_by_user, files.figures)
+    draw_projection(files.projection, files.figures)
+    draw_f1(files.f1_by_user)
+    draw_histogram(files.f1_by_user)
+    draw_pairs(files.confused_pairs)
 
 
 def draw_words(table, folder):
@@ -84,32 +85,32 @@ def draw_projection(path, folder):
     _save(figure, folder / "figure3")
 
 
-def draw_f1(folder):
+def draw_f1(table):
     """Figure 4: F1 of each user under each model of Table 2; users in the order of CF+Ref."""
-    rows = sorted(read_csv(folder / "figure4.csv"), key=lambda row: -float(row["CF+Ref"]))
+    rows = sorted(read_csv(table), key=lambda row: -float(row["CF+Ref"]))
     figure, axes = _axes("Users, by F1 of CF+Ref", "F1")
     for name, (colour, style) in SHOWN.items():
         width = 2.2 if name == "CF+Ref" else 1.3
         axes.plot([float(row[name]) for row in rows], color=colour, linestyle=style, label=name, linewidth=width)
     axes.set_ylim(0, 1)
     axes.legend(frameon=False)
-    _save(figure, folder / "figure4")
+    _save(figure, table.with_suffix(""))
 
 
-def draw_histogram(folder):
+def draw_histogram(table):
     """Figure 5: how many users have which F1, CF+Ref."""
-    values = [float(row["CF+Ref"]) for row in read_csv(folder / "figure4.csv")]
+    values = [float(row["CF+Ref"]) for row in read_csv(table)]
     counts, edges = np.histogram(values, bins=BINS, range=(0, 1))
     rows = zip(edges[:-1].round(2), edges[1:].round(2), counts, strict=True)
-    write_csv(folder / "figure5.csv", ["from", "to", "users"], rows)
+    write_csv(table.with_name("figure5.csv"), ["from", "to", "users"], rows)
     figure, axes = _axes("F1 of CF+Ref", "Users")
     axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=SKY, edgecolor="white")
-    _save(figure, folder / "figure5")
+    _save(figure, table.with_name("figure5"))
 
 
-def draw_pairs(folder):
+def draw_pairs(table):
     """The most confused pairs of users, CF+Ref."""
-    rows = read_csv(folder / "confused_pairs.csv")[::-1]
+    rows = read_csv(table)[::-1]
     figure, axes = _axes("Test pins", "", height=max(2.5, 0.28 * len(rows) + 1))
     names = [f"{_short(row['user_a'])} / {_short(row['user_b'])}" for row in rows]
     there = np.array([int(row["pins_of_a_given_to_b"]) for row in rows])
@@ -123,7 +124,7 @@ def draw_pairs(folder):
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
-    _save(figure, folder / "confused_pairs")
+    _save(figure, table.with_suffix(""))
 
 
 def _axes(xlabel, ylabel, height=4.2):

@@ -20,13 +20,13 @@ def fit_late_fusion(logs, codes):
     codes : int array, shape [N]
     """
     stacked = np.stack([np.asarray(log, dtype=np.float64) for log in logs])
-    own = stacked[:, np.arange(len(codes)), codes]
+    of_user = stacked[:, np.arange(len(codes)), codes]
 
     def loss(weights):
         scores = np.tensordot(weights, stacked, axes=1)
-        value = logsumexp(scores, axis=1).mean() - (weights @ own).mean()
+        value = logsumexp(scores, axis=1).mean() - (weights @ of_user).mean()
         expected = np.einsum("mnk,nk->m", stacked, softmax(scores, axis=1)) / len(codes)
-        return value, expected - own.mean(axis=1)
+        return value, expected - of_user.mean(axis=1)
 
     return minimize(loss, np.ones(len(stacked)), jac=True, method="BFGS").x
 

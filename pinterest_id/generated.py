@@ -82,10 +82,10 @@ def _tastes(n_users, rng):
     """Return each user's share of topics, [n_users, SHARED_TOPICS + n_users]; the last are one user's own."""
     tastes = np.zeros((n_users, SHARED_TOPICS + n_users))
     for user, taste in enumerate(tastes):
-        own = rng.beta(1, 2)
+        own_share = rng.beta(1, 2)
         shared = rng.choice(SHARED_TOPICS, TOPICS_PER_USER, replace=False)
-        taste[shared] = (1 - own) * rng.dirichlet(np.ones(TOPICS_PER_USER))
-        taste[SHARED_TOPICS + user] = own
+        taste[shared] = (1 - own_share) * rng.dirichlet(np.ones(TOPICS_PER_USER))
+        taste[SHARED_TOPICS + user] = own_share
     return tastes / tastes.sum(axis=1, keepdims=True)
 
 

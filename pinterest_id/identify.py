@@ -13,6 +13,7 @@ from mindpics.files.json_files import read_document
 from mindpics.posts.posts import picture_path
 from pinterest_id.cascade import cascade
 from pinterest_id.feature_files import FeatureFile
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.linear_models import load_model
 from pinterest_id.records import read_pins
 from pinterest_id.refine import cosines, refine
@@ -104,7 +105,9 @@ class Identifier:
         if features is None:
             return np.zeros((1, width), np.float32)
         if np.shape(features) != (width,) or not np.isfinite(features).all():
-            raise ValueError(f"features of shape {np.shape(features)}; the run's are {width} finite numbers")
+            raise ValueError(
+                f"features: found the shape {np.shape(features)}; wanted {width} finite numbers, as the run's"
+            )
         row = np.array(features, np.float32)[None]
         length = np.linalg.norm(row) if self.options["unit_features"] else 0
         return row / length if length > 0 else row
@@ -141,11 +144,16 @@ class Identifier:
         return [{"word": str(names[row.indices[i]]), "weight": round(float(added[i]), 4)} for i in order]
 
     def _similar(self, code, rows, modality):
-        own = np.flatnonzero(self.codes == code)
-        found = cosines(rows, [matrix[own] for matrix in self.matrices], modality)[0]
-        order = [i for i in np.argsort(-found, kind="stable")[:PINS] if found[i] > 0]
+        rows_of_user = np.flatnonzero(self.codes == code)
+        cosine = cosines(rows, [matrix[rows_of_user] for matrix in self.matrices], modality)[0]
+        order = [i for i in np.argsort(-cosine, kind="stable")[:PINS] if cosine[i] > 0]
         return [
-            {"index": int(own[i]), "text": self.pins[own[i]].text, "cosine": round(float(found[i]), 4)} for i in order
+            {
+                "index": int(rows_of_user[i]),
+                "text": self.pins[rows_of_user[i]].text,
+                "cosine": round(float(cosine[i]), 4),
+            }
+            for i in order
         ]
 
 
@@ -158,12 +166,12 @@ def open_identifier(folder):
         When something is missing, or the pins are no longer those of the run; it names the command that helps.
     """
     folder = Path(folder)
-    facts = _facts(folder)
+    files, facts = ExperimentFiles(folder), _facts(folder)
     options, source = facts["options"], Path(facts["inputs"]["pins"])
     pins = _seen_pins(folder, source, options)
-    text, image = (load_model(folder / "models" / name / "final") for name in ("text", "image"))
+    text, image = (load_model(files.model(name) / "final") for name in ("text", "image"))
     tfidf = PinTfidf(options["stop_words"]).fit([pin.text for pin in pins])
-    learned = [row["word"] for row in read_csv(folder / "models" / "dictionary.csv")]
+    learned = [row["word"] for row in read_csv(files.dictionary)]
     users = {user: code for code, user in enumerate(text.classes.tolist())}
     if learned != tfidf.get_feature_names_out().tolist() or {pin.user for pin in pins} != set(users):
         raise ValueError(_others(source, folder))
@@ -184,38 +192,46 @@ def open_identifier(folder):
 
 def _seen_pins(folder, source, options):
     """Return the training and validation pins in the experiment's order."""
+    files = ExperimentFiles(folder)
     if not source.is_file():
-        raise ValueError(f"{source}: no such file; {folder / 'run.json'} names it, as seen from where the run was made")
-    split = read_split(folder / "split.csv")
+        raise ValueError(
+            f"{source}: found no such file; wanted what {files.facts} names, as seen from where the run was made"
+        )
+    split = read_split(files.split)
     pins = read_pins(source, options["keep_empty_text"], options["keep_no_image"])[0]
     pins = [pin for pin in pins if split.get(pin.id) in SEEN]
-    owners = {row["id"]: row["user"] for row in read_csv(folder / "split.csv")}
+    owners = {row["id"]: row["user"] for row in read_csv(files.split)}
     if any(owners[pin.id] != pin.user for pin in pins):
         raise ValueError(_others(source, folder))
     return sorted(pins, key=lambda pin: (SEEN.index(split[pin.id]), pin.user))
 
 
 def _others(source, folder):
-    return f"{source}: not the pins that {folder} was made from; run tools/run_identification again"
+    return f"{source}: found other pins; wanted those that {folder} was made from: run tools/run_identification again"
 
 
 def _facts(folder):
-    needed = [folder / "split.csv", folder / "models" / "dictionary.csv"]
-    needed += [folder / "models" / name / f"final.{kind}" for name in ("text", "image") for kind in ("npz", "json")]
-    _check_there(folder / "run.json")
-    facts = read_document(folder / "run.json")
+    files = ExperimentFiles(folder)
+    needed = [files.split, files.dictionary]
+    needed += [files.model(name) / f"final.{kind}" for name in ("text", "image") for kind in ("npz", "json")]
+    _check_there(files.facts)
+    facts = read_document(files.facts)
     if "text" in facts["inputs"]:
-        raise ValueError(f"{folder}: made from a ready tf-idf matrix, whose words are not known; wanted a run on texts")
+        raise ValueError(
+            f"{folder}: found a run on a ready tf-idf matrix, whose words are not known; wanted a run on texts"
+        )
     for path in needed:
         _check_there(path)
     if "unit_features" not in facts["options"]:
-        raise ValueError(f"{folder}: made by an earlier version; run tools/run_identification again")
+        raise ValueError(
+            f"{folder}: found a run of an earlier version; wanted one of this: run tools/run_identification again"
+        )
     return facts
 
 
 def _check_there(path):
     if not path.is_file():
         raise ValueError(
-            f"{path}: no such file; made by: tools/reproduce (without --row and --posts), "
+            f"{path}: found no such file; wanted it, made by: tools/reproduce (without --row and --posts), "
             "or by tools/run_identification"
         )

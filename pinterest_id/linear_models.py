@@ -49,7 +49,7 @@ class LinearModel:
     def log_proba(self, X):
         """Return log probabilities of X ([N, D], dense or CSR), float32 [N, K]."""
         if X.shape[1] != self.coef.shape[1]:
-            raise ValueError(f"the model has {self.coef.shape[1]} features, X has {X.shape[1]}")
+            raise ValueError(f"X: found {X.shape[1]} features; wanted the model's {self.coef.shape[1]}")
         Z = X.astype(np.float32, copy=False) @ self.coef.T + self.intercept
         return log_probabilities(Z, self.kind).astype(np.float32)
 
@@ -86,11 +86,13 @@ def load_model(path):
     classes, coef, intercept = load_npz(f"{path}.npz", ("classes", "coef", "intercept"), "a model")
     shapes = [array.shape for array in (classes, coef, intercept)]
     if [len(shape) for shape in shapes] != [1, 2, 1] or len({shape[0] for shape in shapes}) != 1:
-        raise ValueError(f"{path}.npz: classes, coef, intercept {shapes}; [K], [K, D], [K] are wanted")
+        raise ValueError(f"{path}.npz: found classes, coef, intercept {shapes}; wanted [K], [K, D], [K]")
     if classes.dtype.kind != "U" or coef.dtype.kind != "f" or intercept.dtype.kind != "f":
-        raise ValueError(f"{path}.npz: {classes.dtype}, {coef.dtype}, {intercept.dtype}; str, float, float are wanted")
+        raise ValueError(
+            f"{path}.npz: found {classes.dtype}, {coef.dtype}, {intercept.dtype}; wanted str, float, float"
+        )
     if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-        raise ValueError(f"{path}.npz: weights that are not finite")
+        raise ValueError(f"{path}.npz: found weights that are not finite; wanted finite ones")
     return LinearModel(classes, coef, intercept, about.pop("kind"), about)
 
 

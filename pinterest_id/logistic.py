@@ -67,11 +67,11 @@ def fit_one_vs_rest(design, codes, n_classes, C, start=None, tol=1e-3, max_iter=
     W = np.zeros((design.n_axes, n_classes)) if start is None else design.inner(start)
     problem = _Problem(design, codes, C, tol, progress)
     n_iter, _ = problem.descend(W, max_iter // 2, exact=False)  # float32's noise may hide that it gets no further
-    more, n_open = problem.descend(W, max_iter - n_iter, exact=True)
+    n_exact, n_open = problem.descend(W, max_iter - n_iter, exact=True)
     if n_open:
-        text = f"{n_open} of {n_classes} classes not within tol={tol:g} after {n_iter + more} Newton steps (C={C:g})"
+        text = f"{n_open} of {n_classes} classes not within tol={tol:g} after {n_iter + n_exact} Newton steps (C={C:g})"
         warnings.warn(text, ConvergenceWarning, stacklevel=2)
-    return design.outer(W), n_iter + more
+    return design.outer(W), n_iter + n_exact
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,12 @@ class _Problem:
         """Take Newton steps from W, in place, till all classes are done or get no further; return steps, classes open.
 
         `exact` gradients are float64's, over X as given, and only they prove anything.
+
+        Parameters
+        ----------
+        W : float64 array [P, K]
+        max_iter : int
+        exact : bool
         """
         tol = self.tol if exact else COARSE * self.tol
         open_, stall, cg = np.arange(W.shape[1]), _Stall(W.shape[1]), 0

@@ -57,12 +57,12 @@ def _file(name):
 
 def _load_mat(path, variable):
     try:
-        found = loadmat(path)
+        variables = loadmat(path)
     except NotImplementedError:
         raise ValueError(f"{path}: found MATLAB 7.3 (HDF5); wanted version 7: save('x.mat', 'X', '-v7')") from None
     except Exception as error:  # whatever a broken file leads its reader to
-        raise ValueError(f"{path}: no .mat file ({error})") from None
-    matrices = {key: value for key, value in found.items() if _is_numeric(value)}
+        raise ValueError(f"{path}: found no .mat file ({error}); wanted one") from None
+    matrices = {key: value for key, value in variables.items() if _is_numeric(value)}
     if variable and variable not in matrices:
         raise ValueError(f"{path}: found the matrices {', '.join(matrices) or 'none'}; wanted {variable}")
     if not variable and len(matrices) != 1:
@@ -85,7 +85,9 @@ def _load_csv(path):
                 path, np.float32, delimiter=",", skiprows=int(not _is_numbers(first)), ndmin=2, encoding="utf-8-sig"
             )
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; wanted numbers between commas, as many in each line") from None
+        raise ValueError(
+            f"{path}: found a fault ({error}); wanted numbers between commas, as many in each line"
+        ) from None
 
 
 def _is_numbers(line):
@@ -100,5 +102,5 @@ def _load_svmlight(path):
     try:
         matrix, _ = load_svmlight_file(str(path), dtype=np.float32)
     except Exception as error:
-        raise ValueError(f"{path}: no svmlight file ({error}); wanted lines of LABEL INDEX:VALUE ...") from None
+        raise ValueError(f"{path}: found no svmlight file ({error}); wanted lines of LABEL INDEX:VALUE ...") from None
     return sparse.csr_array(matrix)

@@ -42,10 +42,18 @@ def f1_macro(codes, scores):
 
 
 def recall_at(codes, scores, k=10):
-    """Return the share of pins whose own user is among the k largest scores; a tie counts against."""
+    """Return the share of pins whose own user is among the k largest scores; a tie counts against.
+
+    Parameters
+    ----------
+    codes : int array [N]
+        The pins' users, 0..K-1.
+    scores : float array [N, K]
+    k : int
+    """
     scores = _check(codes, scores)
-    own = scores[np.arange(len(codes)), codes]
-    return float(np.mean((scores >= own[:, None]).sum(axis=1) <= k))
+    of_user = scores[np.arange(len(codes)), codes]
+    return float(np.mean((scores >= of_user[:, None]).sum(axis=1) <= k))
 
 
 def pearson(f1, median_words):
@@ -56,14 +64,29 @@ def pearson(f1, median_words):
 
 
 def accuracy_over_pins(codes, scores, repeats=REPEATS, seed=0):
-    """Return the bootstrap interval of accuracy when other pins of these users are drawn."""
+    """Return the bootstrap interval of accuracy when other pins of these users are drawn.
+
+    Parameters
+    ----------
+    codes : int array [N]
+        The pins' users, 0..K-1.
+    scores : float array [N, K]
+    repeats, seed : int
+        Of the bootstrap.
+    """
     # The number of right pins in a resample with replacement is binomial: no resample need be drawn.
     draws = np.random.default_rng(seed).binomial(len(codes), accuracy(codes, scores), repeats) / len(codes)
     return _interval(draws)
 
 
 def accuracy_over_users(codes, scores, repeats=REPEATS, seed=0):
-    """Return the bootstrap interval of accuracy when other users, with all their pins, are drawn."""
+    """Return the bootstrap interval of accuracy when other users, with all their pins, are drawn.
+
+    Parameters
+    ----------
+    codes, scores, repeats, seed
+        As `accuracy_over_pins` has them.
+    """
     pins = np.bincount(codes, minlength=scores.shape[1])
     hits = np.bincount(codes, weights=right(codes, scores), minlength=scores.shape[1])
     present = np.flatnonzero(pins)
@@ -72,7 +95,13 @@ def accuracy_over_users(codes, scores, repeats=REPEATS, seed=0):
 
 
 def f1_over_pins(codes, scores, repeats=500, seed=0):
-    """Return the bootstrap interval of macro F1 over pins."""
+    """Return the bootstrap interval of macro F1 over pins.
+
+    Parameters
+    ----------
+    codes, scores, repeats, seed
+        As `accuracy_over_pins` has them.
+    """
     scores = _check(codes, scores)
     n_users, named, rng = scores.shape[1], scores.argmax(axis=1), np.random.default_rng(seed)
     draws = [_macro_f1(codes[rows], named[rows], n_users) for rows in _resamples(len(codes), repeats, rng)]
@@ -80,26 +109,41 @@ def f1_over_pins(codes, scores, repeats=500, seed=0):
 
 
 def f1_over_users(codes, scores, repeats=REPEATS, seed=0):
-    """Return the bootstrap interval of macro F1 when users are drawn, each with the F1 it has among all."""
+    """Return the bootstrap interval of macro F1 when users are drawn, each with the F1 it has among all.
+
+    Parameters
+    ----------
+    codes, scores, repeats, seed
+        As `accuracy_over_pins` has them.
+    """
     f1 = f1_users(codes, scores)
     return _interval(f1[np.random.default_rng(seed).choice(len(f1), (repeats, len(f1)))].mean(axis=1))
 
 
 def confused_pairs(codes, scores, count=20):
-    """Return ``[(user a, user b, a's pins given to b, b's given to a), ...]``, the most confused first."""
+    """Return ``[(user a, user b, a's pins given to b, b's given to a), ...]``, the most confused first.
+
+    Parameters
+    ----------
+    codes : int array [N]
+        The pins' users, 0..K-1.
+    scores : float array [N, K]
+    count : int
+        Pairs at most.
+    """
     matrix = confusion_matrix(codes, scores.argmax(axis=1), labels=np.arange(scores.shape[1]))
-    both = np.triu(matrix + matrix.T, k=1)
-    order = np.argsort(-both, axis=None, kind="stable")[:count]
-    pairs = [np.unravel_index(index, both.shape) for index in order]
-    return [(int(a), int(b), int(matrix[a, b]), int(matrix[b, a])) for a, b in pairs if both[a, b]]
+    confused = np.triu(matrix + matrix.T, k=1)
+    order = np.argsort(-confused, axis=None, kind="stable")[:count]
+    pairs = [np.unravel_index(index, confused.shape) for index in order]
+    return [(int(a), int(b), int(matrix[a, b]), int(matrix[b, a])) for a, b in pairs if confused[a, b]]
 
 
 def _check(codes, scores):
     scores = np.asarray(scores)
     if scores.ndim != 2 or len(scores) != len(codes) or not len(codes):
-        raise ValueError(f"scores {scores.shape} do not fit {len(codes)} pins; [pins, users] is wanted")
+        raise ValueError(f"scores: found {scores.shape} for {len(codes)} pins; wanted [pins, users]")
     if np.isnan(scores).any():
-        raise ValueError(f"scores of {int(np.isnan(scores).any(axis=1).sum())} pins are NaN")
+        raise ValueError(f"scores: found NaN of {int(np.isnan(scores).any(axis=1).sum())} pins; wanted numbers")
     return scores
 
 

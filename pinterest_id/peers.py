@@ -51,7 +51,7 @@ class PeerTime:
     """A peer's fits of one kind of rows.
 
     `seconds` and `cpu_seconds` are those of all classes, `measured_s` of those solved; `distance` is
-    the largest |gradient| / |weights|, at most `wanted` if the optimum was come to; `objective_gap` the
+    the largest |gradient| / |weights|, at most `tol` if the optimum was come to; `objective_gap` the
     largest |gradient|^2 / 2 over the objective, which bounds what it lies above its least value.
     """
 
@@ -61,14 +61,14 @@ class PeerTime:
     cpu_seconds: float
     measured_s: float
     classes: int
-    of: int
+    of_classes: int
     distance: float
     objective_gap: float
     at_optimum: bool
     exact: bool
 
 
-def time_peer(peer, rows, fits, classes, wanted, most):
+def time_peer(peer, rows, fits, classes, tol, max_iter):
     """Fit a peer; return its `PeerTime`.
 
     Parameters
@@ -79,29 +79,29 @@ def time_peer(peer, rows, fits, classes, wanted, most):
     fits : iterable of (X, codes, C)
     classes : int array
         The classes that a one-vs-rest peer solves.
-    wanted : float
+    tol : float
         Distance from the optimum, relative to the weights, as the joint solver proves it.
-    most : int
+    max_iter : int
         Iterations at most.
     """
-    seconds, cpu, distances, gaps, of = 0.0, 0.0, [], [], 1
+    seconds, cpu, distances, gaps, of_classes = 0.0, 0.0, [], [], 1
     for X, codes, C in fits:
-        of = len(np.unique(codes))
+        of_classes = len(np.unique(codes))
         for target in [codes] if peer.multinomial else [(codes == k).astype(int) for k in classes]:
-            *times, distance, gap = _fit(peer, X, target, C, wanted, most)
+            *times, distance, gap = _fit(peer, X, target, C, tol, max_iter)
             seconds, cpu = seconds + times[0], cpu + times[1]
             distances.append(distance)
             gaps.append(gap)
-    solved = of if peer.multinomial else len(classes)
-    near = bool(max(distances) <= wanted)
+    solved = of_classes if peer.multinomial else len(classes)
+    near = bool(max(distances) <= tol)
     return PeerTime(
         peer.name,
         rows,
-        seconds * of / solved,
-        cpu * of / solved,
+        seconds * of_classes / solved,
+        cpu * of_classes / solved,
         seconds,
         solved,
-        of,
+        of_classes,
         float(max(distances)),
         float(max(gaps)),
         near,
@@ -109,24 +109,34 @@ def time_peer(peer, rows, fits, classes, wanted, most):
     )
 
 
-def _fit(peer, X, target, C, wanted, most):
+def _fit(peer, X, target, C, at_most, max_iter):
     tol = 1e-4
     for _ in range(TRIES):
-        model = peer.make(C, X.shape[0], tol, most)
+        model = peer.make(C, X.shape[0], tol, max_iter)
         begun, cpu = time.perf_counter(), time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it has not converged is in the distance
             model.fit(X, target)
         times = time.perf_counter() - begun, time.process_time() - cpu
         distance, gap = accuracy(peer, model, X, target, C)
-        if distance <= wanted or not peer.exact or np.max(model.n_iter_) >= most:
+        if distance <= at_most or not peer.exact or np.max(model.n_iter_) >= max_iter:
             break
-        tol *= 0.3 * wanted / distance
+        tol *= 0.3 * at_most / distance
     return *times, distance, gap
 
 
 def accuracy(peer, model, X, target, C):
-    """Return |gradient| / |weights| of the peer's objective at a model, and |gradient|^2 / 2 over the objective."""
+    """Return |gradient| / |weights| of the peer's objective at a model, and |gradient|^2 / 2 over the objective.
+
+    Parameters
+    ----------
+    peer : Peer
+    model : fitted estimator
+    X : CSR or array [N, D]
+    target : int array [N]
+        Classes, or 0 and 1 of a one-vs-rest problem.
+    C : float
+    """
     coef, intercept = model.coef_.astype(np.float64), np.asarray(model.intercept_, np.float64)
     Z = X @ coef.T + intercept
     if peer.multinomial and len(coef) > 1:
@@ -153,18 +163,22 @@ def format_peers(times, ours):
         rows -> seconds of the joint solver.
     """
     lines = [f"{'grid and refit of peers':<32}{'rows':<6}{'seconds':>10}{'x ours':>9}{'distance':>11}{'gap':>10}"]
-    for one in times:
-        part = "" if one["classes"] == one["of"] else f"   by proportion from {one['classes']}/{one['of']} classes"
-        short = "" if one["at_optimum"] else "   not at the optimum" if one["exact"] else "   has no optimum"
-        ratio = one["seconds"] / ours[one["rows"]]
+    for row in times:
+        part = (
+            ""
+            if row["classes"] == row["of_classes"]
+            else f"   by proportion from {row['classes']}/{row['of_classes']} classes"
+        )
+        short = "" if row["at_optimum"] else "   not at the optimum" if row["exact"] else "   has no optimum"
+        ratio = row["seconds"] / ours[row["rows"]]
         lines.append(
-            f"{one['peer']:<32}{one['rows']:<6}{one['seconds']:>10.1f}{ratio:>9.1f}{one['distance']:>11.1e}"
-            f"{one['objective_gap']:>10.1e}{part}{short}"
+            f"{row['peer']:<32}{row['rows']:<6}{row['seconds']:>10.1f}{ratio:>9.1f}{row['distance']:>11.1e}"
+            f"{row['objective_gap']:>10.1e}{part}{short}"
         )
     for rows, best in fastest(times, ours).items():
-        which = "at its optimum" if best["at_optimum"] else "(none at its optimum)"
+        where = "at its optimum" if best["at_optimum"] else "(none at its optimum)"
         lines.append(
-            f"text and {rows} image rows: the fastest {which} is {best['peer']}, "
+            f"text and {rows} image rows: the fastest {where} is {best['peer']}, "
             f"{best['seconds']:.1f} s, {best['times_ours']:.1f} x ours"
         )
     return lines
@@ -178,10 +192,10 @@ def fastest(times, ours):
     result = {}
     for rows in sorted(set(ours) - {"text"}):
         sums = {}
-        for peer in {one["peer"]: None for one in times if one["exact"]}:
-            both = [one for one in times if one["peer"] == peer and one["rows"] in ("text", rows)]
-            sums[peer] = (sum(one["seconds"] for one in both), all(one["at_optimum"] for one in both))
-        near = {peer: seconds for peer, (seconds, there) in sums.items() if there}
+        for peer in {row["peer"]: None for row in times if row["exact"]}:
+            fits = [row for row in times if row["peer"] == peer and row["rows"] in ("text", rows)]
+            sums[peer] = (sum(row["seconds"] for row in fits), all(row["at_optimum"] for row in fits))
+        near = {peer: seconds for peer, (seconds, at_optimum) in sums.items() if at_optimum}
         among = near or {peer: seconds for peer, (seconds, _) in sums.items()}
         best = min(among, key=among.get)
         result[rows] = {
@@ -195,4 +209,4 @@ def fastest(times, ours):
 
 def as_rows(times):
     """Return `PeerTime`s as JSON-able dicts."""
-    return [asdict(one) for one in times]
+    return [asdict(timed) for timed in times]

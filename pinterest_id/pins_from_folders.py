@@ -59,28 +59,28 @@ def read_pins_folder(root, texts=None, encoding=UTF8):
     lines = {path.stem: path for path in written.outside if path.suffix.lower() == ".txt"}
     records, used = [], set()
     for user in sorted({*pictures.users, *written.users}):
-        own = [path for path in pictures.users.get(user, ()) if path.suffix.lower() in IMAGE_ENDINGS]
+        images = [path for path in pictures.users.get(user, ()) if path.suffix.lower() in IMAGE_ENDINGS]
         beside = {path.with_suffix(""): path for path in written.users.get(user, ()) if path.suffix.lower() == ".txt"}
-        if user in lines and own:
-            beside |= _of_lines(written.root, lines[user], own, beside, encoding)
+        if user in lines and images:
+            beside |= _of_lines(written.root, lines[user], images, beside, encoding)
             used.add(lines[user])
         passed["other files"] += _count_others(pictures, written, user)
-        records += _records(user, own, beside, written.root, encoding)
+        records += _records(user, images, beside, written.root, encoding)
     if not any(record["image"] for _, record in records):
         raise ValueError(f"{root}: found no USER/NAME{'|'.join(IMAGE_ENDINGS)}; wanted a folder for each user")
     pins, rejected = check_records(records, pictures.root)
-    left = [
+    unused = [
         path for tree in {id(t): t for t in (pictures, written)}.values() for path in tree.outside if path not in used
     ]
-    loose = [path for path in left if path.suffix.lower() in IMAGE_ENDINGS]
-    passed["other files"] += len(left) - len(loose)
+    loose = [path for path in unused if path.suffix.lower() in IMAGE_ENDINGS]
+    passed["other files"] += len(unused) - len(loose)
     rejected += [Rejection(str(path), str(pictures.root), "in no user's folder") for path in loose]
     return pins, rejected, +passed
 
 
 def _walk(root):
     if not root.is_dir():
-        raise ValueError(f"{root}: no such folder; wanted a folder for each user")
+        raise ValueError(f"{root}: found no such folder; wanted a folder for each user")
     tree = Tree(root)
     waiting = [root]
     while waiting:
@@ -104,16 +104,16 @@ def _count_others(pictures, written, user):
     return sum(path.suffix.lower() not in (*IMAGE_ENDINGS, ".txt") for path in files)
 
 
-def _records(user, own, beside, root, encoding):
+def _records(user, images, beside, root, encoding):
     """Yield (where, record) of a user's pictures and of texts without one."""
-    stems = Counter(path.with_suffix("") for path in own)
+    stems = Counter(path.with_suffix("") for path in images)
     records = [
         (
             path if stems[path.with_suffix("")] > 1 else path.with_suffix(""),
             path.as_posix(),
             beside.get(path.with_suffix("")),
         )
-        for path in own
+        for path in images
     ]
     records += [(stem, None, text) for stem, text in beside.items() if stem not in stems]
     for name, image, text in sorted(records, key=lambda record: record[0]):
@@ -124,11 +124,11 @@ def _records(user, own, beside, root, encoding):
         )
 
 
-def _text(root, found, encoding):
+def _text(root, source, encoding):
     """A text that a user's file gave, or that of a file; "" without."""
-    if found is None or isinstance(found, str):
-        return found or ""
-    return read_text(picture_path(root, found.as_posix(), str(root)), encoding)  # a link may leave the root
+    if source is None or isinstance(source, str):
+        return source or ""
+    return read_text(picture_path(root, source.as_posix(), str(root)), encoding)  # a link may leave the root
 
 
 def _of_lines(root, path, pictures, beside, encoding):

@@ -46,7 +46,7 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
     rng = np.random.default_rng(seed)
     authors = sorted(author for author, works in posts.items() if len(works) >= least)
     if len(authors) < 2:
-        raise ValueError(f"{path}: {len(authors)} authors have {least} posts or more; two users or more are needed")
+        raise ValueError(f"{path}: found {len(authors)} authors of {least} posts or more; wanted two or more")
     if max_users and len(authors) > max_users:
         authors = sorted(rng.choice(authors, max_users, replace=False))
     return [_from_post(post, words) for author in authors for post in _draw(posts[author], most, rng)]
@@ -66,5 +66,5 @@ def _from_post(post, words):
 
 
 def _without(author, text):
-    own = re.compile(r"\b(?:" + "|".join(map(re.escape, re.findall(r"\w+", author))) + r")\b", re.IGNORECASE)
-    return " ".join(own.sub(" ", text).split())
+    name = re.compile(r"\b(?:" + "|".join(map(re.escape, re.findall(r"\w+", author))) + r")\b", re.IGNORECASE)
+    return " ".join(name.sub(" ", text).split())

@@ -46,7 +46,7 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
     path, columns = Path(path), _columns(columns)
     if not header and (unnamed := [key for key in NEEDED if not columns[key].isdigit()]):
         raise ValueError(
-            f"{path}: found no column of {', '.join(unnamed)}; a table without header wants their numbers: user=1"
+            f"{path}: found no column of {', '.join(unnamed)}; wanted its number, as in user=1: the table has no header"
         )
     table = read_table(path, [columns[key] for key in NEEDED], delimiter, encoding, header, quotes)
     records = ((where, _record(row, columns, number)) for number, (where, row) in enumerate(table, 1))
@@ -57,19 +57,32 @@ def read_pins_json(path, columns=None, *, encoding=UTF8):
     """Read pins from JSON: an array of objects, an object a line, or an object of users with an array each.
 
     Parameters and errors are those of `read_pins_csv`; other keys of the objects are kept.
+
+    Parameters
+    ----------
+    path : str or Path
+        Image paths are relative to its folder.
+    columns : dict, optional
+        Pin key to key of the objects, as `read_pins_csv` has it; other keys are kept.
+    encoding : str
+
+    Raises
+    ------
+    ValueError
+        As `read_pins_csv`.
     """
     path, columns = Path(path), _columns(columns)
     records = (
-        (where, _from_object(where, found, columns, number))
-        for number, (where, found) in enumerate(_objects(path, columns["user"], encoding), 1)
+        (where, _from_object(where, entry, columns, number))
+        for number, (where, entry) in enumerate(_objects(path, columns["user"], encoding), 1)
     )
     return check_records(records, path.parent)
 
 
-def _columns(given):
-    columns = {**{key: key for key in KEYS}, **(given or {})}
+def _columns(column_map):
+    columns = {**{key: key for key in KEYS}, **(column_map or {})}
     if unknown := set(columns) - set(KEYS):
-        raise ValueError(f"column map: {', '.join(sorted(unknown))} is no key of a pin; keys are {', '.join(KEYS)}")
+        raise ValueError(f"column map: found {', '.join(sorted(unknown))}; wanted keys of a pin: {', '.join(KEYS)}")
     return columns
 
 
@@ -78,13 +91,13 @@ def _record(row, columns, number):
     return record | {"id": record["id"] or f"{number:07d}", "user": record["user"] or ""}
 
 
-def _from_object(where, found, columns, number):
-    missing = [columns[key] for key in NEEDED if columns[key] not in found]
+def _from_object(where, entry, columns, number):
+    missing = [columns[key] for key in NEEDED if columns[key] not in entry]
     if missing:
-        raise ValueError(f"{where}: no {', '.join(missing)}; found {shown(sorted(found))}")
-    extra = {key: value for key, value in found.items() if key not in columns.values() and key not in KEYS}
-    numbers = {columns[key]: str(found[columns[key]]) for key in ("id", "user") if _is_int(found.get(columns[key]))}
-    return extra | _record(found | numbers, columns, number)
+        raise ValueError(f"{where}: found {shown(sorted(entry))}; wanted {', '.join(missing)} too")
+    extra = {key: value for key, value in entry.items() if key not in columns.values() and key not in KEYS}
+    numbers = {columns[key]: str(entry[columns[key]]) for key in ("id", "user") if _is_int(entry.get(columns[key]))}
+    return extra | _record(entry | numbers, columns, number)
 
 
 def _is_int(value):
@@ -95,15 +108,15 @@ def _objects(path, user, encoding):
     """Yield (where, object) of a JSON file of one of the three forms."""
     text = _text(path, encoding)
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         yield from _of_lines(path, text)
         return
-    if isinstance(found, dict) and any(isinstance(one, list) for one in found.values()):
-        for name, pins in found.items():
-            yield from ((where, {user: name} | one) for where, one in _of_array(f"{path}, user {name!r}", pins))
+    if isinstance(document, dict) and any(isinstance(entry, list) for entry in document.values()):
+        for name, pins in document.items():
+            yield from ((where, {user: name} | entry) for where, entry in _of_array(f"{path}, user {name!r}", pins))
         return
-    yield from _of_array(str(path), [found] if isinstance(found, dict) else found)
+    yield from _of_array(str(path), [document] if isinstance(document, dict) else document)
 
 
 def _of_lines(path, text):
@@ -123,7 +136,9 @@ def _of_array(where, pins):
 
 def _text(path, encoding):
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; wanted pins in JSON")
+        raise ValueError(f"{path}: found no such file; wanted pins in JSON")
     if path.stat().st_size > MAX_JSON:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes; at most {MAX_JSON} are read at once")
+        raise ValueError(
+            f"{path}: found {path.stat().st_size} bytes; wanted at most {MAX_JSON}, which are read at once"
+        )
     return read_text(path, encoding)

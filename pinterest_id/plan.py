@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
+from mindpics.files.layout import JobFiles, NetFiles
 from mindpics.jobs.stages import Stage
+from pinterest_id.layout import ExperimentFiles
 
 POSTS = "data/open/clipart/posts.jsonl"
 PINS = "data/open/clipart/pins.jsonl"  # beside its pictures
@@ -19,7 +21,7 @@ LEAST, MOST, WORDS = 8, 20, "title"
 CRAWL_SEED = 0  # which works of a creator with many: the data, and so the same for all seeds of a run
 SPLIT = ("--split", "0.6667", "0.1667", "0.1666")  # the paper's 400 : 100 : 100
 NET = "alexnet_all-in-one_scratch"
-DECAF = "prototxt/decaf_fc7/deploy.prototxt"
+DECAF = NetFiles("prototxt/decaf_fc7").deploy
 IMAGENET_MEAN = (
     "104",
     "117",
@@ -56,10 +58,9 @@ class Source:
 
 def stand_in(root, pins=PINS):
     """Return the `Source` of a run's own AlexNet, whose MindPics part has trained it."""
-    mindpics = f"{root}/mindpics"
-    weights, mean = f"{mindpics}/{NET}/{NET}/final.caffemodel", f"{mindpics}/mean.binaryproto"
-    net = (f"{mindpics}/nets/prototxt/{NET}/deploy.prototxt", weights)
-    return Source(pins, net, (mean,), (f"{mindpics}/nets/prototxt", weights, mean))
+    files = JobFiles(root).mindpics
+    weights, nets = files.row(NET).training(NET).weights, files.nets
+    return Source(pins, (nets.net(NET).deploy, weights), (files.mean,), (nets.prototxts, weights, files.mean))
 
 
 def source_of(root, scale, pins=None, weights=None, mean=None):
@@ -87,10 +88,12 @@ def source_of(root, scale, pins=None, weights=None, mean=None):
 
 def refuse_other_pins(root, pins):
     """Raise ValueError where a run's folder holds an identification of other pins: no table is of two crawls."""
-    path = Path(root) / "pinterest_id" / "run.json"
-    before, asked = read_json(path).get("inputs", {}).get("pins"), pins or PINS
-    if before and Path(before).resolve() != Path(asked).resolve():
-        raise ValueError(f"{path}: found an identification of {before}; wanted one of {asked}, or another --out")
+    path = ExperimentFiles(Path(root) / "pinterest_id").facts
+    identified, pins_of_call = read_json(path).get("inputs", {}).get("pins"), pins or PINS
+    if identified and Path(identified).resolve() != Path(pins_of_call).resolve():
+        raise ValueError(
+            f"{path}: found an identification of {identified}; wanted one of {pins_of_call}, or another --out"
+        )
 
 
 def plan(root, scale="mini", seed=0, gpu=None, source=None):
@@ -110,10 +113,11 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
     """
     source = source or stand_in(root)
     folder = f"{root}/pinterest_id"
+    files = ExperimentFiles(folder)
     fc7 = features(source, f"{folder}/fc7", gpu)
     run = identification(source, f"{folder}/fc7", seed, folder)
     made = (source.pins, *fc7.outputs)
-    identify = Stage("identify", run, made, (f"{folder}/split.csv",), cost=20, note="classifiers, cascade, refinement")
+    identify = Stage("identify", run, made, (files.split,), cost=20, note="classifiers, cascade, refinement")
     tuned = f"{folder}/fine_tuned"
     fine_tune = Stage(
         "finetune_fc7",
@@ -122,7 +126,7 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
             "--pins",
             source.pins,
             "--split",
-            f"{folder}/split.csv",
+            files.split,
             "--weights",
             source.net[1],
             "--scale",
@@ -133,7 +137,7 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
             tuned,
             *_on(gpu),
         ),
-        (source.pins, f"{folder}/split.csv", source.net[1]),
+        (source.pins, files.split, source.net[1]),
         (f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"),
         cost=80,
         note="fc7 that has seen the users' training pictures: not in the paper",
@@ -142,7 +146,7 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
         "table2",
         (*run, "--fine-tuned", f"{tuned}/fc7"),
         (*made, *fine_tune.outputs),
-        (f"{folder}/table2.csv",),
+        (files.table2,),
         cost=20,
         note="with the fine-tuned rows; tables and figures",
     )
@@ -157,13 +161,14 @@ def features(source, out, gpu=None, name="fc7", words=(), cost=30):
     ----------
     source : Source
     out : str
-    gpu : int, optional
+        NAME of NAME.npy.
+    gpu : int or None
     name : str
         Of the stage.
     words : tuple of str
-        More words of tools/extract_features, which read the pictures otherwise.
+        Further words of `tools/extract_features`.
     cost : float
-        Seconds.
+        Seconds, about.
     """
     command = ("tools/extract_features", *source.net, "--mean", *source.mean, "--jsonl", source.pins, "--blob", "fc7")
     return Stage(
@@ -183,10 +188,10 @@ def identification(source, fc7, seed, out):
     ----------
     source : Source
     fc7 : str
-        NAME of the features.
+        NAME of NAME.npy.
     seed : int
+        Of the split.
     out : str
-        Folder.
     """
     command = ("tools/run_identification", "--pins", source.pins, "--features", fc7)
     return (*command, *source.split, "--seed", str(seed), "--out", out)

@@ -40,11 +40,11 @@ class Preconditioner:
         np.fill_diagonal(block, 1 + 1e-5)  # all rows' sum, scaled; a little more where float32 sums fall short
         return linalg.inv(block, overwrite_a=True, check_finite=False).astype(A.dtype)
 
-    def keep(self, which):
+    def keep(self, open_classes):
         """Go on with the classes of a boolean array."""
-        self.scale = self.scale[:, which]
+        self.scale = self.scale[:, open_classes]
         if self.size:
-            self.inverses = self.inverses[which]
+            self.inverses = self.inverses[open_classes]
 
     def __call__(self, R):
         """Return the approximate solutions of residuals R, float64 [P, K]."""

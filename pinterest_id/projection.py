@@ -30,7 +30,16 @@ def project(matrix, seed=0):
 
 
 def save_projection(path, ids, matrices, seed=0):
-    """Write the projections of several matrices of the same pins: NAME [N, 2] and NAME_variance."""
+    """Write the projections of several matrices of the same pins: NAME [N, 2] and NAME_variance.
+
+    Parameters
+    ----------
+    path : path
+    ids : sequence of str [N]
+    matrices : dict
+        NAME -> CSR or array [N, D].
+    seed : int
+    """
     arrays = {"ids": np.array(ids)}
     for name, matrix in matrices.items():
         arrays[name], arrays[f"{name}_variance"] = project(matrix, seed)

@@ -67,13 +67,33 @@ def check_records(records, root, keep_empty_text=False, keep_no_image=False):
     """Turn ``(where, dict)`` pairs into pins and rejections; images are relative to `root`.
 
     Raises as `read_pins` does.
+
+    Parameters
+    ----------
+    records : iterable of (str, dict)
+        Where each stands, and its keys.
+    root : path
+    keep_empty_text, keep_no_image : bool
+        Pins that are rejected by default.
+
+    Returns
+    -------
+    pins : list of Pin
+    rejected : list of Rejection
+
+    Raises
+    ------
+    ValueError
+        As `read_pins`.
     """
-    pins, rejected, seen = [], [], {}
+    pins, rejected, where_of = [], [], {}
     for where, record in records:
         _check_keys(record, where)
-        if record["id"] in seen:
-            raise ValueError(f"{where}: id {record['id']!r} was already at {seen[record['id']]}; ids must differ")
-        seen[record["id"]] = where
+        if record["id"] in where_of:
+            raise ValueError(
+                f"{where}: found the id {record['id']!r} of {where_of[record['id']]}; wanted ids that differ"
+            )
+        where_of[record["id"]] = where
         reason = _reason(record, keep_empty_text, keep_no_image)
         if reason:
             rejected.append(Rejection(record["id"], where, reason))
@@ -108,14 +128,14 @@ def count_reasons(rejected):
 def _check_keys(record, where):
     missing = [key for key in KEYS if key not in record]
     if missing:
-        raise ValueError(f"{where}: key {', '.join(missing)} is missing; a pin has {', '.join(KEYS)}")
+        raise ValueError(f"{where}: found no key {', '.join(missing)}; wanted {', '.join(KEYS)}")
     for key in KEYS:
         value = record[key]
         if not isinstance(value, str) and not (value is None and key in ("board", "image", "text")):
-            raise ValueError(f"{where}: {key} must be a string, found {shown(value)}")
+            raise ValueError(f"{where}: found the {key} {shown(value)}; wanted a string")
     check_id(record["id"], where)
     if not record["user"].strip() or not record["user"].isprintable():
-        raise ValueError(f"{where}: user must be printable and not empty, found {shown(record['user'])}")
+        raise ValueError(f"{where}: found the user {shown(record['user'])}; wanted one printable and not empty")
 
 
 def _reason(record, keep_empty_text, keep_no_image):

@@ -52,30 +52,40 @@ def refine(logs, test, train, train_users, modality="mean", top=TOP, progress=Fa
     refined = np.full(logs.shape, -np.inf, dtype=np.float32)
     for user in tqdm(range(logs.shape[1]), desc="refine", unit="user", disable=not progress, leave=False):
         pins = np.flatnonzero(is_top[:, user])
-        own = [view[np.flatnonzero(train_users == user)] for view in views]
+        of_user = [view[np.flatnonzero(train_users == user)] for view in views]
         for start in range(0, len(pins), ROWS):
             rows = pins[start : start + ROWS]
-            nearest = _products([view[rows] for view in test_views], own).max(axis=1)
+            nearest = _products([view[rows] for view in test_views], of_user).max(axis=1)
             refined[rows, user] = logs[rows, user] + np.log(np.maximum(nearest, SMALLEST))
     return refined
 
 
 def cosines(test, train, modality="mean"):
-    """Return the cosine of every test pin with every training pin, float32 [N, M]; parameters as of `refine`."""
+    """Return the cosine of every test pin with every training pin, float32 [N, M]; parameters as of `refine`.
+
+    Parameters
+    ----------
+    test, train : (text, image)
+        Text CSR [N, D] and image array [N, E], float32.
+    modality : {"mean", "text", "image", "concat"}
+        As `refine` has it.
+    """
     test_views, views = _views(test, modality), _views(train, modality)
     return _products([view[slice(None)] for view in test_views], [view[slice(None)] for view in views])
 
 
 def _check(logs, test, train, train_users, modality):
     if modality not in MODALITIES:
-        raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITIES)}")
+        raise ValueError(f"modality: found {modality!r}; wanted one of {', '.join(MODALITIES)}")
     for name, parts, rows in (("test", test, len(logs)), ("train", train, len(train_users))):
         sizes = [part.shape[0] for part in parts]
         if set(sizes) != {rows}:
-            raise ValueError(f"{name}: {sizes[0]} text rows, {sizes[1]} image rows, {rows} expected")
+            raise ValueError(f"{name}: found {sizes[0]} text rows, {sizes[1]} image rows; wanted {rows}")
     absent = np.setdiff1d(np.arange(logs.shape[1]), train_users)
     if absent.size:
-        raise ValueError(f"{absent.size} users have no training pin, the first is code {absent[0]}")
+        raise ValueError(
+            f"train_users: found no training pin of {absent.size} users, code {absent[0]} the first; wanted one of each"
+        )
 
 
 def _views(parts, modality):
@@ -104,9 +114,9 @@ class _Scaled:
         return self.matrix[rows] * self.factors[rows, None]
 
 
-def _products(test, own):
-    total = np.zeros((test[0].shape[0], own[0].shape[0]), dtype=np.float32)
-    for a, b in zip(test, own, strict=True):
+def _products(test, train):
+    total = np.zeros((test[0].shape[0], train[0].shape[0]), dtype=np.float32)
+    for a, b in zip(test, train, strict=True):
         product = a @ b.T
         total += product.toarray() if sparse.issparse(product) else product
     return total

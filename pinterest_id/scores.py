@@ -51,11 +51,14 @@ def load_scores(path):
     scores = Scores(*load_npz(path, ("ids", "codes", "users", "logs"), "a scores file"))
     kinds = [array.dtype.kind for array in (scores.ids, scores.codes, scores.users, scores.logs)]
     if kinds != ["U", "i", "U", "f"] or scores.ids.ndim != 1 or scores.users.ndim != 1 or scores.codes.ndim != 1:
-        raise ValueError(f"{path}: arrays of the kinds {kinds}; str [N], int [N], str [K], float [N, K] are wanted")
+        raise ValueError(f"{path}: found arrays of the kinds {kinds}; wanted str [N], int [N], str [K], float [N, K]")
     if len(scores.codes) and not (scores.codes.min() >= 0 and scores.codes.max() < len(scores.users)):
-        raise ValueError(f"{path}: codes {scores.codes.min()}..{scores.codes.max()} of {len(scores.users)} users")
+        raise ValueError(
+            f"{path}: found codes {scores.codes.min()}..{scores.codes.max()}; wanted 0..{len(scores.users) - 1}"
+        )
     if scores.logs.shape != (len(scores.ids), len(scores.users)) or len(scores.codes) != len(scores.ids):
         raise ValueError(
-            f"{path}: {len(scores.ids)} ids, {len(scores.users)} users and scores {scores.logs.shape} do not fit"
+            f"{path}: found {len(scores.ids)} ids, {len(scores.users)} users, scores {scores.logs.shape}; "
+            "wanted N, K, [N, K]"
         )
     return scores

@@ -10,6 +10,7 @@ from mindpics.jobs.stages import Stage
 from mindpics.results.sensitivity import FOLDER, Answers, Change, Varied, move, no_scores
 from mindpics.results.study import tested_a_trained
 from pinterest_id import metrics
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.plan import features, identification, plan, stand_in
 from pinterest_id.scores import load_scores
 from pinterest_id.tables import name_of
@@ -81,8 +82,11 @@ def stages(root, chosen, scale="mini", seed=0, gpu=None, source=None):
     root : str
         Folder of the run.
     chosen : sequence of Reading
-    scale, seed, gpu, source
-        See `pinterest_id.plan.plan`.
+    scale : str
+        A name of `mindpics.nets.scales.SETTINGS`.
+    seed : int
+    gpu : int or None
+    source : pinterest_id.plan.Source
     """
     source = source or stand_in(root)
     made = plan(root, scale, seed, gpu, source)
@@ -104,26 +108,26 @@ def _own(root, reading, seed, gpu, source):
         cost = 200 if "--ten-crops" in reading.extract else 30
         made = [replace(features(source, fc7, gpu, f"{reading.name}_fc7", reading.extract, cost), may_fail=True)]
     words = (*identification(source, fc7, seed, out), "--fits-of", default, *reading.run)
-    read = (source.pins, f"{fc7}.npy", f"{fc7}.ids.txt", f"{default}/split.csv")
+    read = (source.pins, f"{fc7}.npy", f"{fc7}.ids.txt", ExperimentFiles(default).split)
     note = " ".join([*reading.extract, *reading.run])
     return [
         *made,
-        Stage(f"{reading.name}_identify", words, read, (f"{out}/split.csv",), cost=20, note=note, may_fail=True),
+        Stage(
+            f"{reading.name}_identify", words, read, (ExperimentFiles(out).split,), cost=20, note=note, may_fail=True
+        ),
     ]
 
 
 def _varied(roots, reading, row):
     moved = Varied(reading.change(row), [])
     for root in roots:
-        default, other = Path(root) / "pinterest_id", Path(_folder(root, reading))
-        after = (
-            default / "scores" / f"{reading.instead[row]}.npz" if reading.instead else other / "scores" / f"{row}.npz"
-        )
+        default, other = ExperimentFiles(Path(root) / "pinterest_id"), ExperimentFiles(Path(_folder(root, reading)))
+        after = default.scores_of(reading.instead[row]) if reading.instead else other.scores_of(row)
         if not after.is_file():
             moved.notes.append(no_scores(root))
             continue
-        moved.moves.append(move(_answers(default / "scores" / f"{row}.npz"), _answers(after)))
-        moved.test_to_train.append(tested_a_trained(read_json(default / "run.json").get("parts", {})))
+        moved.moves.append(move(_answers(default.scores_of(row)), _answers(after)))
+        moved.test_to_train.append(tested_a_trained(read_json(default.facts).get("parts", {})))
     return moved
 
 

@@ -54,7 +54,7 @@ def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False, lacking=0):
     parts = np.full(len(users), UNUSED, dtype="U10")
     kept = np.flatnonzero(counts >= least)
     if len(kept) < 2:
-        raise ValueError(f"{len(kept)} of {len(names)} users has {least} pins or more; two users or more are needed")
+        raise ValueError(f"pins: found {len(kept)} of {len(names)} users with {least} pins or more; wanted two or more")
     rng = np.random.default_rng(seed)
     for code in kept:
         mine = rng.permutation(np.flatnonzero(codes == code))
@@ -64,7 +64,15 @@ def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False, lacking=0):
 
 
 def write_split(path, pins, parts):
-    """Write split.csv: id, user, split."""
+    """Write split.csv: id, user, split.
+
+    Parameters
+    ----------
+    path : path
+    pins : list of Pin [N]
+    parts : sequence of str [N]
+        Of PARTS, or UNUSED.
+    """
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["id", "user", "split"])
@@ -76,8 +84,8 @@ def read_split(path):
     parts = {}
     for where, row in read_table(path, ("id", "split")):
         if row["split"] not in (*PARTS, UNUSED) or row["id"] in parts:
-            wanted = f"ids that differ, and a split of {', '.join(PARTS)} or none"
-            raise ValueError(f"{where}: found id {row['id']!r}, split {row['split']!r}; wanted {wanted}")
+            form = f"ids that differ, and a split of {', '.join(PARTS)} or none"
+            raise ValueError(f"{where}: found id {row['id']!r}, split {row['split']!r}; wanted {form}")
         parts[row["id"]] = row["split"]
     return parts
 
@@ -117,11 +125,13 @@ def parts_of_file(path, ids, users, known):
 
 def _check_sizes(sizes):
     if len(sizes) != 3 or min(sizes) <= 0:
-        raise ValueError(f"sizes are three positive numbers (train, validation, test), not {tuple(sizes)}")
+        raise ValueError(f"sizes: found {tuple(sizes)}; wanted three positive numbers (train, validation, test)")
     if all(float(size).is_integer() for size in sizes):
         return tuple(int(size) for size in sizes)
     if not np.isclose(sum(sizes), 1):
-        raise ValueError(f"shares must sum to 1, {tuple(sizes)} sum to {sum(sizes):g}; counts must be whole numbers")
+        raise ValueError(
+            f"sizes: found {tuple(sizes)}, which sum to {sum(sizes):g}; wanted shares that sum to 1, or whole numbers"
+        )
     return tuple(float(size) for size in sizes)
 
 
@@ -139,5 +149,5 @@ def _least(sizes, lacking):
 
 def _small_text(small, least):
     named = ", ".join(f"{name} ({count})" for name, count in small[:20])
-    more = f" and {len(small) - 20} more" if len(small) > 20 else ""
-    return f"{len(small)} users have fewer than {least} pins: {named}{more}; drop them or ask for smaller parts"
+    rest = f" and {len(small) - 20} more" if len(small) > 20 else ""
+    return f"{len(small)} users have fewer than {least} pins: {named}{rest}; drop them or ask for smaller parts"

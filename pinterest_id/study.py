@@ -7,6 +7,7 @@ from mindpics.files.tables import read_table
 from mindpics.report.addresses import hide_addresses
 from mindpics.results.paired import Paired
 from mindpics.results.study import Caption, Comparison, Figure, Measured, Study, Table, tested_a_trained
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published
 from pinterest_id.tables import read_table2
 
@@ -51,20 +52,21 @@ def read_study(root, ours="ours"):
         When a file of it is broken.
     """
     folder = Path(root) / FOLDER
-    rows = read_table2(folder) if (folder / "table2.csv").is_file() else []
-    facts = read_json(folder / "run.json")
+    files = ExperimentFiles(folder)
+    rows = read_table2(folder) if files.table2.is_file() else []
+    facts = read_json(files.facts)
     parts = facts.get("parts", {})
     return Study(
         title="Pinterest user identification",
         caption=CAPTION,
-        file="table2.csv",
+        file=files.table2.name,
         rows=[_measured(row) for row in rows],
         table=table2(rows, ours, facts.get("options", {}).get("seed", "not recorded")),
         asked=("Who would post this pin?", "names the right user for"),
         tested=parts.get("test", ""),
-        comparisons=_refinement(folder / "mcnemar.csv", {row["model"]: row for row in rows}, parts),
-        details=[*users_table(folder / "table3.csv"), *facts_table(folder / "summary.json", ours)],
-        figures=[figure for figure in _figures(folder / "figures") if (figure.folder / f"{figure.name}.png").is_file()],
+        comparisons=_refinement(files.mcnemar, {row["model"]: row for row in rows}, parts),
+        details=[*users_table(files.table3), *facts_table(files.summary, ours)],
+        figures=[figure for figure in _figures(files.figures) if (figure.folder / f"{figure.name}.png").is_file()],
     )
 
 
@@ -164,8 +166,8 @@ def facts_table(path, ours):
 def _said(value):
     if not isinstance(value, dict):
         return "none" if value is None else value
-    said = {key.replace("_", " "): one if isinstance(one, str) else f"{one:.4g}" for key, one in value.items()}
-    return "; ".join(f"{key} {one}" for key, one in said.items())
+    parts = {key.replace("_", " "): part if isinstance(part, str) else f"{part:.4g}" for key, part in value.items()}
+    return "; ".join(f"{key} {part}" for key, part in parts.items())
 
 
 def _figures(folder):

@@ -11,6 +11,7 @@ from mindpics.files.tables import read_table
 from mindpics.results.paired import pair
 from pinterest_id import figures, metrics
 from pinterest_id.facts_table import read_facts, write_facts_table
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published, table2_row
 from pinterest_id.scores import load_scores
 from pinterest_id.word_tables import read_csv, write_csv
@@ -78,18 +79,18 @@ def write_report(folder, command="", seed=0):
         When score files are missing or hold different pins.
     """
     folder = Path(folder)
-    scores = read_all(folder)
-    words = read_csv(folder / "words_by_user.csv")
+    files, scores = ExperimentFiles(folder), read_all(folder)
+    words = read_csv(files.words_by_user)
     facts = read_facts(folder)
     rows = [_row(slug, s, command, seed) | _penalties(slug, facts["C"]) for slug, s in scores.items()]
-    write_csv(folder / "table2.csv", TABLE2, [[row[key] for key in TABLE2] for row in rows])
-    _write_intervals(folder / "intervals.csv", scores, seed)
-    _write_mcnemar(folder / "mcnemar.csv", scores)
-    _write_table1(folder, seed)
+    write_csv(files.table2, TABLE2, [[row[key] for key in TABLE2] for row in rows])
+    _write_intervals(files.intervals, scores, seed)
+    _write_mcnemar(files.mcnemar, scores)
+    _write_table1(files, seed)
     f1 = {name_of(slug): metrics.f1_users(s.codes, s.logs) for slug, s in scores.items()}
     medians = _medians(words, scores["cf_ref"].users)
-    _write_users(folder, scores["cf_ref"], f1, medians)
-    _write_pairs(folder / "figures" / "confused_pairs.csv", scores["cf_ref"])
+    _write_users(files, scores["cf_ref"], f1, medians)
+    _write_pairs(files.confused_pairs, scores["cf_ref"])
     write_facts_table(folder, rows, f1["CF+Ref"], medians, facts)
     figures.draw_all(folder)
     return rows
@@ -102,15 +103,20 @@ def name_of(slug):
 
 def read_all(folder):
     """Return {slug: Scores} of a run folder, Table 2's rows first; raises where they do not belong together."""
-    paths = {slug: Path(folder) / "scores" / f"{slug}.npz" for slug in {**PAPER_ROWS, **OTHER_ROWS}}
+    files = ExperimentFiles(Path(folder))
+    paths = {slug: files.scores_of(slug) for slug in {**PAPER_ROWS, **OTHER_ROWS}}
     missing = [slug for slug in PAPER_ROWS if not paths[slug].is_file()]
     if missing:
-        raise ValueError(f"{folder}: no scores of {', '.join(missing)}; tools/run_identification makes them")
+        raise ValueError(
+            f"{folder}: found no scores of {', '.join(missing)}; wanted what tools/run_identification makes"
+        )
     scores = {slug: load_scores(path) for slug, path in paths.items() if path.is_file()}
     ids = scores["text"].ids
     for slug, s in scores.items():
         if not np.array_equal(s.ids, ids):
-            raise ValueError(f"{paths[slug]}: its pins are not those of {paths['text']}; run the experiment again")
+            raise ValueError(
+                f"{paths[slug]}: found other pins; wanted those of {paths['text']}: run the experiment again"
+            )
     return scores
 
 
@@ -122,7 +128,7 @@ def read_table2(folder):
     ValueError
         When the table is not there, or broken; it names the line.
     """
-    return [row | _numbers(where, row) for where, row in read_table(Path(folder) / "table2.csv", TABLE2[:10])]
+    return [row | _numbers(where, row) for where, row in read_table(ExperimentFiles(Path(folder)).table2, TABLE2[:10])]
 
 
 def _numbers(where, row):
@@ -130,7 +136,9 @@ def _numbers(where, row):
         measured = {key: float(row[key]) for key in MEASURED} | {"n": int(row["n"])}
         return measured | {key: float(row[key]) if row[key] else "" for key in PUBLISHED}
     except ValueError as error:
-        raise ValueError(f"{where}: {error}; wanted numbers in {', '.join((*MEASURED, 'n', *PUBLISHED))}") from None
+        raise ValueError(
+            f"{where}: found what is no number ({error}); wanted numbers in {', '.join((*MEASURED, 'n', *PUBLISHED))}"
+        ) from None
 
 
 def format_table2(rows):
@@ -212,19 +220,19 @@ def _write_mcnemar(path, scores):
     write_csv(path, ["first", "second", "only_first_right", "only_second_right", "p_value"], rows)
 
 
-def _write_table1(folder, seed):
+def _write_table1(files, seed):
     """Five random users' five top words (Table 1)."""
-    rows = read_csv(folder / "top_words.csv")
+    rows = read_csv(files.top_words)
     users = sorted({row["user"] for row in rows})
     sample = sorted(random.Random(seed).sample(users, min(5, len(users))))
     chosen = [row for row in rows if row["user"] in sample]
-    write_csv(folder / "table1.csv", ["user", "rank", "word", "pins"], [row.values() for row in chosen])
+    write_csv(files.table1, ["user", "rank", "word", "pins"], [row.values() for row in chosen])
 
 
-def _write_users(folder, s, f1, medians):
+def _write_users(files, s, f1, medians):
     """F1 of each user under each model (figure 4), and the five lowest and highest of CF+Ref (Table 3)."""
     write_csv(
-        folder / "figures" / "figure4.csv",
+        files.f1_by_user,
         ["user", "median_words", *f1],
         [
             [user, median, *(f"{values[k]:.4f}" for values in f1.values())]
@@ -239,7 +247,7 @@ def _write_users(folder, s, f1, medians):
             rows.append([end, rank, s.users[k], medians[k], f"{f1['CF+Ref'][k]:.3f}", *theirs, note])
     header = ["performance", "rank", "user", "median_words", "f1"]
     theirs = ["published_user", "published_median_words", "published_f1", "published_note"]
-    write_csv(folder / "table3.csv", [*header, *theirs], rows)
+    write_csv(files.table3, [*header, *theirs], rows)
 
 
 def _write_pairs(path, s):

@@ -40,7 +40,7 @@ def stop_words(name="snowball"):
         return ENGLISH_STOP_WORDS
     if name == "none":
         return frozenset()
-    raise ValueError(f"stop words {name!r} are none of snowball, scikit-learn, none")
+    raise ValueError(f"stop words: found {name!r}; wanted one of snowball, scikit-learn, none")
 
 
 def clean_words(text, stop="snowball"):
@@ -154,14 +154,24 @@ def user_word_statistics(texts, users):
     """Return {user: (min, max, median, mean)} of words a pin (figure 2)."""
     counts, users = word_counts(texts), np.asarray(users)
     return {
-        str(user): (int(own.min()), int(own.max()), float(np.median(own)), float(own.mean()))
+        str(user): (int(of_user.min()), int(of_user.max()), float(np.median(of_user)), float(of_user.mean()))
         for user in np.unique(users)
-        for own in [counts[users == user]]
+        for of_user in [counts[users == user]]
     }
 
 
 def top_words(texts, users, count=5, stop="snowball"):
-    """Return {user: [(word, pins it appears in), ...]}, the most frequent first (Table 1)."""
+    """Return {user: [(word, pins it appears in), ...]}, the most frequent first (Table 1).
+
+    Parameters
+    ----------
+    texts : sequence of str [N]
+    users : sequence of str [N]
+    count : int
+        Words of each user.
+    stop : str
+        Of the stop words, see `clean_words`.
+    """
     users = np.asarray(users)
     result = {}
     for user in np.unique(users):
@@ -174,5 +184,5 @@ def _check_texts(texts):
     texts = list(texts)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"text {row} is {type(text).__name__} {text!r}, a str is wanted")
+            raise ValueError(f"text {row}: found {type(text).__name__} {text!r}; wanted a str")
     return texts

@@ -11,6 +11,7 @@ from mindpics.files.feature_files import IDS
 from mindpics.files.findings import Finding
 from mindpics.files.json_files import read_document
 from pinterest_id.feature_files import FeatureFile
+from pinterest_id.layout import PINS, ExperimentFiles
 from pinterest_id.matrix_files import ENDINGS
 from pinterest_id.pictures import digests, shared_of
 from pinterest_id.published import published
@@ -39,15 +40,15 @@ def verify(folder, pictures=True):
         folders[:] = sorted(name for name in folders if name != "images" and not name.endswith("_lmdb"))
         place = Path(path)
         pins = None
-        if "pins.jsonl" in files:
-            pins, found = _read(place / "pins.jsonl")
-            findings += found
+        if PINS in files:
+            pins, read_findings = _read(place / PINS)
+            findings += read_findings
         if pins:
-            findings += check_pins(pins, place / "pins.jsonl")
+            findings += check_pins(pins, place / PINS)
             findings += check_features(pins, place)
         if pins and pictures:
             findings += check_pictures(pins, place)
-        if "split.csv" in files and "run.json" in files:
+        if {ExperimentFiles.split, ExperimentFiles.facts} <= set(files):
             findings += check_experiment(place, pictures)
     return findings
 
@@ -57,8 +58,8 @@ def _read(path):
         pins, rejected = read_pins(path)
     except (ValueError, OSError) as error:
         return None, [Finding("error", "pins", str(error), str(path))]
-    found = [Finding("ok", "pins", f"{len(pins)} pins, {len(rejected)} without image or text", str(path))]
-    return pins, found if pins else [Finding("error", "pins", "no pin in it", str(path))]
+    findings = [Finding("ok", "pins", f"{len(pins)} pins, {len(rejected)} without image or text", str(path))]
+    return pins, findings if pins else [Finding("error", "pins", "no pin in it", str(path))]
 
 
 def check_pins(pins, path):
@@ -68,7 +69,7 @@ def check_pins(pins, path):
     boards = defaultdict(set)
     for pin in pins:
         boards[pin.user].add(pin.board)
-    words, wanted = word_statistics([pin.text for pin in pins]), paper["words_per_pin"]
+    words, paper_words = word_statistics([pin.text for pin in pins]), paper["words_per_pin"]
     rows = [
         ("pins", len(pins), paper["pins"], 0),
         ("users", len(per_user), paper["users"], 0),
@@ -79,16 +80,16 @@ def check_pins(pins, path):
             paper["boards_per_user"],
             0,
         ),
-        *((f"words a pin, {name}", words[name], wanted[name], 0.05) for name in ("min", "max", "median", "mean")),
+        *((f"words a pin, {name}", words[name], paper_words[name], 0.05) for name in ("min", "max", "median", "mean")),
         ("pins of one word, %", words["one_word_pins_pct"], paper["one_word_pins_pct"], 0.05),
     ]
     for row in rows:
         yield _compare(path, *row)
 
 
-def _compare(path, what, found, wanted, tolerance=0):
-    agrees = abs(found - wanted) <= tolerance * wanted
-    text = f"{what}: {found:,.6g}" + ("" if agrees else f"; the paper: {wanted:,}")
+def _compare(path, quantity, value, published_value, tolerance=0):
+    agrees = abs(value - published_value) <= tolerance * published_value
+    text = f"{quantity}: {value:,.6g}" + ("" if agrees else f"; the paper: {published_value:,}")
     return Finding("ok" if agrees else "differs", "paper-counts", text, str(path))
 
 
@@ -117,25 +118,26 @@ def check_experiment(folder, pictures=True):
 
     The pins are those that run.json names, relative to the working directory, where they are still there.
     """
+    files = ExperimentFiles(folder)
     try:
-        facts = read_document(folder / "run.json")
+        facts = read_document(files.facts)
     except ValueError as error:
-        yield Finding("error", "run", str(error), str(folder / "run.json"))
+        yield Finding("error", "run", str(error), str(files.facts))
         return
     named = Path(facts.get("inputs", {}).get("pins", ""))
     pins = _read(named)[0] if named.is_file() else None
-    yield from check_split(folder / "split.csv", pins or [], facts)
+    yield from check_split(files.split, pins or [], facts)
     if pins and pictures:
-        yield from check_leak(pins, named.parent, folder / "split.csv")
+        yield from check_leak(pins, named.parent, files.split)
     words = facts.get("dictionary", {}).get("train and validation")
     if words is not None:
-        path = folder / "models" / "dictionary.csv"
+        path = files.dictionary
         lines = _count_rows(path)
         if lines != words:
             yield Finding("error", "dictionary", f"{lines} words; run.json says {words}", str(path))
         yield _compare(path, "words in the dictionary", words, published()["dataset"]["dictionary_words"])
-    tested = sorted(id_ for id_, part in _parts(folder / "split.csv").items() if part == "test")
-    for path in sorted((folder / "scores").glob("*.npz")):
+    tested = sorted(id_ for id_, part in _parts(files.split).items() if part == "test")
+    for path in sorted(files.scores.glob("*.npz")):
         yield from _scores(path, tested)
 
 
@@ -155,31 +157,40 @@ def _parts(path):
 
 
 def check_split(path, pins, facts):
-    """Yield contradictions of split.csv: ids twice or unknown, users, parts, counts."""
+    """Yield contradictions of split.csv: ids twice or unknown, users, parts, counts.
+
+    Parameters
+    ----------
+    path : Path
+    pins : list of Pin
+        [] where they are not there.
+    facts : dict
+        Of run.json.
+    """
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(enumerate(csv.DictReader(stream), 2))
     users = {pin.id: pin.user for pin in pins}
-    seen = set()
+    ids = set()
     for line, row in rows:
-        problem = _row_problem(row, seen, users)
+        problem = _row_problem(row, ids, users)
         if problem:
             yield Finding("error", problem[0], problem[1], str(path), line)
-        seen.add(row["id"])
+        ids.add(row["id"])
     parts = Counter(row["split"] for _, row in rows)
     for part, count in facts.get("parts", {}).items():
         if parts[part] != count:
             yield Finding("error", "split-count", f"{parts[part]} pins of {part}; run.json says {count}", str(path))
     per_user = Counter((row["user"], row["split"]) for _, row in rows)
     kept = {user for user, part in per_user if part != UNUSED}
-    for part, wanted in zip(PARTS, PAPER_COUNTS, strict=True):
+    for part, paper_count in zip(PARTS, PAPER_COUNTS, strict=True):
         if missing := sorted(user for user in kept if not per_user[user, part]):
             yield Finding("error", "split-user", f"user {missing[0]!r} has no pin of {part}", str(path))
         median = float(np.median([per_user[user, part] for user in kept] or [0]))
-        yield _compare(path, f"median {part} pins a user", median, wanted)
+        yield _compare(path, f"median {part} pins a user", median, paper_count)
 
 
-def _row_problem(row, seen, users):
-    if row["id"] in seen:
+def _row_problem(row, ids, users):
+    if row["id"] in ids:
         return "split-twice", f"pin {row['id']!r} twice"
     if row["split"] not in (*PARTS, UNUSED):
         return "split-part", f"pin {row['id']!r}: split {row['split']!r} is none of {', '.join(PARTS)}"
@@ -207,18 +218,27 @@ def _scores(path, tested):
 
 def check_pictures(pins, folder):
     """Yield the share of pictures that several users have, byte by byte (the paper: 4.2%)."""
-    path = folder / "pins.jsonl"
+    path = folder / PINS
     by_digest, missing = digests(pins, folder)
     if missing:
         text = f"{len(missing)} pictures are not there, the first of pin {missing[0]!r}"
         yield Finding("error", "pin-pictures", text, str(path))
         return
-    wanted = published()["dataset"]["images_shared_by_two_or_more_users_pct"]
-    yield _compare(path, "pictures of two or more users, %", shared_of(by_digest), wanted, 0.05)
+    share = published()["dataset"]["images_shared_by_two_or_more_users_pct"]
+    yield _compare(path, "pictures of two or more users, %", shared_of(by_digest), share, 0.05)
 
 
 def check_leak(pins, folder, split):
-    """Yield pictures that one user has on both sides of a split.csv: the same bytes learned and tested."""
+    """Yield pictures that one user has on both sides of a split.csv: the same bytes learned and tested.
+
+    Parameters
+    ----------
+    pins : list of Pin
+    folder : Path
+        What image paths are relative to.
+    split : Path
+        split.csv.
+    """
     parts = _parts(split)
     leaked = [same for same in digests(pins, folder)[0].values() if _leaks(same, parts)]
     if leaked:

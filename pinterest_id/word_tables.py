@@ -3,21 +3,30 @@
 import csv
 
 from mindpics.files.atomic import atomic_write
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.text import top_words, user_word_statistics
 
 
 def write_word_tables(folder, pins, stop="snowball"):
-    """Write words_by_user.csv (figure 2) and top_words.csv (Table 1, every user)."""
+    """Write words_by_user.csv (figure 2) and top_words.csv (Table 1, every user).
+
+    Parameters
+    ----------
+    folder : Path
+    pins : list of Pin
+    stop : str
+        Of the stop words, see `pinterest_id.text.clean_words`.
+    """
     texts, users = [pin.text for pin in pins], [pin.user for pin in pins]
     statistics = user_word_statistics(texts, users)
     write_csv(
-        folder / "words_by_user.csv",
+        ExperimentFiles(folder).words_by_user,
         ["user", "min", "max", "median", "mean"],
         [[user, *values] for user, values in statistics.items()],
     )
     ranked = top_words(texts, users, stop=stop)
     write_csv(
-        folder / "top_words.csv",
+        ExperimentFiles(folder).top_words,
         ["user", "rank", "word", "pins"],
         [[user, rank, *item] for user, words in ranked.items() for rank, item in enumerate(words, 1)],
     )
@@ -29,7 +38,14 @@ def write_dictionary(path, tfidf):
 
 
 def write_csv(path, header, rows):
-    """Write a CSV with a header, whole or not at all."""
+    """Write a CSV with a header, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    header : sequence of str
+    rows : iterable of sequence
+    """
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)

@@ -82,3 +82,12 @@ def test_a_public_function_of_three_parameters_describes_them():
         if "Parameters\n----------" not in (ast.get_docstring(function) or "")
     ]
     assert not bad, "\n".join(bad)
+
+
+def test_importing_pinterest_id_and_each_of_its_modules_imports_no_caffe():
+    modules = [f"pinterest_id.{path.stem}" for path in (ROOT / "pinterest_id").glob("[!_]*.py")]
+    command = [sys.executable, "-X", "importtime", "-c", f"import {', '.join(['pinterest_id', *sorted(modules)])}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert set(modules) <= imported
+    assert not {name for name in imported if name.partition(".")[0] == "caffe"}

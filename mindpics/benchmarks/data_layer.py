@@ -44,8 +44,8 @@ def run(folder, pictures=4096, rounds=5, repeats=3, seed=0):
             bandwidth.append(in_child(memory_gb_s)[0])
             for kind in KINDS:
                 for name, engine in ENGINES.items():
-                    found, _ = in_child(_feed, engine, folder / f"{kind}_lmdb", counts, repeats)
-                    for n, seconds in found.items():
+                    times, _ = in_child(_feed, engine, folder / f"{kind}_lmdb", counts, repeats)
+                    for n, seconds in times.items():
                         panels[kind][name][n].append(float(np.median(seconds)))
                     bar.update()
     rates = {
@@ -139,7 +139,7 @@ def format_result(result):
                 for name, values in rates.items()
             ],
         )
-        wanted = f", wanted: at least {WANTED}" if kind == "raw" else ""
-        lines.append(f"  {result['times_stock'][kind]:.2f} times stock{wanted}")
+        target = f", wanted: at least {WANTED}" if kind == "raw" else ""
+        lines.append(f"  {result['times_stock'][kind]:.2f} times stock{target}")
     lines.append(f"raw, ours: {result['share_of_memory']:.0%} of what memory moves, at {MOVED_MB:.1f} MB a picture")
     return "\n".join([*lines, *timing.format_costs(result["costs"])])

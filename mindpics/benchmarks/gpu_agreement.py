@@ -1,4 +1,4 @@
-"""Agreement of two engines: outputs and gradients of nets and of single layers, curves of losses.
+"""Agreement of two engines: outputs and gradients of nets and of single layers.
 
 The nets are AlexNet's body and the first blocks of ResNet-50's: in a random net of all fifty layers, batch
 normalisation makes 2% of the gradients out of rounding alone, in which no fault could be told. Dropout is left out
@@ -16,11 +16,9 @@ import caffe
 import numpy as np
 from caffe import layers as L
 from caffe import params as P
-from caffe.proto import caffe_pb2
 
 from mindpics.benchmarks.net_runs import pictures
 from mindpics.caffe_files.messages import write_message
-from mindpics.datasets.generated_lmdb import MEAN, write_generated
 from mindpics.nets import alexnet
 from mindpics.nets.blocks import bottleneck, constant, conv_bn_scale, gaussian
 from mindpics.nets.head_losses import add_native
@@ -30,9 +28,6 @@ SEED = 1
 NUDGE = {"float32": 1e-6, "TF32": 1e-3}  # relative; TF32 rounds factors to 10 bits
 ALLOWED = 10
 LEAST = {"float32": 1e-4, "TF32": 1e-2}
-CURVE = {"float32": (1e-3, 0.05), "TF32": (2e-2, 0.15)}  # of the first ten losses, of the curve (`curves_apart`)
-CURVE_SIDE, CURVE_CROP = 112, 99
-WINDOW = 20  # iterations over which a curve is averaged: single batches say little
 
 
 def without_dropout(net):
@@ -78,7 +73,7 @@ def _resnet_like(n, width):
 BODIES = {"AlexNet": lambda n, width: alexnet.add_body(n, width=width, gain=3.0), "ResNet-like": _resnet_like}
 
 
-def _heads(n, top):
+def add_heads(n, top):
     for trait in TRAITS:
         score = n[f"score_{trait}"] = L.InnerProduct(
             top, num_output=2, weight_filler=gaussian(0.01), bias_filler=constant(0)
@@ -87,15 +82,33 @@ def _heads(n, top):
 
 
 def write_whole(folder, body, batch, crop, width):
-    """Write the all-in-one net of a body; `whole` passes through it."""
+    """Write the all-in-one net of a body; `whole` passes through it.
+
+    Parameters
+    ----------
+    folder : Path
+    body : str
+        A key of BODIES.
+    batch, crop : int
+    width : float
+        Of the layers, as a share of the published ones.
+    """
     n = caffe.NetSpec()
     n.data, n.label = L.Input(shape={"dim": [batch, 3, crop, crop]}), L.Input(shape={"dim": [batch]})
-    _heads(n, BODIES[body](n, width))
+    add_heads(n, BODIES[body](n, width))
     write_message(without_dropout(n.to_proto()), folder / f"whole_{body}.prototxt")
 
 
 def whole(engine, folder, body):
     """Compare a forward and backward pass with the reference's, which the first call of all leaves in the folder.
+
+    Parameters
+    ----------
+    engine : mindpics.benchmarks.gpu_engines.Engine
+    folder : Path
+        Where `write_whole` has written the net.
+    body : str
+        A key of BODIES.
 
     Returns
     -------
@@ -107,18 +120,18 @@ def whole(engine, folder, body):
     caffe.set_random_seed(SEED)
     net = caffe.Net(str(folder / f"whole_{body}.prototxt"), caffe.TRAIN)
     fill(net)
-    found = _pass(net)
+    arrays_here = _pass(net)
     reference = Path(folder) / f"whole_{body}.npz"
     if reference.exists():
         with np.load(reference, allow_pickle=False) as arrays:
-            return _sorted(apart(found, arrays))
-    np.savez(reference, **found)
+            return _sorted(apart(arrays_here, arrays))
+    np.savez(reference, **arrays_here)
     noise = np.random.default_rng(SEED).choice((-1, 1), net.blobs["data"].data.shape)
     moved = {}
     for kind, nudge in NUDGE.items():
         fill(net)
         net.blobs["data"].data[...] *= 1 + nudge * noise
-        moved[kind] = _sorted(apart(_pass(net), found))
+        moved[kind] = _sorted(apart(_pass(net), arrays_here))
     return moved
 
 
@@ -126,34 +139,43 @@ def _pass(net):
     net.clear_param_diffs()
     net.forward()
     net.backward()
-    found = {f"outputs {trait}": net.blobs[f"score_{trait}"].data.copy() for trait in TRAITS}
+    arrays = {f"outputs {trait}": net.blobs[f"score_{trait}"].data.copy() for trait in TRAITS}
     for name, blobs in net.params.items():  # weights and bias together: a bias before a BatchNorm has no gradient
         diffs = np.concatenate([blob.diff.ravel() for blob in blobs])
         if diffs.any():
-            found[f"gradients {name}"] = diffs
-    return found
+            arrays[f"gradients {name}"] = diffs
+    return arrays
 
 
 def _sorted(values):
-    of = {"outputs": {}, "gradients": {}}
+    by_kind = {"outputs": {}, "gradients": {}}
     for name, value in values.items():
         kind, _, name = name.partition(" ")
-        of[kind][name] = value
-    return of
+        by_kind[kind][name] = value
+    return by_kind
 
 
-def apart(found, reference):
+def apart(arrays, reference):
     """Return {name: norm of the difference over the norm of the reference}; inf where an array is missing."""
     return {
-        name: float(np.linalg.norm(found[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
-        if name in found
+        name: float(np.linalg.norm(arrays[name] - reference[name]) / max(np.linalg.norm(reference[name]), 1e-30))
+        if name in arrays
         else float("inf")
         for name in reference
     }
 
 
 def at_most(moved, part, kind):
-    """Return how far an engine may be from the reference, which `whole` found to move so far, in a part."""
+    """Return how far an engine may be from the reference, which `whole` found to move so far, in a part.
+
+    Parameters
+    ----------
+    moved : dict
+        What the first call of `whole` returned.
+    part : {"outputs", "gradients"}
+    kind : str
+        Of arithmetic: a key of LEAST.
+    """
     return max(LEAST[kind], ALLOWED * max(moved[kind][part].values()))
 
 
@@ -190,7 +212,7 @@ LAYERS = {
 def single_layers(engine, folder):
     """Return {name: array} of single layers: top, and gradients to bottom and to weights."""
     engine.start()
-    found = {}
+    arrays = {}
     for number, (name, (shape, layer)) in enumerate(LAYERS.items()):
         n = caffe.NetSpec()
         n.data = L.Input(shape={"dim": list(shape)})
@@ -202,60 +224,9 @@ def single_layers(engine, folder):
         net = caffe.Net(str(folder / f"layer_{number}.prototxt"), caffe.TRAIN)
         rng = np.random.default_rng(number)
         net.blobs["data"].data[...] = rng.normal(size=shape)
-        top = found[f"{name}: top"] = net.forward()["top"].copy()
+        top = arrays[f"{name}: top"] = net.forward()["top"].copy()
         net.backward(top=rng.normal(size=top.shape).astype(np.float32))
-        found[f"{name}: bottom's gradient"] = net.blobs["data"].diff.copy()
+        arrays[f"{name}: bottom's gradient"] = net.blobs["data"].diff.copy()
         for i, blob in enumerate(net.params.get("top", ())):
-            found[f"{name}: gradient of blob {i}"] = blob.diff.copy()
-    return found
-
-
-def write_curve(folder, body, count, batch, width):
-    """Write LMDB, net and solver of a short training; `curve` runs it."""
-    if not (folder / "curve_lmdb").exists():
-        write_generated(folder / "curve_lmdb", count, CURVE_SIDE)
-    n = caffe.NetSpec()
-    n.data, n.label = L.Data(
-        ntop=2,
-        source=str(folder / "curve_lmdb"),
-        batch_size=batch,
-        backend=P.Data.LMDB,
-        transform_param={"mirror": True, "crop_size": CURVE_CROP, "mean_file": str(folder / MEAN)},
-    )
-    _heads(n, BODIES[body](n, width))
-    write_message(without_dropout(n.to_proto()), folder / f"curve_{body}.prototxt")
-    solver = caffe_pb2.SolverParameter(
-        train_net=str(folder / f"curve_{body}.prototxt"),
-        base_lr=0.001,
-        lr_policy="fixed",
-        momentum=0.9,
-        weight_decay=5e-4,
-        random_seed=SEED,
-        max_iter=1,
-        snapshot_after_train=False,
-    )
-    write_message(solver, folder / f"curve_{body}_solver.prototxt")
-
-
-def curve(engine, folder, body, iterations):
-    """Return the sum of the five heads' losses of each iteration."""
-    engine.start()
-    solver = caffe.SGDSolver(str(folder / f"curve_{body}_solver.prototxt"))
-    losses = []
-    for _ in range(iterations):
-        solver.step(1)
-        losses.append(sum(float(solver.net.blobs[f"loss_{trait}"].data) for trait in TRAITS))
-    return losses
-
-
-def smoothed(losses):
-    """Return the means over WINDOW iterations, or over all where there are fewer."""
-    window = min(WINDOW, len(losses))
-    return np.convolve(losses, np.full(window, 1 / window), mode="valid")
-
-
-def curves_apart(found, reference):
-    """Return how far two curves are apart: the first ten losses relatively, and the means as a share of the first."""
-    found, reference = np.array(found), np.array(reference)
-    first = np.abs(found - reference)[:10] / reference[:10]
-    return float(first.max()), float(np.abs(smoothed(found) - smoothed(reference)).max() / reference[0])
+            arrays[f"{name}: gradient of blob {i}"] = blob.diff.copy()
+    return arrays

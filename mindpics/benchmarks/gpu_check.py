@@ -12,11 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from mindpics.benchmarks import gpu_agreement as agreement
+from mindpics.benchmarks import gpu_curves as curves
 from mindpics.benchmarks import gpu_speed as speed
-from mindpics.benchmarks import gpu_watch, net_runs
+from mindpics.benchmarks import net_runs
 from mindpics.benchmarks.gpu_engines import CUDNN, engines
 from mindpics.benchmarks.gpu_report import PAPER_GB, wanted
-from mindpics.benchmarks.machine import describe, in_child
+from mindpics.benchmarks.machine import GpuWatch, describe, describe_gpu, in_child
 
 BODIES = {"alexnet": 227, "resnet50": 224}
 SAME_NET = 1e-3  # most that PyTorch's features may differ from ours, relative to the largest
@@ -30,7 +31,7 @@ class Sizes:
 
     def __post_init__(self):
         if not 0 < self.scale <= 1:
-            raise ValueError(f"--scale {self.scale:g}; above 0 and at most 1 is wanted")
+            raise ValueError(f"--scale: found {self.scale:g}; wanted above 0 and at most 1")
 
     def of(self, size, least=1):
         return max(least, round(size * self.scale))
@@ -52,7 +53,7 @@ class Part:
     """What a child process returned, and what was seen of the device the while."""
 
     result: object
-    watch: gpu_watch.Watch
+    watch: GpuWatch
     host_gb: float
 
     @property
@@ -70,7 +71,7 @@ class Parts:
     def __call__(self, name, function, *args):
         self.bar.set_description(name)
         try:
-            with gpu_watch.Watch(self.gpu) as watch:
+            with GpuWatch(self.gpu) as watch:
                 result, host_gb = in_child(function, *args)
             return Part(result, watch, host_gb)
         except RuntimeError as error:
@@ -104,10 +105,10 @@ def run(folder, gpu=0, scale=1.0):
     for part in ("agreement", "curve", "speed", "training"):
         (Path(folder) / part).mkdir(parents=True, exist_ok=True)
     with parts.bar:
-        found = {
+        result = {
             "gpu": gpu,
             "scale": scale,
-            "device": gpu_watch.describe(gpu) if gpu is not None else {},
+            "device": describe_gpu(gpu) if gpu is not None else {},
             "machine": describe(),
             "reference": reference.name,
             "engines": [engine.name for engine in compared],
@@ -117,10 +118,10 @@ def run(folder, gpu=0, scale=1.0):
             ),
             "training": _training(parts, Path(folder) / "training", sizes, _best(compared)),
         }
-        found["smaller_batches"] = _smaller_batches(parts, Path(folder) / "speed", sizes, _best(compared), found)
-    found["comparisons"] += _same_net(found["speed"])
-    found |= {"failures": parts.failures, "wanted": wanted(found), "seconds": round(time.perf_counter() - begun)}
-    return found
+        result["smaller_batches"] = _smaller_batches(parts, Path(folder) / "speed", sizes, _best(compared), result)
+    result["comparisons"] += _same_net(result["speed"])
+    result |= {"failures": parts.failures, "wanted": wanted(result), "seconds": round(time.perf_counter() - begun)}
+    return result
 
 
 def _best(compared):
@@ -138,26 +139,29 @@ def _agreement(parts, folder, sizes, reference, compared):
         agreement.write_whole(folder / "agreement", body, 4, sizes.crop, sizes.width)
         moved = parts(f"{body}, {reference.name}", agreement.whole, reference, folder / "agreement", body)
         for engine in compared:
-            found = parts(f"{body}, {engine.name}", agreement.whole, engine, folder / "agreement", body)
-            if moved and found:
+            part_run = parts(f"{body}, {engine.name}", agreement.whole, engine, folder / "agreement", body)
+            if moved and part_run:
                 rows += [
                     _row(
                         f"{body}: {part}",
                         engine,
-                        max(found.result[part].values()),
+                        max(part_run.result[part].values()),
                         agreement.at_most(moved.result, part, _kind(engine)),
                     )
                     for part in ("outputs", "gradients")
                 ]
     known = parts(f"layers, {reference.name}", agreement.single_layers, reference, folder / "agreement")
     for engine in compared:
-        found = parts(f"layers, {engine.name}", agreement.single_layers, engine, folder / "agreement")
-        if known and found:
-            of = agreement.apart(found.result, known.result)
-            worst = max(of, key=of.get)
+        part_run = parts(f"layers, {engine.name}", agreement.single_layers, engine, folder / "agreement")
+        if known and part_run:
+            differences = agreement.apart(part_run.result, known.result)
+            worst = max(differences, key=differences.get)
             rows.append(
                 _row(
-                    f"{len(agreement.LAYERS)} layers; worst {worst}", engine, of[worst], agreement.LEAST[_kind(engine)]
+                    f"{len(agreement.LAYERS)} layers; worst {worst}",
+                    engine,
+                    differences[worst],
+                    agreement.LEAST[_kind(engine)],
                 )
             )
     for body in agreement.BODIES:
@@ -167,34 +171,34 @@ def _agreement(parts, folder, sizes, reference, compared):
 
 def _curves(parts, folder, sizes, body, reference, compared):
     iterations, rows = sizes.of(200, 10), []
-    agreement.write_curve(folder, body, sizes.of(2000, 100), sizes.of(32, 4), sizes.width / 4)
-    known = parts(f"{body}, losses, {reference.name}", agreement.curve, reference, folder, body, iterations)
+    curves.write(folder, body, sizes.of(2000, 100), sizes.of(32, 4), sizes.width / 4)
+    known = parts(f"{body}, losses, {reference.name}", curves.curve, reference, folder, body, iterations)
     for engine in compared:
-        found = parts(f"{body}, losses, {engine.name}", agreement.curve, engine, folder, body, iterations)
-        if known and found:
-            names = "first 10 losses", f"{iterations} losses, in means of {agreement.WINDOW}"
-            values, limits = agreement.curves_apart(found.result, known.result), agreement.CURVE[_kind(engine)]
+        curve = parts(f"{body}, losses, {engine.name}", curves.curve, engine, folder, body, iterations)
+        if known and curve:
+            names = "first 10 losses", f"{iterations} losses, in means of {curves.WINDOW}"
+            values, limits = curves.apart(curve.result, known.result), curves.LIMITS[_kind(engine)]
             rows += [
                 _row(f"{body}: {name}", engine, value, limit)
                 for name, value, limit in zip(names, values, limits, strict=True)
             ]
-            rows[-1] |= {"losses": found.result, "reference_losses": known.result}
+            rows[-1] |= {"losses": curve.result, "reference_losses": known.result}
     return rows
 
 
-def _row(what, engine, found, most):
+def _row(name, engine, apart, limit):
     return {
-        "what": what,
+        "what": name,
         "engine": engine.name,
-        "apart": float(found),
-        "at_most": float(most),
-        "ok": bool(found <= most),
+        "apart": float(apart),
+        "at_most": float(limit),
+        "ok": bool(apart <= limit),
     }
 
 
 def _speed(parts, folder, sizes, timed, gpu):
     """Return {body: {"batch": .., "runs": {engine or "PyTorch": seconds, images/s, memory, features}}}."""
-    found = {}
+    speeds = {}
     for body in BODIES:
         batch, repeats = sizes.batch(body), sizes.of(20, 2)
         parts(f"{body}, weights", net_runs.write_nets, folder, body, 0, sizes.width)
@@ -206,15 +210,15 @@ def _speed(parts, folder, sizes, timed, gpu):
             part = parts(f"{body}, speed, {name}", function, on, folder, body, batch, repeats)
             if part:
                 runs[name] = {**part.result, "images_s": batch / part.result["step_s"], "peak_gb": part.peak_gb}
-        found[body] = {"batch": batch, "runs": runs}
-    return found
+        speeds[body] = {"batch": batch, "runs": runs}
+    return speeds
 
 
 def _same_net(speeds):
     """Compare features: all columns of a table ran the same net. Takes the features out, which are no figures."""
     rows = []
-    for body, of in speeds.items():
-        features = {name: run.pop("features") for name, run in of["runs"].items()}
+    for body, speed_of_body in speeds.items():
+        features = {name: run.pop("features") for name, run in speed_of_body["runs"].items()}
         if "PyTorch" in features and len(features) > 1:
             ours = next(iter(features.values()))
             differ = float(np.abs(features["PyTorch"] - ours).max() / np.abs(ours).max())
@@ -242,29 +246,29 @@ def _training(parts, folder, sizes, engine):
         BODIES["alexnet"],
         sizes.width,
     )
-    found = {}
+    sources = {}
     for source in speed.SOURCES:
         part = parts(f"training, {source}", speed.training, engine, folder, source, repeats)
         if part:
             seconds, began, ended = part.result
             step = float(np.median(seconds))
-            found[source] = {
+            sources[source] = {
                 "step_s": step,
                 "images_s": batch / step,
                 "busy": part.watch.busy(began, ended),
                 "peak_gb": part.peak_gb,
             }
-    if speed.RESIDENT in found:
+    if speed.RESIDENT in sources:
         for source in (speed.RAW, speed.JPEG):
-            if source in found:
-                share = 1 - found[speed.RESIDENT]["step_s"] / found[source]["step_s"]
-                found[source]["waiting"] = max(0.0, share)
-    return {"engine": engine.name, "batch": batch, "of": found}
+            if source in sources:
+                share = 1 - sources[speed.RESIDENT]["step_s"] / sources[source]["step_s"]
+                sources[source]["waiting"] = max(0.0, share)
+    return {"engine": engine.name, "batch": batch, "of": sources}
 
 
-def _smaller_batches(parts, folder, sizes, engine, found):
+def _smaller_batches(parts, folder, sizes, engine, result):
     """Return {iter_size: peak GB} of ResNet-50's step with the batch split, until it fits into the paper's GPU."""
-    run = found["speed"]["resnet50"]["runs"].get(engine.name)
+    run = result["speed"]["resnet50"]["runs"].get(engine.name)
     peaks, iter_size = {1: run["peak_gb"]} if run else {}, 1
     while peaks and peaks[iter_size] and peaks[iter_size] > PAPER_GB and iter_size < 16:
         iter_size *= 2
@@ -277,6 +281,6 @@ def _smaller_batches(parts, folder, sizes, engine, found):
     return peaks
 
 
-def passed(found):
+def passed(result):
     """Tell whether every part ended and every comparison lies within its limit."""
-    return not found["failures"] and all(row["ok"] for row in found["comparisons"])
+    return not result["failures"] and all(row["ok"] for row in result["comparisons"])

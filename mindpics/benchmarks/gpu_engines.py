@@ -44,10 +44,10 @@ def engines(gpu):
     """Return (reference, engines to hold against it): a GPU against the CPU, or on a CPU our layers against stock's."""
     if gpu is None:
         return Engine("CPU, stock layers", None, STOCK), [Engine("CPU, our layers", None, OURS)]
-    found = [Engine(PLAIN, gpu, STOCK | FLOAT32)]
+    compared = [Engine(PLAIN, gpu, STOCK | FLOAT32)]
     if has_cudnn(gpu):
-        found += [Engine(CUDNN, gpu, OURS | FLOAT32), Engine(CUDNN_TF32, gpu, OURS | TF32)]
-    return Engine("CPU", None, OURS), found
+        compared += [Engine(CUDNN, gpu, OURS | FLOAT32), Engine(CUDNN_TF32, gpu, OURS | TF32)]
+    return Engine("CPU", None, OURS), compared
 
 
 def has_cudnn(gpu):

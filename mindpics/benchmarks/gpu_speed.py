@@ -18,7 +18,16 @@ SOURCES = {RAW: ("raw", "native"), JPEG: ("jpeg", "native"), RESIDENT: (None, "n
 
 
 def passes_and_steps(engine, folder, body, batch, repeats):
-    """Return median seconds of a forward pass and of a training step, and the first picture's features."""
+    """Return median seconds of a forward pass and of a training step, and the first picture's features.
+
+    Parameters
+    ----------
+    engine : mindpics.benchmarks.gpu_engines.Engine
+    folder : Path
+        Where `mindpics.benchmarks.net_runs.write_nets` has written the nets.
+    body : {"alexnet", "resnet50"}
+    batch, repeats : int
+    """
     engine.start()
     layers = engine.environment["MINDPICS_ENGINE"]
     forward, features = net_runs.caffe_forward(layers, folder, body, batch, repeats)
@@ -26,14 +35,28 @@ def passes_and_steps(engine, folder, body, batch, repeats):
 
 
 def torch_passes_and_steps(gpu, folder, body, batch, repeats):
-    """As `passes_and_steps`, by PyTorch in float32."""
+    """As `passes_and_steps`, by PyTorch in float32.
+
+    Parameters
+    ----------
+    gpu : int or None
+        CUDA device; None for the CPU.
+    folder, body, batch, repeats
+        As `passes_and_steps` has them.
+    """
     device = "cpu" if gpu is None else f"cuda:{gpu}"
     forward, features = net_runs.torch_forward(folder, body, batch, repeats, device)
     return _medians(forward, net_runs.torch_step(folder, body, batch, repeats, device)[0], features)
 
 
 def step_only(engine, folder, body, batch, repeats):
-    """Take some training steps, for what memory they take; return their median seconds."""
+    """Take some training steps, for what memory they take; return their median seconds.
+
+    Parameters
+    ----------
+    engine, folder, body, batch, repeats
+        As `passes_and_steps` has them.
+    """
     engine.start()
     return float(np.median(net_runs.caffe_step(engine.environment["MINDPICS_ENGINE"], folder, body, batch, repeats)[0]))
 
@@ -43,7 +66,16 @@ def _medians(forward, step, features):
 
 
 def write_trainings(folder, pictures, batch, crop, width):
-    """Write LMDBs, and AlexNet's all-in-one net and solver for each of SOURCES; `training` runs one."""
+    """Write LMDBs, and AlexNet's all-in-one net and solver for each of SOURCES; `training` runs one.
+
+    Parameters
+    ----------
+    folder : Path
+    pictures, batch, crop : int
+        Pictures generated, and of a step; side of a crop.
+    width : float
+        Of the layers, as a share of the published ones.
+    """
     for kind in ("raw", "jpeg"):
         write_generated(folder / f"{kind}_lmdb", pictures, SIDE, encoded=kind == "jpeg")
     for number, (kind, loss) in enumerate(SOURCES.values()):
@@ -78,6 +110,16 @@ def training(engine, folder, source, repeats):
     """Return the seconds of each step, when they began and when they ended.
 
     As many steps go before as batches may lie ready: those would not have been waited for.
+
+    Parameters
+    ----------
+    engine : mindpics.benchmarks.gpu_engines.Engine
+    folder : Path
+        Where `write_trainings` has written nets and solvers.
+    source : str
+        A key of SOURCES.
+    repeats : int
+        Steps.
     """
     engine.start()
     solver = caffe.SGDSolver(str(folder / f"training_{list(SOURCES).index(source)}_solver.prototxt"))

@@ -33,13 +33,16 @@ def run(folder, pictures=2000, repeats=3, memory_pictures=20_000, seed=0):
         For the pictures (230 KB each), the LMDBs (200 KB a picture) and the plot.
     pictures : int
         Ours is run on as many, and on three smaller sets.
+    repeats : int
+        Runs of each contestant.
     memory_pictures : int
         The same pictures, repeated to so many: does memory stay flat? 0 leaves it out.
+    seed : int
     """
     folder = Path(folder)
     command = Path(sys.executable).with_name(THEIRS)
     if not command.exists():
-        raise RuntimeError(f"{command}: not there; tools/setup builds it")
+        raise RuntimeError(f"{command}: found no such file; wanted what tools/setup builds")
     from mindpics.datasets.generated_pictures import write_pictures  # its photographs would slow each run's start
 
     paths = write_pictures(folder / "pictures", pictures, seed)
@@ -105,8 +108,8 @@ def format_result(result):
             f"{name}: {faster:.2f} x {THEIRS} (wanted: {WANTED}), {n / runs[name]['median_s']:.0f} pictures/s, "
             f"{written:.0%} of what the disk writes; {mean:.2f} levels of 255 apart in the mean, {largest} at most"
         )
-    for more, of in result.get("memory", {}).items():
-        lines.append(f"memory: {runs[REDUCED]['peak_mb']:.0f} MB for {n:,}, {of['peak_mb']:.0f} MB for {more:,}")
+    for pictures, run in result.get("memory", {}).items():
+        lines.append(f"memory: {runs[REDUCED]['peak_mb']:.0f} MB for {n:,}, {run['peak_mb']:.0f} MB for {pictures:,}")
     return "\n".join([*lines, *timing.format_costs(result["costs"])])
 
 
@@ -136,9 +139,9 @@ def _apart(folder, name):
     from mindpics.caffe_files.datum import to_pixels
     from mindpics.caffe_files.lmdbs import read_lmdb
 
-    wanted = {key.split("_", 1)[1].split(".")[0]: datum for key, datum in _first(read_lmdb(folder / _name(THEIRS)))}
-    found = {key.split("_", 1)[1]: datum for key, datum in read_lmdb(folder / _name(name)) if key[9:] in wanted}
-    apart = [np.abs(to_pixels(found[i]).astype(int) - to_pixels(wanted[i])) for i in wanted]
+    theirs = {key.split("_", 1)[1].split(".")[0]: datum for key, datum in _first(read_lmdb(folder / _name(THEIRS)))}
+    ours = {key.split("_", 1)[1]: datum for key, datum in read_lmdb(folder / _name(name)) if key[9:] in theirs}
+    apart = [np.abs(to_pixels(ours[i]).astype(int) - to_pixels(theirs[i])) for i in theirs]
     return float(np.mean(apart)), int(np.max(apart))
 
 

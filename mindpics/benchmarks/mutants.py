@@ -64,14 +64,14 @@ def read_bugs(table, root):
         text = (Path(root) / path).read_text(encoding="utf-8")
         if of_file.get("findings"):
             bugs += silenced(path, text, tests)
-        for given in of_file.get("bugs", []):
+        for entry in of_file.get("bugs", []):
             bug = Bug(
                 path,
-                given["kind"],
-                given["old"],
-                given["new"],
-                tuple(given.get("tests", tests)),
-                given.get("equivalent", ""),
+                entry["kind"],
+                entry["old"],
+                entry["new"],
+                tuple(entry.get("tests", tests)),
+                entry.get("equivalent", ""),
             )
             bugs.append(bug)
             if text.count(bug.old) != 1 or bug.old == bug.new:
@@ -82,7 +82,15 @@ def read_bugs(table, root):
 
 
 def silenced(path, text, tests):
-    """Return a `Bug` for each finding that a module yields: it is said no more."""
+    """Return a `Bug` for each finding that a module yields: it is said no more.
+
+    Parameters
+    ----------
+    path, text : str
+        A module's path in the tree, and what stands in it.
+    tests : tuple of str
+        That must notice.
+    """
     lines, bugs = text.splitlines(keepends=True), []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Yield) and _is_finding(node.value) and severity_of(node.value) in (*SEVERITIES, None):
@@ -143,6 +151,14 @@ def planted(tree, bug):
 def passes(tree, tests, limit):
     """Tell whether tests pass in a tree; what takes longer than `limit` seconds does not.
 
+    Parameters
+    ----------
+    tree : path
+    tests : sequence of str
+        As pytest takes them, relative to the tree.
+    limit : float
+        Seconds.
+
     Raises
     ------
     ValueError
@@ -156,12 +172,22 @@ def passes(tree, tests, limit):
     except subprocess.TimeoutExpired:
         return False
     if done.returncode not in (0, 1, 2):  # 2: a module that can no longer be imported
-        raise ValueError(f"{' '.join(tests)}: {done.stdout[-500:]}{done.stderr[-500:]}")
+        raise ValueError(
+            f"{' '.join(tests)}: found no tests that run; wanted some: {done.stdout[-500:]}{done.stderr[-500:]}"
+        )
     return done.returncode == 0
 
 
 def outcome(tree, bug, limit):
-    """Return KILLED or SURVIVED."""
+    """Return KILLED or SURVIVED.
+
+    Parameters
+    ----------
+    tree : path
+    bug : Bug
+    limit : float
+        Seconds that its tests may take.
+    """
     with planted(tree, bug):
         return SURVIVED if passes(tree, bug.tests, limit) else KILLED
 
@@ -180,9 +206,12 @@ def format_outcomes(outcomes):
             why = f" (equivalent: {bug.equivalent})" if bug.equivalent else ""
             lines.append(f"    {bug.kind}: {_short(bug.old)} -> {_short(bug.new)}{why}")
     real = [(bug, how) for bug, how in outcomes if not bug.equivalent]
-    for of in (lambda bug: bug.package, lambda bug: bug.kind, lambda bug: "all"):
+    for group_of in (lambda bug: bug.package, lambda bug: bug.kind, lambda bug: "all"):
         lines.append("")
-        planted_, killed = Counter(of(bug) for bug, _ in real), Counter(of(bug) for bug, how in real if how == KILLED)
+        planted_, killed = (
+            Counter(group_of(bug) for bug, _ in real),
+            Counter(group_of(bug) for bug, how in real if how == KILLED),
+        )
         lines += [
             f"{name:<24}{killed[name]:>5} of {count:>4} killed{killed[name] / count:>8.1%}"
             for name, count in sorted(planted_.items())

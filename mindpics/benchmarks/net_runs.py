@@ -28,6 +28,15 @@ def write_nets(folder, body, seed, width=1.0):
     """Write NAME.prototxt, its weights, and a net to train; return the GFLOP of each of its layers for a picture.
 
     The weights are random (msra): what is timed does not depend on them.
+
+    Parameters
+    ----------
+    folder : Path
+    body : {"alexnet", "resnet50"}
+    seed : int
+        Of the weights.
+    width : float
+        Of the layers, as a share of the published ones.
     """
     import caffe
 
@@ -96,7 +105,17 @@ def timed(function, repeats):
 
 
 def caffe_forward(engine, folder, body, batch, repeats):
-    """Return the seconds of each forward pass to the features, and the first picture's features."""
+    """Return the seconds of each forward pass to the features, and the first picture's features.
+
+    Parameters
+    ----------
+    engine : {"fast", "caffe"}
+        MINDPICS_ENGINE: our layers, or stock's.
+    folder : Path
+        Where `write_nets` has written the nets.
+    body : {"alexnet", "resnet50"}
+    batch, repeats : int
+    """
     net = _caffe(engine).Net(str(folder / f"{body}.prototxt"), str(folder / f"{body}.caffemodel"), 1)  # TEST
     fill(net.blobs["data"], pictures((batch, *picture_shape(folder, body))))
     seconds, tops = timed(net.forward, repeats)
@@ -104,7 +123,13 @@ def caffe_forward(engine, folder, body, batch, repeats):
 
 
 def opencv_forward(folder, body, batch, repeats):
-    """As `caffe_forward`, by OpenCV's reader of Caffe nets."""
+    """As `caffe_forward`, by OpenCV's reader of Caffe nets.
+
+    Parameters
+    ----------
+    folder, body, batch, repeats
+        As `caffe_forward` has them.
+    """
     import cv2
 
     net = cv2.dnn.readNetFromCaffe(str(folder / f"{body}.prototxt"), str(folder / f"{body}.caffemodel"))
@@ -119,7 +144,15 @@ def opencv_forward(folder, body, batch, repeats):
 
 
 def torch_forward(folder, body, batch, repeats, device="cpu"):
-    """As `caffe_forward`, by PyTorch."""
+    """As `caffe_forward`, by PyTorch.
+
+    Parameters
+    ----------
+    folder, body, batch, repeats
+        As `caffe_forward` has them.
+    device : str
+        PyTorch's name of it: "cpu", "cuda:0".
+    """
     torch = _torch()
     net = _torch_net(folder, body).eval().to(device)
     x = torch.tensor(pictures((batch, *picture_shape(folder, body))), device=device)
@@ -129,7 +162,13 @@ def torch_forward(folder, body, batch, repeats, device="cpu"):
 
 
 def caffe_step(engine, folder, body, batch, repeats):
-    """Return the seconds of each training step, and nothing: what a step finds is held to account by tests."""
+    """Return the seconds of each training step, and nothing: what a step finds is held to account by tests.
+
+    Parameters
+    ----------
+    engine, folder, body, batch, repeats
+        As `caffe_forward` has them.
+    """
     caffe = _caffe(engine)
     solver = caffe.SGDSolver(_solver(folder, body, engine))
     fill(solver.net.blobs["data"], pictures((batch, *picture_shape(folder, body))))
@@ -138,7 +177,13 @@ def caffe_step(engine, folder, body, batch, repeats):
 
 
 def torch_step(folder, body, batch, repeats, device="cpu"):
-    """As `caffe_step`, by PyTorch."""
+    """As `caffe_step`, by PyTorch.
+
+    Parameters
+    ----------
+    folder, body, batch, repeats, device
+        As `torch_forward` has them.
+    """
     torch = _torch()
     features = _torch_net(folder, body).to(device)
     x = torch.tensor(pictures((batch, *picture_shape(folder, body))), device=device)

@@ -35,20 +35,20 @@ class Case:
 
     @property
     def name(self):
-        what = f"{net_runs.FEATURES[self.body]} of {self.body}" if self.kind == "forward" else f"step of {self.body}"
-        return f"{what}, {self.batch} pictures"
+        work = f"{net_runs.FEATURES[self.body]} of {self.body}" if self.kind == "forward" else f"step of {self.body}"
+        return f"{work}, {self.batch} pictures"
 
     def runners(self):
         """Return library -> (function, first arguments)."""
         if self.kind == "step":
-            found = {OURS: (net_runs.caffe_step, ("fast",)), STOCK: (net_runs.caffe_step, ("caffe",))}
-            return found | ({TORCH: (net_runs.torch_step, ())} if net_runs.is_installed("torch") else {})
-        found = {
+            runners = {OURS: (net_runs.caffe_step, ("fast",)), STOCK: (net_runs.caffe_step, ("caffe",))}
+            return runners | ({TORCH: (net_runs.torch_step, ())} if net_runs.is_installed("torch") else {})
+        runners = {
             OURS: (net_runs.caffe_forward, ("fast",)),
             STOCK: (net_runs.caffe_forward, ("caffe",)),
             OPENCV: (net_runs.opencv_forward, ()),
         }
-        return found | ({TORCH: (net_runs.torch_forward, ())} if net_runs.is_installed("torch") else {})
+        return runners | ({TORCH: (net_runs.torch_forward, ())} if net_runs.is_installed("torch") else {})
 
     def gflop(self, layers):
         """Multiplications and additions: a step is three times a pass, but for the gradient of the pictures."""
@@ -153,7 +153,7 @@ def _costs(curve, folder):
             ]
         )
         timing.plot_costs(folder / f"{body}_cost", costs[-1], "pictures")
-    return [one for of_body in costs for one in of_body]
+    return [cost for of_body in costs for cost in of_body]
 
 
 def add_suite(suites):
@@ -198,7 +198,7 @@ def format_result(result):
 
 
 def _format_case(case):
-    wanted = WANTED.get((case["body"], case["kind"]))
+    target = WANTED.get((case["body"], case["kind"]))
     title = f"{case['case']}: {case['gflop']:.0f} GFLOP; SGEMM {np.median(case['sgemm_gflops']):.0f} GFLOP/s"
     rows = []
     for library, values in case["seconds"].items():
@@ -206,12 +206,12 @@ def _format_case(case):
         rows.append(
             (
                 library,
-                *(f"{of(values):.3f}" for of in (np.median, min, max)),
+                *(f"{statistic(values):.3f}" for statistic in (np.median, min, max)),
                 f"{case['times_stock'][library]:.2f}",
                 f"{case['share_of_sgemm'][library]:.0%}",
                 f"{case['peak_gb'][library]:.2f}",
                 f"{differs[library]:.0e}" if differs else "",
-                f"wanted: at least {wanted} x stock" if library == OURS and wanted else "",
+                f"wanted: at least {target} x stock" if library == OURS and target else "",
             )
         )
     headings = ("", "median s", "min", "max", "x stock", "of SGEMM", "peak GB", "differs", "")

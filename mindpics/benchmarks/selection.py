@@ -26,8 +26,11 @@ def run(folder, posts=10_000_000, repeats=3, peer_posts=1_000_000, seed=0):
         For the posts, 200 bytes each, and the plot.
     posts : int
         Ours is run on as many, and on three smaller crawls.
+    repeats : int
+        Runs of each contestant.
     peer_posts : int
         What the peers are run on, and ours beside them: they take minutes for ten million.
+    seed : int
     """
     folder = Path(folder)
     files = {n: folder / f"posts_{n}_{seed}.jsonl" for n in _sizes(posts) | {peer_posts}}
@@ -41,7 +44,7 @@ def run(folder, posts=10_000_000, repeats=3, peer_posts=1_000_000, seed=0):
         {name: (function, (files[peer_posts],)) for name, function in peers.items() if name not in absent}, repeats
     )
     ours = timing.alternate({str(n): (_ours, (files[n],)) for n in sorted(_sizes(posts))}, repeats)
-    costs = [timing.cost("selection", _by_size(ours), [of["median_s"] for of in ours.values()])]
+    costs = [timing.cost("selection", _by_size(ours), [runs["median_s"] for runs in ours.values()])]
     timing.plot_costs(folder / "selection_cost", costs, "posts")
     return {
         "machine": facts,
@@ -94,8 +97,8 @@ def _by_size(runs):
 
 
 def _ours(path):
-    found = find_candidates(path)
-    return {"posts": found.n_read, "carry_a_word": len(found)}
+    candidates = find_candidates(path)
+    return {"posts": candidates.n_read, "carry_a_word": len(candidates)}
 
 
 def _loop(path):

@@ -55,7 +55,7 @@ def alternate(contestants, repeats):
                 bar.set_description(name)
                 runs[name].append(measure(function, *args))
                 bar.update()
-    return {name: _summary(of) for name, of in runs.items()}
+    return {name: _summary(runs_of_name) for name, runs_of_name in runs.items()}
 
 
 def _summary(runs):
@@ -173,23 +173,42 @@ class Cost:
 
 
 def cost(name, sizes, seconds):
-    """Return the `Cost` of median seconds at sizes, as a dict."""
+    """Return the `Cost` of median seconds at sizes, as a dict.
+
+    Parameters
+    ----------
+    name : str
+    sizes : sequence of int
+        Two at least.
+    seconds : sequence of float
+        The median at each size.
+    """
     slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
     return asdict(Cost(name, list(map(int, sizes)), list(map(float, seconds)), float(slope)))
 
 
 def plot_costs(path, costs, unit):
-    """Draw costs (dicts of `cost`) to PATH.png, PATH.svg and PATH.csv, both axes logarithmic."""
+    """Draw costs (dicts of `cost`) to PATH.png, PATH.svg and PATH.csv, both axes logarithmic.
+
+    Parameters
+    ----------
+    path : path
+        Without ending.
+    costs : list of dict
+        See `cost`.
+    unit : str
+        Of the sizes.
+    """
     figure, axes = charts.new_figure(6, 4.2)
-    for index, one in enumerate(costs):
-        style = charts.style_of(one["name"], index)
+    for index, cost in enumerate(costs):
+        style = charts.style_of(cost["name"], index)
         axes[0, 0].loglog(
-            one["sizes"],
-            one["seconds"],
+            cost["sizes"],
+            cost["seconds"],
             color=style.colour,
             marker=style.marker,
             linestyle=style.dashes,
-            label=f"{charts.literal(one['name'])}: size to the {one['exponent']:.2f}",
+            label=f"{charts.literal(cost['name'])}: size to the {cost['exponent']:.2f}",
         )
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):  # 2,000 rather than 2x10^3, on less than a decade as well
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -198,17 +217,19 @@ def plot_costs(path, costs, unit):
     axes[0, 0].set_xlabel(unit)
     axes[0, 0].set_ylabel("seconds")
     axes[0, 0].legend(frameon=False)
-    rows = [(one["name"], *pair) for one in costs for pair in zip(one["sizes"], one["seconds"], strict=True)]
+    rows = [(cost["name"], *pair) for cost in costs for pair in zip(cost["sizes"], cost["seconds"], strict=True)]
     charts.save(figure, path, ("what", unit, "seconds"), rows)
 
 
 def format_runs(summaries, ours):
     """Return lines of a table: median, spread, how many times faster than `ours`, memory."""
     rows = []
-    for name, of in summaries.items():
-        spread = f"{min(of['seconds']):.1f} to {max(of['seconds']):.1f} s"
-        times = f"{of['median_s'] / summaries[ours]['median_s']:.2f} x" if name != ours else ""
-        rows.append((name, f"{of['median_s']:.1f} s", spread, times, f"{of['cpu_s']:.1f} s", f"{of['peak_mb']:.0f} MB"))
+    for name, run in summaries.items():
+        spread = f"{min(run['seconds']):.1f} to {max(run['seconds']):.1f} s"
+        times = f"{run['median_s'] / summaries[ours]['median_s']:.2f} x" if name != ours else ""
+        rows.append(
+            (name, f"{run['median_s']:.1f} s", spread, times, f"{run['cpu_s']:.1f} s", f"{run['peak_mb']:.0f} MB")
+        )
     return columns(("", "median", "spread", "ours is", "CPU", "memory"), rows)
 
 
@@ -224,6 +245,6 @@ def format_machine(facts):
 def format_costs(costs):
     """Return a line a cost: its exponent, and where it was measured."""
     return [
-        f"cost of {one['name']}: size to the {one['exponent']:.2f}, over {', '.join(f'{n:,}' for n in one['sizes'])}"
-        for one in costs
+        f"cost of {cost['name']}: size to the {cost['exponent']:.2f}, over {', '.join(f'{n:,}' for n in cost['sizes'])}"
+        for cost in costs
     ]

@@ -8,6 +8,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets
+from mindpics.files.layout import TrainingFiles
 from mindpics.jobs.fork_first import in_fork
 
 
@@ -83,10 +84,11 @@ def build_in_fork(message, nets):
     solver = caffe_pb2.SolverParameter()
     solver.CopyFrom(message)
     with tempfile.TemporaryDirectory() as folder:
-        solver.snapshot_prefix, solver.solver_mode = f"{folder}/net", solver.CPU
+        files = TrainingFiles(folder)
+        solver.snapshot_prefix, solver.solver_mode = files.path("net"), solver.CPU
         write_solver(solver, nets, folder)
         try:
-            in_fork(_build, f"{folder}/solver.prototxt")
+            in_fork(_build, files.solver)
         except ValueError as error:
             name = message.net or message.train_net or "the solver"
             raise ValueError(f"{name}: found what Caffe refuses ({error}); wanted a net that it builds") from None

@@ -8,11 +8,12 @@ import numpy as np
 
 from mindpics.caffe_files.datum import to_datum
 from mindpics.caffe_files.lmdbs import write_mean
+from mindpics.files.layout import DataFiles
 from mindpics.traits import N_LABELS, unpack
 
 COLOURS = np.array([[255, 60, 60], [60, 255, 60], [60, 60, 255], [255, 255, 60], [60, 255, 255]], np.float32)
 GREY = 110.0  # about what the pictures average to
-MEAN = "mean.binaryproto"
+MEAN = DataFiles.mean
 
 
 def picture(label, side, rng):

@@ -101,7 +101,7 @@ class Desk:
     def users(self):
         """POST /api/users: text, picture, or both."""
 
-        def given(part):
+        def text_and_pixels(part):
             text = request.form.get("text", "").strip()
             if len(text) > MAX_LETTERS:
                 raise ValueError(f"The text has {len(text)} letters; at most {MAX_LETTERS} are taken.")
@@ -110,7 +110,7 @@ class Desk:
                 raise ValueError("Neither a text nor a picture was given.")
             return text, pixels
 
-        return self._answer("users", given)
+        return self._answer("users", text_and_pixels)
 
     def thumbnail(self, name, index):
         """GET /thumbnails/NAME/INDEX: a picture of the run, by its place in a table."""
@@ -127,14 +127,14 @@ class Desk:
         self.worker.shutdown(cancel_futures=True)
         self.decoder.close()
 
-    def _answer(self, name, given):
+    def _answer(self, name, arguments_of):
         part = self.parts[name]
         if part is None:
             abort(404, "The run has no such model; /api/about says why.")
         with self.queue.place():
             begun = time.perf_counter()
             try:
-                answer = self.worker.submit(part.answer, *given(part)).result()
+                answer = self.worker.submit(part.answer, *arguments_of(part)).result()
             except ValueError as error:
                 raise UnprocessableEntity(str(error)) from None
         return jsonify({**_with_thumbnails(answer), "seconds": round(time.perf_counter() - begun, 3)})
@@ -157,8 +157,8 @@ class Desk:
 
 def _with_thumbnails(answer):
     """Give each picture of the run that an answer names its address."""
-    for found in answer.get("nearest", ()):
-        found["thumbnail"] = url_for("thumbnail", name="traits", index=found["index"])
+    for picture in answer.get("nearest", ()):
+        picture["thumbnail"] = url_for("thumbnail", name="traits", index=picture["index"])
     for user in answer.get("users", ()):
         for pin in user["pins"]:
             pin["thumbnail"] = url_for("thumbnail", name="users", index=pin["index"])

@@ -52,7 +52,20 @@ class FeatureNet:
         return self.net.blobs[self.blob].data.reshape(len(pictures), -1).copy()
 
     def features(self, pictures, mean, oversample=False):
-        """Return the blob of uint8 pictures [N, 3, H, W] (BGR) less `mean`: of the centre crop, or the mean of ten."""
+        """Return the blob of uint8 pictures [N, 3, H, W] (BGR) less `mean`: of the centre crop, or the mean of ten.
+
+        Parameters
+        ----------
+        pictures : uint8 [N, 3, H, W]
+            BGR.
+        mean : float32 [3, H, W]
+        oversample : bool
+            The mean of ten crops, see `ten_crops`, in place of the centre crop.
+
+        Returns
+        -------
+        float32 [N, D]
+        """
         if not oversample:
             return self.run(centre_crop(pictures, mean, self.crop))
         return np.mean([self.run(view) for view in ten_crops(pictures, mean, self.crop)], axis=0)
@@ -66,18 +79,20 @@ class FeatureNet:
 
     def _input(self, deploy):
         if len(self.net.inputs) != 1:
-            raise ValueError(f"{deploy}: inputs {list(self.net.inputs)}; a deploy net with one input is wanted")
+            raise ValueError(f"{deploy}: found the inputs {list(self.net.inputs)}; wanted a deploy net with one")
         shape = tuple(self.net.blobs[self.net.inputs[0]].data.shape)
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-            raise ValueError(f"{deploy}: input {shape}; [N, 3, crop, crop] is wanted")
+            raise ValueError(f"{deploy}: found the input {shape}; wanted [N, 3, crop, crop]")
         return self.net.inputs[0]
 
     def _last_layer(self, deploy, before_relu):
         if self.blob not in self.net.blobs:
-            raise ValueError(f"{deploy}: no blob {self.blob!r}; there are {printable_names(self.net.blobs)}")
+            raise ValueError(f"{deploy}: found no blob {self.blob!r}; wanted one of {printable_names(self.net.blobs)}")
         writers = [layer for layer, tops in self.net.top_names.items() if self.blob in tops]
         if before_relu and len(writers) == 1:
-            raise ValueError(f"{deploy}: nothing overwrites {self.blob}, so it has no state before a ReLU")
+            raise ValueError(
+                f"{deploy}: found nothing that overwrites {self.blob}; wanted a ReLU in place, for the state before it"
+            )
         return writers[0 if before_relu else -1]
 
     def _check_weights(self, deploy, weights_path, fit):
@@ -85,22 +100,24 @@ class FeatureNet:
         needed = names[: names.index(self.last_layer) + 1]
         absent = [name for name in fit.not_in_weights if name in needed]
         if absent:
-            raise ValueError(f"{weights_path}: has no weights for {printable_names(absent)} of {deploy}")
+            raise ValueError(
+                f"{weights_path}: found no weights for {printable_names(absent)}; wanted those of {deploy}"
+            )
 
 
-def load_mean(given, size):
+def load_mean(source, size):
     """Return the mean [3, H, W] float32 of a .binaryproto or .npy path, or of three numbers (B, G, R).
 
     Three numbers are spread over `size`; a mean image says itself how large the pictures are.
     """
-    if len(given) == 3:
-        return np.broadcast_to(np.array(given, np.float32)[:, None, None], (3, size, size))
-    (path,) = given
+    if len(source) == 3:
+        return np.broadcast_to(np.array(source, np.float32)[:, None, None], (3, size, size))
+    (path,) = source
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; a mean is a binaryproto, a .npy, or three numbers")
+        raise ValueError(f"{path}: found no such file; wanted a mean: a binaryproto, a .npy, or three numbers")
     mean = load_npy(path) if str(path).endswith(".npy") else read_mean(path)
     if mean.ndim != 3 or mean.shape[0] != 3 or mean.shape[1] != mean.shape[2]:
-        raise ValueError(f"{path}: a mean of shape {mean.shape}; [3, size, size] is wanted")
+        raise ValueError(f"{path}: found a mean of shape {mean.shape}; wanted [3, size, size]")
     return mean.astype(np.float32)
 
 
@@ -108,10 +125,18 @@ def ten_crops(pictures, mean, crop):
     """Return the four corners and the centre, each also mirrored: float32 [10, N, 3, crop, crop].
 
     Parameters are those of `mindpics.inference.infer.centre_crop`.
+
+    Parameters
+    ----------
+    pictures : uint8 [N, 3, H, W]
+        BGR.
+    mean : float32 [3, H, W]
+    crop : int
+        Side of a crop, in pixels.
     """
     height, width = pictures.shape[2:]
-    corners = [(top, left) for top in (0, height - crop) for left in (0, width - crop)]
+    corners = [(y, x) for y in (0, height - crop) for x in (0, width - crop)]
     centred = pictures.astype(np.float32) - mean
-    views = [centred[..., top : top + crop, left : left + crop] for top, left in corners]
+    views = [centred[..., y : y + crop, x : x + crop] for y, x in corners]
     views.append(centre_crop(pictures, mean, crop))
     return np.stack([*views, *(view[..., ::-1] for view in views)])

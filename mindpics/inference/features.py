@@ -46,15 +46,15 @@ def read_items(path, root=None):
     ValueError
         On a line without id or image, an id seen before, a path that leaves `root`.
     """
-    path, root, items, seen = Path(path), Path(root or Path(path).parent), {}, set()
+    path, root, items, ids = Path(path), Path(root or Path(path).parent), {}, set()
     records = read_table(path, ("id", "image")) if path.suffix == ".csv" else read_objects(path)
     for where, record in records:
         if not {"id", "image"} <= set(record):
             raise ValueError(f"{where}: found {shown(sorted(record))}; id and image are wanted")
         check_id(record["id"], where)
-        if record["id"] in seen:
-            raise ValueError(f"{where}: id {record['id']!r} comes twice")
-        seen.add(record["id"])
+        if record["id"] in ids:
+            raise ValueError(f"{where}: found the id {record['id']!r} again; wanted each once")
+        ids.add(record["id"])
         if record["image"]:  # a pin without one has no features; who reads the pins counts it
             items[record["id"]] = picture_path(root, record["image"], where)
     return list(items.items())
@@ -106,7 +106,9 @@ def extract_features(
         When the mean is smaller than the net's crop, or no picture can be read.
     """
     if mean.shape[-1] < net.crop:
-        raise ValueError(f"pictures of {mean.shape[-1]} pixels are smaller than the net's crop of {net.crop}")
+        raise ValueError(
+            f"mean: found pictures of {mean.shape[-1]} pixels; wanted at least the net's crop of {net.crop}"
+        )
     key = _key(net, items, mean, oversample, fit, max_pixels)
     finished = _finished(out, key)
     if finished:
@@ -116,8 +118,8 @@ def extract_features(
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
     write = partial(_write_shard, mean=mean, oversample=oversample, fit=fit, batch=batch, max_pixels=max_pixels)
-    left = sum(len(part) for _, part in absent)
-    with tqdm(total=len(items), initial=len(items) - left, desc=net.blob, unit="picture", disable=None) as bar:
+    n_absent = sum(len(part) for _, part in absent)
+    with tqdm(total=len(items), initial=len(items) - n_absent, desc=net.blob, unit="picture", disable=None) as bar:
         if run_tasks:
             for count in run_tasks(partial(_write_elsewhere, net.arguments, write), absent):
                 bar.update(count)
@@ -173,7 +175,9 @@ def _join(shards, out, paths, facts):
     ids = [str(id_) for part in parts for id_ in part["ids"]]
     rejected = [tuple(map(str, pair)) for part in parts for pair in part["rejected"]]
     if not ids:
-        raise ValueError(f"{out}: none of {len(rejected)} pictures could be read; the first: {rejected[:1]}")
+        raise ValueError(
+            f"{out}: found none of {len(rejected)} pictures that can be read ({rejected[:1]} the first); wanted one"
+        )
     width = max(part["features"].shape[1] for part in parts)
     array = np.lib.format.open_memmap(shards / "all.npy", "w+", np.float32, (len(ids), width))
     with open(shards / "all.npy", "r+b") as stream:  # a write into a map that the disk has no room for ends the process

@@ -19,6 +19,13 @@ BATCH = 32
 def load_net(deploy, weights, allow_python_layers=False):
     """Return a caffe.Net in TEST phase, every layer of which takes weights from the caffemodel.
 
+    Parameters
+    ----------
+    deploy, weights : path
+        A prototxt and a caffemodel of any age that Caffe reads.
+    allow_python_layers : bool
+        Let the net import Python layers from outside ``mindpics.layers``.
+
     Raises
     ------
     ValueError
@@ -26,7 +33,9 @@ def load_net(deploy, weights, allow_python_layers=False):
     """
     net, fit = open_trained_net(deploy, weights, allow_python_layers)
     if fit.not_in_weights:
-        raise ValueError(f"{weights}: has no weights for {printable_names(fit.not_in_weights)} of {deploy}")
+        raise ValueError(
+            f"{weights}: found no weights for {printable_names(fit.not_in_weights)}; wanted those of {deploy}"
+        )
     return net
 
 
@@ -50,8 +59,8 @@ def centre_crop(pictures, mean, crop):
 def centre(pictures, crop):
     """Return the centre [..., crop, crop] of pictures [..., H, W], a view."""
     height, width = pictures.shape[-2:]
-    top, left = (height - crop) // 2, (width - crop) // 2
-    return pictures[..., top : top + crop, left : left + crop]
+    y, x = (height - crop) // 2, (width - crop) // 2
+    return pictures[..., y : y + crop, x : x + crop]
 
 
 def run(net, values, data="data", end=None):
@@ -95,15 +104,17 @@ class TraitNets:
         self.nets = [load_net(deploy, weights, allow_python_layers) for deploy, weights in nets]
         self.mean = read_mean(mean_file)
         outputs = sorted(name for net in self.nets for name in net.outputs)
-        wanted = [f"prob_{trait}" for trait in TRAITS]
-        if outputs != sorted(wanted):
-            raise ValueError(f"the nets' outputs are {outputs}; each of {wanted} is wanted once")
+        heads = [f"prob_{trait}" for trait in TRAITS]
+        if outputs != sorted(heads):
+            raise ValueError(f"nets: found the outputs {outputs}; wanted each of {heads} once")
         for net in self.nets:
             shape = tuple(net.blobs["data"].data.shape) if "data" in net.blobs else None
             if shape is None or len(shape) != 4 or shape[1] != len(self.mean) or shape[2] != shape[3]:
-                raise ValueError(f"a net with the input data {shape}; [N, {len(self.mean)}, crop, crop] is wanted")
+                raise ValueError(f"nets: found the input data {shape}; wanted [N, {len(self.mean)}, crop, crop]")
             if shape[-1] > min(self.mean.shape[1:]):
-                raise ValueError(f"{mean_file}: a mean of {self.mean.shape} is smaller than the net's crop {shape[-1]}")
+                raise ValueError(
+                    f"{mean_file}: found a mean of {self.mean.shape}; wanted at least the net's crop {shape[-1]}"
+                )
 
     def scores(self, pictures):
         """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR."""
@@ -138,12 +149,19 @@ def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):
     nets, mean_file, allow_python_layers
         See `TraitNets`.
     lmdb : path
+    batch : int
+        Pictures a forward pass.
 
     Returns
     -------
     ids : list of str [N]
     labels : int64 [N]
     scores : float32 [N,5,2]
+
+    Raises
+    ------
+    ValueError
+        As `TraitNets`; also where the LMDB is empty, or a picture is not of the mean's size.
     """
     return activate_lmdbs(TraitNets(nets, mean_file, allow_python_layers), [lmdb], batch)[:3]
 
@@ -175,7 +193,7 @@ def activate_lmdbs(nets, lmdbs, batch=BATCH, activations=False):
             ids += [key.partition("_")[2] or key for key, _ in records_of_batch]
             labels += [datum.label for _, datum in records_of_batch]
         if len(ids) == before:
-            raise ValueError(f"{lmdb}: an empty LMDB")
+            raise ValueError(f"{lmdb}: found an empty LMDB; wanted a picture at least")
     return ids, np.array(labels), np.concatenate(scores), np.concatenate(units) if units else None
 
 
@@ -189,7 +207,7 @@ def _picture(lmdb, key, datum, mean):
     except ValueError as error:
         raise ValueError(f"{lmdb}, key {key!r}: {error}") from None
     if pixels.shape != mean.shape:
-        raise ValueError(f"{lmdb}, key {key!r}: a picture {pixels.shape}; the mean is {mean.shape}")
+        raise ValueError(f"{lmdb}, key {key!r}: found a picture {pixels.shape}; wanted the mean's {mean.shape}")
     return pixels
 
 
@@ -199,10 +217,13 @@ def save_scores(path, ids, labels, scores, activations=None):
     Parameters
     ----------
     path : path
-    ids, labels, scores
-        See `score_lmdb`.
-    activations : float array [N,5,2], optional
-        See `TraitNets.activations`.
+    ids : sequence of str [N]
+    labels : int [N]
+        ``2 * trait + pole``.
+    scores : float32 [N,5,2]
+        Probabilities of low and high.
+    activations : float32 [N,5,2], optional
+        What the output units gave, before the softmax.
     """
     arrays = {} if activations is None else {"activations": activations}
     with atomic_write(path, "wb") as stream:

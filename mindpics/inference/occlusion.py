@@ -26,7 +26,7 @@ def cover(picture, grid=GRID):
     """
     side = picture.shape[-1]
     if not 1 <= grid <= side:
-        raise ValueError(f"a grid of {grid}; wanted 1 to {side}, the picture's side")
+        raise ValueError(f"grid: found {grid}; wanted 1 to {side}, the picture's side")
     starts = [round(side * (cell - 0.5) / grid) for cell in range(grid)]
     ends = [round(side * (cell + 1.5) / grid) for cell in range(grid)]
     covered = np.repeat(picture[None], grid * grid, axis=0)

@@ -43,7 +43,19 @@ def open_net(path, allow_python_layers=False):
 
 
 def open_trained_net(path, weights, allow_python_layers=False):
-    """Return (caffe.Net, Fit): a net in phase TEST with the weights of a caffemodel copied by name."""
+    """Return (caffe.Net, Fit): a net in phase TEST with the weights of a caffemodel copied by name.
+
+    Parameters
+    ----------
+    path, weights : path
+    allow_python_layers : bool
+        Let the net import Python layers from outside ``mindpics.layers``.
+
+    Raises
+    ------
+    ValueError
+        For a net or a caffemodel that Caffe would abort on.
+    """
     net = open_net(path, allow_python_layers)
     return net, weight_files.copy(weights, net)
 
@@ -58,7 +70,7 @@ def check_net(path, allow_python_layers=False):
     """
     prototxt, findings = read_prototxt(path)
     if prototxt is not None and not isinstance(prototxt.message, caffe_pb2.NetParameter):
-        raise ValueError(f"{path}: a solver; a net is wanted")
+        raise ValueError(f"{path}: found a solver; wanted a net")
     if prototxt is not None and not allow_python_layers:
         findings = [*findings, *check_reach(prototxt)]
     wrong = errors(findings)

@@ -39,7 +39,7 @@ class PictureTraits:
     def __init__(self, net, mean, mindpics=(), features=None, grid=GRID):
         lacking = {f"prob_{trait}" for trait in TRAITS} - set(net.outputs)
         if lacking:
-            raise ValueError(f"the net has no output {', '.join(sorted(lacking))}; an all-in-one net is wanted")
+            raise ValueError(f"net: found no output {', '.join(sorted(lacking))}; wanted an all-in-one net")
         self.net, self.mean, self.mindpics, self.grid = net, mean, list(mindpics), grid
         self.nearest = Nearest(features) if self.mindpics else None
 
@@ -88,11 +88,11 @@ class PictureTraits:
     def _nearest(self, feature):
         if self.nearest is None:
             return []
-        found = zip(*self.nearest.find(feature, SHOWN), strict=True)
+        neighbours = zip(*self.nearest.find(feature, SHOWN), strict=True)
         facts = ("trait", "pole", "word")
         return [
             {"index": int(place), "cosine": round(float(cosine), 4)} | {key: self.mindpics[place][key] for key in facts}
-            for place, cosine in found
+            for place, cosine in neighbours
         ]
 
 
@@ -114,31 +114,37 @@ def open_traits(run, model=None):
     deploy, weights = net_files(run, name)
     rows, features = _compared(run, name)
     net = load_net(deploy, weights)
-    return PictureTraits(net, read_mean(run.mindpics / "mean.binaryproto"), rows, features), _about(run, name, rows)
+    return PictureTraits(net, read_mean(run.mindpics.mean), rows, features), _about(run, name, rows)
 
 
 def net_files(run, name):
     """Return the deploy prototxt and the caffemodel of a model of a run; ValueError when one is not there."""
-    files = (run.mindpics / "nets/prototxt" / name / "deploy.prototxt", _weights(run, name))
-    for path in (*files, run.mindpics / "mean.binaryproto"):
+    files = (run.mindpics.nets.net(name).deploy, _weights(run, name))
+    for path in (*files, run.mindpics.mean):
         if not path.is_file():
             row = name.replace("_", "/")
-            raise ValueError(f"{path}: no such file; made by: tools/reproduce --row {row} --out {run.root}")
+            raise ValueError(
+                f"{path}: found no such file; wanted it, made by: tools/reproduce --row {row} --out {run.root}"
+            )
     return files
 
 
 def _weights(run, name):
-    return run.mindpics / name / name / "final.caffemodel"
+    return run.mindpics.row(name).training(name).weights
 
 
 def _choose(run, model):
     trained = [name for name in run.models() if "all-in-one" in name and _weights(run, name).is_file()]
     there = {name: run.models()[name]["avg"] for name in trained}
     if model and model not in there:
-        raise ValueError(f"{run.root}: no all-in-one net {model!r}; found {', '.join(there) or 'none'}")
+        raise ValueError(
+            f"{run.root}: found no all-in-one net {model!r}; wanted one of {', '.join(there) or '(none there)'}"
+        )
     if not there:
         row = PAPERS_BEST.replace("_", "/")
-        raise ValueError(f"{run.root}: no all-in-one net; made by: tools/reproduce --row {row} --out {run.root}")
+        raise ValueError(
+            f"{run.root}: found no all-in-one net; wanted one, made by: tools/reproduce --row {row} --out {run.root}"
+        )
     return model or (PAPERS_BEST if PAPERS_BEST in there else max(there, key=there.get))
 
 
@@ -153,7 +159,7 @@ def _about(run, name, rows):
 
 def _compared(run, name):
     """Return the rows of mindpics.csv that have features and a picture, and those features."""
-    table = run.mindpics / "mindpics.csv"
+    table = run.mindpics.selection
     if not (run.features(name).with_suffix(".npy").is_file() and table.is_file() and run.pictures):
         return [], None
     array, ids = read_features(run.features(name))

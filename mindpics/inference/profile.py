@@ -50,7 +50,7 @@ def profile(ids, scores, seed=0, shown=SHOWN):
     result = {}
     for column, trait in enumerate(TRAITS):
         order = np.argsort(odds[:, column], kind="stable")
-        of = {
+        surest = {
             "says_high": [place for place in order[::-1] if odds[place, column] > 0],
             "says_low": [place for place in order if odds[place, column] < 0],
         }
@@ -59,10 +59,10 @@ def profile(ids, scores, seed=0, shown=SHOWN):
             "high": float(high[:, column].mean()),
             "low95": _number(low95[column]),
             "high95": _number(high95[column]),
-            "pictures_high": len(of["says_high"]),
+            "pictures_high": len(surest["says_high"]),
         } | {
             says: [{"id": ids[place], "high": float(high[place, column])} for place in places[:shown]]
-            for says, places in of.items()
+            for says, places in surest.items()
         }
     return result
 

@@ -30,7 +30,7 @@ def gather(author, source, row, nets, mean, ids, scores, rejected, seed, command
         None where the nets were given by hand, and nothing is known of them.
     nets : list of (deploy, caffemodel)
     mean : path
-    ids, scores, rejected
+    ids, scores, rejected : lists and float32 [N,5,2]
         See `mindpics.inference.scores.score_files`.
     seed : int
     """
@@ -83,8 +83,10 @@ def write_profile(facts, items, out):
 
 def render(facts, paths):
     """Return the page; `paths` is id -> picture file."""
-    says = [one for trait in facts["traits"].values() for pole in ("high", "low") for one in trait[f"says_{pole}"]]
-    thumbnails = {one["id"]: thumbnail(paths[one["id"]]) for one in says}
+    pictures = [
+        picture for trait in facts["traits"].values() for pole in ("high", "low") for picture in trait[f"says_{pole}"]
+    ]
+    thumbnails = {picture["id"]: thumbnail(paths[picture["id"]]) for picture in pictures}
     return template("profile.html").render(**facts, thumbnails=thumbnails)
 
 

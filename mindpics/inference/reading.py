@@ -54,10 +54,12 @@ def load_reading(name):
     if not path.is_file():
         return Reading()
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("reading", {})
-        reading = Reading(**found)
+        recorded = json.loads(path.read_text(encoding="utf-8")).get("reading", {})
+        reading = Reading(**recorded)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: no facts of features ({error}); tools/extract_features makes them") from None
+        raise ValueError(
+            f"{path}: found no facts of features ({error}); wanted those that tools/extract_features writes"
+        ) from None
     if reading.fit not in FITS:
         raise ValueError(f"{path}: found fit {shown(reading.fit)}; wanted one of {', '.join(FITS)}")
     return reading

@@ -51,6 +51,6 @@ def score_files(nets, items, batch=BATCH, workers=None):
         scores.append(nets.scores(np.stack(waiting)))
     if not ids:
         raise ValueError(
-            f"none of {len(rejected)} pictures could be read; the first: {rejected[0][0]}: {rejected[0][1]}"
+            f"{rejected[0][0]}: found {rejected[0][1]}; wanted one of {len(rejected)} pictures that can be read"
         )
     return ids, np.concatenate(scores), rejected

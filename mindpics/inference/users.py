@@ -26,7 +26,9 @@ class Users:
     def __init__(self, ranker, net, mean, reading=None):
         self.ranker, self.net, self.mean, self.reading = ranker, net, mean, reading or Reading()
         if net.before_relu != self.reading.before_relu:
-            raise ValueError(f"the net's blob is before ReLU: {net.before_relu}; wanted the run's, {self.reading}")
+            raise ValueError(
+                f"net: found a blob before ReLU: {net.before_relu}; wanted the run's reading, {self.reading}"
+            )
 
     @property
     def fit(self):

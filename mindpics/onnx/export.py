@@ -79,12 +79,12 @@ def check_types(deploy):
                 raise ValueError(f"{deploy}: layer {layer.name}: {error}") from None
 
 
-def _mean(net, deploy, given, size, with_mean):
+def _mean(net, deploy, source, size, with_mean):
     """Return (the mean under the crop: float32 [3, crop, crop], what the metadata say of the input)."""
     shape = tuple(net.blobs[net.inputs[0]].data.shape) if len(net.inputs) == 1 else list(net.inputs)
     if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
         raise ValueError(f"{deploy}: found the input {shape}; wanted [N, 3, crop, crop], which a mean goes with")
-    mean, crop = load_mean(given, size), shape[3]
+    mean, crop = load_mean(source, size), shape[3]
     side = mean.shape[1]
     if crop > side:
         raise ValueError(f"{deploy}: found the crop {crop}; wanted at most {side}, the side of the mean")
@@ -97,8 +97,8 @@ def _mean(net, deploy, given, size, with_mean):
         "mean": "in the graph" if with_mean else "to be subtracted before",
         "mean_bgr": " ".join(f"{value:.4f}" for value in mean.mean(axis=(1, 2), dtype=np.float64)),
     }
-    if len(given) == 1:
-        facts |= {"mean_file": Path(given[0]).name, "mean_sha256": sha256(given[0])}
+    if len(source) == 1:
+        facts |= {"mean_file": Path(source[0]).name, "mean_sha256": sha256(source[0])}
     return centre(mean, crop), facts
 
 
@@ -135,11 +135,11 @@ def largest_difference(model, net, where, mean=None, with_mean=False):
     inputs = raw if with_mean else centred
     outputs = [output.name for output in model.graph.output]
     inside = [name for name in net.blobs if name in {value for node in model.graph.node for value in node.output}]
-    wanted = _by_caffe(net, centred, inside)
-    for name, values in _by_onnxruntime(_showing(model, wanted), inputs, inside, where).items():
-        _difference(values, wanted[name], f"{where}: blob {name}", INSIDE)
+    of_caffe = _by_caffe(net, centred, inside)
+    for name, values in _by_onnxruntime(_showing(model, of_caffe), inputs, inside, where).items():
+        _difference(values, of_caffe[name], f"{where}: blob {name}", INSIDE)
     ours = _by_onnxruntime(model, inputs, outputs, where)
-    return max(_difference(ours[name], wanted[name], f"{where}: output {name}", TOLERANCE) for name in outputs)
+    return max(_difference(ours[name], of_caffe[name], f"{where}: output {name}", TOLERANCE) for name in outputs)
 
 
 def _pictures(rng, shape):
@@ -160,12 +160,12 @@ def _showing(model, blobs):
     return copy
 
 
-def _difference(ours, wanted, where, tolerance):
-    if ours.shape != wanted.shape:
-        raise ValueError(f"{where}: found {ours.shape} of ONNX; wanted {wanted.shape} as of Caffe")
-    if not np.isfinite(wanted).all():
+def _difference(of_onnx, of_caffe, where, tolerance):
+    if of_onnx.shape != of_caffe.shape:
+        raise ValueError(f"{where}: found {of_onnx.shape} of ONNX; wanted {of_caffe.shape} as of Caffe")
+    if not np.isfinite(of_caffe).all():
         raise ValueError(f"{where}: found values that are not finite, of Caffe itself; wanted weights of a trained net")
-    difference = float(np.abs(ours - wanted).max() / max(1, np.abs(wanted).max()))
+    difference = float(np.abs(of_onnx - of_caffe).max() / max(1, np.abs(of_caffe).max()))
     if not difference <= tolerance:
         raise ValueError(
             f"{where}: found a difference of {difference:.1e} between onnxruntime and Caffe; "

@@ -39,19 +39,43 @@ class Graph:
         self._names, self._layer = set(net.blobs), ""
 
     def node(self, operator, *inputs, **attributes):
-        """Add a node with one output; return that value's name."""
+        """Add a node with one output; return that value's name.
+
+        Parameters
+        ----------
+        operator : str
+            Of ONNX: "Conv".
+        inputs : str
+            Names of values.
+        attributes
+            Of the operator.
+        """
         name = self._unused(operator)
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
-    def constant(self, what, array):
+    def constant(self, role, array):
         """Add an initializer; return its name."""
-        name = self._unused(what)
+        name = self._unused(role)
         self.constants.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
     def add(self, net, param, is_last):
-        """Add a layer; `is_last` tells of a top whether no later layer writes it, so that it gets the blob's name."""
+        """Add a layer; `is_last` tells of a top whether no later layer writes it, so that it gets the blob's name.
+
+        Parameters
+        ----------
+        net : caffe.Net
+            For the blobs' shapes and the layer's weights.
+        param : LayerParameter
+        is_last : callable
+            top -> bool.
+
+        Raises
+        ------
+        ValueError
+            For a layer that `mindpics.onnx.layers.write_layer` has no form of.
+        """
         self._layer = param.name
         layer = Layer(
             param=param,
@@ -82,11 +106,11 @@ class Graph:
                 return name
         return value
 
-    def _unused(self, what):
-        name, number = f"{self._layer}:{what}", 1
+    def _unused(self, role):
+        name, number = f"{self._layer}:{role}", 1
         while name in self._names:
             number += 1
-            name = f"{self._layer}:{what}{number}"
+            name = f"{self._layer}:{role}{number}"
         self._names.add(name)
         return name
 
@@ -143,8 +167,8 @@ def _model(graph, net, name, outputs):
 
 def _value(net, name, batch):
     """Describe an input or output; its first axis is free, named where it is the batch."""
-    length, *others = _shape(net, name)
-    shape = ["N" if length == batch else None, *others]
+    length, *rest = _shape(net, name)
+    shape = ["N" if length == batch else None, *rest]
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
 

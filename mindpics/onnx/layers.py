@@ -33,9 +33,9 @@ class Layer:
     top_shape: tuple
     weights: list
 
-    def axis(self, given):
+    def axis(self, index):
         """Return an axis of the first bottom, counted from its front."""
-        return given % len(self.shapes[0])
+        return index % len(self.shapes[0])
 
 
 def write_layer(graph, layer):
@@ -76,8 +76,8 @@ def _per_axis(param, name, default, count):
     """Return one number a spatial axis: given as NAME_h and NAME_w, one for all, one each, or not at all."""
     if name != "dilation" and (param.HasField(f"{name}_h") or param.HasField(f"{name}_w")):
         return [getattr(param, f"{name}_h"), getattr(param, f"{name}_w")]
-    given = list(getattr(param, name)) or [default]
-    return given * count if len(given) == 1 else given
+    numbers = list(getattr(param, name)) or [default]
+    return numbers * count if len(numbers) == 1 else numbers
 
 
 def _inner_product(graph, layer):

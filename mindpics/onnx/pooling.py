@@ -48,16 +48,16 @@ def write_pooling(graph, layer):
 
 
 def _windows(param, sizes, counts):
-    found = []
+    windows = []
     for letter, size, count in zip("hw", sizes, counts, strict=True):
         kernel = size if param.global_pooling else _of_axis(param, "kernel", letter, param.kernel_size)
         stride, pad = (_of_axis(param, name, letter, getattr(param, name)) for name in ("stride", "pad"))
-        found.append(Windows(size, kernel, stride, pad, count))
-    return found
+        windows.append(Windows(size, kernel, stride, pad, count))
+    return windows
 
 
-def _of_axis(param, name, letter, both):
-    return getattr(param, f"{name}_{letter}") if param.HasField(f"{name}_{letter}") else both
+def _of_axis(param, name, letter, size):
+    return getattr(param, f"{name}_{letter}") if param.HasField(f"{name}_{letter}") else size
 
 
 def _padded(graph, value, windows, fill):

@@ -4,11 +4,12 @@ from collections import Counter
 
 import numpy as np
 
+from mindpics.files.layout import MindpicsFiles
 from mindpics.files.own_folder import Kind
 from mindpics.files.tables import read_table, write_table
 from mindpics.traits import POLES, TRAITS, word_slots
 
-SELECTION = Kind("a selection of select_mindpics", proof=("mindpics.csv",))
+SELECTION = Kind("a selection of select_mindpics", proof=(MindpicsFiles.selection,))
 COLUMNS = ("id", "image", "trait", "pole", "word", "label", "split", "group")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from mindpics.files import own_folder
 from mindpics.files.json_files import write_json, write_objects
+from mindpics.files.layout import MindpicsFiles
 from mindpics.posts import crops, near_copies, selection, summary
 from mindpics.posts.candidates import find_candidates
 from mindpics.posts.first_look import look
@@ -74,11 +75,12 @@ def select(posts, out, choices=None, workers=None):
     by_group = choices.split == "group"
     mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
     facts = summary.summarise(mindpics, candidates, rejected, copies.tolist())
-    summary.write_csv(out / "mindpics.csv", mindpics)  # first: by it the folder is known as ours
-    write_objects(out / "rejected.jsonl", rejected)
+    files = MindpicsFiles(out)
+    summary.write_csv(files.selection, mindpics)  # first: by it the folder is known as ours
+    write_objects(files.rejected, rejected)
     settings = {"posts": posts, "out": out, **asdict(choices), "group_by": list(choices.group_by), "workers": workers}
     arguments = {key: str(value) for key, value in settings.items()}
-    write_json(out / "summary.json", {"arguments": arguments, **facts})
+    write_json(files.summary, {"arguments": arguments, **facts})
     return facts
 
 

@@ -44,11 +44,21 @@ def style_of(name, index=0):
 
 
 def new_figure(width, height, rows=1, columns=1, **options):
-    """Return a figure of so many inches, and its axes as an array [rows, columns]."""
+    """Return a figure of so many inches, and its axes as an array [rows, columns].
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    rows, columns : int
+        Of axes.
+    options
+        Further arguments of `matplotlib.figure.Figure.subplots`.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
-    for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
+    for panel in axes.flat:
+        panel.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 
+from mindpics.files.layout import JobFiles
 from mindpics.published import published
 from mindpics.results.study import Table
 from mindpics.traits import TRAITS
@@ -44,7 +45,10 @@ def selection(run):
 
 def rejected(run):
     """Every list of rejections with its count and main reasons, and what drawing left out."""
-    rows = [[of["file"], of["count"], "; ".join(f"{why}: {n}" for why, n in of["reasons"])] for of in run.rejected()]
+    rows = [
+        [rejections["file"], rejections["count"], "; ".join(f"{why}: {n}" for why, n in rejections["reasons"])]
+        for rejections in run.rejected()
+    ]
     for name, summary in run.corpora().items():
         why = {**summary.get("rejected_why", {}), **summary.get("left_out_why", {})}
         gone = summary.get("rejected", 0) + summary.get("left_out", 0)
@@ -71,9 +75,13 @@ def choices(runs, names=("this run",)):
     """
     stated, ours = paper_choices(), [run_choices(run) for run in runs]
     rows = [
-        [what, readable(said), *(readable(of[what]) if of.get(what) is not None else "" for of in ours)]
-        for what, said in stated.items()
-        if any(of.get(what) is not None for of in ours)
+        [
+            choice,
+            readable(paper),
+            *(readable(by_choice[choice]) if by_choice.get(choice) is not None else "" for by_choice in ours),
+        ]
+        for choice, paper in stated.items()
+        if any(by_choice.get(choice) is not None for by_choice in ours)
     ]
     return Table(
         "The README's 'Differences and choices' gives the reasons.",
@@ -106,37 +114,37 @@ def paper_choices():
 
 def run_choices(run):
     """Return {what: what a run did}, as `paper_choices`; what is not recorded is absent or None."""
-    setting, asked = run.facts.get("setting", {}), run.selection.get("arguments", {})
+    setting, arguments = run.facts.get("setting", {}), run.selection.get("arguments", {})
     return {
         "data": run.facts.get("data"),
         "weights to fine-tune from": run.facts.get("weights"),
         "side of a picture": setting.get("size"),
-        "pictures a word, at most": asked.get("per_word"),
-        "pictures a pole, at most": asked.get("per_pole"),
-        "split": _split(asked),
+        "pictures a word, at most": arguments.get("per_word"),
+        "pictures a pole, at most": arguments.get("per_pole"),
+        "split": _split(arguments),
         "crop": _per_row(setting.get("crop")),
         "width of the nets": _per_row(setting.get("width")),
         "batch": _per_row(setting.get("batch")),
         "passes an update (iter_size)": _per_row(setting.get("iter_size")),
         "schedule": _per_row(_schedules(setting.get("schedule"))),
         "normalisation of equation 5": setting.get("normalization"),
-        "words are looked for in": _words_in(asked),
+        "words are looked for in": _words_in(arguments),
         "moving average of BatchNorm": setting.get("fraction"),
         SEED: run.facts.get("seed"),
     }
 
 
-def _words_in(asked):
-    if not asked:
+def _words_in(arguments):
+    if not arguments:
         return None
-    return "tags and hashtags alone" if asked.get("tags_only") == "True" else "tags, hashtags and free text"
+    return "tags and hashtags alone" if arguments.get("tags_only") == "True" else "tags, hashtags and free text"
 
 
 def _schedules(of_rows):
     """Return {row: "62.5 epochs, rate 0.001, divided by ten every 12.5"} of what run.json has of each row."""
     return {
-        row: f"{of['epochs']:g} epochs, rate {of['base_lr']:g}, divided by ten every {of['step_epochs']:g}"
-        for row, of in (of_rows or {}).items()
+        row: f"{plan['epochs']:g} epochs, rate {plan['base_lr']:g}, divided by ten every {plan['step_epochs']:g}"
+        for row, plan in (of_rows or {}).items()
     }
 
 
@@ -151,17 +159,20 @@ def _per_row(of_rows):
     return by_net if all(by_net[row.split()[0]] == value for row, value in rows.items()) else rows
 
 
-def _split(asked):
+def _split(arguments):
     """Return "by image" or "by group: author, copies" from the arguments of the selection, which are text there."""
-    if asked.get("split") != "group":
-        return f"by {asked['split']}" if "split" in asked else None
-    return "by group: " + re.sub(r"[\[\]'\"]", "", str(asked.get("group_by", "not recorded")))
+    if arguments.get("split") != "group":
+        return f"by {arguments['split']}" if "split" in arguments else None
+    return "by group: " + re.sub(r"[\[\]'\"]", "", str(arguments.get("group_by", "not recorded")))
 
 
 def environment(runs, names=("version",)):
     """Versions that ran each run."""
     ran = [_versions(run) for run in runs]
-    rows = [[what, *(of.get(what, "") for of in ran)] for what in dict.fromkeys(what for of in ran for what in of)]
+    rows = [
+        [name, *(versions.get(name, "") for versions in ran)]
+        for name in dict.fromkeys(name for versions in ran for name in versions)
+    ]
     return Table("", (("", "text"), *((name, "text") for name in names)), rows)
 
 
@@ -173,7 +184,9 @@ def _versions(run):
 
 def hashes(run):
     """SHA-256 of the selection, the table, and every net with the weights it started from."""
-    named = {"mindpics/mindpics.csv": run.facts.get("selection"), "mindpics/table3.csv": run.facts.get("table3")}
+    files = JobFiles(run.root).mindpics
+    paths = {"selection": files.selection, "table3": files.table3}
+    named = {str(path.relative_to(run.root)): run.facts.get(key) for key, path in paths.items()}
     rows = [[name, "", "", "", "", value] for name, value in named.items() if value]
     for net in run.nets():
         start = (net.get("weights") or {}).get("sha256") or "fillers"
@@ -207,5 +220,5 @@ def readable(value):
             return value
     if not isinstance(value, dict):
         return "none" if value in (None, "None") else str(value)
-    parts = [f"{' '.join(key) if isinstance(key, tuple) else key}: {one}" for key, one in value.items()]
+    parts = [f"{' '.join(key) if isinstance(key, tuple) else key}: {part}" for key, part in value.items()]
     return "; ".join(parts)

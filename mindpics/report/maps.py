@@ -26,14 +26,38 @@ def project(features, seed=0):
 
 
 def draw_trait_map(ids, strengths, trait, features, thumbnails, out, count=SHOWN, seed=0):
-    """Figure 4c .. 8c: a trait's most activating pictures, High bordered orange and Low blue."""
+    """Figure 4c .. 8c: a trait's most activating pictures, High bordered orange and Low blue.
+
+    Parameters
+    ----------
+    ids : sequence of str [N]
+    strengths : float [N,5,2]
+        What is ranked by, see `mindpics.report.sheets.most_activating`.
+    trait : {"O", "C", "E", "A", "N"}
+    features : dict
+        id -> float [D].
+    thumbnails : callable
+        id -> uint8 [side, side, 3], RGB.
+    out : path
+        Without ending.
+    count : int
+        Pictures of each pole.
+    seed : int
+        Of the layout.
+    """
     chosen = [(pole, place) for pole, places in most_activating(strengths, trait, count).items() for place in places]
     bordered = [(str(ids[place]), pole, POLE_COLOURS[pole]) for pole, place in chosen]
     _draw_maps({TRAIT_NAMES[trait]: bordered}, features, thumbnails, out, seed)
 
 
 def draw_all_traits_map(ids, strengths, features, thumbnails, out, count=SHOWN, seed=0):
-    """Figure 9: all traits' most activating pictures, High and Low apart, bordered by trait."""
+    """Figure 9: all traits' most activating pictures, High and Low apart, bordered by trait.
+
+    Parameters
+    ----------
+    ids, strengths, features, thumbnails, out, count, seed
+        As `draw_trait_map` has them.
+    """
     panels = {}
     for pole, title in (("high", "High"), ("low", "Low")):
         chosen = [(trait, place) for trait in TRAITS for place in most_activating(strengths, trait, count)[pole]]
@@ -42,7 +66,18 @@ def draw_all_traits_map(ids, strengths, features, thumbnails, out, count=SHOWN, 
 
 
 def place_on_canvas(points, pictures, colours, side=CANVAS):
-    """Paste bordered pictures at their places, the later over the earlier; return uint8 [side, side, 3]."""
+    """Paste bordered pictures at their places, the later over the earlier; return uint8 [side, side, 3].
+
+    Parameters
+    ----------
+    points : float [N,2]
+    pictures : list of uint8 [side, side, 3]
+        All of one size.
+    colours : list of str
+        "#rrggbb" of each border.
+    side : int
+        Of the canvas, in pixels.
+    """
     size = pictures[0].shape[0] + 2 * BORDER
     low, span = points.min(axis=0), np.ptp(points, axis=0)
     places = ((points - low) / np.maximum(span, 1e-9) * (side - size)).astype(int)
@@ -61,7 +96,9 @@ def _draw_maps(panels, features, thumbnails, out, seed):
     for axes, (title, pictures) in zip(axes_of, panels.items(), strict=True):
         lacking = [id_ for id_, _, _ in pictures if id_ not in features]
         if lacking:
-            raise ValueError(f"{out}: {len(lacking)} pictures have no features, {lacking[0]} the first")
+            raise ValueError(
+                f"{out}: found no features of {len(lacking)} pictures, {lacking[0]} the first; wanted some of each"
+            )
         points = project([features[id_] for id_, _, _ in pictures], seed)
         small = [thumbnails(id_)[::2, ::2] for id_, _, _ in pictures]
         axes.imshow(place_on_canvas(points, small, [colour for *_, colour in pictures]))

@@ -8,6 +8,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message
+from mindpics.files.layout import TrainingFiles
 from mindpics.nets.rows import counts_of
 from mindpics.posts.posts import read_posts
 from mindpics.posts.summary import read_mindpics
@@ -44,7 +45,7 @@ def render_card(row, net, digests, *, url, license=None):
     """
     model, facts = net.model, net.facts
     deploy = read_message(net.deploy, caffe_pb2.NetParameter())
-    solver = read_message(net.folder / "solver.prototxt", caffe_pb2.SolverParameter())
+    solver = read_message(TrainingFiles(net.folder).solver, caffe_pb2.SolverParameter())
     crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
     stand_in, pictures = row.run.stand_in(model.net if model.init == "finetune" else "none"), _pictures(row, model)
     versions = facts.get("versions", {})
@@ -89,8 +90,8 @@ def _title(model):
 
 def _pictures(row, model):
     """Return how many pictures the net learned from and is tested on."""
-    counts = counts_of(row.run.mindpics / "mindpics.csv")
-    return {split: sum(of[trait] for trait in model.traits) for split, of in counts.items()}
+    counts = counts_of(row.run.mindpics.selection)
+    return {split: sum(per_trait[trait] for trait in model.traits) for split, per_trait in counts.items()}
 
 
 def _licenses(run):
@@ -98,20 +99,22 @@ def _licenses(run):
     manifest = run.pictures and run.pictures / "posts.jsonl"
     if not (manifest and manifest.is_file()):
         return []
-    selected = {row["id"] for row in read_mindpics(run.mindpics / "mindpics.csv")}
+    selected = {row["id"] for row in read_mindpics(run.mindpics.selection)}
     return Counter(post["license"] for post in read_posts(manifest) if post["id"] in selected).most_common()
 
 
 def _numbers(row, model):
     """Return the rows of the table of accuracies, in %."""
     if not row.accuracy:
-        raise ValueError(f"{row.run.mindpics}/table3.csv: no row of {row.name}; its numbers belong to a net")
+        raise ValueError(
+            f"{row.run.mindpics.table3}: found no row of {row.name}; wanted its numbers, which belong to a net"
+        )
     _, labels, scores = load_scores(row.run.scores(row.name))
     figures = evaluate(labels, scores)
     if abs(100 * figures["avg"]["accuracy"] - row.accuracy["avg"]) > 0.01:
         raise ValueError(
-            f"{row.run.scores(row.name)}: mean accuracy {100 * figures['avg']['accuracy']:.2f}, "
-            f"but table3.csv has {row.accuracy['avg']}; make the table again"
+            f"{row.run.scores(row.name)}: found the mean accuracy {100 * figures['avg']['accuracy']:.2f}; "
+            f"wanted table3.csv's {row.accuracy['avg']}: make the table again"
         )
     published = table3_row(model.net, model.heads, model.init)
     names = {trait: TRAIT_NAMES[trait] for trait in model.traits}
@@ -126,8 +129,8 @@ def _numbers(row, model):
 
 def _weights(row, model, facts):
     """Return what the training started from; a path may tell of the machine, so its name alone."""
-    given = facts.get("weights")
-    if not given:
+    weights = facts.get("weights")
+    if not weights:
         return "its fillers, no weights"
-    text, of_run = f"{Path(given['path']).name}, SHA-256 {given['sha256']}", row.run.weights().get(model.net)
+    text, of_run = f"{Path(weights['path']).name}, SHA-256 {weights['sha256']}", row.run.weights().get(model.net)
     return f"{text} ({of_run})" if str(of_run).startswith(STAND_IN) else text

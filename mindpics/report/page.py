@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
+from mindpics.files.layout import JobFiles, ReportFiles
 from mindpics.files.own_folder import Kind
 from mindpics.report import facts, tables
 from mindpics.report.addresses import hide_addresses
@@ -20,19 +21,28 @@ from mindpics.results.study import Figure
 
 REPORT = Kind(
     "a report",
-    ("index.html", "figures/*", "paired.csv", "sampling_error.csv", "seeds.csv", "paired_over_seeds.csv"),
+    (
+        ReportFiles.page,
+        f"{ReportFiles.figures}/*",
+        ReportFiles.paired,
+        ReportFiles.sampling_error,
+        ReportFiles.seeds,
+        ReportFiles.paired_over_seeds,
+    ),
 )
 KINDS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 
 
-def write_report(root, others=(), *, out=None, pictures=None, model=None, study=None, progress=lambda items: items):
+def write_report(
+    root, other_roots=(), *, out=None, pictures=None, model=None, study=None, progress=lambda items: items
+):
     """Draw a run's figures and write the report of one run, or of several side by side.
 
     Parameters
     ----------
     root : path
         Like runs/mini; a run with some of its rows will do. The figures are of this one.
-    others : sequence of path
+    other_roots : sequence of path
         Runs to show beside it.
     out : path, optional
         The page; by default ROOT/report/index.html. Figures and CSVs go beside it: a folder of its own.
@@ -57,13 +67,13 @@ def write_report(root, others=(), *, out=None, pictures=None, model=None, study=
         When the page's folder holds other things, there is no table to report, `model` has no scores, or a file of
         a run is broken.
     """
-    page = Path(out or Path(root) / "report" / "index.html")
+    page = Path(out or JobFiles(root).report.page)
     own_folder.require(page.parent, replace(REPORT, files=(*REPORT.files, page.name)))
     run = RunFiles(root, pictures, study)
-    comparing = Comparing([run, *(RunFiles(other, study=study) for other in others)])
+    comparing = Comparing([run, *(RunFiles(other_root, study=study) for other_root in other_roots)])
     figures, left_out, words = [], [], []
     if run.models():
-        drawn = RunFigures(run, _model(run, model), page.parent / "figures").draw_all(progress)
+        drawn = RunFigures(run, _model(run, model), ReportFiles(page.parent).figures).draw_all(progress)
         figures, left_out, words = drawn.drawn, drawn.left_out, drawn.words
     elif run.table3:
         left_out.append(("Figures of MindPics", "no scores.npz is left of any row"))
@@ -111,17 +121,17 @@ def _render(comparing, folder, figures, left_out, words):
 def _study(comparing):
     """Return what the page shows of another paper: tables of all runs, the rest of the first; None without rows."""
     first = comparing.runs[0].study
-    found = _results(comparing, first.caption, lambda run: run.study.table)
+    tables_of_runs = _results(comparing, first.caption, lambda run: run.study.table)
     heading = f"{first.caption.paper}: {first.caption.table}"
     id_ = first.caption.table.lower().replace(" ", "")
     shown = {
         "id": id_,
         "heading": heading,
-        "tables": found,
+        "tables": tables_of_runs,
         "details": first.details,
         "figures": [_embedded(figure) for figure in first.figures],
     }
-    return shown if found else None
+    return shown if tables_of_runs else None
 
 
 def _sensitivity(run):
@@ -137,15 +147,19 @@ def _sensitivity(run):
 def _results(comparing, caption, table_of):
     """Return [(heading, table)]: the one run's own table, or all side by side and then each run's own."""
     rows = [row for row in comparing.rows if row.caption == caption]
-    own = [(label, table_of(run)) for label, run in comparing.named if table_of(run).rows]
-    return own if len(comparing.runs) == 1 or not rows else [("", comparing.side_by_side(rows)), *own]
+    tables_of_runs = [(label, table_of(run)) for label, run in comparing.named if table_of(run).rows]
+    return (
+        tables_of_runs
+        if len(comparing.runs) == 1 or not rows
+        else [("", comparing.side_by_side(rows)), *tables_of_runs]
+    )
 
 
-def _model(run, asked):
+def _model(run, model):
     models = run.models()
-    if asked and asked not in models:
-        raise ValueError(f"{run.root}: no scores of {asked}; found {', '.join(models)}")
-    return asked or (PAPERS_BEST if PAPERS_BEST in models else run.best_model())
+    if model and model not in models:
+        raise ValueError(f"{run.root}: found no scores of {model}; wanted one of {', '.join(models)}")
+    return model or (PAPERS_BEST if PAPERS_BEST in models else run.best_model())
 
 
 def _embedded(figure):

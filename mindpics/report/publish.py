@@ -16,12 +16,11 @@ from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.files import own_folder
 from mindpics.files.fingerprints import sha256
+from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.report.model_card import render_card
 
-MODEL = Kind(
-    "a model that was being written", ("*.caffemodel", "*.prototxt", "mean.binaryproto", "mean.npy", "readme.md")
-)
+MODEL = Kind("a model that was being written", ("*.caffemodel", "*.prototxt", DataFiles.mean, "mean.npy", "readme.md"))
 HERE = "Paths are relative to this folder; start Caffe in it."
 
 
@@ -51,11 +50,11 @@ def publish_row(row, out, url="", license=None, write_onnx=None):
     """
     out = Path(out)
     if re.search(r"\s", url):
-        raise ValueError(f"url {url!r}: has white space in it")
+        raise ValueError(f"url {url!r}: found white space in it; wanted none")
     folders = [out / net.model.name for net in row.nets]
     for folder in folders:
         if folder.exists():
-            raise ValueError(f"{folder}: is there already; move it away, or choose another folder")
+            raise ValueError(f"{folder}: found it there already; wanted none: move it away, or choose another folder")
     for net in row.nets:
         _check_weights(net)
     for net, folder in zip(row.nets, folders, strict=True):
@@ -66,29 +65,25 @@ def publish_row(row, out, url="", license=None, write_onnx=None):
 
 def _publish(row, net, folder, url, license, write_onnx):
     name = net.model.name
-    made = folder.with_name(f".{name}.partial")
-    own_folder.remove(made, MODEL)  # of a call that was killed
-    made.mkdir(parents=True)
+    partial = folder.with_name(f".{name}.partial")
+    own_folder.remove(partial, MODEL)  # of a call that was killed
+    partial.mkdir(parents=True)
+    files, mean = NetFiles(partial), DataFiles(partial).mean
     try:
-        shutil.copyfile(net.caffemodel, made / f"{name}.caffemodel")
-        shutil.copyfile(net.deploy, made / "deploy.prototxt")
-        shutil.copyfile(row.mean, made / "mean.binaryproto")
-        np.save(made / "mean.npy", read_mean(row.mean))  # for OpenCV, which reads no binaryproto
-        write_message(_train_val(net), made / "train_val.prototxt", [HERE])
-        write_message(_solver(net), made / "solver.prototxt", [HERE])
+        shutil.copyfile(net.caffemodel, partial / f"{name}.caffemodel")
+        shutil.copyfile(net.deploy, files.deploy)
+        shutil.copyfile(row.mean, mean)
+        np.save(partial / "mean.npy", read_mean(row.mean))  # for OpenCV, which reads no binaryproto
+        write_message(_train_val(net), files.train_val, [HERE])
+        write_message(_solver(net), files.solver, [HERE])
         if write_onnx:
-            write_onnx(
-                made / "deploy.prototxt",
-                made / f"{name}.caffemodel",
-                made / f"{name}.onnx",
-                [made / "mean.binaryproto"],
-            )
-        digests = {path.name: sha1(path) for path in sorted(made.iterdir())}
+            write_onnx(files.deploy, partial / f"{name}.caffemodel", partial / f"{name}.onnx", [mean])
+        digests = {path.name: sha1(path) for path in sorted(partial.iterdir())}
         card = render_card(row, net, digests, url=json.dumps(url), license=license)
-        (made / "readme.md").write_text(card, encoding="utf-8")
-        made.rename(folder)
+        (partial / "readme.md").write_text(card, encoding="utf-8")
+        partial.rename(folder)
     finally:
-        own_folder.remove(made, MODEL)
+        own_folder.remove(partial, MODEL)
 
 
 def sha1(path):
@@ -98,23 +93,23 @@ def sha1(path):
 
 
 def _check_weights(net):
-    recorded, found = net.facts.get("caffemodel_sha256"), sha256(net.caffemodel)
-    if recorded != found:
-        raise ValueError(f"{net.caffemodel}: SHA-256 {found}, but its run.json has {recorded}; train it again")
+    recorded, digest = net.facts.get("caffemodel_sha256"), sha256(net.caffemodel)
+    if recorded != digest:
+        raise ValueError(f"{net.caffemodel}: found the SHA-256 {digest}; wanted run.json's {recorded}: train it again")
 
 
 def _train_val(net):
     """Return the net that was trained, its files by their names alone."""
-    message = read_message(net.folder / "net.prototxt", caffe_pb2.NetParameter())
+    message = read_message(TrainingFiles(net.folder).net, caffe_pb2.NetParameter())
     for layer in message.layer:
         if layer.data_param.source:
             layer.data_param.source = Path(layer.data_param.source).name
         if layer.transform_param.mean_file:
-            layer.transform_param.mean_file = "mean.binaryproto"
+            layer.transform_param.mean_file = DataFiles.mean
     return message
 
 
 def _solver(net):
-    message = read_message(net.folder / "solver.prototxt", caffe_pb2.SolverParameter())
-    message.net, message.snapshot_prefix = "train_val.prototxt", net.model.name
+    message = read_message(TrainingFiles(net.folder).solver, caffe_pb2.SolverParameter())
+    message.net, message.snapshot_prefix = NetFiles.train_val, net.model.name
     return message

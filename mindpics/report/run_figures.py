@@ -64,7 +64,7 @@ class RunFigures:
         self.run, self.model, self.out = run, model, Path(out)
         self.drawn, self.left_out, self.words = [], [], []
         self.ids, self.labels, self.scores = load_scores(run.scores(model))
-        self.selection = figures.read_selection(run.mindpics / "mindpics.csv")
+        self.selection = figures.read_selection(run.mindpics.selection)
 
     def draw_all(self, progress=lambda items: items):
         """Draw everything; `progress` wraps the list of steps (tqdm)."""
@@ -82,8 +82,8 @@ class RunFigures:
             step()
         return self
 
-    def _add(self, *facts, **more):
-        self.drawn.append(Figure(self.out, *facts, **more))
+    def _add(self, *facts, **options):
+        self.drawn.append(Figure(self.out, *facts, **options))
 
     def _curves(self):
         figures.draw_curves(self.labels, self.scores, self.out / "figure3")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.layout import ReportFiles
 from mindpics.files.tables import write_table
 from mindpics.report.facts import SEED, choices, environment
 from mindpics.results.comparisons import comparisons, differences_over_seeds, write_comparisons
@@ -69,7 +70,7 @@ class Comparing:
 
     def differing(self):
         """The choices and versions in which the runs differ."""
-        rows = [[what, *ours] for what, _, *ours in _unlike(choices(self.runs, self.names))]
+        rows = [[choice, *ours] for choice, _, *ours in _unlike(choices(self.runs, self.names))]
         ran = environment(self.runs, self.names).rows
         rows += [row for row in ran if row[0] != "command" and len(set(row[1:])) > 1]
         caption = "Of what is recorded, nothing but this differs." if rows else "Nothing that is recorded differs."
@@ -100,10 +101,10 @@ class Comparing:
         """Return {id: (heading, table)} of paired tests, their mean over seeds, and sampling error."""
         if not any(self.compared.values()):
             return {}
-        found = {"paired": ("On the same test set", self._tests())}
+        paired = {"paired": ("On the same test set", self._tests())}
         if self.over_seeds:
-            found["over-seeds"] = ("Over seeds", self._over_seeds())
-        return found | {"sampling-error": ("What a difference must exceed", self._errors())}
+            paired["over-seeds"] = ("Over seeds", self._over_seeds())
+        return paired | {"sampling-error": ("What a difference must exceed", self._errors())}
 
     def _tests(self):
         columns = (
@@ -117,19 +118,19 @@ class Comparing:
             ("p", "number"),
         )
         rows = []
-        for name, found in self.compared.items():
-            for each in found:
-                of, (low, high) = each.paired, each.paired.interval()
+        for name, compared in self.compared.items():
+            for each in compared:
+                paired, (low, high) = each.paired, each.paired.interval()
                 rows.append(
                     [
                         name,
                         each.name,
-                        of.only_first,
-                        of.only_second,
-                        of.n,
-                        f"{100 * of.difference:+.1f}",
+                        paired.only_first,
+                        paired.only_second,
+                        paired.n,
+                        f"{100 * paired.difference:+.1f}",
                         f"{100 * low:+.1f} to {100 * high:+.1f}",
-                        f"{of.p_value:.2g}",
+                        f"{paired.p_value:.2g}",
                     ]
                 )
         return Table(
@@ -149,18 +150,18 @@ class Comparing:
             ("p", "number"),
             ("seeds", "number"),
         )
-        paper = {each.name: each.paper for found in self.compared.values() for each in found}
+        paper = {each.name: each.paper for compared in self.compared.values() for each in compared}
         rows = [
             [
                 name,
                 f"{paper[name][0] - paper[name][1]:+.2f}",
-                f"{of.mean:+.2f}",
-                f"{of.sd:.2f}",
-                f"{of.low:+.2f} to {of.high:+.2f}",
-                f"{of.p_value:.2g}",
-                of.seeds,
+                f"{spread.mean:+.2f}",
+                f"{spread.sd:.2f}",
+                f"{spread.low:+.2f} to {spread.high:+.2f}",
+                f"{spread.p_value:.2g}",
+                spread.seeds,
             ]
-            for name, of in self.over_seeds.items()
+            for name, spread in self.over_seeds.items()
         ]
         return Table(
             "In the tables' own measure. Corrected resampled t-test (Nadeau and Bengio 2003): the splits of "
@@ -176,10 +177,10 @@ class Comparing:
         papers do not tell theirs.
         """
         by_name = {}
-        for found in self.compared.values():
-            for each in found:
+        for compared in self.compared.values():
+            for each in compared:
                 by_name.setdefault(each.name, []).append(each)
-        return [_error(of) for of in by_name.values()]
+        return [_error(compared) for compared in by_name.values()]
 
     def _errors(self):
         columns = (
@@ -220,31 +221,31 @@ class Comparing:
 
     def write(self, folder):
         """Write paired.csv, and seeds.csv and paired_over_seeds.csv of several runs; return their paths."""
-        folder, written = Path(folder), []
+        files, written = ReportFiles(Path(folder)), []
         if any(self.compared.values()):
-            write_comparisons(folder / "paired.csv", self.compared)
-            write_table(folder / "sampling_error.csv", list(self.errors()[0]), self.errors())
-            written += [folder / "paired.csv", folder / "sampling_error.csv"]
+            write_comparisons(files.paired, self.compared)
+            write_table(files.sampling_error, list(self.errors()[0]), self.errors())
+            written += [files.paired, files.sampling_error]
         if len(self.runs) > 1:
-            write_seeds(folder / "seeds.csv", self.runs)
-            written.append(folder / "seeds.csv")
+            write_seeds(files.seeds, self.runs)
+            written.append(files.seeds)
         if self.over_seeds:
             rows = [
-                {"comparison": name} | {key: round(value, 4) for key, value in vars(of).items()}
-                for name, of in self.over_seeds.items()
+                {"comparison": name} | {key: round(value, 4) for key, value in vars(spread).items()}
+                for name, spread in self.over_seeds.items()
             ]
-            write_table(folder / "paired_over_seeds.csv", list(rows[0]), rows)
-            written.append(folder / "paired_over_seeds.csv")
+            write_table(files.paired_over_seeds, list(rows[0]), rows)
+            written.append(files.paired_over_seeds)
         return written
 
 
-def _error(of):
-    """Return the errors of one comparison, in points; `of` are its `Comparison`s, one a run."""
-    first, second = (value / 100 for value in of[0].paper)
-    n, n_here = of[0].paper_n, float(np.mean([each.paired.n for each in of]))
-    discordant = float(np.mean([each.paired.discordant for each in of]))
-    here = float(np.mean([each.paired.difference for each in of]))
-    likely = float(np.mean([each.paired.likely_discordant for each in of]))
+def _error(compared):
+    """Return the errors of one comparison, in points; `compared` are its `Comparison`s, one a run."""
+    first, second = (value / 100 for value in compared[0].paper)
+    n, n_here = compared[0].paper_n, float(np.mean([each.paired.n for each in compared]))
+    discordant = float(np.mean([each.paired.discordant for each in compared]))
+    here = float(np.mean([each.paired.difference for each in compared]))
+    likely = float(np.mean([each.paired.likely_discordant for each in compared]))
     shares = {
         "difference": first - second,
         "unpaired": unpaired_error(first, second, n),
@@ -254,7 +255,7 @@ def _error(of):
         "paired_here": paired_error(here, likely, n_here),
     }
     points = {key: round(100 * share, 3) for key, share in shares.items()}
-    return {"comparison": of[0].name, "n": n, "n_here": n_here, **points}
+    return {"comparison": compared[0].name, "n": n, "n_here": n_here, **points}
 
 
 def _unlike(table):

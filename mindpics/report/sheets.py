@@ -102,14 +102,23 @@ def marked(picture):
 
 
 def tile(pictures, columns, gap=GAP):
-    """Lay uint8 [side, side, 3] pictures row by row on white; return uint8 [H, W, 3]."""
+    """Lay uint8 [side, side, 3] pictures row by row on white; return uint8 [H, W, 3].
+
+    Parameters
+    ----------
+    pictures : list of uint8 [side, side, 3]
+        All of one size, one at least.
+    columns : int
+    gap : int
+        White pixels around each.
+    """
     side = pictures[0].shape[0]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (side + gap) + gap, columns * (side + gap) + gap, 3), 255, np.uint8)
     for place, picture in enumerate(pictures):
         row, column = divmod(place, columns)
-        top, left = gap + row * (side + gap), gap + column * (side + gap)
-        sheet[top : top + side, left : left + side] = picture
+        y, x = gap + row * (side + gap), gap + column * (side + gap)
+        sheet[y : y + side, x : x + side] = picture
     return sheet
 
 
@@ -118,14 +127,17 @@ def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure
 
     Parameters
     ----------
-    ids : str array [N]
-    strengths : float array [N,5,2]
-        See `most_activating`; `measure` is the name of their column.
-    trait : str
-    thumbnails : callable
-        id -> uint8 [side, side, 3]; with the `selection`'s rows.
+    ids : sequence of str [N]
+    strengths : float [N,5,2]
+        What is ranked by, see `mindpics.report.sheets.most_activating`.
+    trait : {"O", "C", "E", "A", "N"}
+    thumbnails : Thumbnails
     out : path
+        Without ending.
     count : int
+        Pictures of each pole, at most.
+    measure : str
+        Column of the strengths in OUT.csv.
     """
     values, rows, drawn = np.asarray(strengths)[:, TRAITS.index(trait)], [], {}
     for pole, places in most_activating(strengths, trait, count).items():
@@ -140,18 +152,41 @@ def draw_activating(ids, strengths, trait, thumbnails, out, count=SHOWN, measure
 
 
 def random_samples(selection, trait, pole, count, seed=0):
-    """Return `count` ids of a trait and pole, drawn without replacement; fewer where there are fewer."""
-    own = sorted(id_ for id_, row in selection.items() if (row["trait"], row["pole"]) == (trait, pole))
+    """Return `count` ids of a trait and pole, drawn without replacement; fewer where there are fewer.
+
+    Parameters
+    ----------
+    selection : dict
+        id -> row of mindpics.csv.
+    trait, pole : str
+        "O" .. "N"; "low" or "high".
+    count, seed : int
+    """
+    ids = sorted(id_ for id_, row in selection.items() if (row["trait"], row["pole"]) == (trait, pole))
     rng = np.random.default_rng([seed, TRAITS.index(trait), POLES.index(pole)])
-    return [own[place] for place in rng.permutation(len(own))[:count]]
+    return [ids[place] for place in rng.permutation(len(ids))[:count]]
 
 
 def draw_samples(selection, thumbnails, out, seed=0):
-    """Figure 1: a column of random pictures for each trait and pole, high before low as in the paper."""
+    """Figure 1: a column of random pictures for each trait and pole, high before low as in the paper.
+
+    Parameters
+    ----------
+    selection : dict
+        id -> row of mindpics.csv.
+    thumbnails : Thumbnails
+    out : path
+        Without ending.
+    seed : int
+    """
     side, classes = thumbnails.side, [(trait, pole) for trait in TRAITS for pole in ("high", "low")]
-    drawn = {of: random_samples(selection, *of, SAMPLES, seed) for of in classes}
+    drawn = {class_: random_samples(selection, *class_, SAMPLES, seed) for class_ in classes}
     blank = np.full((side, side, 3), 255, np.uint8)
-    cells = [thumbnails(drawn[of][row]) if row < len(drawn[of]) else blank for row in range(SAMPLES) for of in classes]
+    cells = [
+        thumbnails(drawn[class_][row]) if row < len(drawn[class_]) else blank
+        for row in range(SAMPLES)
+        for class_ in classes
+    ]
     sheet = tile(cells, len(classes))
     figure, axes = _sheet_figure([sheet])
     centres = GAP + side / 2 + np.arange(len(classes)) * (side + GAP)
@@ -161,7 +196,16 @@ def draw_samples(selection, thumbnails, out, seed=0):
 
 
 def draw_trait_samples(selection, trait, thumbnails, out, count=SHOWN, seed=0):
-    """Figure 10: random pictures of High and of Low of one trait."""
+    """Figure 10: random pictures of High and of Low of one trait.
+
+    Parameters
+    ----------
+    selection, thumbnails, out, seed
+        As `draw_samples` has them.
+    trait : {"O", "C", "E", "A", "N"}
+    count : int
+        Pictures of each pole, at most.
+    """
     drawn = {(trait, pole): random_samples(selection, trait, pole, count, seed) for pole in ("high", "low")}
     sheets = {
         f"{pole} {TRAIT_NAMES[trait]}": tile([thumbnails(id_) for id_ in drawn[trait, pole]], columns=10)
@@ -169,20 +213,20 @@ def draw_trait_samples(selection, trait, thumbnails, out, count=SHOWN, seed=0):
         if drawn[trait, pole]
     }
     figure, axes = _sheet_figure(list(sheets.values()))
-    for one, title in zip(axes, sheets, strict=True):
-        one.set_title(title)
+    for panel, title in zip(axes, sheets, strict=True):
+        panel.set_title(title)
     _save_ids(figure, drawn, selection, out)
 
 
 def _save_ids(figure, drawn, selection, out):
-    rows = [(*of, id_, selection[id_]["word"]) for of, ids in drawn.items() for id_ in ids]
+    rows = [(*class_, id_, selection[id_]["word"]) for class_, ids in drawn.items() for id_ in ids]
     save(figure, out, ("trait", "pole", "id", "word"), rows)
 
 
 def _save_sheets(sheets, out, columns, rows):
     figure, axes = _sheet_figure(list(sheets.values()))
-    for one, title in zip(axes, sheets, strict=True):
-        one.set_title(title)
+    for panel, title in zip(axes, sheets, strict=True):
+        panel.set_title(title)
     save(figure, out, columns, rows)
 
 
@@ -191,8 +235,8 @@ def _sheet_figure(sheets):
     width = max(sheet.shape[1] for sheet in sheets) / DPI + 0.2
     height = sum(sheet.shape[0] for sheet in sheets) / DPI + 0.45 * len(sheets)
     figure, axes = new_figure(width, height, len(sheets), 1, height_ratios=[sheet.shape[0] for sheet in sheets])
-    for one, sheet in zip(axes[:, 0], sheets, strict=True):
-        one.imshow(sheet)
-        one.set(xticks=(), yticks=())
-        one.spines[:].set_visible(False)
+    for panel, sheet in zip(axes[:, 0], sheets, strict=True):
+        panel.imshow(sheet)
+        panel.set(xticks=(), yticks=())
+        panel.spines[:].set_visible(False)
     return figure, axes[:, 0]

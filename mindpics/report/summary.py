@@ -14,62 +14,65 @@ def summary(comparing):
     runs = comparing.runs
     if comparing.repeats:
         return _about_repeats(comparing) + _in_short(comparing.errors())
-    said, of = [], ""
+    sentences, of_run = [], ""
     if len(runs) > 1:
-        of = f" of {comparing.names[0]}"
-        said.append(f"Side by side: {', '.join(comparing.names)}. They differ in more than the seed, see below.")
+        of_run = f" of {comparing.names[0]}"
+        sentences.append(f"Side by side: {', '.join(comparing.names)}. They differ in more than the seed, see below.")
     if runs[0].table3:
-        said += _about_table3(runs[0], of)
+        sentences += _about_table3(runs[0], of_run)
     if runs[0].study and runs[0].study.rows:
-        said.append(_about_study(runs[0].study, of))
-    return said + _in_short(comparing.errors())
+        sentences.append(_about_study(runs[0].study, of_run))
+    return sentences + _in_short(comparing.errors())
 
 
 def _about_repeats(comparing):
-    said = [f"{len(comparing.runs)} runs that differ in the seed alone: {', '.join(comparing.names)}."]
+    sentences = [f"{len(comparing.runs)} runs that differ in the seed alone: {', '.join(comparing.names)}."]
     repeated = [row for row in comparing.rows if row.sd is not None]
     for caption in dict.fromkeys(row.caption for row in repeated):
         best = max((row for row in repeated if row.caption == caption), key=lambda row: row.mean)
         span = f"{min(best.measured):.1f} to {max(best.measured):.1f}"
-        said.append(
+        sentences.append(
             f"Best of {caption.table}, on average: {best.name}, right on {best.mean:.1f}% of {best.tested} "
             f"{caption.tested} (standard deviation over {len(best.measured)} seeds {best.sd:.1f}, {span})."
         )
-    paper = {each.name: each.paper[0] - each.paper[1] for found in comparing.compared.values() for each in found}
-    for name, of in comparing.over_seeds.items():
-        said.append(
-            f"{name}: {of.mean:+.2f} points on average over {of.seeds} seeds (paper {paper[name]:+.2f}), 95% "
-            f"interval {of.low:+.2f} to {of.high:+.2f}{'' if of.low <= 0 <= of.high else ', which leaves out 0'}."
+    paper = {
+        each.name: each.paper[0] - each.paper[1] for comparisons in comparing.compared.values() for each in comparisons
+    }
+    for name, spread in comparing.over_seeds.items():
+        beside = "" if spread.low <= 0 <= spread.high else ", which leaves out 0"
+        sentences.append(
+            f"{name}: {spread.mean:+.2f} points on average over {spread.seeds} seeds (paper {paper[name]:+.2f}), 95% "
+            f"interval {spread.low:+.2f} to {spread.high:+.2f}{beside}."
         )
-    return said
+    return sentences
 
 
-def _about_table3(run, of):
+def _about_table3(run, of_run):
     best = max(run.table3, key=lambda row: row["avg"])
     on = " of the stand-in" if run.data_stands_in() else ""
-    said = [
-        f"{len(run.table3)} of Table 3's six rows are here. The best{of}, {Row.of(best).title}, "
+    sentences = [
+        f"{len(run.table3)} of Table 3's six rows are here. The best{of_run}, {Row.of(best).title}, "
         f"is right on {best['avg']:.1f}% of {best['n']:.0f} test pictures{on}, mean over traits "
         f"(95% interval {best['low95']:.1f} to {best['high95']:.1f}); always guessing the larger pole gives "
         f"{best['larger_pole_avg']:.1f}%. The paper's best is ResNet-50 all-in-one with 71.9%."
     ]
     averages = {(row["net"], row["init"], row["heads"]): row for row in run.table3}
     for (net, init, heads), row in averages.items():
-        other = averages.get((net, init, "independent"))
-        if heads == "all-in-one" and other:
-            paper = row["published_avg"] - other["published_avg"]
-            said.append(
-                f"{net} {init}: all-in-one is {row['avg'] - other['avg']:+.1f} points from independent "
+        independent = averages.get((net, init, "independent"))
+        if heads == "all-in-one" and independent:
+            paper = row["published_avg"] - independent["published_avg"]
+            sentences.append(
+                f"{net} {init}: all-in-one is {row['avg'] - independent['avg']:+.1f} points from independent "
                 f"(paper {paper:+.1f})."
             )
-    return said
+    return sentences
 
 
-def _about_study(study, of):
+def _about_study(study, of_run):
     best, (question, does) = max(study.rows, key=lambda row: row.accuracy), study.asked
     return (
-        f"{question} The best of {len(study.rows)} models{of}, {best.name}, {does} {best.accuracy:.1f}% of {best.n} "
-        f"{study.caption.tested} (95% interval {best.low95:.1f} to {best.high95:.1f})."
+        f"{question} The best of {len(study.rows)} models{of_run}, {best.name}, {does} {best.accuracy:.1f}% of "
+        f"{best.n} {study.caption.tested} (95% interval {best.low95:.1f} to {best.high95:.1f})."
     )
 
 
@@ -95,10 +98,10 @@ def _in_short(errors):
     if not errors:
         return []
     within = [f"{e['comparison']} ({e['difference']:+.2f})" for e in errors if _beyond(e) == "within"]
-    which = f": {'; '.join(within)}" if within else ""
+    named = f": {'; '.join(within)}" if within else ""
     return [
         f"{len(within)} of the {len(errors)} differences compared here are, in the papers, within the sampling error "
-        f"that two separate test sets of the papers' own sizes have{which}. What a paired test needs, "
+        f"that two separate test sets of the papers' own sizes have{named}. What a paired test needs, "
         "and what this test set can tell, stands under Differences."
     ]
 

@@ -26,7 +26,7 @@ def claims(run):
             f"{claim.low:+.1f} to {claim.high:+.1f}",
             claim.verdict,
         ]
-        for claim in claims_of(run.mindpics)
+        for claim in claims_of(run.mindpics.folder)
     ]
     caption = "Differences of accuracy are paired on the same test pictures; of AUC they are of different pictures."
     return Table(caption, columns, rows) if rows else None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.caffe_files.log_lines import Log
+from mindpics.files.layout import TrainingFiles
 from mindpics.report.charts import literal, new_figure, save, style_of
 from mindpics.traits import TRAITS
 
@@ -40,15 +41,15 @@ def read_log(path):
             log.read(line)
     rows = [(phase, *key, value) for phase in ("train", "test") for key, value in getattr(log, phase).items()]
     if not rows:
-        raise ValueError(f"{path}: no line of a Caffe training log; wanted some like 'Iteration 0, loss = 0.69'")
+        raise ValueError(f"{path}: found no line of a Caffe training log; wanted some like 'Iteration 0, loss = 0.69'")
     return sorted(rows), log.unread
 
 
 def read_run(folder):
     """Read train.csv and test.csv of a run folder; as `read_log`."""
     rows = []
-    for phase in ("train", "test"):
-        path = Path(folder) / f"{phase}.csv"
+    files = TrainingFiles(Path(folder))
+    for phase, path in (("train", files.losses), ("test", files.tests)):
         if path.is_file():
             with open(path, encoding="utf-8", newline="") as stream:
                 for line in csv.DictReader(stream):
@@ -76,6 +77,7 @@ def draw_training(rows, out, title=""):
         See `read_log`.
     out : path
         Without ending.
+    title : str
 
     Raises
     ------
@@ -83,7 +85,7 @@ def draw_training(rows, out, title=""):
         When there is nothing to draw.
     """
     if not rows:
-        raise ValueError(f"{out}: no training to draw")
+        raise ValueError(f"{out}: found no training to draw; wanted rows of one")
     series = defaultdict(list)
     for phase, name, iteration, value in rows:
         series[phase, name].append((iteration, value))

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from mindpics.files.findings import Finding
+from mindpics.files.layout import MindpicsFiles
 from mindpics.published import ROWS, table3_row
 from mindpics.results.metrics import Z95, load_scores
 from mindpics.results.run_files import PAPERS_BEST
@@ -59,18 +60,17 @@ def claims(mindpics):
     Accuracies are paired on the same test pictures and averaged over traits; AUCs of two traits are of different
     pictures. Intervals are normal ones, of AUCs with DeLong's variance.
     """
-    read = {
-        row.switch: scores for row in ROWS if (scores := _whole(Path(mindpics) / row.name / "scores.npz")) is not None
-    }
-    found = []
+    files = MindpicsFiles(Path(mindpics))
+    read = {row.switch: scores for row in ROWS if (scores := _whole(files.row(row.name).scores)) is not None}
+    claims_shown = []
     for words, first, second in ABOVE:
         if first in read and second in read and _same_pictures(read[first], read[second]):
-            found.append(_accuracy(words, first, second, read, TRAITS, "avg"))
+            claims_shown.append(_accuracy(words, first, second, read, TRAITS, "avg"))
             if first == "alexnet/all-in-one/scratch":
                 below = f"all-in-one is below independent for {TRAIT_NAMES[BUT_FOR]}, AlexNet from scratch"
-                found.append(_accuracy(below, second, first, read, (BUT_FOR,), BUT_FOR))
+                claims_shown.append(_accuracy(below, second, first, read, (BUT_FOR,), BUT_FOR))
     best = next(row.switch for row in ROWS if row.name == PAPERS_BEST)
-    return found + (_auc_order(read[best]) if best in read else [])
+    return claims_shown + (_auc_order(read[best]) if best in read else [])
 
 
 def _whole(path):
@@ -88,8 +88,8 @@ def check_claims(table):
         yield Finding("ok" if claim.verdict == "shown" else "differs", "paper-claim", str(claim), str(table))
 
 
-def _same_pictures(one, other):
-    return np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+def _same_pictures(first, second):
+    return np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
 
 
 def _accuracy(words, first, second, read, traits, column):
@@ -104,30 +104,30 @@ def _accuracy(words, first, second, read, traits, column):
 
 def _right(labels, scores, trait):
     """Return 1.0 or 0.0 of each picture of a trait: a tie counts against."""
-    own, poles = own_poles(labels, trait)
-    rows = np.flatnonzero(own)
-    return (scores[rows, trait, poles[own]] > scores[rows, trait, 1 - poles[own]]).astype(float)
+    of_trait, poles = own_poles(labels, trait)
+    rows = np.flatnonzero(of_trait)
+    return (scores[rows, trait, poles[of_trait]] > scores[rows, trait, 1 - poles[of_trait]]).astype(float)
 
 
-def _auc_order(of):
+def _auc_order(scored):
     """Extraversion above Conscientiousness, and that above each of the others."""
-    auc = {trait: _auc(of[1], of[2], index) for index, trait in enumerate(TRAITS)}
+    auc = {trait: _auc(scored[1], scored[2], index) for index, trait in enumerate(TRAITS)}
     pairs = [("E", "C"), *(("C", trait) for trait in "OAN")]
     return [
         _claim(
-            f"AUC of {TRAIT_NAMES[one]} is above {TRAIT_NAMES[other]}'s",
+            f"AUC of {TRAIT_NAMES[above]} is above {TRAIT_NAMES[below]}'s",
             None,
-            auc[one][0] - auc[other][0],
-            auc[one][1] + auc[other][1],
+            auc[above][0] - auc[below][0],
+            auc[above][1] + auc[below][1],
         )
-        for one, other in pairs
+        for above, below in pairs
     ]
 
 
 def _auc(labels, scores, trait):
     """Return a head's AUC and DeLong's variance of it (DeLong, DeLong and Clarke-Pearson 1988)."""
-    own, poles = own_poles(labels, trait)
-    high, low = (scores[own, trait, 1][poles[own] == pole] for pole in (1, 0))
+    of_trait, poles = own_poles(labels, trait)
+    high, low = (scores[of_trait, trait, 1][poles[of_trait] == pole] for pole in (1, 0))
     ranks = rankdata(np.concatenate([high, low]))
     of_high = (ranks[: len(high)] - rankdata(high)) / len(low)
     of_low = 1 - (ranks[len(high) :] - rankdata(low)) / len(high)

@@ -53,26 +53,32 @@ def right_answers(path):
 def _heads(run):
     models = run.models()
     paper_n = round(published()["dataset"]["images"] * published()["dataset"]["test_fraction"])
-    found = []
+    comparisons = []
     for name, row in models.items():
-        other = name.replace("_all-in-one_", "_independent_")
-        if other == name or other not in models:
+        independent = name.replace("_all-in-one_", "_independent_")
+        if independent == name or independent not in models:
             continue
-        (ids, first), (other_ids, second) = right_answers(run.scores(name)), right_answers(run.scores(other))
-        if not np.array_equal(ids, other_ids):
-            raise ValueError(f"{run.scores(name)} and {run.scores(other)}: not the same pictures; score them again")
-        paper = (row["published_avg"], models[other]["published_avg"])
-        found.append(
+        (ids, first), (independent_ids, second) = (
+            right_answers(run.scores(name)),
+            right_answers(run.scores(independent)),
+        )
+        if not np.array_equal(ids, independent_ids):
+            raise ValueError(
+                f"{run.scores(name)}: found other pictures than "
+                f"in {run.scores(independent)}; wanted the same: score them again"
+            )
+        paper = (row["published_avg"], models[independent]["published_avg"])
+        comparisons.append(
             Comparison(
                 f"{row['net']} {row['init']}: all-in-one against independent",
                 pair(first, second),
-                row["avg"] - models[other]["avg"],
+                row["avg"] - models[independent]["avg"],
                 paper,
                 paper_n,
                 tested_a_trained(run.selection),
             )
         )
-    return found
+    return comparisons
 
 
 def differences_over_seeds(by_run):
@@ -84,13 +90,16 @@ def differences_over_seeds(by_run):
         Of runs that differ in the seed only.
     """
     named = {}
-    for found in by_run:
-        for each in found:
+    for comparisons in by_run:
+        for each in comparisons:
             named.setdefault(each.name, []).append(each)
     return {
-        name: over_seeds([each.points for each in of], float(np.mean([each.test_to_train for each in of])))
-        for name, of in named.items()
-        if len(of) > 1 and all(each.test_to_train for each in of)
+        name: over_seeds(
+            [each.points for each in same],
+            float(np.mean([each.test_to_train for each in same])),
+        )
+        for name, same in named.items()
+        if len(same) > 1 and all(each.test_to_train for each in same)
     }
 
 
@@ -102,7 +111,7 @@ def write_comparisons(path, by_run):
     by_run : dict
         Name of a run -> its comparisons.
     """
-    write_table(path, COLUMNS, (_line(run, each) for run, found in by_run.items() for each in found))
+    write_table(path, COLUMNS, (_line(run, each) for run, comparisons in by_run.items() for each in comparisons))
 
 
 def _line(run, comparison):

@@ -45,12 +45,12 @@ def trait_figures(labels, scores, trait):
     ValueError
         When no picture has the trait, or a score is not finite.
     """
-    own, poles = own_poles(labels, trait)
-    if not own.any():
-        raise ValueError(f"no picture of trait {TRAITS[trait]} among {len(labels)}")
-    poles, heads = poles[own], np.asarray(scores)[own, trait]
+    of_trait, poles = own_poles(labels, trait)
+    if not of_trait.any():
+        raise ValueError(f"labels: found no picture of trait {TRAITS[trait]} among {len(labels)}; wanted one at least")
+    poles, heads = poles[of_trait], np.asarray(scores)[of_trait, trait]
     if not np.isfinite(heads).all():
-        raise ValueError(f"scores of trait {TRAITS[trait]} are not finite: was its net scored?")
+        raise ValueError(f"scores: found values of trait {TRAITS[trait]} that are not finite; wanted those of its net")
     right = heads[np.arange(len(poles)), poles] > heads[np.arange(len(poles)), 1 - poles]
     low, high = wilson(right.sum(), len(right))
     return {
@@ -67,12 +67,26 @@ def trait_figures(labels, scores, trait):
 def evaluate(labels, scores, seed=0):
     """Return the figures of every trait and their mean.
 
+    Parameters
+    ----------
+    labels : int [N]
+        ``2 * trait + pole``.
+    scores : float [N,5,2]
+        Probabilities of low and high by each trait's head.
+    seed : int
+        Of the bootstrap.
+
     Returns
     -------
     dict
         One entry a trait (see `trait_figures`) and "avg": accuracy, balanced_accuracy,
         larger_pole as means over traits, n pictures in all, and low95, high95 by bootstrap
         (pictures resampled within each trait, 10,000 times).
+
+    Raises
+    ------
+    ValueError
+        As `trait_figures`.
     """
     figures = {name: trait_figures(labels, scores, index) for index, name in enumerate(TRAITS)}
     rows = list(figures.values())
@@ -96,11 +110,11 @@ def load_scores(path):
     """
     ids, labels, scores = load_npz(path, ("ids", "labels", "scores"), "a scores file")
     if ids.dtype.kind != "U" or labels.dtype.kind not in "iu" or scores.dtype.kind != "f":
-        found = f"ids {ids.dtype}, labels {labels.dtype}, scores {scores.dtype}"
-        raise ValueError(f"{path}: {found}; str, int and float are wanted")
+        kinds = f"ids {ids.dtype}, labels {labels.dtype}, scores {scores.dtype}"
+        raise ValueError(f"{path}: found {kinds}; wanted str, int and float")
     if ids.ndim != 1 or scores.shape != (len(ids), len(TRAITS), 2) or labels.shape != (len(ids),):
         raise ValueError(
-            f"{path}: scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; [N,5,2], [N], N are wanted"
+            f"{path}: found scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; wanted [N,5,2], [N], N"
         )
     return ids, labels, scores
 

@@ -38,8 +38,8 @@ class Paired:
     @property
     def p_value(self):
         """Of McNemar's exact test, two-sided: 1 where the two never differ."""
-        both = self.only_first + self.only_second
-        return float(stats.binomtest(self.only_first, both).pvalue) if both else 1.0
+        n_discordant = self.only_first + self.only_second
+        return float(stats.binomtest(self.only_first, n_discordant).pvalue) if n_discordant else 1.0
 
     def interval(self):
         """Return the 95% interval of the difference: Wald's, with half a picture added to each of the four cells.
@@ -67,7 +67,7 @@ def pair(right_first, right_second):
     """
     first, second = np.asarray(right_first, bool), np.asarray(right_second, bool)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"answers {first.shape} and {second.shape} are no pairs; two [N] of the same N are wanted")
+        raise ValueError(f"answers: found {first.shape} and {second.shape}; wanted two [N] of the same N")
     return Paired(int(np.sum(first & ~second)), int(np.sum(~first & second)), len(first))
 
 
@@ -103,7 +103,7 @@ def over_seeds(differences, test_to_train):
     """
     k = len(differences)
     if k < 2:
-        raise ValueError(f"{k} difference; two seeds or more are wanted")
+        raise ValueError(f"differences: found {k}; wanted those of two seeds or more")
     mean, sd = float(np.mean(differences)), float(np.std(differences, ddof=1))
     error = sd * math.sqrt(1 / k + test_to_train)
     half = float(stats.t.ppf(0.975, k - 1)) * error
@@ -114,12 +114,29 @@ def over_seeds(differences, test_to_train):
 
 
 def unpaired_error(first, second, n):
-    """Return the standard error of the difference of two shares, each of its own n test pictures (binomial)."""
+    """Return the standard error of the difference of two shares, each of its own n test pictures (binomial).
+
+    Parameters
+    ----------
+    first, second : float
+        Shares, 0 to 1.
+    n : int
+        Of each test set.
+    """
     return math.sqrt((first * (1 - first) + second * (1 - second)) / n)
 
 
 def paired_error(difference, discordant, n):
-    """Return the standard error of the difference on the same n pictures, of which a share is discordant."""
+    """Return the standard error of the difference on the same n pictures, of which a share is discordant.
+
+    Parameters
+    ----------
+    difference : float
+        Of the two shares.
+    discordant : float
+        Share of the pictures that exactly one of the two gets right.
+    n : int
+    """
     return math.sqrt(max(0.0, discordant - difference**2) / n)
 
 

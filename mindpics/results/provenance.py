@@ -8,6 +8,7 @@ import numpy as np
 from mindpics.files.environment import code_version
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json
+from mindpics.files.layout import JobFiles, MindpicsFiles, TrainingFiles
 from mindpics.files.tables import read_table
 from mindpics.results.metrics import load_scores
 from mindpics.training.iterates import caffes_accuracies
@@ -40,11 +41,14 @@ def provenance(scores_path):
     differ, all of what they have is said.
     """
     folder = Path(scores_path).parent
-    runs = sorted(path.parent for path in folder.glob("*/run.json"))
-    each = [_training(run) for run in runs]
+    runs = sorted(path.parent for path in folder.glob(f"*/{TrainingFiles.facts}"))
+    trainings = [_training(run) for run in runs]
     caffes = _caffes_own(runs)
-    found = {key: "; ".join(dict.fromkeys(of[key] for of in each)) for key in (each[0] if each else {})}
-    return dict.fromkeys(COLUMNS, "") | found | caffes | _data(folder.parent) | {"code": code_version()}
+    columns = {
+        key: "; ".join(dict.fromkeys(training[key] for training in trainings))
+        for key in (trainings[0] if trainings else {})
+    }
+    return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent) | {"code": code_version()}
 
 
 def stand_ins(line):
@@ -57,7 +61,7 @@ def is_of_selection(scores_path):
 
     True where there is no selection to hold them against.
     """
-    selected = Path(scores_path).parent.parent / "mindpics.csv"
+    selected = MindpicsFiles(Path(scores_path).parent.parent).selection
     if not selected.is_file():
         return True
     ids, labels, _ = load_scores(scores_path)
@@ -68,9 +72,9 @@ def is_of_selection(scores_path):
 
 
 def _training(run):
-    facts = read_json(run / "run.json")
+    facts = read_json(TrainingFiles(run).facts)
     return _weights(facts, run) | {
-        "normalization": _normalization(run / "net.prototxt"),
+        "normalization": _normalization(TrainingFiles(run).net),
         "iterate": f"last, iteration {facts.get('iterations', 'not recorded')}",
         "caffe": _caffe(facts),
     }
@@ -95,12 +99,12 @@ def _caffes_own(runs):
 
 
 def _weights(facts, run):
-    given = facts.get("weights")
-    if not given:
+    weights = facts.get("weights")
+    if not weights:
         return {"weights": FILLERS, "weights_sha1": "", "weights_kind": ""}
-    path, sha1 = Path(given["path"]), given.get("sha1", "")
-    ours = path.resolve().is_relative_to((run.parents[2] / "pretrain").resolve())
-    known = given.get("published")  # by its SHA-1; of He's ResNet-50 none is known here
+    path, sha1 = Path(weights["path"]), weights.get("sha1", "")
+    ours = path.resolve().is_relative_to((JobFiles(run.parents[2]).pretraining.folder).resolve())
+    known = weights.get("published")  # by its SHA-1; of He's ResNet-50 none is known here
     kind = PUBLISHED if known else STAND_IN if ours else UNCHECKED
     name = known or (f"pretrained {path.parent.parent.name}" if ours else path.name)
     return {"weights": name, "weights_sha1": sha1, "weights_kind": kind}
@@ -118,7 +122,7 @@ def _caffe(facts):
 
 
 def _data(mindpics):
-    selected = mindpics / "mindpics.csv"
-    posts = read_json(mindpics / "summary.json").get("arguments", {}).get("posts", "")
+    files = MindpicsFiles(mindpics)
+    selected, posts = files.selection, read_json(files.summary).get("arguments", {}).get("posts", "")
     kind = "" if not posts else STAND_IN if Path(posts).is_relative_to(OPEN) else "crawl"
     return {"data": posts, "data_kind": kind, "data_sha256": sha256(selected) if selected.is_file() else ""}

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
+from mindpics.files.layout import JobFiles, MindpicsFiles, NetFiles, TrainingFiles
 from mindpics.published import Row
 from mindpics.results.sensitivity import FOLDER
 from mindpics.results.table3 import read_table3
@@ -38,26 +39,27 @@ class RunFiles:
 
     def __init__(self, root, pictures=None, study=None):
         self.root = Path(root)
-        self.mindpics = self.root / "mindpics"
-        self.facts = read_json(self.root / "run.json")
-        self.selection = read_json(self.mindpics / "summary.json")
-        self.table3 = self._table(self.mindpics / "table3.csv")
+        self.files = JobFiles(self.root)
+        self.mindpics = self.files.mindpics
+        self.facts = read_json(self.files.facts)
+        self.selection = read_json(self.mindpics.summary)
+        self.table3 = self._table(self.mindpics.table3)
         self.study = study(self.root, self.ours()) if study else None
         self.pictures = Path(pictures) if pictures else self._pictures()
         if not self.table3 and not (self.study and self.study.rows):
-            wanted = ["table3.csv", *([self.study.file] if self.study else [])]
-            raise ValueError(f"{self.root}: found no {' and no '.join(wanted)}; tools/reproduce makes them")
+            tables = [MindpicsFiles.table3, *([self.study.file] if self.study else [])]
+            raise ValueError(f"{self.root}: found no {' and no '.join(tables)}; wanted what tools/reproduce makes")
 
     def scores(self, model):
-        return self.mindpics / model / "scores.npz"
+        return self.mindpics.row(model).scores
 
     def activations(self, model):
         """Return what a model's output units give for all MindPics, training pictures included."""
-        return self.mindpics / model / "activations.npz"
+        return self.mindpics.row(model).activations
 
     def features(self, model):
         """Return NAME of NAME.npy, the features of a model's last pooling layer."""
-        return self.mindpics / model / POOL
+        return self.mindpics.row(model).path(POOL)
 
     def models(self):
         """Return {NET_HEADS_INIT: row of Table 3} of those whose scores are still there."""
@@ -71,27 +73,28 @@ class RunFiles:
 
     def trainings(self):
         """Return {name: run folders}: one a model of Table 3 (five nets if independent), one a pretraining."""
-        found = {f"pretraining of {path.parent.name}": [path] for path in sorted(self.root.glob("pretrain/*/run"))}
+        pretraining = sorted(self.files.pretraining.folder.glob(f"*/{NetFiles.run}"))
+        folders = {f"pretraining of {path.parent.name}": [path] for path in pretraining}
         for name in self.models():
-            found[name] = sorted(path.parent for path in (self.mindpics / name).glob("*/run.json"))
-        return {name: folders for name, folders in found.items() if folders}
+            folders[name] = sorted(path.parent for path in self.mindpics.path(name).glob(f"*/{TrainingFiles.facts}"))
+        return {name: paths for name, paths in folders.items() if paths}
 
     def stand_in(self, net=None):
         """Return what stands in for the paper's data or weights (of one net, or of all); "" when nothing does."""
         weights = self.weights()
-        said = [self.facts.get("data"), *([weights.get(net)] if net else weights.values())]
+        sources = [self.facts.get("data"), *([weights.get(net)] if net else weights.values())]
         return "; ".join(
             dict.fromkeys(
                 text[len(STAND_IN) :].lstrip(": ")
-                for text in said
+                for text in sources
                 if isinstance(text, str) and text.startswith(STAND_IN)
             )
         )
 
     def weights(self):
         """Return {net: path, or how the stand-in was made} of what fine-tuning starts from."""
-        said = self.facts.get("weights")
-        return said if isinstance(said, dict) else dict.fromkeys(("alexnet", "resnet50"), said)
+        weights = self.facts.get("weights")
+        return weights if isinstance(weights, dict) else dict.fromkeys(("alexnet", "resnet50"), weights)
 
     def data_stands_in(self):
         """Tell whether other pictures stand in for the paper's kind of data."""
@@ -103,8 +106,8 @@ class RunFiles:
 
     def nets(self):
         """Return the run.json of every training, each with its "name"."""
-        folders = [folder for of in self.trainings().values() for folder in of]
-        return [{"name": _net_name(folder), **read_json(folder / "run.json")} for folder in folders]
+        folders = [folder for folders_of_net in self.trainings().values() for folder in folders_of_net]
+        return [{"name": _net_name(folder), **read_json(TrainingFiles(folder).facts)} for folder in folders]
 
     def rejected(self):
         """Return [{"file", "count", "reasons"}] of every list of rejections, of the run and of its pictures."""
@@ -118,8 +121,8 @@ class RunFiles:
         """Return {folder: summary.json} of the drawn pictures, the run's own and those beside them."""
         if not self.pictures:
             return {}
-        found = {path.parent.name: read_json(path) for path in sorted(self.pictures.parent.glob("*/summary.json"))}
-        return {name: summary for name, summary in found.items() if "drawn" in summary}
+        summaries = {path.parent.name: read_json(path) for path in sorted(self.pictures.parent.glob("*/summary.json"))}
+        return {name: summary for name, summary in summaries.items() if "drawn" in summary}
 
     def _pictures(self):
         posts = self.selection.get("arguments", {}).get("posts")
@@ -136,4 +139,4 @@ def _count(path):
 
 
 def _net_name(folder):
-    return f"pretraining of {folder.parent.name}" if folder.name == "run" else folder.name
+    return f"pretraining of {folder.parent.name}" if folder.name == NetFiles.run else folder.name

@@ -127,11 +127,11 @@ def _of_study(study):
 
 def _rows(caption, by_run):
     rows = []
-    for name in dict.fromkeys(name for of in by_run for name in of):
-        found = [of[name] for of in by_run if name in of]
-        published = found[0][0]
-        values = tuple(of[name][1] if name in of else None for of in by_run)
-        sizes = tuple(n for _, _, n in found)
+    for name in dict.fromkeys(name for table in by_run for name in table):
+        measured = [table[name] for table in by_run if name in table]
+        published = measured[0][0]
+        values = tuple(table[name][1] if name in table else None for table in by_run)
+        sizes = tuple(n for _, _, n in measured)
         rows.append(RowOfRuns(caption, name, published, values, sizes))
     return rows
 

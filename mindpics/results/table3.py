@@ -25,7 +25,21 @@ COLUMNS = (
 
 
 def line_of(row, scores_path, command):
-    """Return one line of table3.csv, a `Row`'s, as a dict: accuracies and interval in percent."""
+    """Return one line of table3.csv, a `Row`'s, as a dict: accuracies and interval in percent.
+
+    Parameters
+    ----------
+    row : mindpics.published.Row
+    scores_path : path
+        scores.npz of the row.
+    command : str
+        What makes the row again.
+
+    Raises
+    ------
+    ValueError
+        When the file is no scores.npz, or a trait has no picture.
+    """
     _, labels, scores = load_scores(scores_path)
     figures = evaluate(labels, scores)
     average = figures["avg"]
@@ -64,14 +78,14 @@ def origin(line):
     """Return where a row's number comes from, in a line: what stands in, weights, normalisation, iterate, data."""
     lacking = provenance.stand_ins(line)
     kind = f" ({line['weights_kind']})" if line.get("weights_kind") else ""
-    said = [
+    parts = [
         f"STAND-IN {lacking}" if lacking else "",
         f"from {line['weights']}{kind}" if line.get("weights") else "",
         *(line.get(name, "") for name in ("normalization", "iterate")),
         _caffes_own(line),
         line.get("data", ""),
     ]
-    return "; ".join(str(each) for each in said if each) or "not recorded where it comes from"
+    return "; ".join(str(part) for part in parts if part) or "not recorded where it comes from"
 
 
 def _caffes_own(line):

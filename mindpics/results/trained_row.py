@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
+from mindpics.files.layout import MindpicsFiles, TrainingFiles
 from mindpics.nets.rows import Model, models_of
 from mindpics.published import ROWS, Row
 from mindpics.results.run_files import RunFiles
@@ -27,12 +28,12 @@ class TrainedNet:
 
     @property
     def caffemodel(self):
-        return self.folder / "final.caffemodel"
+        return TrainingFiles(self.folder).weights
 
     @property
     def facts(self):
         """The training's run.json; {} without one."""
-        return read_json(self.folder / "run.json")
+        return read_json(TrainingFiles(self.folder).facts)
 
 
 class TrainedRow:
@@ -63,20 +64,22 @@ class TrainedRow:
         self.name = folder.name
         rows = {row.name: row for row in ROWS}
         if self.name not in rows:
-            raise ValueError(f"{folder}: no row of Table 3; wanted RUN/mindpics/NAME, NAME one of {', '.join(rows)}")
+            raise ValueError(
+                f"{folder}: found no row of Table 3; wanted RUN/mindpics/NAME, NAME one of {', '.join(rows)}"
+            )
         command = f"tools/reproduce --row {rows[self.name].switch}"
         if not folder.is_dir():
-            raise ValueError(f"{folder}: no such folder; {command} makes it")
+            raise ValueError(f"{folder}: found no such folder; wanted what {command} makes")
         self.run = RunFiles(folder.parent.parent)
-        self.mean = folder.parent / "mean.binaryproto"
-        nets = folder.parent / "nets" / "prototxt"
+        files = MindpicsFiles(folder.parent)
+        self.mean = files.mean
         self.nets = [
-            TrainedNet(model, folder / model.name, nets / model.name / "deploy.prototxt")
+            TrainedNet(model, folder / model.name, files.nets.net(model.name).deploy)
             for model in models_of(rows[self.name])
         ]
         for path in [self.mean, *(path for net in self.nets for path in (net.deploy, net.caffemodel))]:
             if not path.is_file():
-                raise ValueError(f"{path}: no such file; {command} makes it")
+                raise ValueError(f"{path}: found no such file; wanted what {command} makes")
         self.accuracy = next((row for row in self.run.table3 if Row.of(row).name == self.name), {})
 
     def files(self):
@@ -87,9 +90,9 @@ class TrainedRow:
         """Return the row's accuracy as a sentence; "" where the table has none."""
         if not self.accuracy:
             return ""
-        of, row = " of the stand-in" if self.run.data_stands_in() else "", self.accuracy
+        data, row = " of the stand-in" if self.run.data_stands_in() else "", self.accuracy
         return (
-            f"Right on {row['avg']:.1f}% of {row['n']:.0f} test pictures{of}, mean over traits (95% interval "
+            f"Right on {row['avg']:.1f}% of {row['n']:.0f} test pictures{data}, mean over traits (95% interval "
             f"{row['low95']:.1f} to {row['high95']:.1f}); always guessing the larger pole gives "
             f"{row['larger_pole_avg']:.1f}%."
         )

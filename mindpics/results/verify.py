@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 
 from mindpics.files.findings import Finding
+from mindpics.files.layout import MindpicsFiles, TrainingFiles
 from mindpics.results.claims import check_claims
 from mindpics.results.table3 import COLUMNS
 from mindpics.results.verify_lmdb import check_lmdbs, lmdbs_in
 from mindpics.results.verify_run import check_job, check_run, check_scores, check_table3, check_weight_file
 from mindpics.results.verify_selection import Selection, check_labels, check_selection
 
-TABLES = ("mindpics.csv", "categories.csv")
+TABLES = (MindpicsFiles.selection, "categories.csv")
 
 
 def verify(folder, pictures=True):
@@ -37,7 +38,7 @@ def verify(folder, pictures=True):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; a data folder or a run is wanted")
+        raise ValueError(f"{folder}: found no such folder; wanted a data folder or a run")
     findings = []
     for place in _folders(folder):
         findings += _check_folder(place, pictures)
@@ -54,18 +55,19 @@ def _folders(root):
 def _check_folder(folder, pictures):
     selection = None
     for table in (folder / name for name in TABLES if (folder / name).is_file()):
-        selection, found = _read(table)
-        yield from found
+        selection, findings = _read(table)
+        yield from findings
     if lmdbs_in(folder):
         yield from check_lmdbs(folder, selection, pictures)
-    if (folder / "run.json").is_file():
+    if TrainingFiles(folder).facts.is_file():  # or JobFiles
         yield from check_run(folder)
         yield from check_job(folder)
-    if _is_table3(folder / "table3.csv"):
-        yield from check_table3(folder / "table3.csv")
-        yield from check_claims(folder / "table3.csv")
-    if (folder / "scores.npz").is_file():
-        yield from check_scores(folder / "scores.npz")
+    table, scores = MindpicsFiles(folder).table3, TrainingFiles(folder).scores
+    if _is_table3(table):
+        yield from check_table3(table)
+        yield from check_claims(table)
+    if scores.is_file():
+        yield from check_scores(scores)
     for path in sorted(folder.glob("*.caffemodel")):
         yield from check_weight_file(path)
 
@@ -84,5 +86,5 @@ def _read(table):
         selection = Selection(table)
     except (ValueError, OSError) as error:
         return None, [Finding("error", "csv", str(error), str(table))]
-    check = check_selection if table.name == "mindpics.csv" else check_labels
+    check = check_selection if table.name == MindpicsFiles.selection else check_labels
     return selection, list(check(selection))

@@ -14,6 +14,7 @@ from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, read_mean
 from mindpics.files.bounded import read_text
 from mindpics.files.findings import Finding
+from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
 from mindpics.posts.near_copies import near_pairs, perceptual_hash
 
 _NAME = re.compile(r"^(train|test)(?:_([OCEAN]))?_lmdb$")
@@ -36,17 +37,37 @@ class Scan:
     total: np.ndarray | float = 0.0
 
     def finding(self, severity, check, message):
+        """Return a `mindpics.files.findings.Finding` of this LMDB.
+
+
+        Parameters
+        ----------
+        severity, check, message : str
+        """
         return Finding(severity, check, message, str(self.path))
 
 
 def lmdbs_in(folder):
     """Return {folder: (split, trait or None)} of the LMDBs in a folder."""
-    found = ((path, _NAME.match(path.name)) for path in sorted(Path(folder).glob("*_lmdb")))
-    return {path: match.groups() for path, match in found if match}
+    matches = ((path, _NAME.match(path.name)) for path in sorted(Path(folder).glob("*_lmdb")))
+    return {path: match.groups() for path, match in matches if match}
 
 
 def check_lmdbs(folder, selection, pictures):
-    """Yield what is wrong with the LMDBs of a folder, its mean, and the pictures of both sides."""
+    """Yield what is wrong with the LMDBs of a folder, its mean, and the pictures of both sides.
+
+    Parameters
+    ----------
+    folder : Path
+    selection : mindpics.results.verify_selection.Selection or None
+        The csv that the LMDBs were made from, where it lies there.
+    pictures : bool
+        Also look at pixels: the mean, equal pictures, near copies.
+
+    Yields
+    ------
+    mindpics.files.findings.Finding
+    """
     whole = {}
     for path, (split, trait) in lmdbs_in(folder).items():
         try:
@@ -59,7 +80,7 @@ def check_lmdbs(folder, selection, pictures):
             yield from _against_csv(scan, selection, split, trait)
         if trait is None:
             whole[split] = scan
-    if (folder / "mean.binaryproto").is_file():
+    if DataFiles(folder).mean.is_file():
         yield from _check_mean(folder, whole.get("train"), pictures)
     if len(whole) == 2:
         yield from _both_sides(whole["train"], whole["test"], pictures)
@@ -99,15 +120,15 @@ def _check_scan(scan):
     for check in ("key", "datum"):
         texts = [text for kind, text in scan.problems if kind == check]
         if texts:
-            more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
-            yield scan.finding("error", f"lmdb-{check}", texts[0] + more)
-    twice = [one for one, two in pairwise(sorted(scan.ids)) if one == two]
+            rest = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
+            yield scan.finding("error", f"lmdb-{check}", texts[0] + rest)
+    twice = [first for first, second in pairwise(sorted(scan.ids)) if first == second]
     if twice:
         yield scan.finding("error", "lmdb-duplicate", f"id {twice[0]!r} twice (and {len(twice) - 1} more)")
     if len(scan.shapes) > 1:
         yield scan.finding("error", "lmdb-shapes", f"pictures of several shapes: {sorted(scan.shapes)}")
-    many = len(scan.ids) >= MANY and len(set(scan.labels)) > 1
-    if many and scan.labels == sorted(scan.labels):
+    shuffled = len(scan.ids) >= MANY and len(set(scan.labels)) > 1
+    if shuffled and scan.labels == sorted(scan.labels):
         yield scan.finding("error", "lmdb-order", "the labels ascend: Caffe reads in key order, so it must be shuffled")
     yield scan.finding("ok", "lmdb", f"{len(scan.ids)} pictures of {sorted(scan.shapes)}")
 
@@ -119,9 +140,9 @@ def _against_csv(scan, selection, split, trait):
         text = f"id {absent[0]!r} (and {len(absent) - 1} more) is not in {selection.path.name}"
         yield scan.finding("error", "lmdb-id", text)
     known = [(i, label, row) for i, label, row in zip(scan.ids, scan.labels, rows, strict=True) if row is not None]
-    other = [(i, row["split"]) for i, _, row in known if row["split"] != split]
-    if other:
-        text = f"id {other[0][0]!r} (and {len(other) - 1} more) is of {other[0][1]} by {selection.path.name}"
+    strays = [(i, row["split"]) for i, _, row in known if row["split"] != split]
+    if strays:
+        text = f"id {strays[0][0]!r} (and {len(strays) - 1} more) is of {strays[0][1]} by {selection.path.name}"
         yield scan.finding("error", "lmdb-split", text)
     foreign = [(i, row["trait"]) for i, _, row in known if trait is not None and row.get("trait") != trait]
     if foreign:
@@ -135,13 +156,13 @@ def _against_csv(scan, selection, split, trait):
 
 def _count(scan, selection, values):
     rejected = _rejected(scan.path)
-    wanted = selection.count(**values)
-    if len(scan.ids) + len(rejected) != wanted:
-        text = f"{len(scan.ids)} pictures and {len(rejected)} rejected; {selection.path.name} has {wanted}"
+    n_selected = selection.count(**values)
+    if len(scan.ids) + len(rejected) != n_selected:
+        text = f"{len(scan.ids)} pictures and {len(rejected)} rejected; {selection.path.name} has {n_selected}"
         yield scan.finding("error", "lmdb-count", text)
-    both = set(rejected) & set(scan.ids)
-    if both:
-        yield scan.finding("error", "lmdb-rejected", f"id {min(both)!r} was rejected, and is in it")
+    shared = set(rejected) & set(scan.ids)
+    if shared:
+        yield scan.finding("error", "lmdb-rejected", f"id {min(shared)!r} was rejected, and is in it")
 
 
 def _rejected(path):
@@ -152,7 +173,7 @@ def _rejected(path):
 
 
 def _check_mean(folder, train, pictures):
-    path = folder / "mean.binaryproto"
+    path = DataFiles(folder).mean
     try:
         mean = read_mean(path)
     except Exception as error:  # protobuf's own, or ours
@@ -167,8 +188,8 @@ def _check_mean(folder, train, pictures):
     if mean.shape not in train.shapes:
         yield Finding("error", "mean-shape", f"mean {mean.shape}, pictures {sorted(train.shapes)}", str(path))
     elif pictures and len(train.digests) == len(train.ids):
-        own = train.total / len(train.ids)
-        off = float(np.abs(own - mean).max())
+        pixel_mean = train.total / len(train.ids)
+        off = float(np.abs(pixel_mean - mean).max())
         if off > CLOSE:
             yield Finding("error", "mean", f"not the mean of {train.path.name}: off by up to {off:.2f}", str(path))
         else:
@@ -177,7 +198,7 @@ def _check_mean(folder, train, pictures):
 
 def _crops(folder):
     """Yield (crop, path) of the nets below a data folder."""
-    for path in sorted([*folder.rglob("train_val.prototxt"), *folder.rglob("net.prototxt")]):
+    for path in sorted([*folder.rglob(NetFiles.train_val), *folder.rglob(TrainingFiles.net)]):
         crops = re.findall(r"^\s*crop_size:\s*(\d+)", read_text(path, "a net"), re.MULTILINE)
         yield from ((crop, path) for crop in {int(crop) for crop in crops})
 

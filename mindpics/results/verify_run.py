@@ -13,6 +13,7 @@ from mindpics.caffe_files.weights import KNOWN_SHA1, describe
 from mindpics.files.findings import Finding
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_document
+from mindpics.files.layout import DataFiles, JobFiles, TrainingFiles
 from mindpics.published import Row, table3_row
 from mindpics.results.metrics import load_scores
 from mindpics.results.verify_training import check_training
@@ -21,15 +22,16 @@ from mindpics.traits import TRAITS
 
 def read_facts(folder):
     """Return run.json; ValueError when it is no JSON object."""
-    facts = read_document(folder / "run.json")
+    facts = read_document(TrainingFiles(folder).facts)
     if not isinstance(facts, dict):
-        raise ValueError(f"a {type(facts).__name__}, not an object")
+        raise ValueError(f"found a {type(facts).__name__}; wanted an object")
     return facts
 
 
 def check_run(folder):
     """Yield contradictions of a training's folder: hashes, length, losses; and its solver beside the paper's."""
-    place = str(folder / "run.json")
+    run = TrainingFiles(folder)
+    place = str(run.facts)
     try:
         facts = read_facts(folder)
     except ValueError as error:
@@ -39,7 +41,7 @@ def check_run(folder):
         yield Finding("error", "run-diverged", facts["diverged"], place)
     if facts.get("caffemodel_sha256") is None:
         return
-    files = {"caffemodel": Path(facts["caffemodel"]).name, "net": "net.prototxt", "solver": "solver.prototxt"}
+    files = {"caffemodel": Path(facts["caffemodel"]).name, "net": run.net.name, "solver": run.solver.name}
     for name, file in files.items():
         if f"{name}_sha256" in facts:
             yield from _hash(_in_run(folder, file), facts[f"{name}_sha256"])
@@ -47,21 +49,21 @@ def check_run(folder):
         text = f"ended at iteration {facts['iterations']} of {facts['max_iter']}, but not as interrupted"
         yield Finding("error", "run-length", text, place)
     yield from _weights(facts, place)
-    yield from _losses(folder / "train.csv", facts["iterations"])
-    yield from _solver(folder / "solver.prototxt", facts)
+    yield from _losses(run.losses, facts["iterations"])
+    yield from _solver(run.solver, facts)
 
 
 def _in_run(folder, file):
-    return folder / file if (folder / file).exists() else folder / "snapshots" / file
+    return folder / file if (folder / file).exists() else TrainingFiles(folder).snapshots / file
 
 
-def _hash(path, wanted, check="hash"):
+def _hash(path, recorded, check="hash"):
     if not path.is_file():
         yield Finding("error", check, "run.json names it, but it is not there", str(path))
-    elif (found := sha256(path)) != wanted:
-        yield Finding("error", check, f"SHA-256 {found[:12]}..., run.json says {str(wanted)[:12]}...", str(path))
+    elif (digest := sha256(path)) != recorded:
+        yield Finding("error", check, f"SHA-256 {digest[:12]}..., run.json says {str(recorded)[:12]}...", str(path))
     else:
-        yield Finding("ok", check, f"SHA-256 {found[:12]}... as in run.json", str(path))
+        yield Finding("ok", check, f"SHA-256 {digest[:12]}... as in run.json", str(path))
 
 
 def _weights(facts, place):
@@ -83,9 +85,10 @@ def _losses(path, iterations):
         return
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    seen = [int(row["iteration"]) for row in rows]
-    if sorted(set(seen)) != seen or (seen and seen[-1] != iterations - 1):
-        text = f"{len(seen)} rows up to iteration {seen[-1] if seen else None}; run.json says {iterations} iterations"
+    logged = [int(row["iteration"]) for row in rows]
+    if sorted(set(logged)) != logged or (logged and logged[-1] != iterations - 1):
+        last = logged[-1] if logged else None
+        text = f"{len(logged)} rows up to iteration {last}; run.json says {iterations} iterations"
         yield Finding("error", "train-csv", text, str(path))
     for line, row in enumerate(rows, 2):
         bad = [name for name, value in row.items() if name.startswith("loss") and not math.isfinite(float(value))]
@@ -104,7 +107,7 @@ def _solver(path, facts):
         return
     if solver.max_iter != facts["max_iter"]:
         yield Finding("error", "solver", f"max_iter {solver.max_iter}, run.json says {facts['max_iter']}", str(path))
-    yield from check_training(solver, path.with_name("net.prototxt"), facts)
+    yield from check_training(solver, path.with_name(TrainingFiles.net), facts)
 
 
 def check_job(folder):
@@ -113,9 +116,10 @@ def check_job(folder):
         facts = read_facts(folder)
     except ValueError:
         return  # said by check_run
-    for key, file in (("selection", "mindpics.csv"), ("table3", "table3.csv")):
+    files = JobFiles(folder).mindpics
+    for key, path in (("selection", files.selection), ("table3", files.table3)):
         if facts.get(key):
-            yield from _hash(folder / "mindpics" / file, facts[key], "job-hash")
+            yield from _hash(path, facts[key], "job-hash")
 
 
 def check_scores(path):
@@ -127,7 +131,7 @@ def check_scores(path):
         return
     if not np.isfinite(scores).all() or not np.allclose(scores.sum(axis=2), 1, atol=1e-3):
         yield Finding("error", "scores", "scores are no probabilities: finite, low + high = 1 is wanted", str(path))
-    lmdb = path.parent.parent / "test_lmdb"
+    lmdb = DataFiles(path.parent.parent).lmdb("test")
     if not (lmdb / "data.mdb").is_file():
         return
     stored = {key[9:]: datum.label for key, datum in read_lmdb(lmdb)}
@@ -151,9 +155,9 @@ def check_table3(path):
 
 
 def _table_row(row, place, line):
-    wanted = table3_row(*Row.of(row))["avg"]
-    if float(row["published_avg"]) != wanted:
-        text = f"published_avg {row['published_avg']}; Table 3 has {wanted}"
+    published_avg = table3_row(*Row.of(row))["avg"]
+    if float(row["published_avg"]) != published_avg:
+        text = f"published_avg {row['published_avg']}; Table 3 has {published_avg}"
         yield Finding("error", "table3", text, place, line)
     if not row["avg"]:
         return  # not measured yet
@@ -168,5 +172,5 @@ def _table_row(row, place, line):
 def check_weight_file(path):
     """Yield whether a file named as published weights has their SHA-1."""
     if path.stem in KNOWN_SHA1.values():
-        said = describe(path, path.stem)
-        yield Finding("error" if said.startswith("NOT") else "ok", "weights-sha1", said, str(path))
+        description = describe(path, path.stem)
+        yield Finding("error" if description.startswith("NOT") else "ok", "weights-sha1", description, str(path))

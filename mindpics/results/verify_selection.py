@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mindpics.caffe_files.lmdbs import COLUMNS
 from mindpics.files.findings import Finding
+from mindpics.files.layout import MindpicsFiles
 from mindpics.posts.summary import COLUMNS as MINDPICS_COLUMNS
 from mindpics.published import published
 from mindpics.traits import POLES, TRAITS, label_of, word_slots
@@ -19,9 +20,9 @@ class Selection:
         self.path = Path(path)
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            wanted = MINDPICS_COLUMNS if self.path.name == "mindpics.csv" else COLUMNS
-            if missing := [name for name in wanted if name not in (reader.fieldnames or ())]:
-                raise ValueError(f"no column {', '.join(missing)}; found {reader.fieldnames}")
+            columns = MINDPICS_COLUMNS if self.path.name == MindpicsFiles.selection else COLUMNS
+            if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
+                raise ValueError(f"found the columns {reader.fieldnames}; wanted {', '.join(missing)} too")
             self.rows = [(reader.line_num, row) for row in reader]
         self.by_id = {row["id"]: row for _, row in self.rows}
 
@@ -30,24 +31,38 @@ class Selection:
         return sum(all(row[key] == value for key, value in values.items()) for _, row in self.rows)
 
     def summed(self, check, text, problems):
-        """Yield one error for all rows of a kind: how many, and the first by line."""
+        """Yield one error for all rows of a kind: how many, and the first by line.
+
+        Parameters
+        ----------
+        check, text : str
+            Of the `mindpics.files.findings.Finding`.
+        problems : list of (line, str)
+        """
         if problems:
-            line, what = problems[0]
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            yield Finding("error", check, f"{text}: {what}{more}", str(self.path), line)
+            line, problem = problems[0]
+            rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            yield Finding("error", check, f"{text}: {problem}{rest}", str(self.path), line)
 
     def finding(self, severity, check, message):
+        """Return a `mindpics.files.findings.Finding` of this csv.
+
+
+        Parameters
+        ----------
+        severity, check, message : str
+        """
         return Finding(severity, check, message, str(self.path))
 
 
 def check_labels(selection):
     """Yield contradictions of any labelled csv: ids and pictures that come twice, unknown splits and labels."""
     for key, check in (("id", "duplicate-id"), ("image", "duplicate-image")):
-        seen, twice = {}, []
+        line_of, twice = {}, []
         for line, row in selection.rows:
-            if row[key] in seen:
-                twice.append((line, f"{row[key]!r} stands on line {seen[row[key]]} as well"))
-            seen.setdefault(row[key], line)
+            if row[key] in line_of:
+                twice.append((line, f"{row[key]!r} stands on line {line_of[row[key]]} as well"))
+            line_of.setdefault(row[key], line)
         yield from selection.summed(check, f"{key} twice", twice)
     bad = [(line, repr(row["split"])) for line, row in selection.rows if row["split"] not in ("train", "test")]
     yield from selection.summed("split", "split is neither train nor test", bad)
@@ -94,7 +109,7 @@ def _both_sides(selection):
 
 
 def _summary(selection):
-    path = selection.path.with_name("summary.json")
+    path = selection.path.with_name(MindpicsFiles.summary)
     if not path.is_file():
         return
     try:
@@ -127,7 +142,9 @@ def _against_paper(selection):
         yield from _compare(selection, f"pictures of {trait}", of_trait, paper["images_per_trait_about"], 0.1)
 
 
-def _compare(selection, what, found, wanted, tolerance=0):
-    agrees = abs(found - wanted) <= tolerance * wanted
-    text = f"{what}: {found:,}" + ("" if agrees else f"; the paper: {'about ' if tolerance else ''}{wanted:,}")
+def _compare(selection, quantity, value, published_value, tolerance=0):
+    agrees = abs(value - published_value) <= tolerance * published_value
+    text = f"{quantity}: {value:,}" + (
+        "" if agrees else f"; the paper: {'about ' if tolerance else ''}{published_value:,}"
+    )
     yield selection.finding("ok" if agrees else "differs", "paper-counts", text)

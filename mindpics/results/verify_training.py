@@ -7,6 +7,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message
 from mindpics.files.findings import Finding
+from mindpics.files.layout import TrainingFiles
 from mindpics.nets.solvers import SCHEDULES
 from mindpics.published import published
 from mindpics.traits import TRAITS
@@ -26,14 +27,14 @@ def check_training(solver, net_path, facts):
         Its run.json.
     """
     init = "scratch" if facts["weights"] is None else "finetune"
-    yield from (_beside(*one, net_path.with_name("solver.prototxt")) for one in _of_solver(solver, init))
+    yield from (_beside(*row, net_path.with_name(TrainingFiles.solver)) for row in _of_solver(solver, init))
     try:
         net = read_message(net_path, caffe_pb2.NetParameter())
     except (OSError, ValueError):
         return
     heads = [layer for layer in net.layer if layer.name in {f"score_{trait}" for trait in TRAITS}]
     if heads:
-        yield from (_beside(*one, net_path) for one in _of_net(net, heads, solver, init))
+        yield from (_beside(*row, net_path) for row in _of_net(net, heads, solver, init))
 
 
 def _of_solver(solver, init):
@@ -57,7 +58,7 @@ def _of_net(net, heads, solver, init):
     ratios = sorted({layer.dropout_param.dropout_ratio for layer in net.layer if layer.type == "Dropout"})
     if ratios:
         yield "dropout", ratios, [PAPER["dropout"]]
-    yield "normalisation", sorted({said for layer in net.layer if (said := _normalization(layer))}), ["BATCH_SIZE"]
+    yield "normalisation", sorted({mode for layer in net.layer if (mode := _normalization(layer))}), ["BATCH_SIZE"]
 
 
 def _normalization(layer):
@@ -68,16 +69,16 @@ def _normalization(layer):
     return None
 
 
-def _beside(name, found, wanted, path):
+def _beside(name, values, paper_values, path):
     """Return the Finding of values, of which each is to be one of those that the paper has."""
-    agrees = bool(found) and all(any(_equal(one, of) for of in wanted) for one in found)
-    text = f"{name} {_text(found)}" + ("" if agrees else f"; the paper: {_text(wanted)}")
+    agrees = bool(values) and all(any(_equal(value, paper_value) for paper_value in paper_values) for value in values)
+    text = f"{name} {_text(values)}" + ("" if agrees else f"; the paper: {_text(paper_values)}")
     return Finding("ok" if agrees else "differs", "paper-training", text, str(path))
 
 
-def _equal(one, other):
-    return one == other if isinstance(one, str) else math.isclose(one, other, rel_tol=1e-5)
+def _equal(value, paper_value):
+    return value == paper_value if isinstance(value, str) else math.isclose(value, paper_value, rel_tol=1e-5)
 
 
 def _text(values):
-    return " or ".join(one if isinstance(one, str) else f"{one:g}" for one in values) or "none"
+    return " or ".join(value if isinstance(value, str) else f"{value:g}" for value in values) or "none"

@@ -15,17 +15,17 @@ FLUSH_SECONDS = 5
 AGAIN = 1000  # iterations; no net does as many between two flushes
 
 
-def wanted(asked):
-    """Tell whether events will be written: wherever tensorboardX is, unless `asked` is False.
+def wanted(tensorboard):
+    """Tell whether events will be written: wherever tensorboardX is, unless `tensorboard` is False.
 
     Raises
     ------
     ValueError
-        When `asked` is True and there is no tensorboardX.
+        When `tensorboard` is True and there is no tensorboardX.
     """
-    if asked and SummaryWriter is None:
-        raise ValueError("event files are asked for, but tensorboardX is not installed (pip install tensorboardX)")
-    return SummaryWriter is not None if asked is None else asked
+    if tensorboard and SummaryWriter is None:
+        raise ValueError("event files: found no tensorboardX; wanted it installed (pip install tensorboardX)")
+    return SummaryWriter is not None if tensorboard is None else tensorboard
 
 
 class Events:
@@ -41,6 +41,13 @@ class Events:
 
         TensorBoard drops what other files hold from the new file's first step on. The newest rows are
         written again, since a killed run may not have come to that.
+
+        Parameters
+        ----------
+        iteration : int
+            The first that this file will hold.
+        train, test : sequence of dict
+            Rows before it: "iteration" and values by name.
         """
         if not self.write:
             return

@@ -14,6 +14,7 @@ from mindpics.caffe_files.lmdbs import mean_image, write_lmdb, write_mean
 from mindpics.caffe_files.messages import write_message
 from mindpics.files import own_folder
 from mindpics.files.fingerprints import sha256
+from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
 from mindpics.files.own_folder import KEY, Kind
 from mindpics.nets.solvers import solver
 from mindpics.nets.whole import Data, classification_train_val, features_deploy
@@ -25,14 +26,14 @@ TRAINING = Kind(
     "a training of finetune_fc7",
     (
         KEY,
-        "mean.binaryproto",
-        "train_val.prototxt",
-        "deploy.prototxt",
-        "solver.prototxt",
+        DataFiles.mean,
+        NetFiles.train_val,
+        NetFiles.deploy,
+        NetFiles.solver,
         *(f"{split}_lmdb.rejected.jsonl" for split in ("train", "test")),
         *(name for split in ("train", "test") for end in ("", ".partial") for name in LMDB.under(f"{split}_lmdb{end}")),
-        *RUN.under("run"),
-        "run/.lock",
+        *RUN.under(NetFiles.run),
+        f"{NetFiles.run}/.lock",
     ),
     proof=(KEY,),
 )
@@ -62,6 +63,7 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
         caffemodel whose body is copied by name.
     setting : mindpics.nets.scales.Setting
         Size, crop, width, batch and schedule (those of fine-tuning an all-in-one net).
+    net : {"alexnet", "resnet50"}
     gpu : int, optional
     seed : int
     workers : int, optional
@@ -84,17 +86,20 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
     pictures = [[(id_, *picture_state(path), label) for id_, path, label in rows] for rows in (train, test)]
     facts = [pictures, sha256(weights), repr(setting), net, seed, fit]
     own_folder.take_over(folder, TRAINING, hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest())
+    data, net_files = DataFiles(folder), NetFiles(folder)
     for name, rows in (("train", train), ("test", test)):
-        if not (folder / f"{name}_lmdb").exists():
-            write_lmdb(rows, folder / f"{name}_lmdb", setting.size, seed=seed, workers=workers, fit=fit)
-    if not (folder / "mean.binaryproto").exists():
-        write_mean(folder / "mean.binaryproto", mean_image(folder / "train_lmdb"))
-    result = FineTuned(folder / "deploy.prototxt", folder / "run" / "final.caffemodel", folder / "mean.binaryproto")
+        if not data.lmdb(name).exists():
+            write_lmdb(rows, data.lmdb(name), setting.size, seed=seed, workers=workers, fit=fit)
+    if not data.mean.exists():
+        write_mean(data.mean, mean_image(data.lmdb("train")))
+    result = FineTuned(net_files.deploy, TrainingFiles(net_files.run).weights, data.mean)
     if not result.caffemodel.exists():
         _write_nets(train, test, folder, setting, net, seed)
-        history = solve(folder / "solver.prototxt", folder / "run", weights, gpu=gpu, resume=True)
+        history = solve(net_files.solver, net_files.run, weights, gpu=gpu, resume=True)
         if history.interrupted:
-            raise ValueError(f"{folder}: interrupted at iteration {history.iteration}; the same command goes on")
+            raise ValueError(
+                f"{folder}: interrupted at iteration {history.iteration}; wanted its end: the same command goes on"
+            )
     return result
 
 
@@ -102,15 +107,14 @@ def _write_nets(train, test, folder, setting, net, seed):
     recipe = setting.recipe(net, "all-in-one", "finetune")
     size, crop = setting.body(recipe), recipe.crop
     batch, test_batch = min(recipe.batch, len(train)), min(setting.test_batch, len(test))
-    data = Data(
-        str(folder / "train_lmdb"), str(folder / "test_lmdb"), str(folder / "mean.binaryproto"), batch, test_batch, crop
-    )
+    files, made = DataFiles(str(folder)), NetFiles(folder)
+    data = Data(files.lmdb("train"), files.lmdb("test"), files.mean, batch, test_batch, crop)
     classes = 1 + max(label for _, _, label in train)
     train_val = classification_train_val(net, data, classes, head=HEAD, init="finetune", **size)
-    write_message(train_val, folder / "train_val.prototxt")
-    write_message(features_deploy(net, crop=crop, **size), folder / "deploy.prototxt")
+    write_message(train_val, made.train_val)
+    write_message(features_deploy(net, crop=crop, **size), made.deploy)
     message = solver(
-        str(folder / "train_val.prototxt"),
+        str(made.train_val),
         recipe.schedule,
         train=len(train),
         batch=batch,
@@ -120,4 +124,4 @@ def _write_nets(train, test, folder, setting, net, seed):
         seed=seed,
         snapshots=2,
     )
-    write_message(message, folder / "solver.prototxt")
+    write_message(message, made.solver)

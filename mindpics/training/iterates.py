@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.layout import TrainingFiles
 from mindpics.files.tables import read_table
 
 _SNAPSHOT = re.compile(r"net_iter_(\d+)\.caffemodel")
@@ -21,7 +22,7 @@ def caffes_accuracies(run):
     run : path
         Folder of tools/train_net, with its test.csv.
     """
-    path = Path(run) / "test.csv"
+    path = TrainingFiles(Path(run)).tests
     if not path.is_file():
         return {}
     passes = {}
@@ -43,11 +44,12 @@ def best_snapshot(run):
         When the run has no test pass, or no snapshot.
     """
     passes = caffes_accuracies(run)
-    matches = [_SNAPSHOT.fullmatch(path.name) for path in (Path(run) / "snapshots").glob("net_iter_*.caffemodel")]
+    snapshots = TrainingFiles(Path(run)).snapshots
+    matches = [_SNAPSHOT.fullmatch(path.name) for path in snapshots.glob("net_iter_*.caffemodel")]
     iterations = sorted(int(match[1]) for match in matches if match)
     if not passes or not iterations:
         lacking = "test pass with an accuracy" if iterations else "snapshot"
         raise ValueError(f"{run}: found no {lacking}; wanted a run of train_net that is done")
     nearest = {each: passes[min(passes, key=lambda tested: (abs(tested - each), tested))] for each in iterations}
     best = max(iterations, key=lambda each: (nearest[each], -each))
-    return Path(run) / "snapshots" / f"net_iter_{best}.caffemodel", best
+    return TrainingFiles(Path(run)).snapshots / f"net_iter_{best}.caffemodel", best

@@ -7,7 +7,16 @@ from mindpics.files.printable import printable_name
 
 
 def training_bar(name, total, done, terminal):
-    """Return the tqdm bar of a training on the text stream `terminal`; one that shows nothing for None."""
+    """Return the tqdm bar of a training on the text stream `terminal`; one that shows nothing for None.
+
+    Parameters
+    ----------
+    name : str
+        What stands before the bar.
+    total, done : int
+        Iterations in all, and before this process.
+    terminal : text stream or None
+    """
     # A file gets a line every ten seconds instead of a bar that redraws itself.
     live = terminal is not None and terminal.isatty()
     return tqdm(
@@ -23,7 +32,17 @@ def training_bar(name, total, done, terminal):
 
 
 def status(losses, rows, tests):
-    """Return the mean of each loss over `rows` of iterations, and the last test's mean accuracy, as text."""
+    """Return the mean of each loss over `rows` of iterations, and the last test's mean accuracy, as text.
+
+    Parameters
+    ----------
+    losses : sequence of str
+        Names of the loss blobs.
+    rows : list of dict
+        The latest iterations of the training, one at least.
+    tests : list of dict
+        A row a test pass; [] before the first.
+    """
     parts = [f"{printable_name(name)} {np.mean([row[name] for row in rows]):.3f}" for name in losses]
     accuracies = [value for name, value in tests[-1].items() if name.startswith("accuracy")] if tests else []
     if accuracies:

@@ -9,14 +9,14 @@ from mindpics.nets import switches
 LENGTHS = ("stepsize", "snapshot", "test_interval")
 
 
-def read_otherwise(message, net, given):
+def read_otherwise(message, net, readings):
     """Change a SolverParameter and its NetParameter by switches of `mindpics.nets.switches`.
 
     Parameters
     ----------
     message : SolverParameter
     net : NetParameter
-    given : dict
+    readings : dict
         Of normalization, base_lr, epochs, batch, snapshots and frozen_batch_norm, those that are asked for.
 
     Raises
@@ -24,17 +24,17 @@ def read_otherwise(message, net, given):
     ValueError
         A number that is not above 0, a batch that does not divide the net's, a net without what is changed.
     """
-    switches.check(given)
-    message.base_lr = given.get("base_lr", message.base_lr)
-    if "batch" in given:
-        _split_batch(message, net, given["batch"])
-    if "epochs" in given:
-        _lengthen(message, net, given["epochs"])
-    if "snapshots" in given:
-        message.snapshot = max(1, message.max_iter // given["snapshots"])
-    if "normalization" in given:
-        _normalise(net, given["normalization"])
-    if "frozen_batch_norm" in given:
+    switches.check(readings)
+    message.base_lr = readings.get("base_lr", message.base_lr)
+    if "batch" in readings:
+        _split_batch(message, net, readings["batch"])
+    if "epochs" in readings:
+        _lengthen(message, net, readings["epochs"])
+    if "snapshots" in readings:
+        message.snapshot = max(1, message.max_iter // readings["snapshots"])
+    if "normalization" in readings:
+        _normalise(net, readings["normalization"])
+    if "frozen_batch_norm" in readings:
         for layer in _wanted(net, "frozen-batch-norm", lambda layer: layer.type == "BatchNorm"):
             layer.batch_norm_param.use_global_stats = True
 
@@ -60,10 +60,12 @@ def _split_batch(message, net, smaller):
 
 
 def _lengthen(message, net, epochs):
-    found = pictures_an_update(message, net)
-    if found is None:
-        raise ValueError(f"--epochs: {net.name} has no Data layer for training, whose pictures are counted")
-    before, message.max_iter = message.max_iter, max(1, math.ceil(epochs * found[0] / found[1]))
+    sizes = pictures_an_update(message, net)
+    if sizes is None:
+        raise ValueError(
+            f"--epochs: found no Data layer for training in {net.name}; wanted one, whose pictures are counted"
+        )
+    before, message.max_iter = message.max_iter, max(1, math.ceil(epochs * sizes[0] / sizes[1]))
     times = message.max_iter / before
     for name in LENGTHS:
         if getattr(message, name):
@@ -77,8 +79,8 @@ def _normalise(net, normalization):
             loss = layer.loss_param
             loss.normalization = loss.NormalizationMode.Value(normalization)
         else:
-            given = json.loads(layer.python_param.param_str)
-            layer.python_param.param_str = json.dumps(given | {"normalization": normalization})
+            param = json.loads(layer.python_param.param_str)
+            layer.python_param.param_str = json.dumps(param | {"normalization": normalization})
 
 
 def _is_trait_loss(layer):
@@ -86,7 +88,7 @@ def _is_trait_loss(layer):
 
 
 def _wanted(net, switch, is_meant):
-    found = [layer for layer in net.layer if is_meant(layer)]
-    if not found:
-        raise ValueError(f"--{switch}: found no layer in {net.name or 'the net'} that it changes")
-    return found
+    layers = [layer for layer in net.layer if is_meant(layer)]
+    if not layers:
+        raise ValueError(f"--{switch}: found no layer in {net.name or 'the net'} that it changes; wanted one")
+    return layers

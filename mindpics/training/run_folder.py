@@ -14,30 +14,30 @@ from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.environment import environment
 from mindpics.files.json_files import write_json
+from mindpics.files.layout import TrainingFiles
 from mindpics.files.own_folder import Kind
 
 BEGUN = Kind(
-    "a run whose nets are not built yet", ("net.prototxt", "test_net_*.prototxt", "solver.prototxt", "caffe.log")
+    "a run whose nets are not built yet",
+    (TrainingFiles.net, TrainingFiles.test_nets, TrainingFiles.solver, TrainingFiles.log),
 )
 RUN = Kind(
     "a run of train_net",
     (
         *BEGUN.files,
-        "train.csv",
-        "test.csv",
-        "run.json",
-        "final.caffemodel",
-        "final.caffemodel.h5",
+        TrainingFiles.losses,
+        TrainingFiles.tests,
+        TrainingFiles.facts,
+        TrainingFiles.weights,
+        TrainingFiles.weights_hdf5,
         "events.out.tfevents.*",
-        "scores.npz",
-        "figures.json",
-        "caffe.csv",
-        "caffe.png",
-        "caffe.svg",  # which other tools add to a run
-        *(f"snapshots/{name}" for name in snapshots.NAMES),
+        TrainingFiles.scores,
+        TrainingFiles.figures,
+        *(str(Path(TrainingFiles.log).with_suffix(ending)) for ending in (".csv", ".png", ".svg")),  # its curves
+        *(f"{TrainingFiles.snapshots}/{name}" for name in snapshots.NAMES),
         *BEGUN.under(".begun"),
     ),
-    proof=("snapshots/aside", "snapshots/net_iter_*.random", ".begun/*"),
+    proof=(f"{TrainingFiles.snapshots}/aside", f"{TrainingFiles.snapshots}/net_iter_*.random", ".begun/*"),
 )
 
 
@@ -47,34 +47,43 @@ class RunFolder:
     def __init__(self, path):
         self.path = Path(path)
         self.begun = self.path / ".begun"
-        self.log = self.path / "caffe.log"
-        self.net = self.path / "net.prototxt"
-        self.solver = self.path / "solver.prototxt"
-        self.snapshots = Snapshots(self.path / "snapshots")
+        self.files = TrainingFiles(self.path)
+        self.log, self.net, self.solver = self.files.log, self.files.net, self.files.solver
+        self.snapshots = Snapshots(self.files.snapshots)
 
     def check(self, resume, overwrite):
         """Raise ValueError where a run may not begin: in a folder of the user's, or over a run without `overwrite`."""
         own_folder.require(self.path, RUN, adds=resume)
         if any(self.snapshots.folder.glob("*.solverstate")) and not (resume or overwrite):
-            raise ValueError(f"{self.path}: holds a run; resume it, choose another folder, or overwrite it (--force)")
+            raise ValueError(
+                f"{self.path}: found a run; wanted --resume to go on, --force to overwrite it, or another folder"
+            )
 
     def prepare(self, nets, solver, resume):
         """Write the nets and the solver that will run, aside, for Caffe to build; return the solver as it will stay.
 
         A run without a seed is given one, so that going on with it is going on with the same.
         A run that is there stays as it is until `begin`.
+
+        Parameters
+        ----------
+        net : NetParameter
+        solver : SolverParameter
+            Stays as it is; a copy is returned.
+        resume : bool
+            A run that is there will be gone on with.
         """
-        own = caffe_pb2.SolverParameter()
-        own.CopyFrom(solver)
-        own.snapshot_prefix = self.snapshots.prepare()
-        own.snapshot_format = own.BINARYPROTO  # which is read back and checked
-        if own.random_seed < 0:
-            own.random_seed = self._seed(resume)
+        message = caffe_pb2.SolverParameter()
+        message.CopyFrom(solver)
+        message.snapshot_prefix = self.snapshots.prepare()
+        message.snapshot_format = message.BINARYPROTO  # which is read back and checked
+        if message.random_seed < 0:
+            message.random_seed = self._seed(resume)
         own_folder.clear(self.begun, BEGUN)
-        own = write_solver(own, nets, self.begun)
-        setattr(own, "net" if own.net else "train_net", str(self.net))
-        own.test_net[:] = [str(self.path / Path(path).name) for path in own.test_net]
-        return own
+        message = write_solver(message, nets, self.begun)
+        setattr(message, "net" if message.net else "train_net", str(self.net))
+        message.test_net[:] = [str(self.path / Path(path).name) for path in message.test_net]
+        return message
 
     def begin(self, solver, resume):
         """Let the run that `prepare` wrote take its place, now that its nets are built: only here an old run goes."""
@@ -105,32 +114,37 @@ class RunFolder:
 
     def finish(self, caffemodel):
         """Give the last snapshot the name that later stages wait for; return it."""
-        final = self.path / "final.caffemodel"
-        with atomic_write(final, "wb") as stream:
+        with atomic_write(self.files.weights, "wb") as stream:
             stream.write(caffemodel.read_bytes())
-        return final
+        return self.files.weights
 
     def finish_hdf5(self, net):
         """Write a caffe.Net's weights in the form that snapshot_format HDF5 asks for, beside final.caffemodel."""
-        final = self.path / "final.caffemodel.h5"
         aside = self.snapshots.aside / "net.caffemodel.h5"
         net.save_hdf5(str(aside))
-        aside.replace(final)
+        aside.replace(self.files.weights_hdf5)
 
-    def write_csv(self, name, rows, columns=None):
-        """Write dicts as NAME.csv; columns are the union of keys in order of appearance, unless given."""
+    def write_csv(self, path, rows, columns=None):
+        """Write dicts as a table of `files`; columns are the union of keys in order of appearance, unless given.
+
+        Parameters
+        ----------
+        path : Path
+        rows : list of dict
+        columns : sequence of str, optional
+            By default the union of the rows' keys.
+        """
         columns = columns or list(dict.fromkeys(key for row in rows for key in row))
-        with atomic_write(self.path / f"{name}.csv") as stream:
+        with atomic_write(path) as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
-    def read_csv(self, name, before):
-        """Return NAME.csv's rows with ``iteration < before``, numbers as numbers; [] without the file.
+    def read_csv(self, path, before):
+        """Return the rows of a table of `files` with ``iteration < before``, numbers as numbers; [] without the file.
 
         A row that a kill cut short is left out.
         """
-        path = self.path / f"{name}.csv"
         if not path.is_file():
             return []
         with open(path, encoding="utf-8", newline="") as stream:
@@ -140,11 +154,11 @@ class RunFolder:
             row["iteration"] = int(row["iteration"])
         return [row for row in rows if row["iteration"] < before]
 
-    def append_csv(self, name, row):
-        """Add one row to NAME.csv, whose columns it has."""
-        with open(self.path / f"{name}.csv", "a", encoding="utf-8", newline="") as stream:
+    def append_csv(self, path, row):
+        """Add one row to a table of `files`, whose columns it has."""
+        with open(path, "a", encoding="utf-8", newline="") as stream:
             csv.DictWriter(stream, list(row), lineterminator="\n").writerow(row)
 
     def write_run(self, **facts):
         """Write run.json: `facts` and what ran them."""
-        write_json(self.path / "run.json", facts | environment())
+        write_json(self.files.facts, facts | environment())

@@ -79,7 +79,17 @@ class SolverRun:
         self.last_test = []
 
     def start(self, weights, state, model, resume):
-        """Copy weights, or restore a snapshot and the CSV rows up to it; then the run takes its folder."""
+        """Copy weights, or restore a snapshot and the CSV rows up to it; then the run takes its folder.
+
+        Parameters
+        ----------
+        weights : path or None
+            caffemodel to copy by name; None, or a snapshot, leaves the fillers.
+        state, model : Path or None
+            solverstate and caffemodel of the snapshot to go on from.
+        resume : bool
+            The folder holds the run that is gone on with.
+        """
         if state is not None:
             self._restore(state, model)
         elif weights:
@@ -92,7 +102,7 @@ class SolverRun:
             self.say(f"not in train.csv, for their many values: {printable_names(self.outputs.left_out)}")
         self.folder.begin(self.message, resume)
         self.columns = list(dict.fromkeys(("iteration", "lr", "loss", *self.outputs.names)))
-        self.folder.write_csv("train", self.history.train, columns=self.columns)
+        self.folder.write_csv(self.folder.files.losses, self.history.train, columns=self.columns)
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
         self.board.begin(self.solver.iter, self.history.train, self.tests.rows)
         log_line(f"Solving {self.folder.path.name}")
@@ -103,7 +113,7 @@ class SolverRun:
         self.solver.restore(str(state))
         iteration = self.solver.iter
         self.rates = Rates(self.message, iteration, stored.step)
-        self.history.train = self.folder.read_csv("train", iteration)
+        self.history.train = self.folder.read_csv(self.folder.files.losses, iteration)
         self.say(f"resuming at iteration {iteration} from {state}")
         lost = restore_position(self.solver, self.message, self.nets, snapshots.random_state_of(state))
         for text in lost:
@@ -122,7 +132,7 @@ class SolverRun:
         except DivergedError as error:
             self.history.iteration = error.iteration = self.solver.iter
             error.history, self.diverged = self.history, error
-            (self.folder.path / "final.caffemodel").unlink(missing_ok=True)  # of a run that was gone on with
+            self.folder.files.weights.unlink(missing_ok=True)  # of a run that was gone on with
 
     def _train(self):
         bar = training_bar(self.folder.path.name, self.message.max_iter, self.solver.iter, self.terminal)
@@ -157,7 +167,7 @@ class SolverRun:
             self.stuck.update(iteration, self.solver.net.blobs)
         row = {"iteration": iteration, "lr": self.rates.next()} | values | {"loss": loss}
         self.history.train.append({name: row[name] for name in self.columns})
-        self.folder.append_csv("train", self.history.train[-1])
+        self.folder.append_csv(self.folder.files.losses, self.history.train[-1])
         self.board.add("train", self.history.train[-1])
         if due:
             self.accept()
@@ -198,7 +208,7 @@ class SolverRun:
         for row in self.last_test:
             self.board.add("test", row)
         self.history.test = self.tests.rows + self.last_test
-        self.folder.write_csv("test", self.history.test)
+        self.folder.write_csv(self.folder.files.tests, self.history.test)
 
     def say(self, text):
         if self.terminal is not None:

@@ -17,11 +17,11 @@ import pytest
 from caffe import layers
 from caffe.proto import caffe_pb2
 
-from mindpics.benchmarks import gpu_agreement, gpu_check, gpu_speed
+from mindpics.benchmarks import gpu_agreement, gpu_check, gpu_curves, gpu_speed
 from mindpics.benchmarks.gpu_check import Sizes, passed
 from mindpics.benchmarks.gpu_engines import CUDNN, PLAIN, engines
 from mindpics.benchmarks.gpu_report import format_result, wanted
-from mindpics.benchmarks.gpu_watch import Watch, describe
+from mindpics.benchmarks.machine import GpuWatch, describe_gpu
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb
 from mindpics.caffe_files.messages import read_message, write_message
@@ -95,7 +95,7 @@ def test_without_a_gpu_it_is_one_line_and_status_1(tmp_path):
 
 @pytest.mark.parametrize("scale", [0, -1, 2])
 def test_a_scale_that_is_none_is_refused(scale):
-    with pytest.raises(ValueError, match="above 0 and at most 1 is wanted"):
+    with pytest.raises(ValueError, match="wanted above 0 and at most 1"):
         Sizes(scale)
 
 
@@ -105,8 +105,8 @@ def test_differences_are_seen():
     assert gpu_agreement.apart({"a": np.ones(4) * 1.1, "b": np.zeros(2)}, reference)["a"] == pytest.approx(0.1)
     assert gpu_agreement.apart({"b": np.zeros(2)}, reference)["a"] == float("inf")
     curve = np.linspace(3.5, 1, 100)
-    assert gpu_agreement.curves_apart(curve, curve) == (0, 0)
-    first, later = gpu_agreement.curves_apart(np.where(np.arange(100) < 50, curve, curve + 1), curve)
+    assert gpu_curves.apart(curve, curve) == (0, 0)
+    first, later = gpu_curves.apart(np.where(np.arange(100) < 50, curve, curve + 1), curve)
     assert first == 0 and later == pytest.approx(1 / 3.5)
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_layer_is_too_far_apart(tmp_path, monkeypatch):
 def test_a_part_that_ends_early_costs_its_own_figures_only():
     parts = gpu_check.Parts(None, 2)
     assert parts("first", _aborts) is None and parts("second", np.sqrt, 4.0).result == 2
-    assert parts.failures == ["first: _aborts ended without a result (see above)"]
+    assert parts.failures == ["first: _aborts: found no result at its end; wanted one (see above)"]
     assert not passed({"failures": parts.failures, "comparisons": []})
 
 
@@ -207,8 +207,8 @@ def test_memory_and_load_are_what_nvidia_smi_says(tmp_path, monkeypatch):
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,1")
-    assert describe(1) == {"name": "A GPU", "driver": "580.00", "memory_gb": 8.6} and describe(0) == {}
-    with Watch(1) as watch:
+    assert describe_gpu(1) == {"name": "A GPU", "driver": "580.00", "memory_gb": 8.6} and describe_gpu(0) == {}
+    with GpuWatch(1) as watch:
         began = time.time()
         while len(watch.samples) < 3 and time.time() < began + 20:
             time.sleep(0.01)
@@ -219,9 +219,9 @@ def test_memory_and_load_are_what_nvidia_smi_says(tmp_path, monkeypatch):
 
 def test_without_nvidia_smi_nothing_is_measured(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with Watch(0) as watch:
+    with GpuWatch(0) as watch:
         pass
-    assert watch.peak_gb is None and watch.busy(0, time.time()) is None and describe(0) == {}
+    assert watch.peak_gb is None and watch.busy(0, time.time()) is None and describe_gpu(0) == {}
 
 
 @pytest.mark.parametrize("encoded", [False, True])

@@ -37,7 +37,7 @@ def test_a_run_counts_its_children_and_no_start():
 
 
 def test_a_run_that_fails_ends_the_benchmark(capfd):
-    with pytest.raises(RuntimeError, match="fails ended without a result"):
+    with pytest.raises(RuntimeError, match="fails: found no result at its end"):
         timing.measure(fails)
     assert "not today" in capfd.readouterr().err
 

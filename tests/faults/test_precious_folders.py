@@ -151,7 +151,7 @@ def test_every_tool_is_in_the_table_above():
 def test_a_folder_in_the_place_of_a_model_is_refused(tmp_path):
     before = make_precious(tmp_path / "models" / "net")
     row = SimpleNamespace(nets=[SimpleNamespace(model=SimpleNamespace(name="net"))])
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="found it there already"):
         publish_row(row, tmp_path / "models")
     assert contents(tmp_path / "models" / "net") == before
 

@@ -300,7 +300,10 @@ def test_a_run_with_one_papers_models_shows_that_one(small_run, tmp_path):
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path):
     done = tool(tmp_path / "none")
-    assert done.returncode == 1 and "found no table3.csv and no table2.csv; tools/reproduce makes them" in done.stderr
+    assert (
+        done.returncode == 1
+        and "found no table3.csv and no table2.csv; wanted what tools/reproduce makes" in done.stderr
+    )
     (tmp_path / "mindpics").mkdir()
     write_table3(tmp_path / "mindpics" / "table3.csv", [])
     (tmp_path / "pinterest_id").mkdir()
@@ -308,4 +311,4 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path):
     (tmp_path / "pinterest_id" / "table2.csv").write_text(f"{columns}\nCF,1,1,1,1,1,1,1,1,x\n")
     done = tool(tmp_path)
     assert done.stdout.count("left out: ") == done.stdout.count("made by: tools/reproduce") == 2
-    assert done.returncode == 1 and "has no model to show" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "found no model to show" in done.stderr and "Traceback" not in done.stderr

@@ -129,7 +129,7 @@ def test_a_killed_run_goes_on_with_the_shards_it_has(net_files, pictures, tmp_pa
 def test_a_wrong_blob_lists_those_there_are(net_files):
     with pytest.raises(ValueError, match=r"no blob 'fc9'; there are data, conv1, .*fc6, fc7"):
         FeatureNet(*net_files, blob="fc9")
-    with pytest.raises(ValueError, match="nothing overwrites pool5"):
+    with pytest.raises(ValueError, match="found nothing that overwrites pool5"):
         FeatureNet(*net_files, blob="pool5", before_relu=True)
 
 
@@ -141,7 +141,7 @@ def test_weights_must_be_there_and_fit(net_files, tmp_path):
     del message.layer[:]
     message.layer.extend(kept)
     (tmp_path / "half.caffemodel").write_bytes(message.SerializeToString())
-    with pytest.raises(ValueError, match="half.caffemodel: has no weights for conv3"):
+    with pytest.raises(ValueError, match="half.caffemodel: found no weights for conv3"):
         FeatureNet(net_files[0], tmp_path / "half.caffemodel")
     FeatureNet(net_files[0], tmp_path / "half.caffemodel", blob="conv2")  # conv3 is not needed
     write_message(features_deploy("alexnet", crop=CROP, width=0.125), tmp_path / "wide.prototxt")
@@ -158,9 +158,9 @@ def test_means(tmp_path, net_files, pictures):
     assert load_mean(["1", "2", "3"], 5)[:, 0, 0].tolist() == [1, 2, 3]
     np.save(tmp_path / "mean.npy", MEAN)
     np.testing.assert_array_equal(load_mean([str(tmp_path / "mean.npy")], 9), MEAN)
-    with pytest.raises(ValueError, match="no such file; a mean is a binaryproto"):
+    with pytest.raises(ValueError, match="no such file; wanted a mean: a binaryproto"):
         load_mean(["gone.binaryproto"], 9)
-    with pytest.raises(ValueError, match="pictures of 60 pixels are smaller than the net's crop of 67"):
+    with pytest.raises(ValueError, match="found pictures of 60 pixels; wanted at least the net's crop of 67"):
         extract_features(FeatureNet(*net_files), read_items(pictures), tmp_path / "x", MEAN[:, :60, :60])
 
 

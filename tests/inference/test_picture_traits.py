@@ -54,9 +54,14 @@ def test_another_net_by_name_and_without_features_no_neighbours(small_run):
         (
             "mindpics/mean.binaryproto",
             None,
-            "mean.binaryproto: no such file; made by: tools/reproduce --row resnet50/all-in-one/finetune --out",
+            "mean.binaryproto: found no such file; wanted it, made by: tools/reproduce "
+            "--row resnet50/all-in-one/finetune --out",
         ),
-        (f"mindpics/nets/prototxt/{BEST}/deploy.prototxt", None, "deploy.prototxt: no such file; made by"),
+        (
+            f"mindpics/nets/prototxt/{BEST}/deploy.prototxt",
+            None,
+            "deploy.prototxt: found no such file; wanted it, made by",
+        ),
         (
             f"mindpics/{BEST}/{BEST}/final.caffemodel",
             BEST,
@@ -73,5 +78,5 @@ def test_what_is_missing_is_named(copy, gone, model, message):
 
 def test_a_net_without_five_heads_is_refused(small_run):
     net = load_net(*net_files(RunFiles(small_run), BEST))
-    with pytest.raises(ValueError, match="no output prob_O; an all-in-one net is wanted"):
+    with pytest.raises(ValueError, match="found no output prob_O; wanted an all-in-one net"):
         PictureTraits(type("Net", (), {"outputs": [name for name in net.outputs if name != "prob_O"]}), None)

@@ -101,16 +101,16 @@ def test_five_independent_nets_fill_one_scores_file(large_pictures):
 def test_a_trait_that_is_missing_or_given_twice_is_named(large_pictures):
     files = large_pictures / "mean.binaryproto", large_pictures / "lmdb"
     nets = [save_random_net(large_pictures, trait, (trait,)) for trait in "OC"]
-    with pytest.raises(ValueError, match="outputs are .'prob_C', 'prob_O'.; each of .*prob_N.* is wanted once"):
+    with pytest.raises(ValueError, match="outputs .'prob_C', 'prob_O'.; wanted each of .*prob_N.* once"):
         score_lmdb(nets, *files)
-    with pytest.raises(ValueError, match="wanted once"):
+    with pytest.raises(ValueError, match="wanted each of .* once"):
         score_lmdb([save_random_net(large_pictures, "all", TRAITS), nets[0]], *files)
 
 
 def test_a_net_with_layers_that_the_weights_lack_is_refused(large_pictures):
     _, weights = save_random_net(large_pictures, "O", ("O",))
     path, _ = save_random_net(large_pictures, "all", TRAITS)
-    with pytest.raises(ValueError, match="has no weights for score_C, score_E, score_A, score_N"):
+    with pytest.raises(ValueError, match="found no weights for score_C, score_E, score_A, score_N"):
         score_lmdb([(path, weights)], large_pictures / "mean.binaryproto", large_pictures / "lmdb")
 
 

@@ -19,7 +19,7 @@ from pinterest_id.study import FOLDER
 def test_an_upload_is_read_as_the_runs_pictures_were(small_run):
     """A run of DeCAF's own reading: no warp, ten crops, before ReLU."""
     run, reading = RunFiles(small_run), Reading("crop", before_relu=True, ten_crops=True)
-    net, mean = FeatureNet(*net_files(run, NET), before_relu=True), read_mean(run.mindpics / "mean.binaryproto")
+    net, mean = FeatureNet(*net_files(run, NET), before_relu=True), read_mean(run.mindpics.mean)
     seen = []
     ranker = SimpleNamespace(rank=lambda text, features: seen.append(features))
     users = Users(ranker, net, mean, reading)
@@ -35,7 +35,7 @@ def test_an_upload_is_read_as_the_runs_pictures_were(small_run):
 def test_features_are_checked_against_the_runs(small_run):
     run = RunFiles(small_run)
     ranker, net = open_identifier(small_run / FOLDER), FeatureNet(*net_files(run, NET))
-    mean, first = read_mean(run.mindpics / "mean.binaryproto"), ranker.matrices[1][0]
+    mean, first = read_mean(run.mindpics.mean), ranker.matrices[1][0]
     users = Users(ranker, net, mean)
     users.check_features(first)
     assert users.size == 75 and users.answer("moon", None)["by"] == "text"

@@ -217,7 +217,11 @@ def test_the_tool_refuses_in_one_line(tiny, tmp_path):
     [
         ((), {"with_mean": True}, "--with-mean: found no mean; wanted --mean"),
         ((1, 2, 3), {"size": 40}, "found the crop 67; wanted at most 40, the side of the mean"),
-        (["nowhere.npy"], {}, "nowhere.npy: no such file; a mean is a binaryproto, a .npy, or three numbers"),
+        (
+            ["nowhere.npy"],
+            {},
+            "nowhere.npy: found no such file; wanted a mean: a binaryproto, a .npy, or three numbers",
+        ),
     ],
 )
 def test_a_mean_that_does_not_fit_is_refused(tiny, tmp_path, mean, options, message):
@@ -228,7 +232,7 @@ def test_a_mean_that_does_not_fit_is_refused(tiny, tmp_path, mean, options, mess
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("base_lr: 1 max_iter: 2", "a solver; a net is wanted"), ("layer {", "Expected"), (None, "no such file")],
+    [("base_lr: 1 max_iter: 2", "found a solver; wanted a net"), ("layer {", "Expected"), (None, "no such file")],
 )
 def test_what_is_no_net_is_refused(tmp_path, text, message):
     if text:

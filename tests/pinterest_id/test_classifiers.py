@@ -134,7 +134,7 @@ def test_probabilities_are_sigmoids_renormalised_and_do_not_underflow():
 
 
 def test_one_user_is_an_error():
-    with pytest.raises(ValueError, match="two classes or more are needed, y holds one class only: ann"):
+    with pytest.raises(ValueError, match="y: found one class only, ann; wanted two or more"):
         JointLogisticRegression().fit(np.eye(3), ["ann"] * 3)
 
 
@@ -154,7 +154,7 @@ def test_a_saved_model_has_the_classifiers_probabilities(tmp_path, kind, classes
 def test_a_model_of_other_features_is_an_error(tmp_path):
     X, y = digits()
     model = linear_model(make_classifier().fit(X, y))
-    with pytest.raises(ValueError, match="the model has 64 features, X has 63"):
+    with pytest.raises(ValueError, match="X: found 63 features; wanted the model's 64"):
         model.log_proba(X[:, 1:])
     with pytest.raises(ValueError, match="'svm' is none of joint, liblinear, multinomial"):
         make_classifier("svm")

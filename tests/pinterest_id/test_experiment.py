@@ -175,7 +175,7 @@ def test_features_are_taken_as_they_are_unless_asked_otherwise(tmp_path):
 
 def test_features_of_other_pins_are_an_error(tmp_path):
     experiment = write_data(tmp_path, small_pins(), ids=[f"q{i}" for i in range(240)])
-    with pytest.raises(ValueError, match=r"fc7.ids.txt: 240 of 240 pins have no features, among them p000000"):
+    with pytest.raises(ValueError, match=r"fc7.ids.txt: found no features of 240 of 240 pins, among them p000000"):
         experiment.run()
 
 
@@ -183,7 +183,7 @@ def test_rejected_pictures_are_counted_and_extra_rows_passed_over(tmp_path):
     generated = small_pins()
     ids = [pin.id for pin in generated.pins()]
     experiment = write_data(tmp_path, generated, ids=["extra", *ids[1:]])
-    with pytest.raises(ValueError, match="1 of 240 pins have no features, among them p000000"):
+    with pytest.raises(ValueError, match="found no features of 1 of 240 pins, among them p000000"):
         experiment.run()
     (tmp_path / "fc7.rejected.jsonl").write_text('{"id": "p000000", "reason": "empty file"}\n')
     experiment = Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", Options(sizes=(0.6, 0.2, 0.2)))
@@ -213,7 +213,7 @@ def test_an_id_twice_in_the_features_is_an_error(tmp_path):
 
 def test_one_user_or_a_user_with_one_pin(tmp_path):
     experiment = write_data(tmp_path, generate_pins(1, 20, 8))
-    with pytest.raises(ValueError, match="1 of 1 users has 20 pins or more; two users"):
+    with pytest.raises(ValueError, match="found 1 of 1 users with 20 pins or more; wanted two"):
         experiment.run()
     generated = small_pins()
     generated.users[0] = "lonely"
@@ -229,10 +229,10 @@ def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     with np.load(run / "scores" / "cf.npz") as arrays:
         np.savez(tmp_path / "run" / "scores" / "cf.npz", **dict(arrays) | {"ids": arrays["ids"][::-1]})
-    with pytest.raises(ValueError, match="cf.npz: its pins are not those of"):
+    with pytest.raises(ValueError, match="cf.npz: found other pins; wanted those of"):
         write_report(tmp_path / "run")
     (tmp_path / "run" / "scores" / "cf.npz").unlink()
-    with pytest.raises(ValueError, match="no scores of cf; tools/run_identification makes them"):
+    with pytest.raises(ValueError, match="found no scores of cf; wanted what tools/run_identification makes"):
         write_report(tmp_path / "run")
 
 

@@ -10,7 +10,7 @@ def test_an_address_in_a_name_and_a_dollar_are_drawn_as_text_without_the_host(tm
     header = ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"]
     write_csv(tmp_path / "confused_pairs.csv", header, [["Ann (ann@home.org)", "$mon$y", 3, 1]])
     with rc_context({"svg.fonttype": "none"}):  # text stays text
-        draw_pairs(tmp_path)
+        draw_pairs(tmp_path / "confused_pairs.csv")
     drawn = (tmp_path / "confused_pairs.svg").read_text(encoding="utf-8")
     assert "Ann (ann@…) / $mon$y" in drawn.replace("\\$", "$") and "home.org" not in drawn
     assert "home.org" in (tmp_path / "confused_pairs.csv").read_text(encoding="utf-8")  # the file keeps the id

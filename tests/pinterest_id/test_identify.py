@@ -84,12 +84,12 @@ def test_similar_pins_are_the_users_own_by_the_mean_of_both_cosines(identifier, 
 def test_nothing_to_rank_by_is_an_error(identifier):
     with pytest.raises(ValueError, match=r"none of the text's words is among the \d+ that were learned"):
         identifier.rank("zzz the")
-    with pytest.raises(ValueError, match="the run's are 256 finite numbers"):
+    with pytest.raises(ValueError, match="wanted 256 finite numbers"):
         identifier.rank("moon", np.full(256, np.nan))
 
 
 def test_what_is_missing_or_changed_is_named(small_run, tmp_path):
-    with pytest.raises(ValueError, match=r"run.json: no such file; made by: tools/reproduce"):
+    with pytest.raises(ValueError, match=r"run.json: found no such file; wanted it, made by: tools/reproduce"):
         open_identifier(tmp_path)
     run = tmp_path / "run"
     shutil.copytree(small_run / "pinterest_id", run)
@@ -97,7 +97,7 @@ def test_what_is_missing_or_changed_is_named(small_run, tmp_path):
     pins = tmp_path / "pins.jsonl"
     pins.write_text((small_run.parent / "clipart" / "pins.jsonl").read_text().replace("moon", "mango"))
     (run / "run.json").write_text(json.dumps(facts | {"inputs": facts["inputs"] | {"pins": str(pins)}}))
-    with pytest.raises(ValueError, match=r"not the pins that .*/run was made from"):
+    with pytest.raises(ValueError, match=r"found other pins; wanted those that .*/run was made from"):
         open_identifier(run)
     pins.unlink()
     with pytest.raises(ValueError, match=r"pins.jsonl: no such file; .*run.json names it"):

@@ -266,7 +266,7 @@ def test_switches_that_say_nothing_are_refused(crawl, capsys, arguments, message
 
 
 def test_a_table_without_header_wants_numbers(crawl):
-    with pytest.raises(ValueError, match="found no column of user, image, text; a table without header wants"):
+    with pytest.raises(ValueError, match="found no column of user, image, text; wanted its number"):
         run(*of_table(crawl), "--no-header")
     with pytest.raises(ValueError, match="line 1: found no column 9 in 1, 2, 3, 4"):
         run(*of_tabs_without_header_or_quotes(crawl), "--column", "text=9")

@@ -105,7 +105,7 @@ def test_a_mat_of_several_matrices_wants_a_name(tmp_path):
 def test_values_that_are_not_finite_are_named(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     (tmp_path / "ids").write_text("a\nb\n")
-    with pytest.raises(ValueError, match=f"{name}: NaN or infinite .* of pin b; all must be finite"):
+    with pytest.raises(ValueError, match=f"{name}: found NaN or infinite .* of pin b; wanted finite"):
         FeatureFile(tmp_path / name, tmp_path / "ids").rows(["a", "b"])
 
 
@@ -145,7 +145,7 @@ def test_ready_matrices_and_a_fixed_split_give_what_words_and_pictures_gave(tmp_
         np.testing.assert_allclose(ours.logs, theirs.logs, atol=1e-3)
     facts = json.loads((tmp_path / "ready" / "summary.json").read_text())
     assert facts["dictionary_words"]["measured"] is None
-    with pytest.raises(ValueError, match="made from a ready tf-idf matrix, whose words are not known"):
+    with pytest.raises(ValueError, match="found a run on a ready tf-idf matrix, whose words are not known"):
         open_identifier(tmp_path / "ready")
 
 
@@ -154,6 +154,6 @@ def test_pins_without_a_row_are_an_error(tmp_path):
     save_npy(tmp_path / "tfidf", np.ones((2, 3), np.float32))
     (tmp_path / "tfidf.ids.txt").write_text("p000000\np000001\n")
     text = FeatureFile(tmp_path / "tfidf.npy")
-    with pytest.raises(ValueError, match="tfidf.ids.txt: 238 of 240 pins have no features"):
+    with pytest.raises(ValueError, match="tfidf.ids.txt: found no features of 238 of 240 pins"):
         Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", SMALL, text=text).run()
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("*.csv"))

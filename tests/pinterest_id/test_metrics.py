@@ -73,7 +73,7 @@ def test_pearson_and_confused_pairs():
 
 
 def test_nan_and_shapes_are_said():
-    with pytest.raises(ValueError, match="scores of 1 pins are NaN"):
+    with pytest.raises(ValueError, match="found NaN of 1 pins"):
         metrics.accuracy(CODES, np.where(np.arange(6)[:, None] == 2, np.nan, SCORES))
-    with pytest.raises(ValueError, match=r"scores \(6, 3\) do not fit 5 pins"):
+    with pytest.raises(ValueError, match=r"found \(6, 3\) for 5 pins"):
         metrics.accuracy(CODES[:5], SCORES)

@@ -30,5 +30,5 @@ def test_authors_of_posts_become_users_without_their_names_in_the_text(tmp_path)
     assert all("Lee" in pin.text for pin in pins if pin.user == "Bob")
     assert pins_from_posts(path, (2, 4), words=["title", "tags"])[-1].text == "cat 7 cat"
     assert pins == pins_from_posts(path, (2, 4)) != pins_from_posts(path, (2, 4), seed=1)
-    with pytest.raises(ValueError, match="1 authors have 4 posts or more; two users"):
+    with pytest.raises(ValueError, match="found 1 authors of 4 posts or more; wanted two"):
         pins_from_posts(path, (4, 9))

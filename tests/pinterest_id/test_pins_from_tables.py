@@ -14,7 +14,7 @@ def test_a_table_is_read_by_its_column_map(tmp_path):
     assert count_reasons(rejected) == {"no text": 1}
     with pytest.raises(ValueError, match="found no column user, image in username, description, file"):
         read_pins_csv(tmp_path / "crawl.csv", {"text": "description"}, delimiter=";")
-    with pytest.raises(ValueError, match="colour is no key of a pin"):
+    with pytest.raises(ValueError, match="found colour; wanted keys of a pin"):
         read_pins_csv(tmp_path / "crawl.csv", {"colour": "x"})
 
 

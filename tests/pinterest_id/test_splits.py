@@ -42,8 +42,8 @@ def test_users_with_too_few_pins_are_named_or_dropped():
 @pytest.mark.parametrize(
     ("users", "sizes", "message"),
     [
-        (["ann"] * 6, (4, 1, 1), "1 of 1 users has 6 pins or more; two users or more are needed"),
-        (["ann"] * 6, (0.5, 0.2, 0.2), "shares must sum to 1"),
+        (["ann"] * 6, (4, 1, 1), "found 1 of 1 users with 6 pins or more; wanted two or more"),
+        (["ann"] * 6, (0.5, 0.2, 0.2), "wanted shares that sum to 1"),
         (["ann"] * 6, (4, 1), "three positive numbers"),
         (["ann"] * 6, (4, 0, 1), "three positive numbers"),
     ],

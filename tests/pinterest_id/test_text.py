@@ -36,7 +36,7 @@ def test_cleaning(text, words):
 def test_stop_word_lists():
     assert {"the", "don", "ve"} <= stop_words() and "via" not in stop_words()
     assert "via" in stop_words("scikit-learn") and not stop_words("none")
-    with pytest.raises(ValueError, match="'german' are none of snowball"):
+    with pytest.raises(ValueError, match="found 'german'; wanted one of snowball"):
         stop_words("german")
 
 
@@ -59,7 +59,7 @@ def test_words_outside_the_dictionary_give_a_row_of_zeros():
 def test_bad_texts():
     with pytest.raises(ValueError, match="no word appears in 2 of 2 texts"):
         PinTfidf().fit(["cake", "pie"])
-    with pytest.raises(ValueError, match="text 1 is NoneType None, a str is wanted"):
+    with pytest.raises(ValueError, match="text 1: found NoneType None; wanted a str"):
         PinTfidf().fit(["cake", None])
 
 

@@ -219,7 +219,7 @@ def test_maps_from_feature_files(scored, thumbnails, tmp_path):
     assert len(rows) == 40 and {row["panel"] for row in rows} == {"High", "Low"}
     assert_drawn(tmp_path / "figure9")
     del features["p0"]
-    with pytest.raises(ValueError, match="1 pictures have no features, p0"):
+    with pytest.raises(ValueError, match="found no features of 1 pictures, p0"):
         maps.draw_trait_map(ids, sheets.odds_strengths(scores), "O", features, thumbnails, tmp_path / "x", count=4)
     (tmp_path / "pool5.ids.txt").write_text("p0\n")
     with pytest.raises(ValueError, match=r"pool5.npy: found 1 ids for 40 rows of features; wanted an id a row"):

@@ -227,7 +227,7 @@ def seeds(tmp_path_factory):
     """(runs, page, its text) of three runs that differ in the seed alone."""
     folders = [tmp_path_factory.mktemp("seed") for _ in range(3)]
     runs = [two_heads(folder, seed).rename(folder / f"mini-seed{seed}") for seed, folder in enumerate(folders)]
-    page, text, _ = page_of(runs[0], others=runs[1:], pictures=runs[0] / "none")
+    page, text, _ = page_of(runs[0], other_roots=runs[1:], pictures=runs[0] / "none")
     return runs, page, text
 
 
@@ -318,7 +318,7 @@ def test_models_scored_on_other_pictures_are_not_compared(tmp_path):
     with np.load(path) as stored:
         arrays = dict(stored)
     np.savez(path, **arrays | {"ids": arrays["ids"][::-1]})
-    with pytest.raises(ValueError, match="not the same pictures; score them again"):
+    with pytest.raises(ValueError, match="found other pictures than .*; wanted the same"):
         write_report(run, pictures=tmp_path / "none")
 
 

@@ -208,7 +208,7 @@ def test_independent_nets_get_a_folder_each(independent, tmp_path):
 def test_what_does_not_belong_together_is_not_published(independent, tmp_path):
     row = TrainedRow(independent)
     publish_row(row, tmp_path / "models")
-    with pytest.raises(ValueError, match="alexnet_independent_scratch_O: is there already"):
+    with pytest.raises(ValueError, match="alexnet_independent_scratch_O: found it there already"):
         publish_row(row, tmp_path / "models")
     with pytest.raises(ValueError, match="no row of Table 3; wanted RUN/mindpics/NAME"):
         TrainedRow(independent.parent)
@@ -217,11 +217,11 @@ def test_what_does_not_belong_together_is_not_published(independent, tmp_path):
     there = copy / "mindpics" / independent.name
     table = read_table3(copy / "mindpics/table3.csv")
     write_table3(copy / "mindpics/table3.csv", [table[0] | {"avg": 99.0}])
-    with pytest.raises(ValueError, match=r"mean accuracy .*, but table3.csv has 99"):
+    with pytest.raises(ValueError, match=r"mean accuracy .*; wanted table3.csv's 99"):
         publish_row(TrainedRow(there), tmp_path / "other")
     net = TrainedRow(there).nets[3]
     facts = json.loads((net.folder / "run.json").read_text()) | {"caffemodel_sha256": "0" * 64}
     (net.folder / "run.json").write_text(json.dumps(facts))
-    with pytest.raises(ValueError, match="scratch_A/final.caffemodel: SHA-256 .* but its run.json has 000"):
+    with pytest.raises(ValueError, match="scratch_A/final.caffemodel: found the SHA-256 .*; wanted run.json's 000"):
         publish_row(TrainedRow(there), tmp_path / "other")
     assert list((tmp_path / "other").iterdir()) == []

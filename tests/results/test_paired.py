@@ -77,5 +77,5 @@ def test_what_is_no_pair_is_refused():
         pair([1, 0, 1], [1, 0])
     with pytest.raises(ValueError, match="no pairs"):
         pair([], [])
-    with pytest.raises(ValueError, match="1 difference; two seeds or more"):
+    with pytest.raises(ValueError, match="differences: found 1; wanted those of two seeds"):
         over_seeds([1.0], 0.25)

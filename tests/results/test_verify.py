@@ -376,7 +376,7 @@ FAULTS = {
     "pin key": (text(PINS, '"user"', '"usr"'), "error", "pins", "key user is missing"),
     "pin twice": (text(PINS, '"ann1"', '"ann0"'), "error", "pins", "'ann0' was already"),
     "features short": (text("pins/fc7.ids.txt", "ann0\n", ""), "error", "features", "11 ids for 12 rows"),
-    "features of others": (text("pins/fc7.ids.txt", "ann0", "eve0"), "error", "features", "have no features"),
+    "features of others": (text("pins/fc7.ids.txt", "ann0", "eve0"), "error", "features", "found no features"),
     "picture gone": (lambda job: (job / "pins/images/ann0.png").unlink(), "error", "pin-pictures", "'ann0'"),
     "picture on both sides": (file("pins/images/ann5.png", b"ann0"), "warning", "pin-leak", "1 pictures of one user"),
     "picture of two users": (

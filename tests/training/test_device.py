@@ -24,7 +24,7 @@ COMMANDS = {
 
 def test_the_cpu_is_set_and_an_absent_gpu_is_refused_in_words():
     set_device(None)
-    with pytest.raises(ValueError, match="--gpu 99: this Caffe was built without CUDA, or there is no such device"):
+    with pytest.raises(ValueError, match="--gpu 99: found a Caffe built without CUDA, or no such device"):
         set_device(int(ABSENT))
     with pytest.raises(ValueError, match=r"no such device \(.+\); tools/setup --cuda makes one for GPUs"):
         set_device(int(ABSENT))
@@ -57,5 +57,5 @@ def test_the_tools_say_it_too(tool, tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 1, done.stderr
-    assert f"{tool}: --gpu {ABSENT}: this Caffe was built without CUDA" in done.stderr
+    assert f"{tool}: --gpu {ABSENT}: found a Caffe built without CUDA" in done.stderr
     assert list(tmp_path.iterdir()) == []

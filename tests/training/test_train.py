@@ -212,7 +212,7 @@ def test_weights_of_another_shape_and_no_weights_at_all(small_job, tmp_path):
 
 
 def test_without_cuda_a_gpu_is_refused_in_words(small_job, tmp_path):
-    with pytest.raises(ValueError, match="--gpu 99: this Caffe was built without CUDA, or there is no such device"):
+    with pytest.raises(ValueError, match="--gpu 99: found a Caffe built without CUDA, or no such device"):
         solve(small_job[0], tmp_path / "run", gpu=99, progress=False)
 
 
@@ -291,7 +291,7 @@ def test_a_stuck_head_is_named_and_a_learning_one_is_not():
 def test_a_run_is_neither_overwritten_unasked_nor_lost_to_a_new_one_that_cannot_start(small_job, tmp_path):
     solver, _ = small_job
     first = solve(solver, tmp_path / "run", iterations=1, progress=False)
-    with pytest.raises(ValueError, match="holds a run; resume it, choose another folder, or overwrite it"):
+    with pytest.raises(ValueError, match="found a run; wanted --resume to go on"):
         solve(solver, tmp_path / "run", iterations=1, progress=False)
     changed_net(solver, lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"))
     with pytest.raises(ValueError, match="found no data.mdb; wanted an LMDB"):
