@@ -53,18 +53,27 @@ def write_solver(message, nets, folder):
     """Write a solver and its nets, as Caffe is to read them, under a folder; return the SolverParameter.
 
     The net that is trained becomes net.prototxt, test nets of their own test_net_0.prototxt and so on, all upgraded.
+
+    Parameters
+    ----------
+    message : SolverParameter
+        Stays as it is.
+    nets : list of NetParameter
+        The one that is trained, then test nets.
+    folder : path
     """
-    own = caffe_pb2.SolverParameter()
-    own.CopyFrom(message)
+    written = caffe_pb2.SolverParameter()
+    written.CopyFrom(message)
     field = "net" if any(message.HasField(name) for name in ("net", "net_param")) else "train_net"
     for name in (*TRAINED, *TESTED):
-        own.ClearField(name)
-    setattr(own, field, str(Path(folder) / "net.prototxt"))
-    own.test_net.extend(str(Path(folder) / f"test_net_{number}.prototxt") for number in range(len(nets) - 1))
-    for net, path in zip(nets, (getattr(own, field), *own.test_net), strict=True):
+        written.ClearField(name)
+    files = TrainingFiles(Path(folder))
+    setattr(written, field, str(files.net))
+    written.test_net.extend(str(files.test_net(number)) for number in range(len(nets) - 1))
+    for net, path in zip(nets, (getattr(written, field), *written.test_net), strict=True):
         write_message(net, path)
-    write_message(own, Path(folder) / "solver.prototxt")
-    return own
+    write_message(written, files.solver)
+    return written
 
 
 def build_in_fork(message, nets):

@@ -41,7 +41,7 @@ class SolverNet:
 
     def builds(self, net):
         """Return the Builds of the NetParameter that it is."""
-        return tuple(Build(_merged(phase, net.state, given), test) for phase, given, test in self.asked)
+        return tuple(Build(_merged(phase, net.state, state), test) for phase, state, test in self.asked)
 
 
 def solver_nets(solver):

@@ -103,15 +103,15 @@ def read_text(path, file_type, limit=TEXT):
         ) from None
 
 
-def read_prototxt_text(path, wanted):
+def read_prototxt_text(path, file_type):
     """Return a prototxt's text: as `read_text`, but comments may be of any bytes, which Caffe passes over."""
-    text = read_bytes(path, wanted, TEXT).decode("utf-8", "surrogateescape")
+    text = read_bytes(path, file_type, TEXT).decode("utf-8", "surrogateescape")
     if re.search(SURROGATE, text):
         text = _QUOTED.sub(lambda match: re.sub(SURROGATE, "?", match[0]) if match[0][0] == "#" else match[0], text)
         wrong = re.search(SURROGATE, text)
         if wrong:
             line = text.count("\n", 0, wrong.start()) + 1
-            raise ValueError(f"{path}:{line}: not UTF-8; wanted {wanted}")
+            raise ValueError(f"{path}:{line}: found bytes that are not UTF-8; wanted {file_type}")
     return text
 
 

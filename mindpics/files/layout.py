@@ -48,6 +48,10 @@ class TrainingFiles(Files):
     scores = _SCORES
     figures = File("figures.json")
 
+    def test_net(self, number):
+        """Return the path of a test net of its own, one of `test_nets`."""
+        return self.path(TrainingFiles.test_nets.replace("*", str(number)))
+
 
 class NetFiles(Files):
     """One net as Caffe's models/ have it, and the run that trains it there."""

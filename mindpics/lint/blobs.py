@@ -69,8 +69,8 @@ def _in_place(view, index, layer, blob):
         text = f"{layer.type} in place (top and bottom {blob!r}): Caffe aborts"
         yield view.finding("error", "not-in-place", index, text, "top")
     elif any(other is not layer for other in view.beside(blob, index)):
-        others = ", ".join(f"{other.name} ({other.type})" for other in view.beside(blob, index) if other is not layer)
-        text = f"overwrites {blob!r}, which {others} reads as well: Caffe aborts (produced by multiple sources)"
+        readers = ", ".join(f"{other.name} ({other.type})" for other in view.beside(blob, index) if other is not layer)
+        text = f"overwrites {blob!r}, which {readers} reads as well: Caffe aborts (produced by multiple sources)"
         yield view.finding("error", "in-place-shared", index, text, "top")
     elif view.phase == TRAIN:
         yield from _wrong_gradient(view, index, layer, blob)

@@ -34,7 +34,7 @@ def built_shapes(view, allow_python_layers=False):
     if net is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "net.prototxt")
+        path = f"{folder}/phase.prototxt"
         write_message(net, path)
         return {name: [tuple(shape) for shape in shapes] for name, shapes in in_fork(_shapes, path, view.phase)}
 
@@ -52,20 +52,20 @@ def _stand_in(view):
     """Return the layers of a NetPhase with Input layers for Data layers, and no fillers to wait for."""
     net = caffe_pb2.NetParameter(name=view.prototxt.message.name)
     for _, layer in view.layers:
-        own = net.layer.add()
-        own.CopyFrom(layer)
-        own.ClearField("include")
-        own.ClearField("exclude")
+        stand_in = net.layer.add()
+        stand_in.CopyFrom(layer)
+        stand_in.ClearField("include")
+        stand_in.ClearField("exclude")
         if layer.type == "Data":
             shape = stand_in_shape(layer)
             if shape is None:
                 return None
-            _feed(own, max(1, layer.data_param.batch_size), shape)
+            _feed(stand_in, max(1, layer.data_param.batch_size), shape)
         elif layer.type in SOURCES and not Path(getattr(layer, SOURCES[layer.type]).source).is_file():
             return None
         for field in FILLED:
-            if own.HasField(field):
-                getattr(own, field).ClearField("weight_filler")
+            if stand_in.HasField(field):
+                getattr(stand_in, field).ClearField("weight_filler")
     return net
 
 

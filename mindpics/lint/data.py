@@ -13,7 +13,16 @@ from mindpics.lint.phases import TEST, TRAIN
 
 
 def check_data(views, solver, required=False):
-    """Yield what is wrong with the data of a net, as NetPhases; missing files are notes unless `required`."""
+    """Yield what is wrong with the data of a net, as NetPhases; missing files are notes unless `required`.
+
+    Parameters
+    ----------
+    views : list of NetPhase
+    solver : Prototxt or None
+        For how many pictures its lengths were made, and how many it tests.
+    required : bool
+        Caffe is about to read them: an absent file is an error.
+    """
     layers = {}
     for view in views:
         yield from check_head_outputs(view)
@@ -96,10 +105,10 @@ def _test_iter(solver, test, layer):
     iterations, source, batch = solver.message.test_iter[test], layer.data_param.source, layer.data_param.batch_size
     if not batch or not (Path(source) / "data.mdb").is_file():
         return
-    pictures, seen = count_lmdb(source), iterations * batch
-    if not pictures <= seen < pictures + batch:
+    pictures, tested = count_lmdb(source), iterations * batch
+    if not pictures <= tested < pictures + batch:
         text = (
-            f"test_iter {iterations} x batch {batch} = {seen}, but {source} has {pictures} pictures; "
+            f"test_iter {iterations} x batch {batch} = {tested}, but {source} has {pictures} pictures; "
             f"test_iter {-(-pictures // batch)} sees each once"
         )
         yield solver.finding("warning", "test-set", text, ("test_iter", test))

@@ -40,7 +40,15 @@ TWO_BOTTOMS = {
 
 
 def check_all_layers(net, views, allow_python_layers=False):
-    """Yield what is wrong with each layer of a net (a Prototxt) by itself, as far as a view (NetPhase) has it."""
+    """Yield what is wrong with each layer of a net (a Prototxt) by itself, as far as a view (NetPhase) has it.
+
+    Parameters
+    ----------
+    net : Prototxt
+    views : list of NetPhase
+    allow_python_layers : bool
+        Modules beside mindpics.layers are no error.
+    """
     if not allow_python_layers:
         yield from check_reach(net)
     for index, layer in enumerate(net.message.layer):
@@ -88,13 +96,13 @@ def _writes(net, layer, where):
 
 def check_phase(view):
     """Yield what is wrong with layers in a phase (a NetPhase)."""
-    seen = set()
+    names = set()
     for index, layer in view.layers:
         if layer.type in WITH_WEIGHTS:
-            if layer.name in seen:
+            if layer.name in names:
                 text = f"a second layer of this name in phase {view.name}; weights are copied by name, to one of them"
                 yield view.finding("error", "duplicate-name", index, text, "name")
-            seen.add(layer.name)
+            names.add(layer.name)
         if layer.type == "BatchNorm":
             yield from _statistics(view, index, layer)
         if layer.type == "Scale" and len(layer.bottom) == 1:

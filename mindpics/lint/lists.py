@@ -11,13 +11,24 @@ SOURCES = {"ImageData": "image_data_param", "HDF5Data": "hdf5_data_param", "Wind
 
 
 def check_list(view, index, layer, required):
-    """Yield what is wrong with the list of a layer; one that is not there is a note unless `required`."""
+    """Yield what is wrong with the list of a layer; one that is not there is a note unless `required`.
+
+    Parameters
+    ----------
+    view : NetPhase
+    index : int
+        Of the layer in its net.
+    layer : LayerParameter
+        ImageData, HDF5Data or WindowData.
+    required : bool
+        Caffe is about to read it: an absent file is an error.
+    """
     field = SOURCES[layer.type]
     source = getattr(layer, field).source
     if not Path(source).is_file():
         text = f"{source or 'its source'} is not there (relative to {Path.cwd()})"
-        severity, check, more = ("error", "list-absent", "") if required else ("note", "data-absent", "; not checked")
-        yield view.finding(severity, check, index, text + more, field, "source")
+        severity, check, note = ("error", "list-absent", "") if required else ("note", "data-absent", "; not checked")
+        yield view.finding(severity, check, index, text + note, field, "source")
         return
     if layer.type == "WindowData":
         return

@@ -93,12 +93,12 @@ def refuse_errors(solver, nets, allow_python_layers=False):
     ValueError
         The first three errors, in words. LMDBs and means must be there.
     """
-    own = caffe_pb2.SolverParameter()
-    own.CopyFrom(solver)
-    own.ClearField("snapshot_prefix")
-    prototxt = Prototxt(own, "")
+    unsaved = caffe_pb2.SolverParameter()
+    unsaved.CopyFrom(solver)
+    unsaved.ClearField("snapshot_prefix")
+    prototxt = Prototxt(unsaved, "")
     findings = [*lint_solver.check_solver(prototxt)]
-    for place, net in zip(solver_nets(own), nets, strict=True):
+    for place, net in zip(solver_nets(unsaved), nets, strict=True):
         findings += _lint_net(Prototxt(net, "", builds=place.builds(net)), prototxt, [], True, allow_python_layers)
     wrong = unique(Finding("error", "", finding.message) for finding in errors(findings))
     if wrong:

@@ -12,8 +12,8 @@ def check_data_layer(layer):
     if transform.force_color and transform.force_gray:
         raise ValueError(f"layer {layer.name}: found force_color and force_gray; wanted one of them")
     shapes = _shapes(layer)
-    (first, key), *others = shapes.items()
-    for shape, other in others:
+    (first, key), *further = shapes.items()
+    for shape, other in further:
         if shape[0] != first[0]:
             raise ValueError(
                 f"{source}: found {shape[0]} channels under key {other!r}, and {first[0]} under {key!r}; wanted as "

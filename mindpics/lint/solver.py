@@ -26,7 +26,15 @@ def check_solver(prototxt):
 
 
 def check_with_net(prototxt, views, weights):
-    """Yield where a solver (a Prototxt) and a net of its, as NetPhases, do not go together."""
+    """Yield where a solver (a Prototxt) and a net of its, as NetPhases, do not go together.
+
+    Parameters
+    ----------
+    prototxt : Prototxt
+    views : list of NetPhase
+    weights : path or None
+        caffemodel that training begins with, beside the solver's own.
+    """
     solver = prototxt.message
     trained = [view for view in views if view.test is None]
     has_norm = any(layer.type == "BatchNorm" for view in trained for _, layer in view.layers)

@@ -17,7 +17,17 @@ def check_fillers(net):
 
 
 def check_weights(net, view, path, allow_python_layers=False):
-    """Yield how a caffemodel fits a net (a Prototxt) as a NetPhase has it: what takes, what does not, what clashes."""
+    """Yield how a caffemodel fits a net (a Prototxt) as a NetPhase has it: what takes, what does not, what clashes.
+
+    Parameters
+    ----------
+    net : Prototxt
+    view : NetPhase
+    path : path
+        A caffemodel, of any age, or HDF5.
+    allow_python_layers : bool
+        Modules beside mindpics.layers may be imported to build the net.
+    """
     try:
         shapes = built_shapes(view, allow_python_layers)
     except ValueError:

@@ -40,7 +40,20 @@ def _is_mean_of_softmax(layer):
 
 
 def check_losses(iteration, losses, clipped):
-    """Raise DivergedError for a loss (``{name: value}``) that is not finite, or is one of `clipped` and at 87.33."""
+    """Raise DivergedError for a loss (``{name: value}``) that is not finite, or is one of `clipped` and at 87.33.
+
+    Parameters
+    ----------
+    iteration : int
+        For the message.
+    losses : dict of str to float
+    clipped : collection of str
+        Those of a normalised SoftmaxWithLoss, which clips at -log(FLT_MIN).
+
+    Raises
+    ------
+    DivergedError
+    """
     for name, loss in losses.items():
         if not math.isfinite(loss):
             raise DivergedError(

@@ -31,11 +31,11 @@ class Outputs:
 
     def values(self):
         """Return {name: value} of the last pass."""
-        found = {}
+        values = {}
         for name in self.outputs:
             data = np.asarray(self.net.blobs[name].data).ravel()
-            found |= zip(_names(name, data.size), map(float, data), strict=True)
-        return found
+            values |= zip(_names(name, data.size), map(float, data), strict=True)
+        return values
 
     def loss(self):
         """Return the sum of all losses, each with its loss_weight."""
@@ -50,19 +50,19 @@ class LossOfPasses:
     def __init__(self, outputs, passes):
         self.outputs = outputs
         self.passes = passes
-        self.seen = []
+        self.losses = []
         if passes > 1:
             self.last = len(outputs.net.layers) - 1
             outputs.net.after_forward(self._see)
 
     def take(self):
         """Return the loss of the iteration that has just ended."""
-        seen, self.seen = self.seen, []
-        return math.fsum(seen[-self.passes :]) / self.passes if self.passes > 1 else self.outputs.loss()
+        losses, self.losses = self.losses, []
+        return math.fsum(losses[-self.passes :]) / self.passes if self.passes > 1 else self.outputs.loss()
 
     def _see(self, layer):
         if layer == self.last:
-            self.seen.append(self.outputs.loss())
+            self.losses.append(self.outputs.loss())
 
 
 def averages(net, passes):

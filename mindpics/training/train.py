@@ -117,7 +117,7 @@ def _run(folder, message, nets, weights, resume, patience, tensorboard, progress
             run.start(weights, state, model, resume)
             run.train()
         run.finish()
-        if is_hdf5 and run.history.caffemodel == folder.path / "final.caffemodel":
+        if is_hdf5 and run.history.caffemodel == folder.files.weights:
             folder.finish_hdf5(run.solver.net)
     return run, state
 
