@@ -64,6 +64,21 @@ def test_python_once_chosen_is_kept(checkout):
     assert f"{checkout / 'python'} is Python 3.10.4; needed is" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_what_is_no_environment_of_its_own_is_not_emptied(checkout, tmp_path, kind):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "bin").mkdir(parents=True)
+    (elsewhere / "bin" / "thesis").write_text("years of work")
+    if kind == "link":
+        (elsewhere / "pyvenv.cfg").touch()
+        (checkout / ".venv").symlink_to(elsewhere)
+    else:
+        elsewhere.rename(checkout / ".venv")
+    done = setup(checkout)
+    assert done.returncode == 1 and "which would be emptied" in done.stderr.replace("and would", "which would")
+    assert (checkout / ".venv/bin/thesis").read_text() == "years of work"
+
+
 def test_own_caffe_is_used_and_named(checkout):
     """This environment's Caffe plays the user's own; with nothing locked the rest comes from it as well."""
     (checkout / "tools/requirements.lock").write_text("")
