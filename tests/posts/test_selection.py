@@ -250,3 +250,12 @@ def test_a_selection_keeps_to_its_seed_split_and_distance(photographed, tmp_path
     authors = {name: {(int(id_[1:]) // 10, side) for id_, side in split[name].items()} for name in ("a", "group")}
     assert len(authors["a"]) > 8 == len(authors["group"])
     assert facts["copies"]["groups"] < facts["bits"]["groups"] <= 80
+
+
+def test_the_split_has_the_selections_own_seed(photographed, tmp_path, monkeypatch):
+    """A selection's other draws differ by seed as well: this looks at the split alone."""
+    split, seeds = selection.split, []
+    monkeypatch.setattr(selection, "split", lambda *args: seeds.append(args[-1]) or split(*args))
+    for seed in (0, 3):
+        select(photographed, tmp_path / str(seed), Choices(seed=seed), workers=1)
+    assert seeds == [0, 3]
