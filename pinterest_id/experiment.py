@@ -89,7 +89,6 @@ class Experiment:
 
     def __init__(self, pins, features, out, options=None, fine_tuned=None, text=None, progress=False, fits_of=None):
         self.out = Path(out)
-        self.files = ExperimentFiles(self.out)
         self.options = options or Options()
         self.fitting = Fitting(self.options.classifier, self.options.tol, progress)
         self.progress = progress
@@ -100,6 +99,11 @@ class Experiment:
         self.text = text
         self.fits_of = fits_of
         self.seconds = {}
+
+    @property
+    def files(self):
+        """Where what is written lies: an `ExperimentFiles`."""
+        return ExperimentFiles(self.out)
 
     def run(self):
         """Run all stages up to the scores; `pinterest_id.tables.write_report` makes tables of them.

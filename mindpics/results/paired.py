@@ -67,7 +67,7 @@ def pair(right_first, right_second):
     """
     first, second = np.asarray(right_first, bool), np.asarray(right_second, bool)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"answers: found {first.shape} and {second.shape}; wanted two [N] of the same N")
+        raise ValueError(f"answers: found {first.shape} and {second.shape}; wanted two [N] of the same N, one at least")
     return Paired(int(np.sum(first & ~second)), int(np.sum(~first & second)), len(first))
 
 

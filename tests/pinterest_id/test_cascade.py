@@ -98,9 +98,9 @@ def test_fewer_users_than_ten(rng):
 
 def test_what_does_not_fit_is_said(rng):
     logs, test, train, users = log_p(rng), features(rng, N), features(rng, TRAIN), np.arange(TRAIN) % K
-    with pytest.raises(ValueError, match="'sound' is none of mean, text, image, concat"):
+    with pytest.raises(ValueError, match="found 'sound'; wanted one of mean, text, image, concat"):
         refine(logs, test, train, users, "sound")
-    with pytest.raises(ValueError, match="test: 39 text rows, 40 image rows, 40 expected"):
+    with pytest.raises(ValueError, match="test: found 39 text rows, 40 image rows; wanted 40"):
         refine(logs, (test[0][:39], test[1]), train, users)
     with pytest.raises(ValueError, match="found no training pin of 1 users, code 3 the first"):
         refine(logs, test, train, np.where(users == 3, 4, users))

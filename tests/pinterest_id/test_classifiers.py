@@ -62,7 +62,7 @@ def test_a_warm_start_gives_the_same_optimum_for_less_work(data):
     warm = JointLogisticRegression(C=10, tol=1e-5).fit(X, y, before.coef_, before.intercept_)
     np.testing.assert_allclose(warm.coef_, cold.coef_, atol=1e-4 * np.abs(cold.coef_).max())
     assert warm.n_columns_ < cold.n_columns_
-    with pytest.raises(ValueError, match="coef_init is"):
+    with pytest.raises(ValueError, match="coef_init: found"):
         JointLogisticRegression().fit(X, y, before.coef_[:, 1:], before.intercept_)
 
 
@@ -156,5 +156,5 @@ def test_a_model_of_other_features_is_an_error(tmp_path):
     model = linear_model(make_classifier().fit(X, y))
     with pytest.raises(ValueError, match="X: found 63 features; wanted the model's 64"):
         model.log_proba(X[:, 1:])
-    with pytest.raises(ValueError, match="'svm' is none of joint, liblinear, multinomial"):
+    with pytest.raises(ValueError, match="found 'svm'; wanted one of joint, liblinear, multinomial"):
         make_classifier("svm")

@@ -79,8 +79,8 @@ def test_each_kind_of_file_holds_the_same_rows(tmp_path, save):
     [
         ("x.csv", b"1,2\n3\n", r"x.csv: .*wanted numbers between commas, as many in each line"),
         ("x.csv", b"1,two\n1,2\n3,four\n", r"x.csv: .*wanted numbers"),
-        ("x.mat", b"text", r"x.mat: no .mat file"),
-        ("x.svmlight", b"1 a:b\n", r"x.svmlight: no svmlight file"),
+        ("x.mat", b"text", r"x.mat: found no .mat file"),
+        ("x.svmlight", b"1 a:b\n", r"x.svmlight: found no svmlight file"),
         ("x.npy", b"cos\nsystem\n", r"x.npy: found .*wanted an array"),
         ("gone.mat", None, r"gone.mat: found no such file; wanted a matrix"),
     ],

@@ -23,9 +23,9 @@ def test_a_table_is_read_by_its_column_map(tmp_path):
     [
         ("7", "crawl.json: found a int; wanted an array of pins"),
         ('{"ann": [{"image": "a", "text": "b"}], "bob": 3}', "crawl.json, user 'bob': found a int; wanted an array"),
-        ('[{"user": "ann"}]', r"crawl.json, pin 1: no image, text; found \['user'\]"),
+        ('[{"user": "ann"}]', r"crawl.json, pin 1: found \['user'\]; wanted image, text too"),
         ('[["ann"]]', "crawl.json, pin 1: found a list; wanted a JSON object"),
-        ('{"user": "ann"}\n{"', "crawl.json, line 1: no image, text"),
+        ('{"user": "ann"}\n{"', r"crawl.json, line 1: found \['user'\]; wanted image, text"),
     ],
 )
 def test_json_that_holds_no_pins_is_named(tmp_path, text, message):

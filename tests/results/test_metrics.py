@@ -58,7 +58,7 @@ def test_missing_trait_and_unscored_trait_are_named():
     with pytest.raises(ValueError, match="no picture of trait C"):
         evaluate(np.zeros_like(labels), scores)
     scores[:, 4] = np.nan
-    with pytest.raises(ValueError, match="trait N are not finite"):
+    with pytest.raises(ValueError, match="found values of trait N that are not finite"):
         evaluate(labels, scores)
 
 
@@ -89,5 +89,6 @@ def test_table3_round_trip(tmp_path):
     header = (tmp_path / "t.csv").read_text().splitlines()[0]
     fixed = "net,heads,init,O,C,E,A,N,avg,larger_pole_avg,low95,high95,n,published_avg,command"  # new ones come after
     assert header == fixed + (
-        ",weights,weights_sha1,weights_kind,normalization,iterate,data,data_kind,data_sha256,code,caffe"
+        ",weights,weights_sha1,weights_kind,normalization,iterate,caffe_avg,caffe_best_avg,"
+        "caffe_best_iterate,data,data_kind,data_sha256,code,caffe"
     )

@@ -73,9 +73,9 @@ def test_a_paired_error_is_that_of_the_mean_of_plus_one_minus_one_and_nothing():
 
 
 def test_what_is_no_pair_is_refused():
-    with pytest.raises(ValueError, match=r"\(3,\) and \(2,\) are no pairs"):
+    with pytest.raises(ValueError, match=r"found \(3,\) and \(2,\); wanted two"):
         pair([1, 0, 1], [1, 0])
-    with pytest.raises(ValueError, match="no pairs"):
+    with pytest.raises(ValueError, match=r"found \(0,\) and \(0,\)"):
         pair([], [])
     with pytest.raises(ValueError, match="differences: found 1; wanted those of two seeds"):
         over_seeds([1.0], 0.25)

@@ -225,7 +225,7 @@ def nan_scores(job):
 
 CSV, PINS, SPLIT = "mindpics/mindpics.csv", "pins/pins.jsonl", "pinterest_id/split.csv"
 FAULTS = {
-    "column missing": (text(CSV, "word", "wort"), "error", "csv", "no column word"),
+    "column missing": (text(CSV, "word", "wort"), "error", "csv", "wanted word too"),
     "id twice": (text(CSV, "\np1,", "\np0,"), "error", "duplicate-id", "'p0' stands on line 2 as well"),
     "picture twice": (text(CSV, "images/p1.", "images/p0."), "error", "duplicate-image", "images/p0.png"),
     "split unknown": (text(CSV, ",train,", ",trian,"), "error", "split", "'trian'"),
@@ -373,8 +373,8 @@ FAULTS = {
         "paper-counts",
         "words a pin, max: 604; the paper: 552",
     ),
-    "pin key": (text(PINS, '"user"', '"usr"'), "error", "pins", "key user is missing"),
-    "pin twice": (text(PINS, '"ann1"', '"ann0"'), "error", "pins", "'ann0' was already"),
+    "pin key": (text(PINS, '"user"', '"usr"'), "error", "pins", "found no key user"),
+    "pin twice": (text(PINS, '"ann1"', '"ann0"'), "error", "pins", "found the id 'ann0' of"),
     "features short": (text("pins/fc7.ids.txt", "ann0\n", ""), "error", "features", "11 ids for 12 rows"),
     "features of others": (text("pins/fc7.ids.txt", "ann0", "eve0"), "error", "features", "found no features"),
     "picture gone": (lambda job: (job / "pins/images/ann0.png").unlink(), "error", "pin-pictures", "'ann0'"),
@@ -476,7 +476,7 @@ def test_exit_status_for_scripts(job):
 
 
 def test_a_folder_that_is_none(tmp_path):
-    with pytest.raises(ValueError, match="nowhere: no such folder"):
+    with pytest.raises(ValueError, match="nowhere: found no such folder"):
         verify(tmp_path / "nowhere")
 
 
