@@ -58,6 +58,7 @@ COMMANDS = {
     "profile_user": "--pictures photos --out P",
     "run_experiment": "--posts posts.jsonl --out P",
     "run_experiment, later seeds": "--posts posts.jsonl --seeds 2 --out first",
+    "sensitivity": "--posts posts.jsonl --out P",
     "benchmark": "--folder P selection",
 }
 PRECIOUS = {  # which folder of such a command is the user's, where it is not P

@@ -192,5 +192,5 @@ def test_a_snapshot_that_is_not_finite_is_none(job, tmp_path, damaged):
     blob = next(layer for layer in message.layer if layer.blobs).blobs[0] if path == model else message.history[0]
     blob.data[0] = np.nan
     path.write_bytes(message.SerializeToString())
-    with pytest.raises(ValueError, match=f"{path.name}: not finite"):
+    with pytest.raises(ValueError, match=f"{path.name}: found values that are not finite"):
         check(state, model, 3)

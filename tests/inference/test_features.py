@@ -127,7 +127,7 @@ def test_a_killed_run_goes_on_with_the_shards_it_has(net_files, pictures, tmp_pa
 
 
 def test_a_wrong_blob_lists_those_there_are(net_files):
-    with pytest.raises(ValueError, match=r"no blob 'fc9'; there are data, conv1, .*fc6, fc7"):
+    with pytest.raises(ValueError, match=r"found no blob 'fc9'; wanted one of data, conv1, .*fc6, fc7"):
         FeatureNet(*net_files, blob="fc9")
     with pytest.raises(ValueError, match="found nothing that overwrites pool5"):
         FeatureNet(*net_files, blob="pool5", before_relu=True)

@@ -34,5 +34,5 @@ def test_every_pixel_is_covered_and_the_rest_stays(side, grid):
 
 @pytest.mark.parametrize("grid", [0, 41])
 def test_a_grid_that_does_not_fit_is_refused(grid):
-    with pytest.raises(ValueError, match=f"a grid of {grid}; wanted 1 to 40"):
+    with pytest.raises(ValueError, match=f"grid: found {grid}; wanted 1 to 40"):
         cover(np.ones((3, 40, 40), np.float32), grid)

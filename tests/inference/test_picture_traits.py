@@ -65,9 +65,13 @@ def test_another_net_by_name_and_without_features_no_neighbours(small_run):
         (
             f"mindpics/{BEST}/{BEST}/final.caffemodel",
             BEST,
-            f"no all-in-one net '{BEST}'; found alexnet_all-in-one_scratch",
+            f"no all-in-one net '{BEST}'; wanted one of alexnet_all-in-one_scratch",
         ),
-        ("mindpics/mindpics.csv", "vgg_all-in-one", "no all-in-one net 'vgg_all-in-one'; found alexnet_all-in-one_sc"),
+        (
+            "mindpics/mindpics.csv",
+            "vgg_all-in-one",
+            "no all-in-one net 'vgg_all-in-one'; wanted one of alexnet_all-in-one_sc",
+        ),
     ],
 )
 def test_what_is_missing_is_named(copy, gone, model, message):

@@ -126,7 +126,7 @@ def test_bad_input_is_named(tmp_path, profiled):
     posts = profiled.parent / "posts.jsonl"
     with pytest.raises(ValueError, match="no post of author 'Zoe Angstrom' .* most like that name: 'Zoë Ångström'"):
         of_author(posts, "Zoe Angstrom")
-    with pytest.raises(ValueError, match="nowhere: no such folder"):
+    with pytest.raises(ValueError, match="nowhere: found no such folder"):
         in_folder(tmp_path / "nowhere")
     (tmp_path / ".hidden").write_text("")
     with pytest.raises(ValueError, match="no file in it"):
@@ -153,5 +153,5 @@ def test_a_row_that_is_none_is_named(small_run, tmp_path):
     pictures = ("--pictures", small_run.parent / "emoji" / "images")
     assert "--net and --mean go together" in said(*pictures, "--net", "a", "b")
     missing = small_run / "mindpics" / "alexnet_independent_scratch"
-    assert "tools/reproduce --row alexnet/independent/scratch makes it" in said(*pictures, "--row", missing)
+    assert "wanted what tools/reproduce --row alexnet/independent/scratch makes" in said(*pictures, "--row", missing)
     assert list(tmp_path.iterdir()) == []

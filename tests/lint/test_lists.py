@@ -19,13 +19,13 @@ IMAGES = TOPS + '"ImageData" image_data_param { source: "list" batch_size: 2 } }
 HDF5 = TOPS + '"HDF5Data" hdf5_data_param { source: "list" batch_size: 2 } }\n'
 GOOD = {IMAGES: "0.png 0\n1.png 1 \n2.png 1\n", HDF5: "a.h5\n"}
 BAD = [
-    (IMAGES, None, "list-absent", "list is not there"),
-    (HDF5, None, "list-absent", "list is not there"),
-    (IMAGES, "", "list", "found an empty list; wanted pictures and labels"),
-    (IMAGES, "0.png 0\nnowhere.png 1\n", "list", "list:2: found 'nowhere.png', which is not there"),
-    (IMAGES, "0.png 0\n1.png 2\n", "label-range", "takes labels 0..1, but list has 2 (key '1.png')"),
-    (HDF5, "a.h5\nb.h5\n", "list", "found b.h5, which is not there"),
-    (HDF5, "a.h5\n0.png\n", "list", "found 0.png; wanted an HDF5 file"),
+    (IMAGES, None, "error", "list-absent", "list is not there"),
+    (HDF5, None, "error", "list-absent", "list is not there"),
+    (IMAGES, "", "error", "list", "found an empty list; wanted pictures and labels"),
+    (IMAGES, "0.png 0\nnowhere.png 1\n", "error", "list", "list:2: found 'nowhere.png', which is not there"),
+    (IMAGES, "0.png 0\n1.png 2\n", "error", "label-range", "takes labels 0..1, but list has 2 (key '1.png')"),
+    (HDF5, "a.h5\nb.h5\n", "error", "list", "found b.h5, which is not there"),
+    (HDF5, "a.h5\n0.png\n", "error", "list", "found 0.png; wanted an HDF5 file"),
 ]
 
 
@@ -49,13 +49,13 @@ def test_a_good_list_is_trained_on(work, layer):
     assert solve("solver.prototxt", "run", progress=False).iteration == 2
 
 
-@pytest.mark.parametrize(("layer", "text", "check", "words"), BAD)
-def test_a_bad_list_is_named(work, layer, text, check, words):
+@pytest.mark.parametrize(("layer", "text", "severity", "check", "words"), BAD)
+def test_a_bad_list_is_named(work, layer, text, severity, check, words):
     (work / "net.prototxt").write_text(layer + END)
     if text is not None:
         (work / "list").write_text(text)
     named = errors(lint_file("solver.prototxt", data=True))
-    assert [finding.check for finding in named] == [check] and words in named[0].message
+    assert [(finding.severity, finding.check) for finding in named] == [(severity, check)] and words in named[0].message
     with pytest.raises(ValueError, match="list"):
         solve("solver.prototxt", "run", progress=False)
 

@@ -47,9 +47,9 @@ def test_it_times_ours_and_every_peer_in_one_run(tmp_path):
 def test_a_peer_is_fitted_till_its_weights_are_as_near_to_its_optimum_as_ours_to_ours(peer):
     X, y = load_digits(return_X_y=True)
     X, y = X[:300] / 16, y[:300]
-    time = time_peer(peer, "raw", [(X, y, 1.0)], [3], wanted=1e-3, most=10_000)
+    time = time_peer(peer, "raw", [(X, y, 1.0)], [3], tol=1e-3, max_iter=10_000)
     assert time.at_optimum and time.distance <= 1e-3 and 0 <= time.objective_gap < 1e-5
-    capped = time_peer(peer, "raw", [(X, y, 1.0)], [3], wanted=1e-9, most=1)
+    capped = time_peer(peer, "raw", [(X, y, 1.0)], [3], tol=1e-9, max_iter=1)
     assert not capped.at_optimum and capped.distance > 1e-9
 
 

@@ -100,5 +100,5 @@ def test_what_is_missing_or_changed_is_named(small_run, tmp_path):
     with pytest.raises(ValueError, match=r"found other pins; wanted those that .*/run was made from"):
         open_identifier(run)
     pins.unlink()
-    with pytest.raises(ValueError, match=r"pins.jsonl: no such file; .*run.json names it"):
+    with pytest.raises(ValueError, match=r"pins.jsonl: found no such file; wanted what .*run.json names"):
         open_identifier(run)

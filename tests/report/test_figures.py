@@ -123,7 +123,7 @@ def test_words_of_a_trait_and_pole(scored, tmp_path):
 def test_scores_of_another_selection_are_named(scored):
     ids, labels, scores, selection = scored
     selection["p3"]["pole"] = "low"
-    with pytest.raises(ValueError, match="picture p3 of label 3.*another run"):
+    with pytest.raises(ValueError, match="picture p3: found .*; wanted the label 3"):
         figures.word_figures(ids, labels, scores, selection)
 
 
@@ -243,7 +243,7 @@ def test_a_caffe_log(tmp_path):
     assert "5 series, last iteration 20" in done.stdout, done.stderr
     assert_drawn(tmp_path / "c")
     path.write_text("nothing of Caffe's\n")
-    with pytest.raises(ValueError, match="caffe.log: no line of a Caffe training log"):
+    with pytest.raises(ValueError, match="caffe.log: found no line of a Caffe training log"):
         read_log(path)
 
 

@@ -185,7 +185,7 @@ def test_an_unfinished_run_without_pictures_says_so(run):
 
 
 def test_what_cannot_be_reported_is_said(run, tmp_path):
-    with pytest.raises(ValueError, match="no scores of resnet50_x; found alexnet_all-in-one_scratch"):
+    with pytest.raises(ValueError, match="no scores of resnet50_x; wanted one of alexnet_all-in-one_scratch"):
         write_report(run, model="resnet50_x")
     done = subprocess.run([sys.executable, ROOT / "tools/report", tmp_path / "no"], capture_output=True, text=True)
     assert done.returncode == 1 and "found no table3.csv and no table2.csv" in done.stderr
