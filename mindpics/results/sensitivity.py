@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mindpics.files.columns import columns
-from mindpics.files.tables import read_table, write_table
+from mindpics.files.tables import read_table
 from mindpics.results.metrics import Z95
 from mindpics.results.paired import over_seeds, pair
 
@@ -159,11 +159,6 @@ def line_of(varied):
     tested = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)}..{max(sizes)}"
     about = {"interval_over": over, "n": tested, "by_seed": " ".join(f"{each:+.2f}" for each in differences)}
     return line | {key: f"{value:.2f}" for key, value in numbers.items()} | about
-
-
-def write_sensitivity(path, lines):
-    """Write the table's CSV."""
-    write_table(path, COLUMNS, lines)
 
 
 def read_sensitivity(path):

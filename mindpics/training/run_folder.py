@@ -67,7 +67,8 @@ class RunFolder:
 
         Parameters
         ----------
-        net : NetParameter
+        nets : list of NetParameter
+            The one that is trained, then test nets.
         solver : SolverParameter
             Stays as it is; a copy is returned.
         resume : bool

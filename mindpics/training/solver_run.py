@@ -83,8 +83,8 @@ class SolverRun:
 
         Parameters
         ----------
-        weights : path or None
-            caffemodel to copy by name; None, or a snapshot, leaves the fillers.
+        weights : list of path
+            caffemodels to copy by name, one after the other; none, or a snapshot, leaves the fillers.
         state, model : Path or None
             solverstate and caffemodel of the snapshot to go on from.
         resume : bool

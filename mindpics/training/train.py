@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.log import caffe_log
-from mindpics.caffe_files.solver_files import build_in_fork, read_solver, weights_of
+from mindpics.caffe_files.solver_files import build_in_fork, read_solver, split_weights, weights_of
 from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
@@ -154,7 +154,7 @@ def _weight_files(weights, message):
     message.ClearField("weights")
     if weights is None:
         return named
-    return [weights] if os.path.exists(weights) else [path.strip() for path in str(weights).split(",")]
+    return [weights] if os.path.exists(weights) else split_weights(str(weights))
 
 
 def _path_of(solver):

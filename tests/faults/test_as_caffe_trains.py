@@ -5,6 +5,7 @@ import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from caffe_nets import caffe_train
 
 from mindpics.caffe_files.messages import read_message
 from mindpics.files.findings import errors
@@ -178,12 +179,6 @@ def write(net, solver):
             stream.write(net)
     with open("solver.prototxt", "w") as stream:
         stream.write(solver)
-
-
-def caffe_train():
-    """`caffe train`, in a child."""
-    caffe.set_mode_cpu()
-    caffe.get_solver("solver.prototxt").solve()
 
 
 @pytest.mark.parametrize("name", RUNS)

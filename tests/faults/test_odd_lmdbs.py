@@ -1,11 +1,11 @@
 """LMDBs as they lie about, beside Caffe itself: what it reads is read, what it aborts on is named by its key."""
 
-import caffe
 import cv2
 import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from caffe_nets import caffe_train
 
 from mindpics.caffe_files.lmdbs import mean_image, read_lmdb
 from mindpics.files.findings import errors
@@ -96,11 +96,6 @@ def made(tmp_path, monkeypatch):
         (tmp_path / "solver.prototxt").write_text(SOLVER)
 
     return make
-
-
-def caffe_train():
-    caffe.set_mode_cpu()
-    caffe.get_solver("solver.prototxt").solve()
 
 
 @pytest.mark.parametrize("name", READ)

@@ -55,3 +55,9 @@ def data_layer(source, batch_size=1, name="data", **transform):
     layer.data_param.CopyFrom(caffe_pb2.DataParameter(source=str(source), batch_size=batch_size, backend=1))
     layer.transform_param.CopyFrom(caffe_pb2.TransformationParameter(**transform))
     return text_format.MessageToString(caffe_pb2.NetParameter(layer=[layer]))
+
+
+def caffe_train():
+    """`caffe train` of the working directory's solver.prototxt, for a child: Caffe may end the process."""
+    caffe.set_mode_cpu()
+    caffe.get_solver("solver.prototxt").solve()

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from mindpics.files.tables import write_table
 from mindpics.results.paired import Paired, over_seeds
 from mindpics.results.sensitivity import (
+    COLUMNS,
     Answers,
     Change,
     Move,
@@ -14,7 +16,6 @@ from mindpics.results.sensitivity import (
     line_of,
     move,
     read_sensitivity,
-    write_sensitivity,
 )
 
 CHANGE = Change("MindPics", "alexnet, mean accuracy", "length", "28 epochs", "14")
@@ -63,7 +64,7 @@ def test_one_seeds_interval_is_over_pictures_and_several_seeds_over_seeds():
 
 def test_a_reading_without_scores_has_a_note_in_the_table_and_no_number(tmp_path):
     lines = [line_of(Varied(CHANGE, [], ["diverged: loss nan"])), line_of(Varied(CHANGE, [Move(80, 82, -1, 5, 40)]))]
-    write_sensitivity(tmp_path / "readings.csv", lines)
+    write_table(tmp_path / "readings.csv", COLUMNS, lines)
     read = read_sensitivity(tmp_path / "readings.csv")
     assert [line["difference"] for line in read] == ["", "2.00"] and read[0]["note"] == "diverged: loss nan"
     text = format_sensitivity(read)
