@@ -11,12 +11,15 @@ import argparse
 import ast
 import os
 import runpy
+import shlex
 import sys
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
 
 import argcomplete
 
+from mindpics.caffe_files.quiet import quiet
 from mindpics.files.printable import printable
 
 STAGES = {
@@ -52,10 +55,9 @@ def run(doc, add_arguments, main, *errors):
     parser = parser_of(doc, add_arguments)
     argcomplete.autocomplete(parser)
     args = parser.parse_args()
-    if getattr(args, "out", None):  # what is written should say what made it
-        print(f"{parser.prog}: {words_of(args)}", flush=True)
     try:
-        status = main(args)
+        with _quiet(args):
+            status = main(args)
     except UsageError as error:
         parser.error(str(error))
     except BrokenPipeError:  # the reader, like head, has seen enough
@@ -78,14 +80,11 @@ def parser_of(doc, add_arguments):
     return parser
 
 
-def words_of(args):
-    """Return parsed arguments in one line: what a run's log should begin with."""
-    values = {name: value for name, value in sorted(vars(args).items()) if value not in (None, False, [])}
-    return " ".join(f"{name}={_words(value)}" for name, value in values.items())
-
-
-def _words(value):
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+def _quiet(args):
+    """Return a context that keeps Caffe off the terminal, for tools that make nets (they have --verbose)."""
+    if getattr(args, "verbose", True):
+        return nullcontext()
+    return quiet(shlex.join(sys.argv), getattr(args, "out", None))
 
 
 def folder():

@@ -107,7 +107,7 @@ def _write(path, pictures, encoding, seed):
 
 def _feed(engine, database, counts, repeats):
     """Return pictures -> seconds to take so many out of the layer, several times."""
-    os.environ |= {"MINDPICS_ENGINE": engine, "GLOG_minloglevel": "2"}
+    os.environ["MINDPICS_ENGINE"] = engine
     import caffe
     from caffe.proto import caffe_pb2
 

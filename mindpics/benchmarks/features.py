@@ -60,7 +60,7 @@ def run(folder, pictures=512, repeats=3, seed=0, width=1.0):
 
 def _ours(engine, folder, paths):
     """Return the first picture's features, as a list."""
-    os.environ |= {"MINDPICS_ENGINE": engine, "GLOG_minloglevel": "2"}
+    os.environ["MINDPICS_ENGINE"] = engine
     from mindpics.inference.feature_net import FeatureNet, load_mean
     from mindpics.inference.features import extract_features
 

@@ -212,7 +212,7 @@ def _torch():
 
 
 def _caffe(engine):
-    os.environ |= {"MINDPICS_ENGINE": engine, "GLOG_minloglevel": "2"}
+    os.environ["MINDPICS_ENGINE"] = engine
     import caffe
 
     return caffe

@@ -1,22 +1,12 @@
-"""Caffe's own log: glog's file descriptor sent to a file, and test passes read while it grows.
-
-A failed CHECK aborts the process, so the writing is left to a child: it outlives
-the abort and shows the fatal lines where a person looks.
-"""
+"""Caffe's own log of a training: glog's file descriptor sent to a file, and test passes read while it grows."""
 
 import os
-import re
-import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from mindpics.caffe_files.log_lines import Log
-
-# glog 0.6 puts the year before month and day; Caffe's parse_log.py knows the older form only.
-_YEAR = re.compile(rb"^([IWEF])20\d\d(\d{4} \d\d:)")
+from mindpics.caffe_files.quiet import redirected
 
 
 @contextmanager
@@ -27,22 +17,8 @@ def caffe_log(path):
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     _log_every_line()
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with open(path, "ab") as log:  # opened here: it may have another name before the child has begun
-        tee = subprocess.Popen(
-            [sys.executable, "-m", "mindpics.caffe_files.log"], stdin=subprocess.PIPE, stdout=log, stderr=terminal
-        )
-    os.dup2(tee.stdin.fileno(), 2)
-    stream = os.fdopen(terminal, "w", encoding="utf-8", buffering=1)
-    try:
-        yield stream
-    finally:
-        sys.stderr.flush()
-        os.dup2(terminal, 2)
-        tee.stdin.close()
-        tee.wait()
-        stream.close()
+    with open(path, "ab") as log, redirected(log) as terminal:  # opened here: it may be renamed in the block
+        yield terminal
 
 
 @cache  # BVLC's init_log aborts when it is called again
@@ -105,21 +81,3 @@ def _end_of_passes(data):
     """Return where the last line ends that follows a complete pass."""
     last = max(data.rfind(b", loss = "), data.rfind(b", lr = "))
     return data.find(b"\n", last) + 1 if last >= 0 else 0
-
-
-def _tee():
-    """Copy standard input to standard output; show on the terminal what glog calls fatal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    fatal = False
-    for line in sys.stdin.buffer:
-        line = _YEAR.sub(rb"\1\2", line)
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-        fatal = fatal or line.startswith((b"F", b"*** Check failure", b"[libprotobuf FATAL"))
-        if fatal:
-            sys.stderr.buffer.write(line)
-            sys.stderr.buffer.flush()
-
-
-if __name__ == "__main__":
-    _tee()

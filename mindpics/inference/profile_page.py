@@ -15,7 +15,7 @@ from mindpics.report.pages import template
 from mindpics.results.metrics import RESAMPLES
 from mindpics.traits import TRAITS
 
-PROFILE = Kind("a profile of profile_user", ("index.html",), proof=("profile.json",))
+PROFILE = Kind("a profile of profile_user", ("index.html", "caffe.log"), proof=("profile.json",))
 SIDE = 320  # pixels of a thumbnail's longer side
 
 

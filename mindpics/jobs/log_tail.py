@@ -1,6 +1,17 @@
 """Tail of a log, and a clock, for status lines."""
 
 import os
+import re
+
+ASKED = "$ "  # before the command, in the first line of a stage's log
+WIDTH = 150  # of a status line in a file
+_NAMED_BAR = re.compile(r"^[^:]*: +(?=\d+%)")
+
+
+def last_said(log):
+    """Return what a stage last wrote into its log, a bar without its name, which the status line has."""
+    lines = [line for line in last_lines(log, 1) if not line.startswith(ASKED)]
+    return _NAMED_BAR.sub("", "".join(lines).strip())
 
 
 def last_lines(path, count):

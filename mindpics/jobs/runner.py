@@ -7,6 +7,7 @@ there. A run that was killed starts again where it stopped.
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
 from mindpics.jobs.commands import python_of, start_here
-from mindpics.jobs.log_tail import clock, last_lines
+from mindpics.jobs.log_tail import ASKED, WIDTH, clock, last_lines, last_said
 from mindpics.jobs.stages import StageError, standing_on, ways_left
 from mindpics.jobs.time_left import time_left
 
@@ -150,7 +151,7 @@ class Runner:
         log = self._log(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [*python_of(stage.command), *(["--resume"] if resume else [])]
-        log.write_bytes(b"")
+        log.write_text(f"{ASKED}{shlex.join(stage.command)}\n", encoding="utf-8")
         process = self.start(command, log, max(1, (os.cpu_count() or 1) // self.jobs), stage.resumable and not resume)
         self.running[stage.name] = (stage, process, key, time.time())
         self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
@@ -209,9 +210,10 @@ class Runner:
             return
         self.shown = now
         parts = [f"[{len(self.done)}/{len(self.stages)}, {clock(now - self.started)}, about {self._eta(now)} left]"]
-        for stage, _, _, _ in self.running.values():
-            parts.append(f"{stage.name}: {''.join(last_lines(self._log(stage), 1))[-110:].strip()}")
-        self._line(" | ".join(parts)[: os.get_terminal_size().columns - 1] if live else "\n    ".join(parts))
+        columns = os.get_terminal_size().columns - 1 if live else WIDTH
+        room = (columns - len(parts[0])) // len(self.running) - len(" | ") if live else columns
+        parts += [f"{stage.name}: {last_said(self._log(stage))}"[:room] for stage, *_ in self.running.values()]
+        self._line((" | " if live else "\n    ").join(parts)[: columns if live else None])
 
     def _eta(self, now):
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}

@@ -1,4 +1,4 @@
-"""Progress bar of a solver: each head's loss and the last test's accuracy."""
+"""Progress bar of a solver: the loss and the last test's accuracy."""
 
 import numpy as np
 from tqdm import tqdm
@@ -32,7 +32,9 @@ def training_bar(name, total, done, terminal):
 
 
 def status(losses, rows, tests):
-    """Return the mean of each loss over `rows` of iterations, and the last test's mean accuracy, as text.
+    """Return the mean loss over `rows` of iterations and all heads, and the last test's mean accuracy, as text.
+
+    It is to fit a terminal beside a bar; each head's loss is in train.csv.
 
     Parameters
     ----------
@@ -43,7 +45,8 @@ def status(losses, rows, tests):
     tests : list of dict
         A row a test pass; [] before the first.
     """
-    parts = [f"{printable_name(name)} {np.mean([row[name] for row in rows]):.3f}" for name in losses]
+    name = printable_name(losses[0]) if len(losses) == 1 else f"mean of {len(losses)} losses"
+    parts = [f"{name} {np.mean([row[loss] for row in rows for loss in losses]):.3f}"] if losses else []
     accuracies = [value for name, value in tests[-1].items() if name.startswith("accuracy")] if tests else []
     if accuracies:
         parts.append(f"test accuracy {100 * np.mean(accuracies):.1f}%")

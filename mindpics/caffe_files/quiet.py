@@ -1,0 +1,138 @@
+"""Quiet terminal: what Caffe writes to file descriptor 2 goes to a log, its fatal lines to the terminal as well.
+
+A failed CHECK aborts the process, so the writing is left to a child: it outlives
+the abort and shows the last lines where a person looks.
+"""
+
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+
+END = b"\0end\n"  # after which nothing comes, though a child of the tool may hold its end of the pipe open
+FATAL = (b"F", b"*** Check failure", b"[libprotobuf FATAL", b"terminate called")
+LAST = 5  # lines before the fatal one that are shown
+
+# glog 0.6 puts the year before month and day; Caffe's parse_log.py knows the older form only.
+_YEAR = re.compile(rb"^([IWEF])20\d\d(\d{4} \d\d:)")
+
+
+def add_argument(parser):
+    """Add --verbose to a tool that makes nets: `mindpics.cli.run` then has its terminal quiet."""
+    parser.add_argument(
+        "--verbose", action="store_true", help="Caffe's log on the terminal (default: in a file beside what is made)"
+    )
+
+
+@contextmanager
+def quiet(command="", out=None):
+    """Keep Caffe off the terminal inside the block; Python's own standard error stays there.
+
+    Parameters
+    ----------
+    command : str
+        First line of the log.
+    out : path, optional
+        What the block makes. The log becomes OUT/caffe.log of a folder that has been begun, NAME.caffe.log of a
+        file NAME.npz; without one, or where Caffe has said nothing, none is kept unless Caffe ends the process.
+    """
+    descriptor, log = tempfile.mkstemp(prefix="mindpics-", suffix=".caffe.log")
+    with open(descriptor, "ab") as stream:
+        stream.write(f"{command}\n".encode(errors="replace"))
+        stream.flush()
+        with redirected(stream, log, *([os.path.abspath(out)] if out else [])) as terminal, redirect_stderr(terminal):
+            yield
+
+
+@contextmanager
+def redirected(log, *kept):
+    """Send file descriptor 2 to an open file, through a child; yield a text stream to the terminal.
+
+    Parameters
+    ----------
+    log : file
+    kept : path
+        Where it lies for the while, and what it is to lie beside when the block has ended (see `quiet`).
+    """
+    sys.stderr.flush()
+    before, terminal = os.dup(2), _terminal()
+    tee = subprocess.Popen([sys.executable, "-m", __name__, *kept], stdin=subprocess.PIPE, stdout=log, stderr=terminal)
+    os.dup2(tee.stdin.fileno(), 2)
+    try:
+        yield terminal
+    finally:
+        sys.stderr.flush()
+        os.write(2, END)
+        os.dup2(before, 2)
+        os.close(before)
+        tee.stdin.close()
+        tee.wait()
+        if terminal is not sys.stderr:
+            terminal.close()
+
+
+def _terminal():
+    """Return a text stream to where Python's standard error goes, whatever becomes of descriptor 2."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", buffering=1)
+    except io.UnsupportedOperation:  # a notebook's
+        return os.fdopen(os.dup(2), "w", encoding="utf-8", buffering=1)
+
+
+def _tee(log=None, out=None):
+    """Copy standard input to standard output; show on the terminal what glog calls fatal, and the lines before it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the process that is at work
+        signal.signal(number, signal.SIG_IGN)
+    count, last, fatal = 0, deque(maxlen=LAST), False
+    for line in sys.stdin.buffer:
+        if line.endswith(END):
+            _write(sys.stdout, line.removesuffix(END))
+            break
+        line = _YEAR.sub(rb"\1\2", line)
+        _write(sys.stdout, line)
+        if line.startswith(FATAL) and not fatal:
+            fatal = True
+            _write(sys.stderr, b"".join(last))
+        if fatal:
+            _write(sys.stderr, line)
+        count += 1
+        last.append(line)
+    if log:
+        _keep(Path(log), Path(out) if out else None, count, fatal)
+
+
+def _write(stream, data):
+    stream.buffer.write(data)
+    stream.buffer.flush()
+
+
+def _keep(log, out, count, fatal):
+    """Give a log its place; drop one that says nothing, or that nobody would look for."""
+    place = _place(out) if out and count else None
+    if place:
+        try:
+            shutil.copyfile(log, place)
+        except OSError:  # a full disk, of which the tool tells
+            place = None
+    if fatal:
+        print(f"Caffe's log: {place or log}", file=sys.stderr)
+    if place or not fatal:
+        log.unlink()
+
+
+def _place(out):
+    """Return where the log of what a tool makes belongs, None where it has made nothing."""
+    if out.is_dir():
+        return out / "caffe.log" if any(out.iterdir()) else None
+    return out.with_name(f"{out.stem}.caffe.log") if out.parent.is_dir() else None
+
+
+if __name__ == "__main__":
+    _tee(*sys.argv[1:])
