@@ -10,6 +10,7 @@ A tool is a file of tools/ without suffix: a docstring with an example, STAGE, a
 import argparse
 import ast
 import os
+import re
 import runpy
 import shlex
 import sys
@@ -30,6 +31,14 @@ STAGES = {
     "pins": "Pinterest user identification",
     "use": "To try, to pass on",
     "machine": "This machine",
+}
+
+
+SWITCHES = {  # a keyword, as messages of the library have it, and the switch
+    "overwrite=True": "--force",
+    "resume=True": "--resume",
+    r"gpu=(?=-?\d)": "--gpu ",
+    r"patience=(?=\d)": "--patience ",
 }
 
 
@@ -56,6 +65,7 @@ def run(doc, add_arguments, main, *errors):
     argcomplete.autocomplete(parser)
     args = parser.parse_args()
     try:
+        _check_place(args)
         with _quiet(args):
             status = main(args)
     except UsageError as error:
@@ -64,7 +74,7 @@ def run(doc, add_arguments, main, *errors):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError, *errors) as error:
-        sys.exit(printable(f"{parser.prog}: {error}"))
+        sys.exit(printable(f"{parser.prog}: {_as_switches(str(error))}"))
     except MemoryError as error:
         sys.exit(f"{parser.prog}: memory does not suffice ({error or 'no more is given'})")
     except KeyboardInterrupt:
@@ -78,6 +88,23 @@ def parser_of(doc, add_arguments):
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     return parser
+
+
+def _check_place(args):
+    """Raise ValueError where --out or --json cannot be written, before anything is computed."""
+    for name in ("out", "json"):
+        path = getattr(args, name, None)
+        if isinstance(path, (str, Path)) and not getattr(args, "plan", False):
+            above = next(above for above in (Path(path).absolute(), *Path(path).absolute().parents) if above.exists())
+            if not os.access(above, os.W_OK) or above != Path(path).absolute() and not above.is_dir():
+                raise ValueError(f"--{name} {path}: found {above}, which takes no file; wanted a place to write to")
+
+
+def _as_switches(text):
+    """Return a message that names keywords of Python with the switches that give them."""
+    for keyword, switch in SWITCHES.items():
+        text = re.sub(rf"\b{keyword}", switch, text)
+    return text
 
 
 def _quiet(args):

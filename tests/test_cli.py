@@ -93,3 +93,10 @@ def test_memory_that_does_not_suffice_is_one_line(monkeypatch):
     monkeypatch.setattr("sys.argv", ["a_tool"])
     with pytest.raises(SystemExit, match=r"^a_tool: memory does not suffice \(Unable to allocate .* PiB"):
         cli.run("A tool.", lambda parser: None, lambda args: np.empty(1 << 50))
+
+
+def test_a_place_that_takes_no_file_is_named_before_anything_is_computed(tmp_path):
+    (tmp_path / "file").touch()
+    done = run(*MINDPICS, "eval_traits", "absent.npz", "--json", str(tmp_path / "file" / "a.json"))
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"eval_traits: --json {tmp_path}/file/a.json: found {tmp_path}/file, which takes no")

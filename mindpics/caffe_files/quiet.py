@@ -16,7 +16,10 @@ from collections import deque
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
-END = b"\0end\n"  # after which nothing comes, though a child of the tool may hold its end of the pipe open
+FAILED, END = (
+    b"\0failed\n",
+    b"\0end\n",
+)  # after which nothing comes, though a child of the tool may hold its end of the pipe open
 FATAL = (b"F", b"*** Check failure", b"[libprotobuf FATAL", b"terminate called")
 LAST = 5  # lines before the fatal one that are shown
 
@@ -41,7 +44,8 @@ def quiet(command="", out=None):
         First line of the log.
     out : path, optional
         What the block makes. The log becomes OUT/caffe.log of a folder that has been begun, NAME.caffe.log of a
-        file NAME.npz; without one, or where Caffe has said nothing, none is kept unless Caffe ends the process.
+        file NAME.npz. It is not kept where there is none, Caffe said nothing, or an error in words was raised;
+        where Caffe ends the process it is.
     """
     descriptor, log = tempfile.mkstemp(prefix="mindpics-", suffix=".caffe.log")
     with open(descriptor, "ab") as stream:
@@ -65,11 +69,13 @@ def redirected(log, *kept):
     before, terminal = os.dup(2), _terminal()
     tee = subprocess.Popen([sys.executable, "-m", __name__, *kept], stdin=subprocess.PIPE, stdout=log, stderr=terminal)
     os.dup2(tee.stdin.fileno(), 2)
+    end = FAILED
     try:
         yield terminal
+        end = END
     finally:
         sys.stderr.flush()
-        os.write(2, END)
+        os.write(2, end)
         os.dup2(before, 2)
         os.close(before)
         tee.stdin.close()
@@ -92,8 +98,9 @@ def _tee(log=None, out=None):
         signal.signal(number, signal.SIG_IGN)
     count, last, fatal = 0, deque(maxlen=LAST), False
     for line in sys.stdin.buffer:
-        if line.endswith(END):
-            _write(sys.stdout, line.removesuffix(END))
+        if line.endswith((END, FAILED)):
+            _write(sys.stdout, line.removesuffix(END).removesuffix(FAILED))
+            out = None if line.endswith(FAILED) else out
             break
         line = _YEAR.sub(rb"\1\2", line)
         _write(sys.stdout, line)

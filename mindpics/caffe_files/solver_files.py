@@ -7,12 +7,13 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message, write_message
+from mindpics.caffe_files.prototxt import nearest
 from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets
 from mindpics.files.layout import TrainingFiles
 from mindpics.jobs.fork_first import in_fork
 
 
-def read_solver(solver, iterations=None, seed=None):
+def read_solver(solver, iterations=None, seed=None, fields=None):
     """Return (SolverParameter, its NetParameters) with the caller's changes in.
 
     Parameters
@@ -20,6 +21,8 @@ def read_solver(solver, iterations=None, seed=None):
     solver : path or SolverParameter
     iterations, seed : int, optional
         Instead of the solver's max_iter and random_seed.
+    fields : dict, optional
+        Field of SolverParameter -> value, see `set_fields`.
 
     Returns
     -------
@@ -37,6 +40,7 @@ def read_solver(solver, iterations=None, seed=None):
         message.CopyFrom(solver)
     else:
         read_message(solver, message)
+    set_fields(message, fields or {})
     trained = [name for name in TRAINED if message.HasField(name)]
     if len(trained) != 1:
         raise ValueError(f"{solver}: found {' and '.join(trained) or 'no net'}; wanted one of {', '.join(TRAINED)}")
@@ -47,6 +51,29 @@ def read_solver(solver, iterations=None, seed=None):
         message.random_seed = seed
     message.display = message.display or 20
     return message, nets
+
+
+def set_fields(message, fields):
+    """Set fields of a Caffe message by name: numbers, texts, enums by their names, lists where they are repeated.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no such field, or a value that it does not take.
+    """
+    for name, value in fields.items():
+        descriptor = message.DESCRIPTOR.fields_by_name.get(name)
+        kind = message.DESCRIPTOR.name
+        if descriptor is None or descriptor.message_type is not None:
+            near = nearest(name, message.DESCRIPTOR.fields_by_name)
+            raise ValueError(f"found {name}={value!r}; wanted a field of {kind} that is no message{near}")
+        try:
+            if descriptor.label == descriptor.LABEL_REPEATED:
+                getattr(message, name)[:] = value if isinstance(value, (list, tuple)) else [value]
+            else:
+                setattr(message, name, value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"found {name}={value!r}; {kind} does not take it ({error})") from None
 
 
 def write_solver(message, nets, folder):

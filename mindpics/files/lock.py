@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NAME = ".lock"
@@ -14,7 +14,7 @@ class InUse(ValueError):
 
 @contextmanager
 def locked(folder):
-    """Hold the lock of a folder, which is made if need be.
+    """Hold the lock of a folder, which is made if need be; one that the block leaves empty as it fails is removed.
 
     Raises
     ------
@@ -22,6 +22,7 @@ def locked(folder):
         When another process holds it; the message has its id.
     """
     folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / NAME, "a+", encoding="utf-8") as lock:
         try:
@@ -32,4 +33,20 @@ def locked(folder):
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
-        yield
+        try:
+            yield
+        except BaseException:
+            if made:
+                _remove_empty(folder, made)
+            raise
+
+
+def _remove_empty(folder, made):
+    """Remove folders that a call has made and put no file into but its lock."""
+    if any(path.is_file() and path.name != NAME for path in folder.rglob("*")):
+        return
+    (folder / NAME).unlink(missing_ok=True)
+    inside = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for path in [*inside, *made]:
+        with suppress(OSError):  # someone has put something there meanwhile
+            path.rmdir()

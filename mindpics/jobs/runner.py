@@ -180,7 +180,7 @@ class Runner:
         if not stage.may_fail or self._full():
             tail = "\n".join(last_lines(self._log(stage), 20))
             raise StageError(
-                f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {' '.join(stage.command)}\n"
+                f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {shlex.join(stage.command)}\n"
                 f"The end of {self._log(stage)}:\n{tail}"
             )
         without = [stage.name, *(neighbour.name for neighbour in standing_on(stage, self.stages))]

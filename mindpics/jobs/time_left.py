@@ -1,5 +1,7 @@
 """Time left of a job: expected costs of its stages, at the pace of those that have ended."""
 
+import shlex
+
 from mindpics.jobs.log_tail import clock
 from mindpics.jobs.stages import ways_left
 
@@ -45,6 +47,6 @@ def _paces(observed):
 
 def format_plan(stages, jobs):
     """Return the stages as lines, name, note, command, and how long all of them take, roughly."""
-    lines = [f"{stage.name:<40} {stage.note}\n    {' '.join(stage.command)}" for stage in stages]
+    lines = [f"{stage.name:<40} {stage.note}\n    {shlex.join(stage.command)}" for stage in stages]
     took = clock(time_left(stages, {}, [], jobs))
     return "\n".join([*lines, f"{len(stages)} stages, {jobs} at a time: about {took} from nothing"])

@@ -19,7 +19,7 @@ def check_device(gpu):
     refused = None if gpu is None else _refusal(gpu)
     if refused:
         raise ValueError(
-            f"--gpu {gpu}: found a Caffe built without CUDA, or no such device ({refused}); wanted one it can set: "
+            f"gpu={gpu}: found a Caffe built without CUDA, or no such device ({refused}); wanted one it can set: "
             "tools/setup --cuda makes one for GPUs"
         )
 

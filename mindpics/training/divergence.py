@@ -18,7 +18,7 @@ class DivergedError(RuntimeError):
 
     Attributes
     ----------
-    history : mindpics.training.train.History or None
+    history : mindpics.training.history.History or None
         What the run did until then, once it is one of `mindpics.training.train.solve`.
     iteration : int or None
         Where it was found.
@@ -126,5 +126,5 @@ class StuckHeads:
                 raise DivergedError(
                     f"iteration {iteration}: head {TRAITS[head]} is stuck at {mean:.3f}, no better for "
                     f"{self.patience} iterations than always guessing ({guessing:.3f}); try another "
-                    "random_seed, a larger base_lr or crop, or --patience 0 to wait"
+                    "random_seed, a larger base_lr or crop, or patience=0 to wait"
                 )

@@ -1,7 +1,7 @@
 """Progress bar of a solver: the loss and the last test's accuracy."""
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from mindpics.files.printable import printable_name
 

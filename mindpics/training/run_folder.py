@@ -16,6 +16,7 @@ from mindpics.files.environment import environment
 from mindpics.files.json_files import write_json
 from mindpics.files.layout import TrainingFiles
 from mindpics.files.own_folder import Kind
+from mindpics.training.history import read_rows
 
 BEGUN = Kind(
     "a run whose nets are not built yet",
@@ -56,7 +57,7 @@ class RunFolder:
         own_folder.require(self.path, RUN, adds=resume)
         if any(self.snapshots.folder.glob("*.solverstate")) and not (resume or overwrite):
             raise ValueError(
-                f"{self.path}: found a run; wanted --resume to go on, --force to overwrite it, or another folder"
+                f"{self.path}: found a run; wanted resume=True to go on, overwrite=True for a new one, or another folder"
             )
 
     def prepare(self, nets, solver, resume):
@@ -142,18 +143,8 @@ class RunFolder:
             writer.writerows(rows)
 
     def read_csv(self, path, before):
-        """Return the rows of a table of `files` with ``iteration < before``, numbers as numbers; [] without the file.
-
-        A row that a kill cut short is left out.
-        """
-        if not path.is_file():
-            return []
-        with open(path, encoding="utf-8", newline="") as stream:
-            lines = [line for line in stream if line.endswith("\n")]
-        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
-        for row in rows:
-            row["iteration"] = int(row["iteration"])
-        return [row for row in rows if row["iteration"] < before]
+        """Return the rows of a table of `files` before an iteration, see `mindpics.training.history.read_rows`."""
+        return [row for row in read_rows(path) if row["iteration"] < before]
 
     def append_csv(self, path, row):
         """Add one row to a table of `files`, whose columns it has."""

@@ -1,8 +1,7 @@
 """Steps of a solver: losses and tests read, divergence watched, snapshots taken over."""
 
 import math
-from dataclasses import dataclass, field
-from pathlib import Path
+import shutil
 
 import caffe
 
@@ -13,39 +12,13 @@ from mindpics.caffe_files.log import TestPasses, log_line
 from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
 from mindpics.training.divergence import DivergedError, StuckHeads, check_losses, check_weights, clipped_losses
+from mindpics.training.history import History
 from mindpics.training.outputs import LossOfPasses, Outputs, averages
 from mindpics.training.progress import status, training_bar
 from mindpics.training.rates import Rates, steps_before
 from mindpics.training.resume import histories, restore_position
 
 ROOM = 3  # a snapshot in units of the net: weights, history (two of Adam)
-
-
-@dataclass
-class History:
-    """What a run did.
-
-    Attributes
-    ----------
-    train : list of dict
-        One row an iteration: iteration, lr, loss (what is minimised, the mean over iter_size passes) and every output
-        of the net, of the last pass; the second value of an output is ``NAME[1]``.
-    test : list of dict
-        One row a test pass: iteration and Caffe's averages over its batches; an output of the second test net is
-        ``NAME#1``, as in `mindpics.caffe_files.log_lines.Log`.
-    iteration : int
-        Where it ended.
-    caffemodel : Path or None
-        The last snapshot.
-    interrupted : bool
-        Ended by Ctrl-C or SIGTERM, with a snapshot; ``resume=True`` goes on from there.
-    """
-
-    train: list = field(default_factory=list)
-    test: list = field(default_factory=list)
-    iteration: int = 0
-    caffemodel: Path | None = None
-    interrupted: bool = False
 
 
 class SolverRun:
@@ -100,6 +73,8 @@ class SolverRun:
                 self.say(f"{path}: {fit}")
         if self.outputs.left_out:
             self.say(f"not in train.csv, for their many values: {printable_names(self.outputs.left_out)}")
+        self.check_room()
+        self.warn_of_room(self.snapshots_left())
         self.folder.begin(self.message, resume)
         self.columns = list(dict.fromkeys(("iteration", "lr", "loss", *self.outputs.names)))
         self.folder.write_csv(self.folder.files.losses, self.history.train, columns=self.columns)
@@ -178,9 +153,25 @@ class SolverRun:
         self.solver.snapshot()
         return self.accept()
 
-    def check_room(self):
+    def snapshots_left(self):
+        """Return how many snapshots this process will take, the last one among them."""
+        left = self.message.max_iter // self.message.snapshot if self.message.snapshot else 0
+        return max(1, left - (self.solver.iter // self.message.snapshot if left else 0))
+
+    @property
+    def snapshot_size(self):
+        """Bytes that a snapshot takes, at most."""
         values = sum(math.prod(shape) for shapes in self.shapes.values() for shape in shapes)
-        self.folder.snapshots.check_room(ROOM * values * 4 + (1 << 16))
+        return ROOM * values * 4 + (1 << 16)
+
+    def check_room(self):
+        self.folder.snapshots.check_room(self.snapshot_size)
+
+    def warn_of_room(self, count):
+        """Say so where the disk has no room for all snapshots to come; others may free some meanwhile."""
+        wanted, free = count * self.snapshot_size, shutil.disk_usage(self.folder.path).free
+        if wanted > free:
+            self.say(f"{self.folder.path}: {count} snapshots to come take {wanted} bytes at most, {free} are free")
 
     def accept(self):
         """Take over what Caffe has just written aside."""

@@ -16,6 +16,7 @@ from mindpics.files.lock import locked
 from mindpics.lint import net as lint
 from mindpics.training import events
 from mindpics.training.device import set_device
+from mindpics.training.history import Interrupted
 from mindpics.training.readings import read_otherwise
 from mindpics.training.run_folder import RunFolder
 from mindpics.training.solver_run import SolverRun
@@ -36,6 +37,7 @@ def solve(
     tensorboard=None,
     progress=True,
     otherwise=None,
+    **fields,
 ):
     """Train by a solver prototxt, in the folder `out`.
 
@@ -69,23 +71,28 @@ def solve(
         Show a bar on the terminal.
     otherwise : dict, optional
         Other readings, see `mindpics.training.readings.read_otherwise`; a resumed run wants the same again.
+    **fields
+        Instead of the solver's own fields: ``base_lr=.001, max_iter=200, lr_policy="fixed"``; a list where it is
+        repeated. A resumed run wants the same again.
 
     Returns
     -------
-    History
+    mindpics.training.history.History
 
     Raises
     ------
     ValueError
         For input that Caffe would abort on.
     mindpics.training.divergence.DivergedError
-        When a loss is not finite, is clipped at 87.33, or a head is stuck.
+        When a loss is not finite, is clipped at 87.33, or a head is stuck; it has the history and the iteration.
+    mindpics.training.history.Interrupted
+        A KeyboardInterrupt: Ctrl-C or SIGTERM came, a snapshot was taken, and ``resume=True`` goes on from it.
     """
     folder = RunFolder(out)
     folder.check(resume, overwrite)  # before a lock is put there
     with locked(out):
         try:
-            message, nets = read_solver(solver, iterations, seed)
+            message, nets = read_solver(solver, iterations, seed, fields)
             read_otherwise(message, nets[0], otherwise or {})
             weights = _weight_files(weights, message)
             lint.refuse_errors(message, nets, allow_python_layers)
@@ -95,12 +102,20 @@ def solve(
                 message.solver_mode = caffe_pb2.SolverParameter.CPU
             started = time.time()
             run, state = _run(folder, message, nets, weights, resume, patience, events.wanted(tensorboard), progress)
-            asked = {"solver": _path_of(solver), "weights": weights, "gpu": gpu, "otherwise": otherwise or {}}
+            asked = {
+                "solver": _path_of(solver),
+                "weights": weights,
+                "gpu": gpu,
+                "otherwise": otherwise or {},
+                "fields": fields,
+            }
             _record(folder, run, state, asked, time.time() - started)
         finally:
             folder.give_up()
     if run.diverged:
         raise run.diverged
+    if run.history.interrupted:
+        raise Interrupted(run.history)
     return run.history
 
 
@@ -137,6 +152,7 @@ def _record(folder, run, state, asked, seconds):
         iterations=history.iteration,
         max_iter=run.message.max_iter,
         otherwise=asked["otherwise"],
+        fields=asked["fields"],
         interrupted=history.interrupted,
         diverged=None if diverged is None else str(diverged),
         seconds=round(seconds, 1),

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,7 +213,7 @@ def test_weights_of_another_shape_and_no_weights_at_all(small_job, tmp_path):
 
 
 def test_without_cuda_a_gpu_is_refused_in_words(small_job, tmp_path):
-    with pytest.raises(ValueError, match="--gpu 99: found a Caffe built without CUDA, or no such device"):
+    with pytest.raises(ValueError, match="gpu=99: found a Caffe built without CUDA, or no such device"):
         solve(small_job[0], tmp_path / "run", gpu=99, progress=False)
 
 
@@ -291,7 +292,7 @@ def test_a_stuck_head_is_named_and_a_learning_one_is_not():
 def test_a_run_is_neither_overwritten_unasked_nor_lost_to_a_new_one_that_cannot_start(small_job, tmp_path):
     solver, _ = small_job
     first = solve(solver, tmp_path / "run", iterations=1, progress=False)
-    with pytest.raises(ValueError, match="found a run; wanted --resume to go on"):
+    with pytest.raises(ValueError, match="found a run; wanted resume=True to go on"):
         solve(solver, tmp_path / "run", iterations=1, progress=False)
     changed_net(solver, lambda net: setattr(net.layer[0].data_param, "source", "/nowhere"))
     with pytest.raises(ValueError, match="found no data.mdb; wanted an LMDB"):
@@ -303,3 +304,18 @@ def test_missing_net_says_from_where_it_was_looked_for(small_job, tmp_path):
     changed_solver(small_job[0], net="nowhere.prototxt")
     with pytest.raises(ValueError, match="found no file nowhere.prototxt; wanted its net .paths are relative to /"):
         solve(small_job[0], tmp_path / "run", progress=False)
+
+
+def test_room_for_snapshots_is_looked_for_before_the_first_iteration(small_job, tmp_path, monkeypatch, capfd):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=8_000_000))  # a snapshot takes 1.3 MB
+    solve(small_job[0], tmp_path / "run", snapshot=2, max_iter=20)
+    assert re.search(r"run: 10 snapshots to come take \d+ bytes at most, 8000000 are free", capfd.readouterr().err)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="no room for a snapshot"):
+        solve(small_job[0], tmp_path / "full" / "run", progress=False)
+    assert not (tmp_path / "full").exists()
