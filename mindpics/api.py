@@ -11,8 +11,19 @@ Errors are exceptions (ValueError names what was found and what is wanted); Caff
 from mindpics.inference.predictor import Predictor
 from mindpics.results.metrics import load_scores as read_scores
 from mindpics.results.table3 import read_table3
+from mindpics.sweeps.sweep import sweep
 from mindpics.training.divergence import DivergedError
 from mindpics.training.history import History, Interrupted, load_run
 from mindpics.training.train import solve
 
-__all__ = ["DivergedError", "History", "Interrupted", "Predictor", "load_run", "read_scores", "read_table3", "solve"]
+__all__ = [
+    "DivergedError",
+    "History",
+    "Interrupted",
+    "Predictor",
+    "load_run",
+    "read_scores",
+    "read_table3",
+    "solve",
+    "sweep",
+]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 
 FAILED, END = (
@@ -99,25 +99,25 @@ def _tee(log=None, out=None):
     count, last, fatal = 0, deque(maxlen=LAST), False
     for line in sys.stdin.buffer:
         if line.endswith((END, FAILED)):
-            _write(sys.stdout, line.removesuffix(END).removesuffix(FAILED))
+            _write(1, line.removesuffix(END).removesuffix(FAILED))
             out = None if line.endswith(FAILED) else out
             break
         line = _YEAR.sub(rb"\1\2", line)
-        _write(sys.stdout, line)
+        _write(1, line)
         if line.startswith(FATAL) and not fatal:
             fatal = True
-            _write(sys.stderr, b"".join(last))
+            _write(2, b"".join(last))
         if fatal:
-            _write(sys.stderr, line)
+            _write(2, line)
         count += 1
         last.append(line)
     if log:
         _keep(Path(log), Path(out) if out else None, count, fatal)
 
 
-def _write(stream, data):
-    stream.buffer.write(data)
-    stream.buffer.flush()
+def _write(descriptor, data):
+    with suppress(OSError):  # a full disk, of which the tool tells: it must not lose the reader of its pipe
+        os.write(descriptor, data)
 
 
 def _keep(log, out, count, fatal):

@@ -6,8 +6,8 @@ from pathlib import Path
 import caffe
 from caffe.proto import caffe_pb2
 
+from mindpics.caffe_files.fields import LAYER, set_fields, set_layers
 from mindpics.caffe_files.messages import read_message, write_message
-from mindpics.caffe_files.prototxt import nearest
 from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets
 from mindpics.files.layout import TrainingFiles
 from mindpics.jobs.fork_first import in_fork
@@ -22,7 +22,7 @@ def read_solver(solver, iterations=None, seed=None, fields=None):
     iterations, seed : int, optional
         Instead of the solver's max_iter and random_seed.
     fields : dict, optional
-        Field of SolverParameter -> value, see `set_fields`.
+        Field of SolverParameter, or ``layer[NAME].FIELD``, -> value; see `mindpics.caffe_files.fields`.
 
     Returns
     -------
@@ -40,40 +40,19 @@ def read_solver(solver, iterations=None, seed=None, fields=None):
         message.CopyFrom(solver)
     else:
         read_message(solver, message)
-    set_fields(message, fields or {})
+    fields = fields or {}
+    set_fields(message, {name: value for name, value in fields.items() if not name.startswith(LAYER)})
     trained = [name for name in TRAINED if message.HasField(name)]
     if len(trained) != 1:
         raise ValueError(f"{solver}: found {' and '.join(trained) or 'no net'}; wanted one of {', '.join(TRAINED)}")
     nets = [_read_net(solver, place.value(message)) for place in solver_nets(message)]
+    set_layers(nets, {name: value for name, value in fields.items() if name.startswith(LAYER)})
     if iterations is not None:
         message.max_iter = iterations
     if seed is not None:
         message.random_seed = seed
     message.display = message.display or 20
     return message, nets
-
-
-def set_fields(message, fields):
-    """Set fields of a Caffe message by name: numbers, texts, enums by their names, lists where they are repeated.
-
-    Raises
-    ------
-    ValueError
-        For a name that is no such field, or a value that it does not take.
-    """
-    for name, value in fields.items():
-        descriptor = message.DESCRIPTOR.fields_by_name.get(name)
-        kind = message.DESCRIPTOR.name
-        if descriptor is None or descriptor.message_type is not None:
-            near = nearest(name, message.DESCRIPTOR.fields_by_name)
-            raise ValueError(f"found {name}={value!r}; wanted a field of {kind} that is no message{near}")
-        try:
-            if descriptor.label == descriptor.LABEL_REPEATED:
-                getattr(message, name)[:] = value if isinstance(value, (list, tuple)) else [value]
-            else:
-                setattr(message, name, value)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"found {name}={value!r}; {kind} does not take it ({error})") from None
 
 
 def write_solver(message, nets, folder):

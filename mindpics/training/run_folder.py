@@ -57,7 +57,8 @@ class RunFolder:
         own_folder.require(self.path, RUN, adds=resume)
         if any(self.snapshots.folder.glob("*.solverstate")) and not (resume or overwrite):
             raise ValueError(
-                f"{self.path}: found a run; wanted resume=True to go on, overwrite=True for a new one, or another folder"
+                f"{self.path}: found a run; wanted resume=True to go on, overwrite=True to overwrite it, "
+                "or another folder"
             )
 
     def prepare(self, nets, solver, resume):

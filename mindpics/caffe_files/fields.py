@@ -1,0 +1,123 @@
+"""Fields of a solver and of a net's layers, set by name."""
+
+import re
+
+from mindpics.caffe_files.prototxt import nearest
+
+LAYER = "layer["
+_LAYER_FIELD = re.compile(r"layer\[([^\]]+)\]\.([\w.]+)")
+
+
+def setting(text):
+    """Return (name, value) of "NAME=VALUE": a number where it is one, true or false, else a text.
+
+    Raises
+    ------
+    ValueError
+        Where there is no "=".
+    """
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"found {text!r}; wanted NAME=VALUE")
+    return name, value_of(value)
+
+
+def value_of(text):
+    """Return a text as an int, a float or a bool where it is written as one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False}.get(text, text)
+
+
+def set_fields(message, fields):
+    """Set fields of a Caffe message by name: numbers, texts, enums by their names, lists where they are repeated.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no such field, or a value that it does not take.
+    """
+    for name, value in fields.items():
+        descriptor = message.DESCRIPTOR.fields_by_name.get(name)
+        kind = message.DESCRIPTOR.name
+        if descriptor is None or descriptor.message_type is not None:
+            near = nearest(name, message.DESCRIPTOR.fields_by_name)
+            raise ValueError(f"found {name}={value!r}; wanted a field of {kind} that is no message{near}")
+        try:
+            if descriptor.label == descriptor.LABEL_REPEATED:
+                getattr(message, name)[:] = value if isinstance(value, (list, tuple)) else [value]
+            else:
+                setattr(message, name, value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"found {name}={value!r}; {kind} does not take it ({error})") from None
+
+
+def set_layers(nets, fields):
+    """Set fields of layers: ``{"layer[fc6].dropout_ratio": .7}``, in each net of a solver that has them.
+
+    Parameters
+    ----------
+    nets : list of NetParameter
+    fields : dict
+        The field is one of the layer, of its type's parameters, or of those of a layer in place on its top, as
+        dropout is: fc6's is that of drop6. A longer path says which, as in ``layer[conv1].weight_filler.std``.
+
+    Raises
+    ------
+    ValueError
+        For a layer or a field that no net has, or a value that it does not take.
+    """
+    for path, value in fields.items():
+        match = _LAYER_FIELD.fullmatch(path)
+        if not match:
+            raise ValueError(f"found {path}={value!r}; wanted layer[NAME].FIELD")
+        name, (*outer, last) = match.group(1), match.group(2).split(".")
+        _check_name(nets, name)
+        messages = [message for net in nets for message in _nearest_message(net, name, [*outer, last])]
+        if not messages:
+            raise ValueError(f"found {path}={value!r}; wanted a layer of {_name(nets)} that has this field")
+        for message in messages:
+            for part in outer:
+                message = getattr(message, part)
+            set_fields(message, {last: value})
+
+
+def _check_name(nets, name):
+    names = [layer.name for net in nets for layer in net.layer]
+    if name not in names:
+        raise ValueError(f"found layer[{name}]; wanted a layer of {_name(nets)}{nearest(name, names)}")
+
+
+def _name(nets):
+    return nets[0].name or "the net"
+
+
+def _nearest_message(net, name, path):
+    """Return [the first message of a layer that has a field], [] where the net has none."""
+    return [message for message in _messages(net, name) if _reaches(message, path)][:1]
+
+
+def _messages(net, name):
+    """Yield what a field of a layer may be in: its type's parameters, the layer, and the same of those in place."""
+    named = [layer for layer in net.layer if layer.name == name]
+    tops = [list(layer.top) for layer in named]
+    in_place = [layer for layer in net.layer if list(layer.top) == list(layer.bottom) and list(layer.top) in tops[:1]]
+    for layer in [*named, *in_place]:
+        for field in layer.DESCRIPTOR.fields_by_name:
+            if field.replace("_", "") == f"{layer.type}param".lower():
+                yield getattr(layer, field)
+        yield layer
+
+
+def _reaches(message, path):
+    """Tell whether fields lead from one message into another; what is repeated is no way."""
+    descriptor = message.DESCRIPTOR
+    for part in path[:-1]:
+        field = descriptor.fields_by_name.get(part)
+        if field is None or field.message_type is None or field.label == field.LABEL_REPEATED:
+            return False
+        descriptor = field.message_type
+    return path[-1] in descriptor.fields_by_name

@@ -1,0 +1,103 @@
+"""A sweep of real trainings: killed in the middle it ends as an undisturbed one, a diverged run is a row."""
+
+import csv
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mindpics.api import load_run, sweep
+from mindpics.jobs.commands import start_here
+from mindpics.sweeps.sweep import OnGpus
+
+SWEEP = Path(__file__).resolve().parents[2] / "tools" / "sweep"
+GRID = ("--set", "base_lr=0.02,1e9", "--set", "normalization=VALID,BATCH_SIZE", "--set", "max_iter=12")
+
+
+def command(solver, out, *more, seeds=1):
+    return [sys.executable, SWEEP, solver, "--out", out, "--jobs", "2", *GRID, "--seeds", str(seeds), *more]
+
+
+def rows_of(folder):
+    with open(folder / "runs.csv", encoding="utf-8", newline="") as stream:
+        return {Path(row["path"]).name: row for row in csv.DictReader(stream)}
+
+
+def result(row):
+    return {name: value for name, value in row.items() if name not in ("seconds", "path")}
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_a_killed_sweep_goes_on_to_the_rows_of_an_undisturbed_one(small_job, tmp_path, seeds):
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(command(small_job[0], killed, seeds=seeds), stdout=subprocess.DEVNULL)
+    while not list(killed.glob(".stages/*.done.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert "unchanged, skipped" in run(*command(small_job[0], killed, seeds=seeds))
+    printed = run(*command(small_job[0], tmp_path / "alone", "--top", "2", seeds=seeds))
+    alone, again = rows_of(tmp_path / "alone"), rows_of(killed)
+    assert len(alone) == 4 * seeds
+    assert {name: result(row) for name, row in again.items()} == {name: result(row) for name, row in alone.items()}
+    ended = [(row["base_lr"], row["ended"]) for row in alone.values()]
+    assert ended == [("0.02", "done")] * 2 * seeds + [("1000000000.0", "diverged")] * 2 * seeds  # the best first
+    row = next(iter(alone.values()))
+    tests = load_run(row["path"]).test
+    assert float(row["best_accuracy_O"]) == pytest.approx(max(test["accuracy_O"] for test in tests))
+    assert float(row["last_loss_N"]) == pytest.approx(tests[-1]["loss_N"])
+    check_printed(printed, tmp_path / "alone", seeds)
+
+
+def check_printed(printed, folder, seeds):
+    """The table has a line a run; the last lines repeat the best two, and run as pasted."""
+    table, _, commands = printed.partition("To repeat the best:")
+    assert len(re.findall(r"^ *\S.* diverged ", table, re.MULTILINE)) == 2 * seeds
+    commands = [shlex.split(line) for line in commands.splitlines() if line]
+    best = list(rows_of(folder).values())[:2]
+    assert [words[words.index("--out") + 1] for words in commands] == [f"{row['path']}-again" for row in best]
+    run(sys.executable, "-m", "mindpics.cli", "train_net", *commands[0][1:])
+    again = load_run(f"{best[0]['path']}-again").test[-1]
+    assert again["accuracy_O"] == pytest.approx(float(best[0]["last_accuracy_O"]), abs=0.03)  # other threads
+    page = (folder / "index.html").read_text()
+    assert page.count("<tr>") == 4 * seeds + 1 and (folder / "settings.svg").is_file()
+
+
+def test_a_plan_lists_the_runs_and_makes_nothing(small_job, tmp_path):
+    done = subprocess.run(command(small_job[0], tmp_path / "s", "--plan"), capture_output=True, text=True)
+    assert "4 runs, 48 iterations" in done.stdout and not (tmp_path / "s").exists()
+
+
+def test_a_setting_that_the_net_does_not_take_is_refused_before_anything_runs(small_job, tmp_path):
+    with pytest.raises(ValueError, match=r"found layer\[fc9\]"):
+        sweep(small_job[0], tmp_path / "s", {"layer[fc9].num_output": [1, 2]})
+    assert not (tmp_path / "s").exists()
+
+
+def test_from_python_a_sweep_returns_its_rows_the_best_first(small_job, tmp_path):
+    rows = sweep(small_job[0], tmp_path / "s", {"base_lr": [1e9, 0.02], "max_iter": [4]}, jobs=1)
+    assert [(row["base_lr"], row["ended"]) for row in rows] == [(0.02, "done"), (1e9, "diverged")]
+    assert "lower base_lr" in rows[1]["why"]
+
+
+def test_each_gpu_has_one_command_at_a_time(tmp_path):
+    start = OnGpus([0, 3])
+    sleep = [sys.executable, "-c", "import sys, time; print(sys.argv[1:]); time.sleep(0.3)"]
+    first, second = (start(sleep, tmp_path / f"{turn}.log", 1) for turn in "ab")
+    second.wait()
+    start(sleep, tmp_path / "c.log", 1).wait()
+    first.wait()
+    given = [(tmp_path / f"{turn}.log").read_text().strip() for turn in "abc"]
+    assert sorted(given[:2]) == ["['--gpu', '0']", "['--gpu', '3']"] and given[2] in given[:2]
+    assert start_here(sleep, tmp_path / "d.log", 1).wait() == 0
