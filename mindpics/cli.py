@@ -22,6 +22,7 @@ import argcomplete
 
 from mindpics.caffe_files.quiet import quiet
 from mindpics.files.printable import printable
+from mindpics.jobs.interrupt import terminable
 
 STAGES = {
     "job": "The whole of it",
@@ -66,7 +67,7 @@ def run(doc, add_arguments, main, *errors):
     args = parser.parse_args()
     try:
         _check_place(args)
-        with _quiet(args):
+        with terminable(), _quiet(args):
             status = main(args)
     except UsageError as error:
         parser.error(str(error))

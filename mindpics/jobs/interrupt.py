@@ -1,7 +1,8 @@
-"""Deferred Ctrl-C and SIGTERM: they wait until the work in hand is done."""
+"""Ctrl-C and SIGTERM, which batch systems send: raised alike, or deferred until the work in hand is done."""
 
 import signal
-from contextlib import contextmanager, suppress
+import threading
+from contextlib import contextmanager
 
 
 @contextmanager
@@ -21,7 +22,14 @@ def interruptible():
             signal.signal(number, handler)
 
 
-def sigterm_is_ctrl_c():
-    """Have SIGTERM raise KeyboardInterrupt, so that who starts others ends them in order before it goes."""
-    with suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+@contextmanager
+def terminable():
+    """Have SIGTERM raise KeyboardInterrupt inside the block, as Ctrl-C does, also where a shell has Ctrl-C ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to someone else
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -20,6 +20,7 @@ from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
 from mindpics.jobs.commands import python_of, start_here
+from mindpics.jobs.interrupt import interruptible, terminable
 from mindpics.jobs.log_tail import ASKED, WIDTH, clock, last_lines, last_said
 from mindpics.jobs.stages import StageError, standing_on, ways_left
 from mindpics.jobs.time_left import time_left
@@ -39,6 +40,7 @@ def run_together(runners, jobs):
         try:
             for runner in runners:
                 locks.enter_context(locked(runner.root))
+            locks.enter_context(terminable())
         except InUse as error:
             raise StageError(str(error)) from None
         _step_all(runners, jobs)
@@ -193,7 +195,11 @@ class Runner:
         return f"; the disk of {self.root} is full ({free} bytes free)" if free < FULL else ""
 
     def interrupt(self):
-        """Ctrl-C reaches the stages as well; each gets time to take its snapshot."""
+        """Ctrl-C reaches the stages as well; each gets time to take its snapshot, whatever signals come meanwhile."""
+        with interruptible():
+            self._end_stages()
+
+    def _end_stages(self):
         for _, process, _, _ in self.running.values():
             process.terminate()
         for _, process, _, _ in self.running.values():

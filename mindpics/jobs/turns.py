@@ -3,7 +3,6 @@
 from itertools import count
 
 from mindpics.jobs.commands import start_here
-from mindpics.jobs.interrupt import sigterm_is_ctrl_c
 from mindpics.jobs.runner import Runner, run_together
 
 
@@ -25,7 +24,6 @@ def run_jobs(runs, drawing, parallel, done, start=start_here):
     start : callable
         Starts a command: `mindpics.jobs.commands.start_here`, or on a cluster.
     """
-    sigterm_is_ctrl_c()
     timed, numbers, turns = [], count(1), [[run] for run in runs]
     if start is not start_here:
         turns = [turn for turn in (runs[:1], runs[1:]) if turn]

@@ -8,13 +8,21 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from killed_jobs import BOTH, ROW, check, killed, left_alone
+from killed_jobs import BOTH, ROW, check, killed, left_alone, terminated
 
 
 def test_one_row_killed_three_times(tmp_path, left_alone_row):
     interrupted, hit = killed(tmp_path / "killed", ROW, 3, longest=8)
     assert hit, "no kill came in time"
     check(left_alone_row, interrupted)
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_ended_by_sigterm_with_ctrl_c_ignored_nothing_is_lost(tmp_path, left_alone_row, times):
+    ended, snapshots = terminated(tmp_path / "ended", ROW, times, longest=8)
+    check(left_alone_row, ended)
+    print(f"{sum(snapshots.values())} of {times} came while a net was trained, which took a snapshot")
+    assert snapshots or times < 20
 
 
 @pytest.mark.long

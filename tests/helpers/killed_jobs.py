@@ -17,8 +17,8 @@ ROW = ["--no-pins", "alexnet/all-in-one/scratch"]
 BOTH = ["alexnet/all-in-one/scratch", "resnet50/all-in-one/finetune"]
 
 
-def start(folder, arguments):
-    """Start the job in a process group of its own."""
+def start(folder, arguments, **options):
+    """Start the job in a process group of its own; `options` are Popen's."""
     environment = os.environ | {"GLOG_minloglevel": "0"}
     with open(folder / "job.log", "a") as log:
         return subprocess.Popen(
@@ -28,6 +28,7 @@ def start(folder, arguments):
             stderr=log,
             start_new_session=True,
             env=environment,
+            **options,
         )
 
 
@@ -76,6 +77,29 @@ def killed(folder, arguments, kills, longest, seed=0, first=0):
     process = start(folder, arguments)
     assert process.wait(timeout=1800) == 0, (folder / "job.log").read_text()[-3000:]
     return contents(folder / "run"), hit
+
+
+def terminated(folder, arguments, times, longest):
+    """Run the job, ended by SIGTERM at random moments as a batch system does, in a shell that has Ctrl-C ignored.
+
+    Returns its contents, and a Counter of the trainings that took a snapshot and said so.
+    """
+    make_crawl(folder)
+    rng, snapshots = np.random.default_rng(0), Counter()
+    for number in range(times):
+        process = start(folder, arguments, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        try:
+            process.wait(timeout=3 + rng.uniform(0, longest))
+        except subprocess.TimeoutExpired:
+            at_work = [name for name in unfinished(folder) if "all-in-one" in name and "score" not in name]
+            os.killpg(process.pid, signal.SIGTERM) if number % 2 else process.terminate()
+            assert process.wait(timeout=120) != 0
+            assert "KeyboardInterrupt" in (folder / "job.log").read_text()
+            logs = ((name, (folder / f"run/logs/{name}.log").read_text()) for name in at_work)
+            snapshots.update(name for name, log in logs if "interrupted at iteration" in log)
+    process = start(folder, arguments)
+    assert process.wait(timeout=1800) == 0, (folder / "job.log").read_text()[-3000:]
+    return contents(folder / "run"), snapshots
 
 
 def contents(run):
