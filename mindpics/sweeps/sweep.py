@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 
 from mindpics.caffe_files.solver_files import read_solver
@@ -145,7 +146,7 @@ def _means(row):
         for when in ("last", "best"):
             values = [value for name, value in row.items() if name.startswith(f"{when}_{kind}")]
             if values:
-                means[f"{when}_mean_{kind}"] = sum(values) / len(values)
+                means[f"{when}_mean_{kind}"] = math.fsum(values) / len(values)
     return means
 
 
