@@ -26,7 +26,16 @@ def format_runs(rows, settings):
 
 
 def draw_runs(rows, settings, out):
-    """Draw a panel a varied setting: its values against the mean test accuracy, or loss; OUT.png, .svg, .csv."""
+    """Draw a panel a varied setting: its values against the mean test accuracy, or loss; OUT.png, .svg, .csv.
+
+    Parameters
+    ----------
+    rows : list of dict
+        See `mindpics.sweeps.sweep.sweep`.
+    settings : iterable of str
+    out : path
+        Without ending.
+    """
     names = varied(rows, settings) or ["seed"]
     measured = "best_mean_accuracy" if any("best_mean_accuracy" in row for row in rows) else "best_mean_loss"
     figure, (panels,) = new_figure(3.4 * len(names), 3.4, 1, len(names))
@@ -40,7 +49,16 @@ def draw_runs(rows, settings, out):
 
 
 def write_page(rows, settings, out):
-    """Write OUT/index.html: the plot, and every run with its command."""
+    """Write OUT/index.html: the plot, and every run as a row.
+
+    Parameters
+    ----------
+    rows : list of dict
+        See `mindpics.sweeps.sweep.sweep`.
+    settings : iterable of str
+    out : path
+        Folder of the sweep.
+    """
     out = Path(out)
     draw_runs(rows, settings, out / "settings")
     columns = [*varied(rows, settings), *(name for name in ENDS if any(name in row for row in rows)), "path"]
@@ -58,7 +76,15 @@ def _shown(value):
 
 
 def commands_of(rows, stages, count):
-    """Return the commands that repeat the best runs, each into a folder of its own."""
+    """Return the commands that repeat the best runs, each into a folder of its own.
+
+    Parameters
+    ----------
+    rows : list of dict
+        See `mindpics.sweeps.sweep.sweep`.
+    stages : list of mindpics.jobs.stages.Stage
+    count : int
+    """
     by_folder = {Path(stage.outputs[0]).parent: stage for stage in stages}
     chosen = [(row, by_folder[Path(row["path"])]) for row in rows[:count]]
     return [

@@ -86,7 +86,13 @@ def sweep(solver, out, settings, *, weights=(None,), seeds=1, draws=None, jobs=N
 
 
 def stages_of(solver, out, runs):
-    """Return the `Stage` of each run; ValueError where a setting does not fit the solver or its net."""
+    """Return the `Stage` of each run; ValueError where a setting does not fit the solver or its net.
+
+    Parameters
+    ----------
+    solver, out : path
+    runs : list of mindpics.sweeps.settings.Run
+    """
     inputs = inputs_of(solver)
     return [_stage(solver, f"{out}/{run.name}", run, inputs) for run in runs]
 

@@ -55,15 +55,15 @@ class History:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(9, 3.5), layout="constrained")
-        losses, others = figure.subplots(1, 2)
+        losses, measures = figure.subplots(1, 2)
         for phase, dashes in (("train", "-"), ("test", "--")):
             columns = columns_of(getattr(self, phase))
             iterations = columns.pop("iteration", [])
             columns.pop("lr", None)
             for name, values in columns.items():
-                axes = losses if name.startswith("loss") else others
+                axes = losses if name.startswith("loss") else measures
                 axes.plot(iterations, values, dashes, label=f"{phase} {name}")
-        for axes, title in ((losses, "loss"), (others, "test")):
+        for axes, title in ((losses, "loss"), (measures, "test")):
             axes.set(title=title, xlabel="iteration")
             if axes.lines:
                 axes.legend(fontsize=7)

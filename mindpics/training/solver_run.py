@@ -155,8 +155,8 @@ class SolverRun:
 
     def snapshots_left(self):
         """Return how many snapshots this process will take, the last one among them."""
-        left = self.message.max_iter // self.message.snapshot if self.message.snapshot else 0
-        return max(1, left - (self.solver.iter // self.message.snapshot if left else 0))
+        total = self.message.max_iter // self.message.snapshot if self.message.snapshot else 0
+        return max(1, total - (self.solver.iter // self.message.snapshot if total else 0))
 
     @property
     def snapshot_size(self):
@@ -169,9 +169,9 @@ class SolverRun:
 
     def warn_of_room(self, count):
         """Say so where the disk has no room for all snapshots to come; others may free some meanwhile."""
-        wanted, free = count * self.snapshot_size, shutil.disk_usage(self.folder.path).free
-        if wanted > free:
-            self.say(f"{self.folder.path}: {count} snapshots to come take {wanted} bytes at most, {free} are free")
+        size, free = count * self.snapshot_size, shutil.disk_usage(self.folder.path).free
+        if size > free:
+            self.say(f"{self.folder.path}: {count} snapshots to come take {size} bytes at most, {free} are free")
 
     def accept(self):
         """Take over what Caffe has just written aside."""
