@@ -16,10 +16,10 @@ from collections import deque
 from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 
-FAILED, END = (
-    b"\0failed\n",
-    b"\0end\n",
-)  # after which nothing comes, though a child of the tool may hold its end of the pipe open
+from mindpics.files.layout import TrainingFiles
+
+# after which nothing comes, though a child of the tool may hold its end of the pipe open
+FAILED, END = b"\0failed\n", b"\0end\n"
 FATAL = (b"F", b"*** Check failure", b"[libprotobuf FATAL", b"terminate called")
 LAST = 5  # lines before the fatal one that are shown
 
@@ -137,7 +137,7 @@ def _keep(log, out, count, fatal):
 def _place(out):
     """Return where the log of what a tool makes belongs, None where it has made nothing."""
     if out.is_dir():
-        return out / "caffe.log" if any(out.iterdir()) else None
+        return TrainingFiles(out).log if any(out.iterdir()) else None
     return out.with_name(f"{out.stem}.caffe.log") if out.parent.is_dir() else None
 
 

@@ -8,6 +8,7 @@ from mindpics.files.atomic import atomic_write
 from mindpics.files.environment import environment
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import write_json
+from mindpics.files.layout import TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.inference.profile import COVERS, IS_NOT, profile
 from mindpics.posts.picture_files import read_picture
@@ -15,7 +16,7 @@ from mindpics.report.pages import template
 from mindpics.results.metrics import RESAMPLES
 from mindpics.traits import TRAITS
 
-PROFILE = Kind("a profile of profile_user", ("index.html", "caffe.log"), proof=("profile.json",))
+PROFILE = Kind("a profile of profile_user", ("index.html", TrainingFiles.log), proof=("profile.json",))
 SIDE = 320  # pixels of a thumbnail's longer side
 
 

@@ -66,13 +66,22 @@ def test_fields_of_layers_are_set_by_the_layers_name():
         "layer[norm].lrn_param.local_size": 7,
         "layer[norm].loss_weight": [0.5],
     }
-    set_layers(net, fields)
+    set_layers([net], fields)
     by_name = {layer.name: layer for layer in net.layer}
     assert by_name["drop6"].dropout_param.dropout_ratio == pytest.approx(0.7)
     assert by_name["fc6"].inner_product_param.num_output == 8
     assert by_name["conv1"].convolution_param.weight_filler.std == 0.5
     assert by_name["norm"].lrn_param.local_size == 7
     assert list(by_name["norm"].loss_weight) == [0.5]
+
+
+def test_a_field_is_set_in_each_net_of_a_solver_that_has_the_layer():
+    trained, tested = (text_format.Parse(NET, caffe_pb2.NetParameter()) for _ in range(2))
+    del tested.layer[-1]
+    set_layers([trained, tested], {"layer[fc6].num_output": 8, "layer[norm].lrn_param.local_size": 7})
+    for net in (trained, tested):
+        assert [layer.inner_product_param.num_output for layer in net.layer if layer.name == "fc6"] == [8]
+    assert trained.layer[-1].lrn_param.local_size == 7
 
 
 @pytest.mark.parametrize(
@@ -85,4 +94,4 @@ def test_fields_of_layers_are_set_by_the_layers_name():
 )
 def test_a_layer_or_a_field_that_is_not_there_is_named(path, message):
     with pytest.raises(ValueError, match=message):
-        set_layers(text_format.Parse(NET, caffe_pb2.NetParameter()), {path: 1})
+        set_layers([text_format.Parse(NET, caffe_pb2.NetParameter())], {path: 1})
