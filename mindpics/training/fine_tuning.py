@@ -37,7 +37,9 @@ TRAINING = Kind(
     ),
     proof=(KEY,),
 )
-FINE_TUNED = Kind("what finetune_fc7 makes", (*TRAINING.under("training"), TrainingFiles.log), proof=(f"training/{KEY}",))
+FINE_TUNED = Kind(
+    "what finetune_fc7 makes", (*TRAINING.under("training"), TrainingFiles.log), proof=(f"training/{KEY}",)
+)
 HEAD = "score_user"  # no pretrained net has a head of this name, whose weights it would take
 
 
