@@ -76,11 +76,13 @@ def test_fields_of_the_solver_are_keywords_and_a_wrong_one_is_named(small_job, t
 
 def test_messages_speak_python_here_and_switches_on_the_command_line(small_job, tmp_path):
     solve(small_job[0], tmp_path / "run", max_iter=2, progress=False)
-    with pytest.raises(ValueError, match="wanted resume=True, overwrite=True, or another folder"):
+    with pytest.raises(ValueError, match="wanted resume=True to go on, overwrite=True to overwrite it"):
         solve(small_job[0], tmp_path / "run")
     command = [sys.executable, ROOT / "tools/train_net", small_job[0], "--out", tmp_path / "run"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "wanted --resume, --force, or another folder" in done.stderr
+    assert (
+        done.returncode == 1 and "wanted --resume to go on, --force to overwrite it, or another folder" in done.stderr
+    )
 
 
 def test_after_a_divergence_the_next_solve_is_as_if_it_were_the_first(small_job, tmp_path):
