@@ -24,7 +24,7 @@ COMMANDS = {
 
 def test_the_cpu_is_set_and_an_absent_gpu_is_refused_in_words():
     set_device(None)
-    with pytest.raises(ValueError, match="--gpu 99: found a Caffe built without CUDA, or no such device"):
+    with pytest.raises(ValueError, match="gpu=99: found a Caffe built without CUDA, or no such device"):
         set_device(int(ABSENT))
     with pytest.raises(
         ValueError, match=r"no such device \(.+\); wanted one it can set: tools/setup --cuda makes one for GPUs"
