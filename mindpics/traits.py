@@ -37,7 +37,18 @@ def own_poles(labels, trait):
 
 
 def trait_of(label):
-    """Return the trait and the pole of a label: ``trait_of(3) == ("C", "high")``."""
+    """Return the trait and the pole of a label: ``trait_of(3) == ("C", "high")``.
+
+    Parameters
+    ----------
+    label : int
+        2 * trait + pole, 0 to 9.
+
+    Raises
+    ------
+    ValueError
+        For another label.
+    """
     if not 0 <= label < N_LABELS:
         raise ValueError(f"found label {label}; wanted 0..{N_LABELS - 1} (2 * trait + pole)")
     trait, pole = unpack(label)

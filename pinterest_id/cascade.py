@@ -94,12 +94,24 @@ class CascadeClassifier(ClassifierMixin, BaseEstimator):
         return cascade(*logs)
 
     def predict_log_proba(self, X):
-        """Return the log of `predict_proba`, [N, K]."""
+        """Return the log of `predict_proba`, [N, K].
+
+        Parameters
+        ----------
+        X : dict of {str: array or CSR [N, D]}, or array [N, D]
+            A part a modality, or one for all.
+        """
         logs = self.log_product(X)
         return logs - logsumexp(logs, axis=1, keepdims=True)
 
     def predict_proba(self, X):
-        """Return the product of the modalities' probabilities, normalised to sum 1, [N, K]."""
+        """Return the product of the modalities' probabilities, normalised to sum 1, [N, K].
+
+        Parameters
+        ----------
+        X : dict of {str: array or CSR [N, D]}, or array [N, D]
+            A part a modality, or one for all.
+        """
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X):

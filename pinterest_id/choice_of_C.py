@@ -163,7 +163,13 @@ def refit(data, choice, path, fitting=None):
 
 
 def data_key(X, users):
-    """Return a hash of a matrix (dense or CSR) and the users of its rows."""
+    """Return a hash of a matrix (dense or CSR) and the users of its rows.
+
+    Parameters
+    ----------
+    X : array or CSR [N, D]
+    users : sequence of str [N]
+    """
     digest = hashlib.sha256(repr((X.shape, str(X.dtype), [str(user) for user in users])).encode())
     for part in (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X,):
         digest.update(np.ascontiguousarray(part))

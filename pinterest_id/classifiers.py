@@ -114,7 +114,12 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
         return log_probabilities(np.column_stack([-Z, Z]) if Z.ndim == 1 else Z)
 
     def predict_proba(self, X):
-        """Return class probabilities, [N, K]: sigmoids renormalised to sum 1."""
+        """Return class probabilities, [N, K]: sigmoids renormalised to sum 1.
+
+        Parameters
+        ----------
+        X : array or CSR [N, D]
+        """
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X):

@@ -56,6 +56,10 @@ class FeatureFile:
     def match(self, pins):
         """Return the pins that have a row, and a rejection for those whose picture was rejected.
 
+        Parameters
+        ----------
+        pins : list of Pin
+
         Raises
         ------
         ValueError
@@ -73,6 +77,12 @@ class FeatureFile:
 
     def matrix(self, ids, unit=False):
         """Return the rows of `ids` as float32 [N, D], each of length 1 if `unit`.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            Of pins that `match` returned.
+        unit : bool
 
         Raises
         ------

@@ -66,7 +66,14 @@ def linear_model(classifier, about=None):
 
 
 def save_model(path, model):
-    """Write a `LinearModel` as PATH.npz (arrays) and PATH.json (kind and facts); no pickle."""
+    """Write a `LinearModel` as PATH.npz (arrays) and PATH.json (kind and facts); no pickle.
+
+    Parameters
+    ----------
+    path : path
+        Without ending.
+    model : LinearModel
+    """
     Path(f"{path}.json").unlink(missing_ok=True)  # a killed run leaves no old facts beside new arrays
     with atomic_write(f"{path}.npz", "wb") as stream:
         np.savez(stream, classes=model.classes, coef=model.coef, intercept=model.intercept)

@@ -31,7 +31,14 @@ def accuracy(codes, scores):
 
 
 def f1_users(codes, scores):
-    """Return the F1 of each user, [K]; 0 where a user is neither right nor ever named."""
+    """Return the F1 of each user, [K]; 0 where a user is neither right nor ever named.
+
+    Parameters
+    ----------
+    codes : int array [N]
+        Column of each pin's own user.
+    scores : float array [N, K]
+    """
     scores = _check(codes, scores)
     return f1_score(codes, scores.argmax(axis=1), labels=np.arange(scores.shape[1]), average=None, zero_division=0)
 

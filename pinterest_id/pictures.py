@@ -7,7 +7,14 @@ from tqdm import tqdm
 
 
 def digests(pins, folder):
-    """Return {SHA-1 of the picture: [pins]} and the ids of pins whose picture is not there."""
+    """Return {SHA-1 of the picture: [pins]} and the ids of pins whose picture is not there.
+
+    Parameters
+    ----------
+    pins : list of Pin
+    folder : Path
+        What the pins' image paths begin at.
+    """
     by_digest, missing = defaultdict(list), []
     for pin in tqdm(pins, desc="pictures of pins", unit="picture", delay=2):
         try:

@@ -123,6 +123,11 @@ def read_all(folder):
 def read_table2(folder):
     """Return the rows of a run folder's table2.csv, figures as numbers, "" where the paper has none.
 
+    Parameters
+    ----------
+    folder : path
+        Of tools/run_pinterest.
+
     Raises
     ------
     ValueError

@@ -48,6 +48,12 @@ def clean_words(text, stop="snowball"):
 
     A symbol is removed, its word stays: "#diy" gives "diy". URLs are those with a scheme or "www.":
     "com" is a top word in the paper's Table 1, so bare host names stayed.
+
+    Parameters
+    ----------
+    text : str
+    stop : {"snowball", "scikit-learn", "none"}
+        See `stop_words`.
     """
     text = unicodedata.normalize("NFKC", text).lower()
     ignored = stop_words(stop)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import mindpics.api
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PRONOUNS = set(
@@ -73,14 +75,37 @@ def parameters(function):
     return [name for name in names if name not in ("self", "cls")]
 
 
+def undescribed(function):
+    docstring = ast.get_docstring(function) or ""
+    return function.name not in CAFFE_SIGNATURES and "Parameters\n----------" not in docstring
+
+
 def test_a_public_function_of_three_parameters_describes_them():
     bad = [
         f"{path}:{function.lineno} {function.name}"
         for path, tree in modules()
         for function in functions(tree)
-        if len(parameters(function)) >= 3 and function.name not in CAFFE_SIGNATURES
-        if "Parameters\n----------" not in (ast.get_docstring(function) or "")
+        if len(parameters(function)) >= 3 and undescribed(function)
     ]
+    assert not bad, "\n".join(bad)
+
+
+def references(tree):
+    """Return what a module's docstrings name between backticks."""
+    nodes = (node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)))
+    return set(re.findall(r"`([\w.]+)", "\n".join(ast.get_docstring(node) or "" for node in nodes)))
+
+
+def test_a_function_that_a_docstring_or_the_python_surface_sends_one_to_describes_its_parameters():
+    trees = modules()
+    everywhere, surface = set().union(*(references(tree) for _, tree in trees)), mindpics.api.__all__
+    bad = []
+    for path, tree in trees:
+        module, here = ".".join(path.with_suffix("").parts), references(tree)
+        for function in functions(tree):
+            sent_to = function.name in (*here, *surface) or f"{module}.{function.name}" in everywhere
+            if sent_to and parameters(function) and undescribed(function):
+                bad.append(f"{path}:{function.lineno} {function.name}")
     assert not bad, "\n".join(bad)
 
 

@@ -69,7 +69,13 @@ class LmdbWriter:
             self._flush()
 
     def reject(self, note):
-        """Keep no record of the next item, but a dict that says why."""
+        """Keep no record of the next item, but a dict that says why.
+
+        Parameters
+        ----------
+        note : dict
+            What rejected.csv keeps of it.
+        """
         self.notes.append(note)
         self.rejected.append(note)
         self.done += 1

@@ -166,6 +166,11 @@ def _key(rows, work):
 def read_lmdb(path):
     """Yield ``(key, datum)`` of an LMDB in key order: str and caffe_pb2.Datum.
 
+    Parameters
+    ----------
+    path : path
+        Folder of data.mdb.
+
     Raises
     ------
     ValueError

@@ -27,7 +27,13 @@ class Block:
     fields: dict = field(default_factory=dict)
 
     def at(self, *path):
-        """Return the line of a field, ``at(("layer", 2), "transform_param")``, or of the nearest one around it."""
+        """Return the line of a field, ``at(("layer", 2), "transform_param")``, or of the nearest one around it.
+
+        Parameters
+        ----------
+        *path : str or (str, int)
+            Names of fields from the message inwards, with a place where a field is repeated (0 without).
+        """
         block = self
         for step in path:
             name, index = step if isinstance(step, tuple) else (step, 0)

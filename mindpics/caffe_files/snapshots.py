@@ -154,7 +154,13 @@ def check(state, model, iteration, shapes=None, histories=None):
 
 
 def random_state_of(state):
-    """Return the generator's state that was kept beside a solverstate, "" without one."""
+    """Return the generator's state that was kept beside a solverstate, "" without one.
+
+    Parameters
+    ----------
+    state : path
+        A .solverstate, of which the .random file lies beside.
+    """
     path = Path(state).with_suffix(".random")
     return path.read_text(encoding="ascii", errors="replace") if path.is_file() else ""
 

@@ -35,6 +35,12 @@ class Fit:
 def fit(net, path):
     """Compare a caffe.Net with a caffemodel by layer name, as Caffe copies.
 
+    Parameters
+    ----------
+    net : caffe.Net
+    path : path
+        caffemodel of any form that Caffe reads.
+
     Raises
     ------
     ValueError

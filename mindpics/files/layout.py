@@ -69,10 +69,11 @@ class NetsFiles(Files):
     solvers = File("solvers")
 
     def net(self, name):
-        """Return the `NetFiles` of a net; its solver is `solver(name)`."""
+        """Return the `NetFiles` of a net."""
         return NetFiles(self.path(f"{NetsFiles.prototxts}/{name}"))
 
     def solver(self, name):
+        """Return the path of a net's solver."""
         return self.path(f"{NetsFiles.solvers}/{name}.prototxt")
 
 

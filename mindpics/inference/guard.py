@@ -91,6 +91,11 @@ def guard(app, max_bytes):
 def listen(port):
     """Return a socket that listens on 127.0.0.1 only; who connects waits there until `make_server`'s server runs.
 
+    Parameters
+    ----------
+    port : int
+        0 for any free one.
+
     Raises
     ------
     ValueError

@@ -117,7 +117,13 @@ class TraitNets:
                 )
 
     def scores(self, pictures):
-        """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR."""
+        """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR.
+
+        Parameters
+        ----------
+        pictures : uint8 array [N,3,H,W]
+            BGR, as LMDBs hold them; the mean is subtracted here.
+        """
         outputs = {}
         for net in self.nets:
             centres = centre_crop(pictures, self.mean, net.blobs["data"].data.shape[-1])

@@ -31,6 +31,11 @@ FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
 def run_together(runners, jobs):
     """Run several runners beside each other, up to `jobs` stages at a time.
 
+    Parameters
+    ----------
+    runners : list of Runner
+    jobs : int
+
     Raises
     ------
     StageError

@@ -62,7 +62,17 @@ def paper_counts():
 
 
 def counts_of(mindpics_csv):
-    """Count the pictures of a mindpics.csv: ``{"train": {"O": n, ...}, "test": {...}}``."""
+    """Count the pictures of a mindpics.csv: ``{"train": {"O": n, ...}, "test": {...}}``.
+
+    Parameters
+    ----------
+    mindpics_csv : path
+
+    Raises
+    ------
+    ValueError
+        For a split or a trait that there is not; it names the line.
+    """
     counts = {"train": dict.fromkeys(TRAITS, 0), "test": dict.fromkeys(TRAITS, 0)}
     for where, row in read_table(mindpics_csv, ("split", "trait")):
         if row["split"] not in counts or row["trait"] not in TRAITS:

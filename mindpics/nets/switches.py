@@ -23,7 +23,14 @@ SWITCHES = {
 
 
 def add_arguments(parser, names=tuple(SWITCHES)):
-    """Give an argparse parser switches of the nets; none of them given is the scale's, or the solver's, own reading."""
+    """Give an argparse parser switches of the nets; none of them given is the scale's, or the solver's, own reading.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    names : iterable of str
+        Keys of SWITCHES.
+    """
     for name in names:
         parser.add_argument(f"--{name.replace('_', '-')}", **SWITCHES[name])
 

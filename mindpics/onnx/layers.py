@@ -34,12 +34,23 @@ class Layer:
     weights: list
 
     def axis(self, index):
-        """Return an axis of the first bottom, counted from its front."""
+        """Return an axis of the first bottom, counted from its front.
+
+        Parameters
+        ----------
+        index : int
+            As a prototxt has it: -1 is the last.
+        """
         return index % len(self.shapes[0])
 
 
 def write_layer(graph, layer):
     """Add a layer's nodes to a `mindpics.onnx.graph.Graph`; return the ONNX value of each top.
+
+    Parameters
+    ----------
+    graph : mindpics.onnx.graph.Graph
+    layer : Layer
 
     Raises
     ------

@@ -57,6 +57,13 @@ class JsonLines:
         return block[1] - block[0]
 
     def read(self, block):
+        """Return the `Rows` of a block.
+
+        Parameters
+        ----------
+        block : (int, int)
+            One of `blocks`.
+        """
         offset, data = self._bytes(*block)
         starts, ends = _lines(data)
         full = np.flatnonzero(_not_blank(data, starts, ends))
@@ -78,7 +85,13 @@ class JsonLines:
         return Rows(tables, vouched, starts + offset, full, n_lines, post)
 
     def posts(self, positions):
-        """Return the posts at `positions`, in that order."""
+        """Return the posts at `positions`, in that order.
+
+        Parameters
+        ----------
+        positions : iterable of int
+            First bytes of lines.
+        """
         posts = {}
         with open(self.path, "rb") as stream:
             for position in sorted(positions):

@@ -100,6 +100,13 @@ def confusions(labels, scores):
     """Return {trait: int [2,2]}, true pole by predicted pole (low, high), over the trait's own pictures.
 
     A tie is no answer and counts against, as in `mindpics.results.metrics`.
+
+    Parameters
+    ----------
+    labels : int array [N]
+        2 * trait + pole.
+    scores : float array [N,5,2]
+        Probabilities of low and high.
     """
     odds, by_trait = log_odds(scores), {}
     for index, trait in enumerate(TRAITS):
@@ -149,6 +156,11 @@ def draw_confusions(labels, scores, out, title=""):
 
 def read_selection(path):
     """Return {id: row} of a mindpics.csv, rows as dicts of str.
+
+    Parameters
+    ----------
+    path : path
+        mindpics.csv, as tools/select_posts writes it.
 
     Raises
     ------

@@ -63,7 +63,13 @@ class Thumbnails:
 
 
 def odds_strengths(scores):
-    """Return how strongly pictures drive Low and High by their log odds: float64 [N,5,2] of probabilities [N,5,2]."""
+    """Return how strongly pictures drive Low and High by their log odds: float64 [N,5,2] of probabilities [N,5,2].
+
+    Parameters
+    ----------
+    scores : float array [N,5,2]
+        Probabilities of low and high.
+    """
     odds = log_odds(scores)
     return np.stack([-odds, odds], axis=-1)
 
@@ -93,7 +99,13 @@ def most_activating(strengths, trait, count=SHOWN):
 
 
 def marked(picture):
-    """Return a picture with a black and white corner, the mark of a test picture."""
+    """Return a picture with a black and white corner, the mark of a test picture.
+
+    Parameters
+    ----------
+    picture : uint8 array [side, side, 3]
+        RGB; it stays as it is.
+    """
     side = len(picture) // 5
     corner = picture.copy()
     corner[: side + 2, : side + 2] = 255

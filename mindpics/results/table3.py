@@ -64,7 +64,22 @@ def write_table3(path, lines):
 
 
 def read_table3(path):
-    """Return the lines of a table3.csv as dicts, numbers as numbers."""
+    """Return the lines of a table3.csv as dicts, numbers as numbers.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    list of dict
+        A row of the table each, with the columns COLUMNS.
+
+    Raises
+    ------
+    ValueError
+        When it is not there or broken; it names the line.
+    """
     return [{key: _number(text) for key, text in line.items()} for _, line in read_table(path)]
 
 

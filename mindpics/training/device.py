@@ -15,7 +15,13 @@ def add_argument(parser):
 
 
 def check_device(gpu):
-    """Raise ValueError when Caffe has no CUDA or no device of this number; None, the CPU, is always there."""
+    """Raise ValueError when Caffe has no CUDA or no device of this number; None, the CPU, is always there.
+
+    Parameters
+    ----------
+    gpu : int or None
+        Number of a CUDA device.
+    """
     refused = None if gpu is None else _refusal(gpu)
     if refused:
         raise ValueError(

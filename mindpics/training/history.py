@@ -102,6 +102,10 @@ def read_rows(path):
     """Return the rows of a train.csv or test.csv, numbers as numbers; [] without the file.
 
     A row that a kill cut short is left out.
+
+    Parameters
+    ----------
+    path : path
     """
     path = Path(path)
     if not path.is_file():

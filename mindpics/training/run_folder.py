@@ -89,7 +89,15 @@ class RunFolder:
         return message
 
     def begin(self, solver, resume):
-        """Let the run that `prepare` wrote take its place, now that its nets are built: only here an old run goes."""
+        """Let the run that `prepare` wrote take its place, now that its nets are built: only here an old run goes.
+
+        Parameters
+        ----------
+        solver : SolverParameter
+            What was built.
+        resume : bool
+            The run that is there goes on, and keeps what it has.
+        """
         if not resume:
             own_folder.clear(self.path, RUN, keep=(self.begun.name,))
             self.snapshots.prepare()
