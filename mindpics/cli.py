@@ -20,9 +20,9 @@ from pathlib import Path
 
 import argcomplete
 
-from mindpics.caffe_files.quiet import quiet
 from mindpics.files.printable import printable
 from mindpics.jobs.interrupt import terminable
+from mindpics.jobs.quiet import quiet
 
 STAGES = {
     "job": "The whole of it",

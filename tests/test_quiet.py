@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tool_module import load_tool
 
-from mindpics.caffe_files.quiet import quiet
 from mindpics.cli import parser_of, paths
+from mindpics.jobs.quiet import quiet
 
 ROOT = Path(__file__).resolve().parents[1]
 NET = "resnet50_all-in-one_finetune"
@@ -82,7 +82,7 @@ def test_every_tool_that_sets_caffes_device_is_quiet_in_the_one_way():
 ABORTS = """
 import os, sys
 import caffe
-from mindpics.caffe_files.quiet import quiet
+from mindpics.jobs.quiet import quiet
 os.chdir(sys.argv[1])
 with quiet("a_tool", "made"):
     print("ours", file=sys.stderr)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mindpics.caffe_files.quiet import quiet
 from mindpics.inference.feature_net import FeatureNet, load_mean
 from mindpics.inference.infer import BATCH, centre_crop, load_net, run
+from mindpics.jobs.quiet import quiet
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
 from mindpics.training.device import set_device

@@ -8,9 +8,9 @@ import caffe
 from mindpics.caffe_files import snapshots
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
-from mindpics.caffe_files.log import TestPasses, log_line
 from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
+from mindpics.training.caffe_log import TestPasses, log_line
 from mindpics.training.divergence import DivergedError, StuckHeads, check_losses, check_weights, clipped_losses
 from mindpics.training.history import History
 from mindpics.training.outputs import LossOfPasses, Outputs, averages

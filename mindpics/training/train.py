@@ -8,13 +8,13 @@ from contextlib import closing
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import weights as weight_files
-from mindpics.caffe_files.log import caffe_log
 from mindpics.caffe_files.solver_files import build_in_fork, read_solver, split_weights, weights_of
 from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
 from mindpics.lint import net as lint
 from mindpics.training import events
+from mindpics.training.caffe_log import caffe_log
 from mindpics.training.device import set_device
 from mindpics.training.history import Interrupted
 from mindpics.training.readings import read_otherwise

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from mindpics.caffe_files.log import TestPasses
 from mindpics.caffe_files.log_lines import Log, number
+from mindpics.training.caffe_log import TestPasses
 
 PREFIX = "I1125 18:24:49.123456  4711 solver.cpp:239] "
 

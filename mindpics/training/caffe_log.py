@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from mindpics.caffe_files.log_lines import Log
-from mindpics.caffe_files.quiet import redirected
+from mindpics.jobs.quiet import redirected
 
 
 @contextmanager
