@@ -153,17 +153,17 @@ class Cluster:
             with suppress(OSError):  # a worker may still write there; the next run clears it away
                 own_folder.remove(folder, SHARDS)
 
-    def run_tasks(self, gpu, set_device, function, tasks):
+    def run_tasks(self, function, tasks, gpu=None, set_device=None):
         """Yield what ``function(*task)`` returns for each task, as they end.
 
         Parameters
         ----------
-        gpu : int or None
-            CUDA device that a worker gives the task: one whose resources name a GPU. None: CPU.
-        set_device : callable
-            Called with `gpu` before each task, in its thread: Caffe's device is each thread's own.
         function : callable
         tasks : list of tuple
+        gpu : int, optional
+            CUDA device that a worker gives the task: one whose resources name a GPU. None: CPU.
+        set_device : callable, optional
+            Called with `gpu` before each task, in its thread: Caffe's device is each thread's own.
         """
         resources = None if gpu is None else {"GPU": 1}
         shared = self.client.submit(_itself, function, pure=False)  # it may hold a mean image, which is sent once
@@ -205,7 +205,8 @@ def _itself(value):
 
 
 def _on_device(set_device, gpu, function, task):
-    set_device(gpu)
+    if set_device:
+        set_device(gpu)
     return function(*task)
 
 

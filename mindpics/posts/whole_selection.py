@@ -44,7 +44,7 @@ class Choices:
     tags_only: bool = False
 
 
-def select(posts, out, choices=None, workers=None):
+def select(posts, out, choices=None, workers=None, run_tasks=None):
     """Select MindPics; return the summary that is written (see `mindpics.posts.summary.summarise`).
 
     Parameters
@@ -56,6 +56,8 @@ def select(posts, out, choices=None, workers=None):
     choices : Choices, optional
     workers : int, optional
         Processes; default: one a core.
+    run_tasks : callable, optional
+        Searches near copies elsewhere, see `mindpics.posts.near_copies.group_copies`.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def select(posts, out, choices=None, workers=None):
     if not picker.unpicked:
         raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
     mindpics, hashes, rejected = _pick_readable(picker, posts.parent, workers, choices.max_pixels)
-    copies = near_copies.group_copies(hashes, choices.distance)
+    copies = near_copies.group_copies(hashes, choices.distance, run_tasks)
     groups = selection.group(mindpics, choices.group_by, copies)
     by_group = choices.split == "group"
     mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)

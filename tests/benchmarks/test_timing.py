@@ -51,14 +51,18 @@ def test_the_exponent_of_a_square_is_two():
 def short(monkeypatch):
     monkeypatch.setattr(timing, "SPACE", 1 << 25)
     monkeypatch.setattr(selection_benchmark, "PARTS", (3,))
+    monkeypatch.setattr(selection_benchmark, "ALL", 400)
+    monkeypatch.setattr(selection_benchmark, "PAPER", 500)
     monkeypatch.setattr(lmdb_benchmark, "PARTS", (2,))
 
 
 def test_the_suite_selection_on_few_posts(tmp_path, short):
-    result = selection_benchmark.run(tmp_path, posts=900, repeats=1, peer_posts=300)
+    result = selection_benchmark.run(tmp_path, posts=900, repeats=1, peer_posts=300, pictures=600)
     found = {name: of["result"] for name, of in result["peers"].items()}
     assert found["ours"] == found["loop over json.loads"]
     assert 0.03 < found["ours"]["carry_a_word"] / 300 < 0.2
+    copies = {name: of["result"] for name, of in result["near_copies"].items()}
+    assert 340 < copies["400"]["groups"] < 400 and 20 < copies["comparing all"]["pairs"] < 60
     assert "ours, by number of posts" in selection_benchmark.format_result(result)
     assert (tmp_path / "selection_cost.svg").is_file()
 

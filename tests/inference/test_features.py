@@ -210,7 +210,7 @@ def test_a_cluster_writes_the_same_bytes_by_shards(net_files, pictures, tmp_path
     with threadpool_limits(1):  # as the workers of a cluster have; another number gives other last digits
         assert extract_features(net, items, tmp_path / "here", MEAN) == (6, 1)
     with cluster.connect("local", workers=2) as dask:
-        run_tasks = partial(dask.run_tasks, None, device.set_device)
+        run_tasks = partial(dask.run_tasks, set_device=device.set_device)
         assert extract_features(net, items, tmp_path / "there", MEAN, run_tasks=run_tasks) == (6, 1)
     for ending in (".npy", ".ids.txt", ".rejected.jsonl"):
         here, there = ((tmp_path / f"{name}{ending}").read_bytes() for name in ("here", "there"))

@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
-from mindpics.posts.near_copies import DISTANCE, group_copies, near_pairs, perceptual_hash
+from mindpics.posts.near_copies import DISTANCE, bands, group_copies, near_pairs, perceptual_hash
 
 
 def scene(seed):
@@ -49,6 +50,39 @@ def test_copies_of_copies_share_a_group():
     prints[3] = 255
     groups = group_copies(prints, 20)
     assert groups[0] == groups[1] == groups[2] != groups[3]
+
+
+@pytest.mark.parametrize("distance", [0, 1, 7, 20])
+def test_groups_equal_those_of_all_pairs_whatever_their_sizes(distance):
+    """Chains, a picture posted a hundred times, and pictures that differ in the low bits of each band."""
+    rng = np.random.default_rng(distance)
+    rows = rng.integers(0, 2, (300, 256), np.uint8)
+    rows[50:150] = rows[0]
+    for i in range(150, 300):
+        rows[i] = rows[rng.integers(0, i)]
+        rows[i, rng.choice(256, int(rng.integers(0, 2 * distance + 3)), replace=False)] ^= 1
+    prints = np.packbits(rows, axis=1)
+    near = np.bitwise_count(prints[:, None] ^ prints[None]).sum(axis=2) <= distance
+    wanted = connected_components(near, directed=False)[1]
+    groups = group_copies(prints, distance)
+    assert len(set(zip(groups, wanted, strict=True))) == len(set(groups)) == len(set(wanted)) < 300
+
+
+def test_a_cluster_finds_the_same_groups():
+    from mindpics.jobs import cluster
+
+    rows = np.random.default_rng(0).integers(0, 256, (500, 32), np.uint8)
+    rows[400:] = rows[:100] ^ np.uint8(1)  # 32 bits of each byte's lowest
+    rows[450:, :28] = rows[50:100, :28]
+    with cluster.connect("local", workers=2) as dask:
+        groups = group_copies(rows, DISTANCE, dask.run_tasks)
+    assert np.array_equal(groups, group_copies(rows)) and len(set(groups)) == 450
+
+
+def test_bands_cover_every_bit_once():
+    for distance in (0, 1, 3, 20, 40, 255):
+        assert [bit for first, end in bands(distance) for bit in range(first, end)] == list(range(256))
+        assert all(end - first <= 64 for first, end in bands(distance))
 
 
 def test_no_pictures_no_groups():
