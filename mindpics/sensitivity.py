@@ -1,7 +1,8 @@
 """Open readings of MindPics, varied one at a time: the job, the stages and the answers of each.
 
 The headline number is the mean accuracy of AlexNet all-in-one from scratch: no weights of others stand in it. It has
-no BatchNorm; for that the row is ResNet-50 all-in-one fine-tuned, the paper's best.
+no BatchNorm; for that the row is ResNet-50 all-in-one fine-tuned, the paper's best. At mini scale, where that net takes
+twice as long as the other, its two trainings are shorter than the main job's, and start from the first seed's pretraining.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +27,9 @@ PAPER = "MindPics"
 HEADLINE = Row("alexnet", "all-in-one", "scratch")
 BATCH_NORM = Row("resnet50", "all-in-one", "finetune")
 NAMES = ("normalization", "crop", "half-epochs", "twice-epochs", "batch-norm", "tags-only", "split", "best-iterate")
+BY_DEFAULT = tuple(name for name in NAMES if name != "twice-epochs")  # which takes as long as two others
 OTHER_CROP = 224 / 227  # section 4 has both
+SHORT = {"mini": 8.0}  # epochs of ResNet-50, with and without frozen BatchNorm, in place of the scale's
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Reading:
     choice, default, reading : str
     job : mindpics.job.Job
         Which differs from the default one in this choice alone.
+    base : mindpics.job.Job
+        The default that it is held against: the main job, or one beside it.
     row : mindpics.published.Row
     iterate : {"last", "best"}
     """
@@ -49,6 +54,7 @@ class Reading:
     default: str
     reading: str
     job: Job
+    base: Job
     row: Row = HEADLINE
     iterate: str = "last"
 
@@ -59,48 +65,48 @@ class Reading:
 
     @property
     def change(self):
-        return Change(PAPER, f"{self.row.title}, mean accuracy", self.choice, self.default, self.reading)
+        epochs = self.base.setting.recipe(*self.row).schedule.epochs
+        short = f" of {epochs:g} epochs" if self.row == BATCH_NORM and self.base.setting.name in SHORT else ""
+        return Change(PAPER, f"{self.row.title}{short}, mean accuracy", self.choice, self.default, self.reading)
 
 
-def readings(job):
-    """Return every `Reading` of a job's open choices."""
+def readings(job, first=None):
+    """Return every `Reading` of a job's open choices.
+
+    Parameters
+    ----------
+    job : mindpics.job.Job
+    first : mindpics.job.Job, optional
+        That of the first seed.
+    """
     setting = job.setting
     crop, epochs = (setting.recipe(*HEADLINE).crop, setting.recipe(*HEADLINE).schedule.epochs)
     (divisor,) = (name for name in NORMALIZATIONS if name != setting.normalization)
-    smaller, frozen = round(crop * OTHER_CROP), setting.recipe(*BATCH_NORM).frozen
+    smaller = round(crop * OTHER_CROP)
     group_by = job.group_by or (("author", "copies") if job.posts else ("copies", "emoji"))
     split = {"split": "group", "group_by": group_by} if job.split == "image" else {"split": "image", "group_by": ()}
     splits = "by image", f"by group ({' '.join(group_by)})"
     words = "tags and text", "tags alone"
-    batch_norm = "batch statistics", "frozen"
     other_nets = [
-        (
-            "normalization",
-            "equation 5",
-            setting.normalization,
-            divisor,
-            "normalization",
-            divisor,
-            HEADLINE,
-        ),
-        ("crop", "crop of AlexNet", f"{crop}", f"{smaller}", "alexnet_crop", smaller, HEADLINE),
-        ("half-epochs", "length", f"{epochs:g} epochs", f"{epochs / 2:g}", "epochs", epochs / 2, HEADLINE),
-        ("twice-epochs", "length", f"{epochs:g} epochs", f"{epochs * 2:g}", "epochs", epochs * 2, HEADLINE),
-        ("batch-norm", "BatchNorm", *_turned(batch_norm, frozen), "frozen_batch_norm", not frozen, BATCH_NORM),
+        ("normalization", "equation 5", setting.normalization, divisor, {"normalization": divisor}),
+        ("crop", "crop of AlexNet", f"{crop}", f"{smaller}", {"alexnet_crop": smaller}),
+        ("half-epochs", "length", f"{epochs:g} epochs", f"{epochs / 2:g}", {"epochs": epochs / 2}),
+        ("twice-epochs", "length", f"{epochs:g} epochs", f"{epochs * 2:g}", {"epochs": epochs * 2}),
     ]
     readings = [
-        Reading(name, choice, default, reading, _net(job, name, switch, value), row)
-        for name, choice, default, reading, switch, value, row in other_nets
+        Reading(name, choice, default, reading, _net(job, name, switches), job)
+        for name, choice, default, reading, switches in other_nets
     ]
+    readings.append(_batch_norm(job, first or job))
     other_data = [
         ("tags-only", "words in", *_turned(words, job.tags_only), {"tags_only": not job.tags_only}),
         ("split", "split", *_turned(splits, job.split == "group"), split),
     ]
     readings += [
-        Reading(name, choice, default, reading, _beside(job, name, **otherwise))
+        Reading(name, choice, default, reading, _beside(job, name, **otherwise), job)
         for name, choice, default, reading, otherwise in other_data
     ]
-    return [*readings, Reading("best-iterate", "iterate", "last", "best by Caffe's test accuracy", job, iterate="best")]
+    return [*readings, Reading("best-iterate", "iterate", "last", "best by Caffe's test accuracy", job, job, iterate="best")]
 
 
 def stages(job, chosen):
@@ -108,25 +114,26 @@ def stages(job, chosen):
 
     Where a reading's stage fails, such as a training that diverges, its number is left out and the rest goes on.
     """
-    base = _scoring(job, dict.fromkeys(reading.row for reading in chosen))
-    made = [stage for reading in chosen for stage in _stages_of(reading, base)]
-    return [*base, *made]
+    main = plan(job, [HEADLINE, BATCH_NORM])
+    beside = [stage for reading in chosen for stage in _stages_of(reading, main)]
+    targets = [reading.base.scores(reading.row) for reading in chosen]
+    return [*stages_for(main, [*targets, *(path for stage in beside for path in stage.inputs)]), *beside]
 
 
 def varied(jobs, chosen_names):
     """Return the `mindpics.results.sensitivity.Varied` of chosen readings over jobs that differ in the seed."""
-    by_seed = [[reading for reading in readings(job) if reading.name in chosen_names] for job in jobs]
+    by_seed = [[reading for reading in readings(job, jobs[0]) if reading.name in chosen_names] for job in jobs]
     return [_varied(jobs, seeds) for seeds in zip(*by_seed, strict=True)]
 
 
 def _varied(jobs, seeds):
     result = Varied(seeds[0].change, [])
     for job, reading in zip(jobs, seeds, strict=True):
-        diverged = _diverged(reading)
-        if diverged or not Path(reading.scores).is_file():
+        before, diverged = reading.base.scores(reading.row), _diverged(reading)
+        if diverged or not (Path(before).is_file() and Path(reading.scores).is_file()):
             result.notes.append(diverged or no_scores(job.root))
             continue
-        result.moves.append(move(_answers(job.scores(reading.row)), _answers(reading.scores)))
+        result.moves.append(move(_answers(before), _answers(reading.scores)))
         result.test_to_train.append(tested_a_trained(read_json(job.files.mindpics.summary)))
     return result
 
@@ -143,17 +150,28 @@ def _answers(path):
     return Answers(ids, traits, right)
 
 
-def _net(job, name, switch, value):
-    """The job with other nets on the same pictures and weights."""
-    switches = {**job.setting.switches, switch: value}
+def _batch_norm(job, first):
+    """Frozen BatchNorm against batch statistics, or the reverse, at one length and from one pretraining."""
+    frozen, short, base = job.setting.recipe(*BATCH_NORM).frozen, {}, job
+    if job.setting.name in SHORT:
+        short = {"epochs": SHORT[job.setting.name]}
+        base = _net(job, "batch-norm-default", short, first)
+    named = _turned(("batch statistics", "frozen"), frozen)
+    reading = _net(job, "batch-norm", {**short, "frozen_batch_norm": not frozen}, first if short else job)
+    return Reading("batch-norm", "BatchNorm", *named, reading, base, BATCH_NORM)
+
+
+def _net(job, name, switches, pretraining=None):
+    """The job with other nets on the same pictures; `pretraining` is the job whose weights are fine-tuned."""
+    asked = {**job.setting.switches, **switches}
     setting = switched(
-        SETTINGS[job.setting.name], **{key: reading for key, reading in switches.items() if reading is not False}
+        SETTINGS[job.setting.name], **{key: reading for key, reading in asked.items() if reading is not False}
     )
-    return _beside(job, name, setting=setting, prepared=job.mindpics)
+    return _beside(job, name, pretraining, setting=setting, prepared=job.mindpics)
 
 
-def _beside(job, name, **otherwise):
-    weights = {net: pretrained(job, net) for net in NETS}
+def _beside(job, name, pretraining=None, **otherwise):
+    weights = {net: pretrained(pretraining or job, net) for net in NETS}
     return replace(job, root=f"{job.root}/{FOLDER}/{name}", weights=weights, **otherwise)
 
 
@@ -161,23 +179,21 @@ def _turned(pair, is_second):
     return pair[::-1] if is_second else pair
 
 
-def _scoring(job, rows):
-    return stages_for(plan(job, list(rows)), [job.scores(row) for row in rows])
-
-
-def _stages_of(reading, base):
-    """Stages that the default has not, under names of their own."""
+def _stages_of(reading, main):
+    """Stages that the main job has not, under names of their own."""
     if reading.iterate == "best":
-        scoring = next(stage for stage in base if stage.name == f"score_{reading.row.name}")
+        scoring = next(stage for stage in main if stage.name == f"score_{reading.row.name}")
         words = [reading.scores if word == reading.job.scores(reading.row) else word for word in scoring.command]
         command = (*words, "--iterate", "best")
         return [
             replace(scoring, name=f"score_{reading.name}", command=command, outputs=(reading.scores,), may_fail=True)
         ]
-    added = [stage for stage in _scoring(reading.job, [reading.row]) if stage not in base]
+    jobs = [job for job in (reading.base, reading.job) if Path(job.root).parent.name == FOLDER]
     return [
-        replace(stage, name=f"{reading.name}_{stage.name}", may_fail=True, command=_to_the_end(stage))
-        for stage in added
+        replace(stage, name=f"{Path(job.root).name}_{stage.name}", may_fail=True, command=_to_the_end(stage))
+        for job in jobs
+        for stage in stages_for(plan(job, [reading.row]), [job.scores(reading.row)])
+        if stage not in main
     ]
 
 

@@ -15,7 +15,7 @@ from mindpics.plan import plan
 from mindpics.published import ROWS
 from mindpics.report.specification import draw_sensitivity
 from mindpics.results.sensitivity import COLUMNS
-from mindpics.sensitivity import NAMES, readings, stages, varied
+from mindpics.sensitivity import BATCH_NORM, BY_DEFAULT, NAMES, readings, stages, varied
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI_JOB = Job(MINI, "runs/mini")
@@ -50,7 +50,8 @@ def test_a_reading_changes_its_choice_and_takes_the_rest_from_the_default():
         "crop": "--alexnet-crop 98",
         "half-epochs": "--epochs 14.0",
         "twice-epochs": "--epochs 56",
-        "batch-norm": "--frozen-batch-norm",
+        "batch-norm": "--epochs 8.0 --frozen-batch-norm",
+        "batch-norm-default": "--epochs 8.0",
     }
     for name, words in switches.items():
         nets = commands[f"{name}_nets"]
@@ -62,6 +63,31 @@ def test_a_reading_changes_its_choice_and_takes_the_rest_from_the_default():
     assert commands["tags-only_select"].endswith("--split image --tags-only --seed 0")
     assert "--split group --group-by copies emoji" in commands["split_select"]
     assert commands["score_best-iterate"].endswith("best-iterate/scores.npz --iterate best")
+
+
+def test_at_mini_scale_frozen_batch_norm_is_held_against_a_default_as_short_from_the_first_seeds_pretraining():
+    first, second = MINI_JOB.with_seeds(2)
+    reading = next(each for each in readings(second, first) if each.name == "batch-norm")
+    assert reading.change.number == "resnet50 all-in-one finetune of 8 epochs, mean accuracy"
+    made = stages(second, [reading])
+    named = {stage.name: stage for stage in second.stages_inside(made)}
+    pair = [f"{name}_{BATCH_NORM.name}" for name in ("batch-norm-default", "batch-norm")]
+    for name in pair:
+        assert "--weights runs/mini/pretrain/resnet50/run/final.caffemodel" in " ".join(named[name].command)
+    assert not any("pretrain" in name for name in named) and BATCH_NORM.name not in named
+    assert {"select", "lmdb_train", "mean"} <= set(named)
+
+
+def test_at_the_papers_scale_it_is_held_against_the_main_jobs_own_row():
+    reading = next(each for each in readings(PAPER_JOB) if each.name == "batch-norm")
+    assert reading.base == PAPER_JOB and "epochs" not in reading.change.number
+    assert BATCH_NORM.name in {stage.name for stage in stages(PAPER_JOB, [reading])}
+
+
+def test_the_longest_reading_is_for_who_asks_for_it():
+    assert set(NAMES) - set(BY_DEFAULT) == {"twice-epochs"}
+    made = stages(MINI_JOB, [reading for reading in readings(MINI_JOB) if reading.name in BY_DEFAULT])
+    assert not [stage.name for stage in made if stage.name.startswith("twice-epochs")]
 
 
 def test_the_names_are_those_of_the_command_line_and_the_papers_crops_are_both_tried():

@@ -45,8 +45,16 @@ def _paces(observed):
     return {tool: taken[tool] / expected[tool] for tool in expected}
 
 
-def format_plan(stages, jobs):
-    """Return the stages as lines, name, note, command, and how long all of them take, roughly."""
+def format_plan(runs, jobs):
+    """Return the stages of runs as lines, name, note, command, and how long all of them take, roughly.
+
+    Parameters
+    ----------
+    runs : list of list of mindpics.jobs.stages.Stage
+        One after another, such as seeds; a name may stand in several.
+    jobs : int
+    """
+    stages = [stage for of_run in runs for stage in of_run]
     lines = [f"{stage.name:<40} {stage.note}\n    {shlex.join(stage.command)}" for stage in stages]
-    took = clock(time_left(stages, {}, [], jobs))
+    took = clock(sum(time_left(of_run, {}, [], jobs) for of_run in runs))
     return "\n".join([*lines, f"{len(stages)} stages, {jobs} at a time: about {took} from nothing"])

@@ -22,6 +22,10 @@ def test_stages_for_takes_only_what_a_target_stands_on():
 
 
 def test_the_plan_names_each_stage_with_its_sizes_and_command():
-    lines = format_plan([FIRST, THEN, QUICK], 2).split("\n")
+    lines = format_plan([[FIRST, THEN, QUICK]], 2).split("\n")
     assert [line.split() for line in lines[2:4]] == [["then", "sizes"], ["tools/x", "2"]]
     assert lines[-1] == "3 stages, 2 at a time: about 0:11 from nothing"  # of the longest chain
+
+
+def test_the_plan_of_several_seeds_is_as_long_as_all_of_them_though_their_stages_have_the_same_names():
+    assert format_plan([[FIRST, THEN], [FIRST, THEN], [QUICK]], 2).endswith("2 at a time: about 0:27 from nothing")
