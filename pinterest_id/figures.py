@@ -123,7 +123,7 @@ def draw_pairs(table):
         label="second's given to first",
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)  # above the bars
     _save(figure, table.with_suffix(""))
 
 

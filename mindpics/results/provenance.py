@@ -48,6 +48,8 @@ def provenance(scores_path):
         key: "; ".join(dict.fromkeys(training[key] for training in trainings))
         for key in (trainings[0] if trainings else {})
     }
+    if trainings:
+        columns["iterate"] = f"last, {_iterations(read_json(TrainingFiles(run).facts).get('iterations') for run in runs)}"
     return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent) | {"code": code_version()}
 
 
@@ -75,7 +77,6 @@ def _training(run):
     facts = read_json(TrainingFiles(run).facts)
     return _weights(facts, run) | {
         "normalization": _normalization(TrainingFiles(run).net),
-        "iterate": f"last, iteration {facts.get('iterations', 'not recorded')}",
         "caffe": _caffe(facts),
     }
 
@@ -94,8 +95,16 @@ def _caffes_own(runs):
     return {
         "caffe_avg": f"{np.mean(ends):.2f}",
         "caffe_best_avg": f"{np.mean(best_of):.2f}",
-        "caffe_best_iterate": "iteration " + ", ".join(map(str, dict.fromkeys(best))),
+        "caffe_best_iterate": _iterations(best),
     }
+
+
+def _iterations(of_nets):
+    """Say once what all nets of a row have, and of others the first and the last."""
+    numbers = sorted(number for number in of_nets if number is not None)
+    if not numbers:
+        return "iteration not recorded"
+    return f"iteration {numbers[0]}" if numbers[0] == numbers[-1] else f"iterations {numbers[0]} to {numbers[-1]}"
 
 
 def _weights(facts, run):

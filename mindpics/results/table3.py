@@ -106,7 +106,7 @@ def origin(line):
 def _caffes_own(line):
     if not line.get("caffe_avg"):
         return ""
-    at_best = f"{float(line['caffe_best_avg']):.1f} at best (optimistic, {line['caffe_best_iterate']})"
+    at_best = f"at best {float(line['caffe_best_avg']):.1f} (optimistic, {line['caffe_best_iterate']})"
     return f"Caffe's own average over batches {float(line['caffe_avg']):.1f}, {at_best}"
 
 

@@ -1,7 +1,11 @@
-"""AlexNet all-in-one from scratch at the paper's scale: finite by default, stopped by Ctrl-C and SIGTERM, gone on."""
+"""AlexNet all-in-one from scratch at the paper's scale: finite by default, stopped by Ctrl-C and SIGTERM, gone on.
+
+Six minutes on two cores, of which 50 iterations of 128 pictures take four; its first test pass would be the 56th.
+"""
 
 import json
 import math
+import os
 import re
 import signal
 import subprocess
@@ -55,25 +59,34 @@ def rows_of(folder):
     return [line for line in lines[1:] if line.endswith("\n")]
 
 
-def stopped(folder, number, iterations):
-    """Run the job until its training has done so many iterations, then send it a signal; return what it printed."""
-    process = subprocess.Popen(COMMAND, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def stopped(folder, send, iterations):
+    """Run the job until its training has done so many iterations, then stop it; return what it printed."""
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(COMMAND, cwd=folder, start_new_session=True, **output)
     while len(rows_of(folder)) < iterations and process.poll() is None:
         time.sleep(0.5)
     assert process.poll() is None, process.communicate()[0]
-    process.send_signal(number)
-    said = process.communicate(timeout=120)[0]
+    send(process.pid)
+    said = process.communicate()[0]
     assert process.returncode != 0 and "goes on where this one stopped" in said, said
     return said
 
 
+def press_ctrl_c(pid):
+    os.killpg(pid, signal.SIGINT)  # a terminal sends it to all in the foreground
+
+
+def terminate(pid):
+    os.kill(pid, signal.SIGTERM)  # a batch system may send it to the job alone
+
+
 @pytest.mark.long
 def test_a_crawl_of_some_thousand_pictures_trains_finitely_at_the_papers_scale_and_goes_on_when_stopped(tmp_path):
-    make_crawl(tmp_path, 3000)
-    first = stopped(tmp_path, signal.SIGINT, 12)
-    assert f"{NAME}: starts" in first and re.search(r"90 epochs, about 1,68\d iterations", first)
-    for number, iterations in ((signal.SIGTERM, 25), (signal.SIGINT, 50)):
-        assert f"{NAME}: goes on" in stopped(tmp_path, number, iterations)
+    make_crawl(tmp_path, 2000)
+    first = stopped(tmp_path, press_ctrl_c, 12)
+    assert f"{NAME}: starts" in first and re.search(r"90 epochs, about 1,12\d iterations", first)
+    for send, iterations in ((terminate, 25), (press_ctrl_c, 50)):
+        assert f"{NAME}: goes on" in stopped(tmp_path, send, iterations)
     folder = tmp_path / "run/mindpics" / NAME / NAME
     rows = [row for _, row in read_table(folder / "train.csv")]
     assert [int(row["iteration"]) for row in rows] == list(range(len(rows))) and len(rows) >= 50

@@ -110,9 +110,20 @@ def test_caffes_own_accuracy_stands_beside_the_last_iterates_and_the_best_is_nam
     _, said = table(run, *ROWS)
     line, all_in_one = read_table3(run / "table3.csv")[:2]
     assert (line["caffe_avg"], line["caffe_best_avg"]) == (70, (4 * 80 + 90) / 5)
-    assert line["caffe_best_iterate"] == "iteration 20, 10" and line["avg"] == 100
-    assert "Caffe's own average over batches 70.0, 82.0 at best (optimistic, iteration 20, 10)" in said
+    assert line["caffe_best_iterate"] == "iterations 10 to 20" and line["avg"] == 100
+    assert "Caffe's own average over batches 70.0, at best 82.0 (optimistic, iterations 10 to 20)" in said
     assert all_in_one["heads"] == "all-in-one" and all_in_one["caffe_avg"] == ""
+
+
+def test_what_the_five_nets_of_a_row_have_in_common_is_said_once_and_their_iterations_from_first_to_last(run):
+    score(run, ROWS[0], [f"p{i}" for i in range(10)], None)
+    table(run, *ROWS)
+    assert read_table3(run / "table3.csv")[0]["iterate"] == "last, iteration 90"
+    for number, model in enumerate(models_of(ROWS[0])):
+        (run / ROWS[0].name / model.name / "run.json").write_text(json.dumps({"iterations": 80 + number}))
+    table(run, *ROWS)
+    line = read_table3(run / "table3.csv")[0]
+    assert (line["heads"], line["iterate"], line["weights"]) == ("independent", "last, iterations 80 to 84", "fillers")
 
 
 def test_a_file_whose_sha1_nobody_published_is_unchecked(run):
