@@ -1,5 +1,7 @@
 """Caffe's own commands, installed beside the environment's python."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +144,63 @@ def test_test_command_scores(tmp_path):
         "caffe", "test", f"-model={tmp_path}/net.prototxt", f"-weights={tmp_path}/net.caffemodel", "-iterations=1"
     )
     assert "Batch 0, label = 1" in done.stderr
+
+
+PICTURES = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 16 dim: 9 dim: 9 } } }\n'
+FIRST = """layer { name: "first" type: "Convolution" bottom: "data" top: "x"
+  convolution_param { num_output: 16 kernel_size: 3 weight_filler { type: "xavier" } } }
+"""
+LAST = 'layer { name: "last" type: "Softmax" bottom: "y" top: "prob" }\n'
+MIDDLES = {
+    "blocks of channels": 'type: "Convolution" convolution_param { num_output: 16 kernel_size: 3 pad: 1 }',
+    "few channels": 'type: "Convolution" convolution_param { num_output: 3 kernel_size: 2 stride: 2 }',
+    "groups": 'type: "Convolution" convolution_param { num_output: 8 kernel_size: 3 group: 4 bias_term: false }',
+    "groups of one": 'type: "Convolution" convolution_param { num_output: 16 kernel_size: 3 group: 16 }',
+    "dilation": 'type: "Convolution" convolution_param { num_output: 8 kernel_size: 3 dilation: 2 }',
+    "frozen": 'type: "Convolution" param { lr_mult: 0 } convolution_param { num_output: 8 kernel_size: 1 }',
+    "Deconvolution": 'type: "Deconvolution" convolution_param { num_output: 8 kernel_size: 3 stride: 2 }',
+    "InnerProduct": 'type: "InnerProduct" inner_product_param { num_output: 5 }',
+    "maximum": 'type: "Pooling" pooling_param { kernel_size: 3 stride: 2 }',
+    "average": 'type: "Pooling" pooling_param { pool: AVE global_pooling: true }',
+    "LRN": 'type: "LRN"',
+    "LRN within a channel": 'type: "LRN" lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 }',
+    "ReLU": 'type: "ReLU"',
+    "BatchNorm": 'type: "BatchNorm"',
+    "saved statistics": 'type: "BatchNorm" batch_norm_param { use_global_stats: true }',
+    "Scale": 'type: "Scale" scale_param { bias_term: true }',
+    "a sum": 'type: "Eltwise" bottom: "x"',
+}
+IN_PLACE = ("LRN", "ReLU", "BatchNorm", "saved statistics", "Scale")
+
+
+def timed_layers(model, engine):
+    """Return the layers whose passes `caffe time` has timed, both ways, in a net that nobody needs a gradient of."""
+    environment = {**os.environ, "MINDPICS_ENGINE": engine}
+    done = run("caffe", "time", f"-model={model}", "-iterations=2", env=environment)
+    assert "*** Benchmark ends ***" in done.stderr
+    return re.findall(r"\] +(\S+)\t(forward|backward):", done.stderr)
+
+
+def test_time_goes_backward_through_each_layer_of_a_deploy_net(tmp_path):
+    """`caffe time` calls Backward of every layer, whether anything needs it or not."""
+    model, layers = tmp_path / "deploy.prototxt", []
+    for number, middle in enumerate(MIDDLES.values()):
+        layers.append(f'layer {{ name: "{number}" bottom: "x" top: "y{number}" {middle} }}\n')
+        layers.append(
+            LAST.replace("last", f"last{number}").replace('"y"', f'"y{number}"').replace("prob", f"p{number}")
+        )
+    for number, middle in enumerate(map(MIDDLES.get, IN_PLACE)):
+        layers.append(FIRST.replace("first", f"c{number}").replace('"x"', f'"z{number}"'))
+        layers.append(f'layer {{ name: "in{number}" bottom: "z{number}" top: "z{number}" {middle} }}\n')
+    model.write_text(PICTURES + FIRST + "".join(layers))
+    found = timed_layers(model, "fast")
+    assert {("0", "backward"), ("in4", "backward")} <= set(found)
+    assert found == timed_layers(model, "caffe")
+
+
+@pytest.mark.parametrize("name", ["bvlc_alexnet", "bvlc_googlenet", "bvlc_reference_caffenet"])
+def test_time_runs_a_published_deploy_net(tmp_path, name):
+    published = (Path(caffe.__file__).parent / f"models/{name}/deploy.prototxt").read_text()
+    (tmp_path / "deploy.prototxt").write_text(published.replace("dim: 10 ", "dim: 1 "))
+    layers = {layer for layer, _ in timed_layers(tmp_path / "deploy.prototxt", "fast")}
+    assert {"conv1", "prob"} <= layers or {"conv1/7x7_s2", "prob"} <= layers

@@ -31,7 +31,7 @@ class FastBatchNormLayer : public BatchNormLayer<float> {
     }
     float* y = bottom[0] == top[0] ? const_cast<float*>(x) : write(top[0], DATA, blocked);
     // Only a gradient through the batch's statistics asks for the values again; layers in place may change them.
-    float* copy = use_global_stats_ || !need_backward_ ? NULL : write(&x_norm_, DATA, blocked);
+    float* copy = use_global_stats_ ? NULL : write(&x_norm_, DATA, blocked);
     affine(blocked, channels_of(*bottom[0]), x, mean_.cpu_data(), inverse_.data(), NULL, y, copy);
   }
 
@@ -99,6 +99,7 @@ class FastScaleLayer : public ScaleLayer<float> {
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom) override {
     if (!is_channelwise(bottom)) return ScaleLayer<float>::Backward_cpu(top, propagate_down, bottom);
+    need_backward_ = true;  // `caffe time` asks nets for it that need none: the next Forward keeps what it reads
     use_threads(bottom[0]->count());
     const Channels shape = channels_of(*bottom[0]);
     const bool in_place = bottom[0] == top[0];

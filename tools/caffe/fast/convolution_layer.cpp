@@ -70,7 +70,7 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
   // What the primitives are made for, and their descriptions.
   struct Plan {
     vector<int> shape;
-    bool possible;
+    bool possible, backward_described, backward_possible;
     Desc source, weights, bias, destination;                 // plain
     Desc source_blocks, destination_blocks, weights_any;
     memory::dims strides, dilation, padding;
@@ -131,8 +131,15 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     return false;
   }
 
-  bool describe_passes() {
-    return describe_forward() && (!need_backward_ || (describe_backward_data() && describe_backward_weights()));
+  bool describe_passes() { return describe_forward() && (!need_backward_ || prepare_backward()); }
+
+  // Some call Backward of a net that needs none: `caffe time`, on a deploy net.
+  bool prepare_backward() {
+    if (!plan_.backward_described) {
+      plan_.backward_described = true;
+      plan_.backward_possible = describe_backward_data() && describe_backward_weights();
+    }
+    return plan_.backward_possible;
   }
 
   bool describe_forward() {
@@ -201,7 +208,9 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom) override {
     use_threads(work(*top[0]));
-    if (!prepare(bottom, top)) return ConvolutionLayer<float>::Backward_cpu(top, propagate_down, bottom);
+    if (!prepare(bottom, top) || !prepare_backward()) {
+      return ConvolutionLayer<float>::Backward_cpu(top, propagate_down, bottom);
+    }
     for (size_t i = 0; i < top.size(); ++i) {
       if (param_propagate_down_[0] || (bias_term_ && param_propagate_down_[1])) {
         to_parameters(*bottom[i], *top[i]);
