@@ -11,43 +11,40 @@ from pathlib import Path
 
 import numpy as np
 from caffe.proto import caffe_pb2
-from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message import DecodeError
-from google.protobuf.message_factory import GetMessageClass
 
+from mindpics.caffe_files.blob_messages import CLASSES, varint, varints
 from mindpics.caffe_files.upgrade import upgrade_net
 from mindpics.files.bounded import open_regular, read_bytes
 from mindpics.jobs.fork_first import in_fork
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file begins
 MAX_AXES = 32  # Caffe's kMaxBlobAxes
+MAX_BLOBS = 256  # of a layer; an LSTM has ten
 MAX_COUNT = 2**31 - 1  # Caffe counts a blob's values in an int
 OLD_SHAPE = ("num", "channels", "height", "width")  # goes before `shape` in Caffe, where a file has both
 
-# message -> {field: (number, type)}, a subset of caffe.proto with arrays as bytes; "*" is repeated
-_MESSAGES = {
-    "Shape": {"dim": (1, "bytes")},
-    "Blob": {
-        "num": (1, "int32"),
-        "channels": (2, "int32"),
-        "height": (3, "int32"),
-        "width": (4, "int32"),
-        "data": (5, "bytes"),
-        "diff": (6, "bytes"),
-        "shape": (7, "Shape"),
-        "double_data": (8, "bytes"),
-    },
-    "Layer": {"name": (1, "string"), "type": (2, "string"), "blobs": (7, "*Blob")},
-    "V0": {"name": (1, "string"), "blobs": (50, "*Blob")},
-    "V1": {"v0": (1, "V0"), "name": (4, "string"), "blobs": (6, "*Blob")},
-    "Net": {"layers": (2, "*V1"), "layer": (100, "*Layer")},
-    "State": {
-        "iter": (1, "int32"),
-        "learned_net": (2, "string"),
-        "history": (3, "*Blob"),
-        "current_step": (4, "int32"),
-    },
-}
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored blob: float32 values, and whether their shape is the old one of num, channels, height, width."""
+
+    values: np.ndarray
+    old: bool
+
+    def fits(self, shape):
+        """Tell whether Caffe copies it to a blob of `shape` (Blob::ShapeEquals): an old shape counts from the end."""
+        shape = tuple(shape)
+        wanted = (1,) * (4 - len(shape)) + shape if self.old else shape
+        return self.values.shape == wanted
+
+
+@dataclass(frozen=True)
+class Caffemodel:
+    """Weights: (layer name, [Blob, ...]) as Caffe walks them; None is a blob that HDF5 leaves out as shared."""
+
+    layers: list
+    is_hdf5: bool
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,16 @@ class SolverState:
 
 
 def read_weights(path):
-    """Return {layer name: [float32 arrays]} of a caffemodel's layers with blobs.
+    """Return {layer name: [float32 arrays]} of a caffemodel's layers with blobs; ValueError as `read_caffemodel`."""
+    return {
+        name: [blob.values for blob in blobs if blob is not None]
+        for name, blobs in read_caffemodel(path).layers
+        if blobs
+    }
+
+
+def read_caffemodel(path):
+    """Return the Caffemodel of a file.
 
     Parameters
     ----------
@@ -73,21 +79,19 @@ def read_weights(path):
     ValueError
         When the file is none, or an array does not have its shape's size.
     """
-    weights = {}
-    for name, blobs in _layers(path):
-        if blobs:
-            if name in weights:
-                raise ValueError(f"{path}: found two layers {name!r} with weights; wanted names that differ")
-            weights[name] = [_array(blob, f"{path}: layer {name!r}, blob {i}") for i, blob in enumerate(blobs)]
-    if not weights:
-        raise ValueError(f"{path}: found a net without weights; wanted a .caffemodel")
-    return weights
-
-
-def _layers(path):
-    """Return (name, blobs) of each layer of a caffemodel, as Caffe has them after its upgrade."""
     with open_regular(path, "a caffemodel") as stream:
         is_hdf5 = stream.read(len(HDF5)) == HDF5
+    layers = []
+    for name, blobs in _layers(path, is_hdf5):
+        places = (f"{path}: layer {name!r}, blob {i}" for i in range(len(blobs)))
+        layers.append((name, [_blob(blob, where) for blob, where in zip(blobs, places, strict=True)]))
+    if not any(blobs for _, blobs in layers):
+        raise ValueError(f"{path}: found a net without weights; wanted a .caffemodel")
+    return Caffemodel(layers, is_hdf5)
+
+
+def _layers(path, is_hdf5):
+    """Return (name, messages of blobs) of each layer of a caffemodel, as Caffe has them after its upgrade."""
     net = _from_hdf5(path) if is_hdf5 else _parse(path, "Net", "a caffemodel")
     if not net.layers:
         return [(layer.name, layer.blobs) for layer in net.layer]
@@ -121,16 +125,16 @@ def _convert_hdf5(path, out):
     """Write HDF5 weights, data/LAYER/NUMBER, as a binary caffemodel."""
     import h5py  # in the child alone
 
-    net = _classes["Net"]()
+    net = CLASSES["Net"]()
     with h5py.File(path, "r") as file:
         for name, group in file["data"].items():
             blobs = net.layer.add(name=name).blobs
-            for number in range(len(group)):
-                if str(number) not in group:
-                    raise ValueError(
-                        f"layer {name!r}: found {len(group)} blobs and none of number {number}; wanted 0, 1, ..."
-                    )
-                _add_blob(blobs, group[str(number)], f"layer {name!r}, blob {number}")
+            numbers = [number for number in range(MAX_BLOBS) if str(number) in group]
+            for number in range(max([len(group), *(last + 1 for last in numbers[-1:])])):
+                if number in numbers:
+                    _add_blob(blobs, group[str(number)], f"layer {name!r}, blob {number}")
+                else:
+                    blobs.add(absent=True)
     Path(out).write_bytes(net.SerializeToString())
 
 
@@ -138,7 +142,7 @@ def _add_blob(blobs, dataset, where):
     if dataset.dtype.kind not in "fiu":
         raise ValueError(f"{where}: found {dataset.dtype}; wanted numbers")
     _check_shape(dataset.shape, where)  # a few bytes may say that they are terabytes
-    dims = b"".join(map(_varint, dataset.shape))
+    dims = b"".join(map(varint, dataset.shape))
     blobs.add(shape={"dim": dims}, data=dataset[()].astype("<f4").tobytes())
 
 
@@ -178,9 +182,13 @@ def read_mean(path):
 
 def _parse(path, kind, file_type):
     try:
-        return _classes[kind].FromString(read_bytes(path, file_type))
+        return CLASSES[kind].FromString(read_bytes(path, file_type))
     except DecodeError as error:
         raise ValueError(f"{path}: found what cannot be read ({error}); wanted {file_type}") from None
+
+
+def _blob(blob, where):
+    return None if blob.absent else Blob(_array(blob, where), any(map(blob.HasField, OLD_SHAPE)))
 
 
 def _array(blob, where):
@@ -190,14 +198,17 @@ def _array(blob, where):
     itemsize = np.dtype(kind).itemsize
     if len(data) != itemsize * math.prod(shape):
         raise ValueError(f"{where}: found {len(data) / itemsize:g} values; wanted as many as the shape {shape} has")
+    for diff, of in ((blob.double_diff, 8), (blob.diff, 4)):
+        if diff and len(diff) != of * math.prod(shape):
+            raise ValueError(f"{where}: found {len(diff) / of:g} gradients; wanted as many as the shape {shape} has")
     return np.frombuffer(data, kind).astype(np.float32, copy=False).reshape(shape)
 
 
 def _shape(blob, where):
-    if any(blob.HasField(name) for name in OLD_SHAPE):
+    if any(map(blob.HasField, OLD_SHAPE)):
         shape = tuple(getattr(blob, name) for name in OLD_SHAPE)
     else:
-        shape = tuple(_varints(blob.shape.dim, where))
+        shape = tuple(varints(blob.shape.dim, where))
     return _check_shape(shape, where)
 
 
@@ -206,48 +217,3 @@ def _check_shape(shape, where):
     if len(shape) > MAX_AXES or min(shape, default=0) < 0 or math.prod(dim or 1 for dim in shape) > MAX_COUNT:
         raise ValueError(f"{where}: found shape {shape}; wanted at most {MAX_AXES} axes and {MAX_COUNT} values")
     return shape
-
-
-def _varint(value):
-    """Return a number from 0 as protobuf writes it."""
-    data = bytearray()
-    while value > 0x7F:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*data, value])
-
-
-def _varints(data, where):
-    """Yield the numbers of a packed repeated int64."""
-    value = shift = 0
-    for byte in data:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            yield value - (1 << 64) if value >> 63 else value
-            value = shift = 0
-        elif shift > 63:
-            break
-    if shift:
-        raise ValueError(f"{where}: found a broken shape; wanted sides of 0 or more")
-
-
-def _message_classes():
-    file = descriptor_pb2.FileDescriptorProto(name="mindpics/blob_files.proto", package="mindpics", syntax="proto2")
-    field_type = descriptor_pb2.FieldDescriptorProto
-    for message, fields in _MESSAGES.items():
-        described = file.message_type.add(name=message)
-        for name, (number, kind) in fields.items():
-            label = field_type.LABEL_REPEATED if kind[0] == "*" else field_type.LABEL_OPTIONAL
-            kind = kind.lstrip("*")
-            field = described.field.add(name=name, number=number, label=label)
-            if kind in _MESSAGES:
-                field.type, field.type_name = field_type.TYPE_MESSAGE, f".mindpics.{kind}"
-            else:
-                field.type = getattr(field_type, f"TYPE_{kind.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {name: GetMessageClass(pool.FindMessageTypeByName(f"mindpics.{name}")) for name in _MESSAGES}
-
-
-_classes = _message_classes()

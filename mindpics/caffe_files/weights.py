@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mindpics.caffe_files.blobs import read_weights
+from mindpics.caffe_files.blobs import read_caffemodel
 from mindpics.files.bounded import MESSAGE, digest
 from mindpics.files.printable import printable_name, printable_names
 
@@ -44,20 +44,25 @@ def fit(net, path):
     Raises
     ------
     ValueError
-        Where Caffe would abort: a layer of the same name with blobs of another shape.
+        Where Caffe would abort: a layer of the same name with blobs of another shape or number.
     """
-    return _fit(net, path, stored_shapes(path))
+    return _fit(net, path, read_caffemodel(path))
 
 
 def _fit(net, path, stored):
-    result = compare(shapes_of(net), stored)
-    if result.clashes:
-        raise ValueError(f"{path}: {result.clashes[0]}")
+    result = _without_clash(net, path, stored)
     if not result.taken:
         raise ValueError(
             f"{path}: found none of the net's layers, but {printable_names(result.not_in_net[:5])} ...; "
             f"wanted {printable_names(result.not_in_weights[:5])} ..."
         )
+    return result
+
+
+def _without_clash(net, path, stored):
+    result = compare(targets_of(net), stored)
+    if result.clashes:
+        raise ValueError(f"{path}: {result.clashes[0]}")
     return result
 
 
@@ -71,52 +76,72 @@ def copy(path, *nets):
     ValueError
         As `fit` does, and when a value is not finite.
     """
-    stored = read_weights(path)
-    for name, blobs in stored.items():
-        if not all(np.isfinite(blob).all() for blob in blobs):
+    stored = read_caffemodel(path)
+    for name, blobs in stored.layers:
+        if not all(np.isfinite(blob.values).all() for blob in blobs if blob is not None):
             raise ValueError(f"{path}: layer {printable_name(name)}: found weights that are not finite; wanted numbers")
-    result = _fit(nets[0], path, _shapes(stored))
+    result = _fit(nets[0], path, stored)
+    for net in nets[1:]:
+        _without_clash(net, path, stored)
+    layers = dict(stored.layers)  # of two layers of one name Caffe copies the second over the first
     for net in nets:
         for name, blobs in net.params.items():
-            for blob, values in zip(blobs, stored.get(name, ()), strict=False):
-                blob.data[...] = values.reshape(blob.data.shape)
+            for blob, source in zip(blobs, layers.get(name, ()), strict=False):
+                if source is not None:
+                    blob.data[...] = source.values.reshape(blob.data.shape)
     return result
 
 
 def shapes_of(net):
-    """Return {layer name: [shape, ...]} of a caffe.Net."""
+    """Return {layer name: [shape, ...]} of a caffe.Net's layers with weights."""
     return {name: [tuple(blob.data.shape) for blob in blobs] for name, blobs in net.params.items()}
 
 
-def compare(net_shapes, stored):
-    """Return the Fit of a caffemodel's shapes to a net's, by layer name; layers that clash are in words."""
-    result = Fit(not_in_net=[name for name in stored if name not in net_shapes])
-    for name, shapes in net_shapes.items():
-        if name not in stored:
-            result.not_in_weights.append(name)
-        elif not same_shapes(shapes, stored[name]):
-            result.clashes.append(f"layer {printable_name(name)} has blobs {stored[name]}, the net wants {shapes}")
-        else:
+def targets_of(net):
+    """Return {layer name: [(shape, shared), ...]} of a caffe.Net, layers without weights too.
+
+    `shared` blobs are those of an earlier layer. Of two layers of one name Caffe's copying finds the first.
+    """
+    targets, owned = {}, set()
+    for name, layer in zip(net._layer_names, net.layers, strict=True):
+        places = [blob.data.__array_interface__["data"][0] for blob in layer.blobs]
+        shapes = (tuple(blob.data.shape) for blob in layer.blobs)
+        targets.setdefault(name, [(shape, place in owned) for shape, place in zip(shapes, places, strict=True)])
+        owned.update(places)
+    return targets
+
+
+def compare(targets, stored):
+    """Return the Fit of a Caffemodel to what a net has (`targets_of`); layers that clash are in words.
+
+    Source: Net::CopyTrainedLayersFrom and CopyTrainedLayersFromHDF5.
+    """
+    result, names = Fit(), dict(stored.layers)
+    for name, blobs in stored.layers:
+        if name in targets and not _takes(targets[name], blobs, stored.is_hdf5):
+            found, wanted = [blob and blob.values.shape for blob in blobs], [shape for shape, _ in targets[name]]
+            result.clashes.append(f"layer {printable_name(name)} has blobs {found}, the net wants {wanted}")
+    result.not_in_net = [name for name, blobs in names.items() if blobs and name not in targets]
+    for name, target in targets.items():
+        if name in names and target:
             result.taken.append(name)
+        elif not all(shared for _, shared in target):
+            result.not_in_weights.append(name)
     return result
 
 
-def stored_shapes(path):
-    """Return {layer name: [shape, ...]} of a caffemodel's layers with blobs."""
-    return _shapes(read_weights(path))
-
-
-def _shapes(stored):
-    return {name: [blob.shape for blob in blobs] for name, blobs in stored.items()}
-
-
-def same_shapes(shapes, other_shapes):
-    """Tell whether Caffe would copy blobs of the one shapes to the others."""
-    return shape_key(shapes) == shape_key(other_shapes)
+def _takes(target, blobs, is_hdf5):
+    """Tell whether Caffe copies stored blobs to a layer's; HDF5 may lack those that it shares."""
+    if is_hdf5:
+        blobs = [*blobs, *[None] * (len(target) - len(blobs))]
+    if len(blobs) != len(target):
+        return False
+    pairs = zip(blobs, target, strict=True)
+    return all(is_hdf5 and shared if blob is None else blob.fits(shape) for blob, (shape, shared) in pairs)
 
 
 def shape_key(shapes):
-    """Return what blobs that may be copied to each other have in common."""
+    """Return what two layers' shapes have in common whose values fit each other, leading ones apart."""
     return tuple(map(_squeezed, shapes))
 
 
@@ -131,8 +156,6 @@ def describe(path, expected=None):
 
 
 def _squeezed(shape):
-    """Drop leading ones: old files store [1,1,M,N] for an InnerProduct's [M,N], and Caffe takes it."""
-    shape = tuple(shape)
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
-    return shape
+    return tuple(shape)

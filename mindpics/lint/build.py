@@ -7,6 +7,7 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import write_message
+from mindpics.caffe_files.weights import targets_of
 from mindpics.jobs.fork_first import in_fork
 from mindpics.lint.data import stand_in_shape
 from mindpics.lint.layers import check_reach
@@ -15,8 +16,8 @@ from mindpics.lint.lists import SOURCES
 FILLED = ("convolution_param", "inner_product_param", "embed_param")
 
 
-def built_shapes(view, allow_python_layers=False):
-    """Return {layer name: [shape, ...]} of what a NetPhase has of weights, from Caffe.
+def built_targets(view, allow_python_layers=False):
+    """Return {layer name: [(shape, shared), ...]} of what a NetPhase has of weights, from Caffe.
 
     Returns
     -------
@@ -36,13 +37,14 @@ def built_shapes(view, allow_python_layers=False):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/phase.prototxt"
         write_message(net, path)
-        return {name: [tuple(shape) for shape in shapes] for name, shapes in in_fork(_shapes, path, view.phase)}
+        built = in_fork(_targets, path, view.phase)
+        return {name: [(tuple(shape), shared) for shape, shared in target] for name, target in built}
 
 
 def check_build(view, allow_python_layers):
     """Yield Caffe's refusal of a NetPhase, if it refuses."""
     try:
-        built_shapes(view, allow_python_layers)
+        built_targets(view, allow_python_layers)
     except ValueError as error:
         text = f"Caffe refuses this net in phase {view.name}: {error}"
         yield view.prototxt.finding("error", "caffe-refuses", text)
@@ -80,7 +82,6 @@ def _feed(layer, batch, shape):
         layer.input_param.shape.add(dim=[batch])
 
 
-def _shapes(path, phase):
+def _targets(path, phase):
     caffe.set_mode_cpu()
-    net = caffe.Net(path, phase)
-    return [(name, [list(blob.data.shape) for blob in blobs]) for name, blobs in net.params.items()]
+    return list(targets_of(caffe.Net(path, phase)).items())

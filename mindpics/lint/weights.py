@@ -1,7 +1,8 @@
 """Lint of weights: which layers a caffemodel reaches, and which start at their fillers."""
 
 from mindpics.caffe_files import weights
-from mindpics.lint.build import built_shapes
+from mindpics.caffe_files.blobs import read_caffemodel
+from mindpics.lint.build import built_targets
 from mindpics.lint.phases import is_deploy
 from mindpics.lint.sizes import LEARNED
 
@@ -29,35 +30,38 @@ def check_weights(net, view, path, allow_python_layers=False):
         Modules beside mindpics.layers may be imported to build the net.
     """
     try:
-        shapes = built_shapes(view, allow_python_layers)
+        targets = built_targets(view, allow_python_layers)
     except ValueError:
         return  # said by check_build
-    if shapes is None:
+    if targets is None:
         text = "weights not compared: the pictures' size is not known, or a Python layer would be imported"
         yield net.finding("note", "weights", text)
         return
     try:
-        stored = weights.stored_shapes(path)
+        stored = read_caffemodel(path)
     except (ValueError, OSError) as error:
         yield net.finding("error", "weights", str(error))
         return
-    fit = weights.compare(shapes, stored)
+    fit = weights.compare(targets, stored)
     yield net.finding("note", "weights", f"{path}: {weights.describe(path)}; {fit}")
     for clash in fit.clashes:
         yield net.finding("error", "weights-clash", f"{path}: {clash}")
     if not fit.taken:
         yield net.finding("error", "weights", f"{path}: none of its layers is in the net")
         return
-    yield from _missed(net, fit, shapes, stored)
+    yield from _missed(net, fit, targets, dict(stored.layers))
 
 
-def _missed(net, fit, shapes, stored):
-    heads = _heads(net.message, shapes)
+def _missed(net, fit, targets, stored):
+    heads = _heads(net.message, {name for name, target in targets.items() if target})
     places = {layer.name: (i, layer) for i, layer in reversed(list(enumerate(net.message.layer)))}
-    unused = {weights.shape_key(stored[name_in_file]): name_in_file for name_in_file in reversed(fit.not_in_net)}
+    unused = {
+        weights.shape_key([blob.values.shape for blob in stored[name_in_file] if blob is not None]): name_in_file
+        for name_in_file in reversed(fit.not_in_net)
+    }
     for name in fit.not_in_weights:
         index, layer = places[name]
-        twin = unused.get(weights.shape_key(shapes[name]))
+        twin = unused.get(weights.shape_key([shape for shape, _ in targets[name]]))
         if _starts_at_zero(layer):
             text = f"layer {name}: the weights do not reach it, and without weight_filler it starts at constant 0"
             yield net.finding("error", "no-filler", text, ("layer", index))
@@ -75,12 +79,12 @@ def _starts_at_zero(layer):
     return layer.type in LEARNED and not getattr(layer, LEARNED[layer.type]).HasField("weight_filler")
 
 
-def _heads(net, shapes):
+def _heads(net, learned):
     """Return the layers with weights behind which no other has any: new ones when fine-tuning."""
     leads_on, heads = set(), set()
     for layer in reversed(net.layer):
-        if layer.name in shapes and not leads_on & set(layer.top):
+        if layer.name in learned and not leads_on & set(layer.top):
             heads.add(layer.name)
-        if layer.name in shapes or leads_on & set(layer.top):
+        if layer.name in learned or leads_on & set(layer.top):
             leads_on |= set(layer.bottom)
     return heads

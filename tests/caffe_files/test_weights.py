@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import caffe
+import h5py
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
@@ -10,7 +11,8 @@ from published_nets import BVLC_ALEXNET, he_resnet50
 
 from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.messages import read_message
-from mindpics.caffe_files.weights import describe, fit
+from mindpics.caffe_files.weights import copy, describe, fit
+from mindpics.jobs.fork_first import in_fork
 from mindpics.nets import alexnet, resnet50
 from mindpics.nets.rows import all_models
 from mindpics.nets.whole import deploy
@@ -108,9 +110,15 @@ def test_each_finetune_net_takes_the_published_weights_in_every_layer_but_the_he
 def test_old_files_with_leading_ones_fit(tmp_path):
     """bvlc_alexnet.caffemodel stores fc6 as 1x1x4096x9216."""
     shapes = published_alexnet()
-    shapes["fc6"] = [(1, 1, 4096, 9216), (1, 1, 1, 4096)]
-    result = fit(load("alexnet", tmp_path), write_caffemodel(tmp_path / "old.caffemodel", shapes))
-    assert "fc6" in result.taken
+    path = write_caffemodel(tmp_path / "old.caffemodel", shapes | {"fc6": [(1, 1, 4096, 9216), (1, 1, 1, 4096)]})
+    net = caffe_pb2.NetParameter.FromString(path.read_bytes())
+    for layer in net.layer:
+        if layer.name == "fc6":
+            for stored in layer.blobs:
+                stored.num, stored.channels, stored.height, stored.width = stored.shape.dim
+                stored.ClearField("shape")
+    path.write_bytes(net.SerializeToString())
+    assert "fc6" in fit(load("alexnet", tmp_path), path).taken
 
 
 def test_clash_of_shapes_is_named(tmp_path):
@@ -137,3 +145,101 @@ def test_a_wrong_sha1_is_said_aloud(tmp_path):
     path.write_bytes(b"x")
     assert describe(path, "bvlc_alexnet").startswith("NOT the published bvlc_alexnet: SHA-1 11f6ad8ec52a2984abaafd7c3b")
     assert describe(path).startswith("SHA-1 11f6ad")
+
+
+NET = """input: "data" input_shape { dim: 2 dim: 3 }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" } inner_product_param { num_output: 3 } }
+layer { name: "relu" type: "ReLU" bottom: "a" top: "a" }
+layer { name: "twin" type: "InnerProduct" bottom: "a" top: "b" param { name: "w" } inner_product_param { num_output: 3 } }
+"""
+W, B = [3, 3], [3]
+# layers of a file, (name, shapes), and whether Caffe copies them
+BINARY = {
+    "as the net has them": ([("fc", [W, B]), ("twin", [W, B])], True),
+    "one of two": ([("fc", [W, B])], True),
+    "others too": ([("fc", [W, B]), ("else", [[2]])], True),
+    "old shapes, from the end": ([("fc", [(1, 1, 3, 3), (1, 1, 1, 3)])], True),
+    "old shapes, from the beginning": ([("fc", [(3, 3, 1, 1), (3, 1, 1, 1)])], False),
+    "new shapes with leading ones": ([("fc", [[1, 1, 3, 3], B])], False),
+    "a new bias with a leading one": ([("fc", [W, [1, 3]])], False),
+    "as many values, in a row": ([("fc", [[9], B])], False),
+    "without its bias": ([("fc", [W])], False),
+    "a blob more": ([("fc", [W, B, [1]])], False),
+    "a layer of the name without blobs": ([("fc", []), ("twin", [W, B])], False),
+    "blobs for a layer without": ([("fc", [W, B]), ("relu", [[1]])], False),
+    "two layers of one name": ([("fc", [W, B]), ("fc", [W, B])], True),
+    "two of one name, one of which fits": ([("fc", [W, B]), ("fc", [[1, 3], B])], False),
+}
+HDF5 = {
+    "as the net has them": ([("fc", [W, B]), ("twin", [W, B])], True),
+    "without what it shares": ([("fc", [W, B]), ("relu", []), ("twin", [None, B])], True),
+    "without its own bias": ([("fc", [W, B]), ("twin", [None])], False),
+    "without what others share of it": ([("fc", [None, B])], False),
+    "leading ones": ([("fc", [[1, 1, 3, 3], B])], False),
+    "a blob more": ([("fc", [W, B, [1]])], False),
+    "blobs for a layer without": ([("fc", [W, B]), ("relu", [[1]])], False),
+}
+
+
+def write_binary(path, layers):
+    """Lists are new shapes, tuples old ones; the values count on."""
+    net, first = caffe_pb2.NetParameter(), 0
+    for name, shapes in layers:
+        blobs = net.layer.add(name=name).blobs
+        for shape in shapes:
+            values = range(first, first := first + int(np.prod(shape)))
+            if isinstance(shape, tuple):
+                blobs.add(**dict(zip(("num", "channels", "height", "width"), shape, strict=True)), data=values)
+            else:
+                blobs.add(shape={"dim": shape}, data=values)
+    path.write_bytes(net.SerializeToString())
+
+
+def write_hdf5(path, layers):
+    with h5py.File(path, "w") as file:
+        for name, shapes in layers:
+            group = file.create_group(f"data/{name}")
+            for number, shape in enumerate(shapes):
+                if shape is not None:
+                    group[str(number)] = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) + number
+
+
+def values_of(net):
+    return {name: [blob.data.ravel().tolist() for blob in blobs] for name, blobs in net.params.items()}
+
+
+def caffes_copy(net, path):
+    caffe.set_mode_cpu()
+    net = caffe.Net(net, caffe.TEST)
+    net.copy_from(path)
+    return values_of(net)
+
+
+@pytest.mark.parametrize(
+    ("write", "layers", "fits"),
+    [(write_binary, *case) for case in BINARY.values()] + [(write_hdf5, *case) for case in HDF5.values()],
+    ids=[*BINARY, *(f"HDF5 {name}" for name in HDF5)],
+)
+def test_weights_fit_or_clash_where_caffe_says_so(tmp_path, write, layers, fits):
+    path, text = tmp_path / "w.caffemodel", tmp_path / "net.prototxt"
+    text.write_text(NET)
+    write(path, layers)
+    net = caffe.Net(str(text), caffe.TEST)
+    if fits:
+        wanted = in_fork(caffes_copy, str(text), str(path))
+        copy(path, net)
+        assert values_of(net) == wanted
+    else:
+        with pytest.raises(ValueError):
+            in_fork(caffes_copy, str(text), str(path))
+        with pytest.raises(ValueError, match="w.caffemodel: layer .* has blobs"):
+            copy(path, net)
+
+
+def test_a_gradient_of_another_size_is_named_before_caffe_aborts_on_it(tmp_path):
+    path = tmp_path / "w.caffemodel"
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="fc").blobs.add(shape={"dim": [2]}, data=[1, 2], diff=[1])
+    path.write_bytes(net.SerializeToString())
+    with pytest.raises(ValueError, match="'fc', blob 0: found 1 gradients; wanted as many"):
+        read_weights(path)
