@@ -2,7 +2,7 @@
 
 The headline number is the mean accuracy of AlexNet all-in-one from scratch: no weights of others stand in it. It has
 no BatchNorm; for that the row is ResNet-50 all-in-one fine-tuned, the paper's best. At mini scale, where that net takes
-twice as long as the other, its two trainings are shorter than the main job's, and start from the first seed's pretraining.
+twice as long as the other, its two trainings are shorter than the main job's and start from the first seed's weights.
 """
 
 from dataclasses import dataclass, replace
@@ -106,7 +106,8 @@ def readings(job, first=None):
         Reading(name, choice, default, reading, _beside(job, name, **otherwise), job)
         for name, choice, default, reading, otherwise in other_data
     ]
-    return [*readings, Reading("best-iterate", "iterate", "last", "best by Caffe's test accuracy", job, job, iterate="best")]
+    best = "best by Caffe's test accuracy"
+    return [*readings, Reading("best-iterate", "iterate", "last", best, job, job, iterate="best")]
 
 
 def stages(job, chosen):

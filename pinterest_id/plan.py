@@ -117,7 +117,7 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
     fc7 = features(source, f"{folder}/fc7", gpu)
     run = identification(source, f"{folder}/fc7", seed, folder)
     made = (source.pins, *fc7.outputs)
-    identify = Stage("identify", run, made, (files.split,), cost=20, note="classifiers, cascade, refinement")
+    identify = Stage("identify", run, made, (files.split,), cost=10, note="classifiers, cascade, refinement")
     tuned = f"{folder}/fine_tuned"
     fine_tune = Stage(
         "finetune_fc7",
@@ -154,7 +154,7 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
     return [*drawn, fc7, identify, fine_tune, report]
 
 
-def features(source, out, gpu=None, name="fc7", words=(), cost=30):
+def features(source, out, gpu=None, name="fc7", words=(), cost=10):
     """Return the stage that writes OUT.npy and OUT.ids.txt: fc7 of the pins' pictures.
 
     Parameters

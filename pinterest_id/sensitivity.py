@@ -105,16 +105,14 @@ def _own(root, reading, seed, gpu, source):
     fc7 = f"{default}/fc7"
     if reading.extract:
         fc7 = f"{out}/fc7"
-        cost = 200 if "--ten-crops" in reading.extract else 30
+        cost = 30 if "--ten-crops" in reading.extract else 8
         made = [replace(features(source, fc7, gpu, f"{reading.name}_fc7", reading.extract, cost), may_fail=True)]
-    words = (*identification(source, fc7, seed, out), "--fits-of", default, *reading.run)
+    words = (*identification(source, fc7, seed, out), "--fits-of", default, "--scores-only", *reading.run)
     read = (source.pins, f"{fc7}.npy", f"{fc7}.ids.txt", ExperimentFiles(default).split)
     note = " ".join([*reading.extract, *reading.run])
     return [
         *made,
-        Stage(
-            f"{reading.name}_identify", words, read, (ExperimentFiles(out).split,), cost=20, note=note, may_fail=True
-        ),
+        Stage(f"{reading.name}_identify", words, read, (ExperimentFiles(out).split,), cost=8, note=note, may_fail=True),
     ]
 
 

@@ -49,7 +49,8 @@ def provenance(scores_path):
         for key in (trainings[0] if trainings else {})
     }
     if trainings:
-        columns["iterate"] = f"last, {_iterations(read_json(TrainingFiles(run).facts).get('iterations') for run in runs)}"
+        ends = [read_json(TrainingFiles(run).facts).get("iterations") for run in runs]
+        columns["iterate"] = f"last, {_iterations(ends)}"
     return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent) | {"code": code_version()}
 
 

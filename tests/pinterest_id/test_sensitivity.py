@@ -29,7 +29,8 @@ def test_each_reading_is_a_command_of_its_tool_into_a_folder_of_its_own():
         cli.parser_of(tool.__doc__, tool.add_arguments).parse_args(words)
     commands = {stage.name: stage.command for stage in made}
     assert "runs/mini/sensitivity/ten-crops/fc7" in commands["ten-crops_identify"]
-    assert commands["cosine-image_identify"][-4:] == ("--fits-of", "runs/mini/pinterest_id", "--refine", "image")
+    words = ("--fits-of", "runs/mini/pinterest_id", "--scores-only", "--refine", "image")
+    assert commands["cosine-image_identify"][-5:] == words
     assert "lambda_identify" not in commands
 
 
