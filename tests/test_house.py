@@ -37,6 +37,19 @@ def modules():
     return [(path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
+def test_rooms_and_functions_stay_small():
+    """pinterest_id is flat; its modules are as short."""
+    by_package = {}
+    for path in (ROOT / "mindpics").rglob("*.py"):
+        by_package.setdefault(path.parent.relative_to(ROOT), []).append(path.name)
+    full = {package: names for package, names in by_package.items() if len(set(names) - {"__init__.py"}) > 16}
+    long = [path for path, _ in modules() if len((ROOT / path).read_text(encoding="utf-8").splitlines()) > 300]
+    defined = [node for _, tree in modules() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    lengths = sorted(node.end_lineno - node.lineno + 1 for node in defined)
+    assert not full and not long
+    assert lengths[len(lengths) // 2] <= 10 and lengths[len(lengths) * 9 // 10] <= 30
+
+
 def is_python(path):
     return path.suffix == ".py" or path.read_bytes().startswith(b"#!/usr/bin/env python3\n")
 

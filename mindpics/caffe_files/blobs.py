@@ -35,8 +35,8 @@ class Blob:
     def fits(self, shape):
         """Tell whether Caffe copies it to a blob of `shape` (Blob::ShapeEquals): an old shape counts from the end."""
         shape = tuple(shape)
-        wanted = (1,) * (4 - len(shape)) + shape if self.old else shape
-        return self.values.shape == wanted
+        counted = (1,) * (4 - len(shape)) + shape if self.old else shape
+        return self.values.shape == counted
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,11 @@ def _array(blob, where):
     itemsize = np.dtype(kind).itemsize
     if len(data) != itemsize * math.prod(shape):
         raise ValueError(f"{where}: found {len(data) / itemsize:g} values; wanted as many as the shape {shape} has")
-    for diff, of in ((blob.double_diff, 8), (blob.diff, 4)):
-        if diff and len(diff) != of * math.prod(shape):
-            raise ValueError(f"{where}: found {len(diff) / of:g} gradients; wanted as many as the shape {shape} has")
+    for diff, itemsize in ((blob.double_diff, 8), (blob.diff, 4)):
+        if diff and len(diff) != itemsize * math.prod(shape):
+            raise ValueError(
+                f"{where}: found {len(diff) / itemsize:g} gradients; wanted as many as the shape {shape} has"
+            )
     return np.frombuffer(data, kind).astype(np.float32, copy=False).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""Nets that a solver builds, each in its states, as Solver::InitTrainNet and InitTestNets have them."""
+"""Nets that a solver builds, each in its states, as Solver::InitTrainNet and InitTestNets have them; its weights."""
 
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -61,6 +61,16 @@ def solver_nets(solver):
     for number, (net, state) in enumerate(zip_longest(built, solver.test_state[: len(built)], fillvalue=PLAIN)):
         net.asked.append((caffe_pb2.TEST, state, number))
     return trained + tests
+
+
+def weights_of(message):
+    """Return the caffemodels that a solver names, in the order in which Caffe copies them."""
+    return [path for paths in message.weights for path in split_weights(paths)]
+
+
+def split_weights(paths):
+    """Return the caffemodels of a text, with commas between, as ``caffe train --weights`` takes it."""
+    return [path.strip() for path in paths.split(",")]
 
 
 def plain_build(phase, net):

@@ -101,6 +101,10 @@ def targets_of(net):
     """Return {layer name: [(shape, shared), ...]} of a caffe.Net, layers without weights too.
 
     `shared` blobs are those of an earlier layer. Of two layers of one name Caffe's copying finds the first.
+
+    Parameters
+    ----------
+    net : caffe.Net
     """
     targets, owned = {}, set()
     for name, layer in zip(net._layer_names, net.layers, strict=True):
@@ -119,8 +123,8 @@ def compare(targets, stored):
     result, names = Fit(), dict(stored.layers)
     for name, blobs in stored.layers:
         if name in targets and not _takes(targets[name], blobs, stored.is_hdf5):
-            found, wanted = [blob and blob.values.shape for blob in blobs], [shape for shape, _ in targets[name]]
-            result.clashes.append(f"layer {printable_name(name)} has blobs {found}, the net wants {wanted}")
+            shapes, in_net = [blob and blob.values.shape for blob in blobs], [shape for shape, _ in targets[name]]
+            result.clashes.append(f"layer {printable_name(name)} has blobs {shapes}, the net wants {in_net}")
     result.not_in_net = [name for name, blobs in names.items() if blobs and name not in targets]
     for name, target in targets.items():
         if name in names and target:

@@ -10,8 +10,7 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.prototxt import Prototxt, read_prototxt
-from mindpics.caffe_files.solver_files import weights_of
-from mindpics.caffe_files.solver_nets import solver_nets
+from mindpics.caffe_files.solver_nets import solver_nets, weights_of
 from mindpics.files.findings import Finding, errors, unique
 from mindpics.files.printable import printable_name
 from mindpics.lint import blobs as lint_blobs
@@ -86,7 +85,7 @@ def refuse_errors(solver, nets, allow_python_layers=False):
     solver : SolverParameter
         Its snapshot_prefix is not looked at: a training run has its own folder.
     nets : list of NetParameter
-        Of its `solver_nets`, in their order; Caffe builds them later (`solver_files.build_in_fork`).
+        Of its `solver_nets`, in their order; Caffe builds them later (`build_in_fork` of training).
 
     Raises
     ------

@@ -5,7 +5,6 @@ import json
 import math
 from pathlib import Path
 
-from mindpics.caffe_files.solver_files import read_solver
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import write_json
@@ -17,6 +16,7 @@ from mindpics.jobs.stages import Stage
 from mindpics.sweeps.settings import SWITCHES, runs_of
 from mindpics.training.history import load_run
 from mindpics.training.readings import read_otherwise
+from mindpics.training.solver_files import read_solver
 
 SWEEP = Kind("a sweep", proof=("sweep.json",))
 

@@ -9,7 +9,6 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files import snapshots
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots
-from mindpics.caffe_files.solver_files import write_solver
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.environment import environment
@@ -17,6 +16,7 @@ from mindpics.files.json_files import write_json
 from mindpics.files.layout import TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.training.history import read_rows
+from mindpics.training.solver_files import write_solver
 
 BEGUN = Kind(
     "a run whose nets are not built yet",

@@ -8,7 +8,7 @@ from contextlib import closing
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import weights as weight_files
-from mindpics.caffe_files.solver_files import build_in_fork, read_solver, split_weights, weights_of
+from mindpics.caffe_files.solver_nets import split_weights, weights_of
 from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
@@ -19,6 +19,7 @@ from mindpics.training.device import set_device
 from mindpics.training.history import Interrupted
 from mindpics.training.readings import read_otherwise
 from mindpics.training.run_folder import RunFolder
+from mindpics.training.solver_files import build_in_fork, read_solver
 from mindpics.training.solver_run import SolverRun
 
 

@@ -148,9 +148,11 @@ def test_a_wrong_sha1_is_said_aloud(tmp_path):
 
 
 NET = """input: "data" input_shape { dim: 2 dim: 3 }
-layer { name: "fc" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" } inner_product_param { num_output: 3 } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" }
+  inner_product_param { num_output: 3 } }
 layer { name: "relu" type: "ReLU" bottom: "a" top: "a" }
-layer { name: "twin" type: "InnerProduct" bottom: "a" top: "b" param { name: "w" } inner_product_param { num_output: 3 } }
+layer { name: "twin" type: "InnerProduct" bottom: "a" top: "b" param { name: "w" }
+  inner_product_param { num_output: 3 } }
 """
 W, B = [3, 3], [3]
 # layers of a file, (name, shapes), and whether Caffe copies them

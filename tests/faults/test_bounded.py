@@ -14,7 +14,6 @@ from mindpics.caffe_files import weights
 from mindpics.caffe_files.blobs import read_mean, read_weights
 from mindpics.caffe_files.lmdbs import mean_image
 from mindpics.caffe_files.prototxt import read_prototxt
-from mindpics.caffe_files.solver_files import read_solver
 from mindpics.files.arrays import load_npz
 from mindpics.files.bounded import digest, read_text
 from mindpics.files.json_files import read_document, read_json
@@ -25,6 +24,7 @@ from mindpics.layers import parse_param_str
 from mindpics.posts.candidates import find_candidates
 from mindpics.posts.crawl_files import open_crawl
 from mindpics.posts.picture_files import read_picture
+from mindpics.training.solver_files import read_solver
 from pinterest_id.pins_from_folders import read_pins_folder
 from pinterest_id.pins_from_tables import read_pins_csv
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from caffe.proto import caffe_pb2
 
-from mindpics.caffe_files.solver_files import read_solver
 from mindpics.training.readings import read_otherwise
+from mindpics.training.solver_files import read_solver
 from mindpics.training.train import solve
 
 

@@ -114,16 +114,6 @@ def _build(path):
     caffe.get_solver(path)
 
 
-def weights_of(message):
-    """Return the caffemodels that a solver names, in the order in which Caffe copies them."""
-    return [path for paths in message.weights for path in split_weights(paths)]
-
-
-def split_weights(paths):
-    """Return the caffemodels of a text, with commas between, as ``caffe train --weights`` takes it."""
-    return [path.strip() for path in paths.split(",")]
-
-
 def _read_net(solver, value):
     """Return the NetParameter of a path, or of what stands in the solver, which Caffe does not upgrade."""
     if isinstance(value, caffe_pb2.NetParameter):
