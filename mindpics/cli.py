@@ -35,12 +35,11 @@ STAGES = {
 }
 
 
-SWITCHES = {  # a keyword, as messages of the library have it, and the switch
-    "overwrite=True": "--force",
-    "resume=True": "--resume",
-    r"gpu=(?=-?\d)": "--gpu ",
-    r"patience=(?=\d)": "--patience ",
-}
+# keywords of the library that its messages have with a value and that are switches of the tools
+KEYWORDS = ("gpu", "resume", "patience", "allow_python_layers", "force", "with_mean")
+READINGS = ("normalization", "base_lr", "epochs", "batch", "snapshots", "frozen_batch_norm", "alexnet_crop", "loss")
+OTHERWISE = {"overwrite": "force", "draws": "random"}  # keyword -> switch, where they differ
+_KEYWORD = re.compile(rf"\b({'|'.join((*KEYWORDS, *READINGS, *OTHERWISE))})=(True\b|N\b|-?\d[\d.e+-]*\b|'[A-Z_]+')")
 
 
 class UsageError(ValueError):
@@ -75,7 +74,7 @@ def run(doc, add_arguments, main, *errors):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError, *errors) as error:
-        sys.exit(printable(f"{parser.prog}: {_as_switches(str(error))}"))
+        sys.exit(printable(f"{parser.prog}: {as_switches(str(error))}"))
     except MemoryError as error:
         sys.exit(f"{parser.prog}: memory does not suffice ({error or 'no more is given'})")
     except KeyboardInterrupt:
@@ -101,11 +100,14 @@ def _check_place(args):
                 raise ValueError(f"--{name} {path}: found {above}, which takes no file; wanted a place to write to")
 
 
-def _as_switches(text):
-    """Return a message that names keywords of Python with the switches that give them."""
-    for keyword, switch in SWITCHES.items():
-        text = re.sub(rf"\b{keyword}", switch, text)
-    return text
+def as_switches(text):
+    """Return a message that names keywords of Python with the switches that give them: epochs=0 as --epochs 0."""
+
+    def switch(match):
+        name, value = OTHERWISE.get(match[1], match[1]).replace("_", "-"), match[2].strip("'")
+        return f"--{name}" if value == "True" else f"--{name} {value}"
+
+    return _KEYWORD.sub(switch, text)
 
 
 def _quiet(args):

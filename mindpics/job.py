@@ -9,6 +9,7 @@ from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json, write_json
 from mindpics.files.layout import JobFiles, MindpicsFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
+from mindpics.jobs.commands import as_typed
 from mindpics.nets import switches
 from mindpics.nets.scales import SETTINGS, Setting
 from mindpics.results.provenance import OPEN, STAND_IN
@@ -156,17 +157,18 @@ def refuse_another_crawl(job):
 
 def row_command(job, row):
     """Return the command that reproduces one row of Table 3, into the same folder."""
-    parts = [f"--scale {job.setting.name}", f"--row {row.switch}"]
-    parts += [f"--posts {job.posts}"] if job.posts else []
-    parts += [f"--weights-{net} {path}" for net, path in (job.weights or {}).items()]
-    parts += [f"--gpu {job.gpu}"] if job.gpu is not None else []
-    parts += [f"--seed {job.seed}"] if job.seed else []
-    parts += [f"--split {job.split}"] if job.split != "image" else []
-    parts += [f"--group-by {' '.join(job.group_by)}"] if job.group_by else []
-    parts += ["--tags-only"] if job.tags_only else []
-    parts += switches.words(job.setting)
-    parts += [f"--out {job.root}"] if job.root != default_root(job.setting.name, job.posts) else []
-    return " ".join(["tools/reproduce", *parts])
+    words = ["--scale", job.setting.name, "--row", row.switch]
+    words += ["--posts", job.posts] if job.posts else []
+    for net, path in (job.weights or {}).items():
+        words += [f"--weights-{net}", path]
+    words += ["--gpu", job.gpu] if job.gpu is not None else []
+    words += ["--seed", job.seed] if job.seed else []
+    words += ["--split", job.split] if job.split != "image" else []
+    words += ["--group-by", *job.group_by] if job.group_by else []
+    words += ["--tags-only"] if job.tags_only else []
+    words += switches.words(job.setting)
+    words += ["--out", job.root] if job.root != default_root(job.setting.name, job.posts) else []
+    return as_typed(["tools/reproduce", *words])
 
 
 def selection_words(job):

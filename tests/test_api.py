@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindpics.api import DivergedError, Interrupted, Predictor, load_run, solve
+from mindpics.api import DivergedError, Interrupted, Predictor, load_run, solve, sweep
 from mindpics.inference.infer import TraitNets
+from mindpics.sweeps.settings import Range
 from mindpics.training import solver_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +84,40 @@ def test_messages_speak_python_here_and_switches_on_the_command_line(small_job, 
     assert (
         done.returncode == 1 and "wanted --resume to go on, --force to overwrite it, or another folder" in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda *job: solve(*job, otherwise={"epochs": 0}), "found epochs=0; wanted more than 0"),
+        (lambda *job: solve(*job, otherwise={"epoch": 3}), "found epoch=3; wanted one of normalization, base_lr"),
+        (
+            lambda *job: solve(*job, otherwise={"normalization": "V"}),
+            "found normalization='V'; wanted one of BATCH_SIZE, VALID",
+        ),
+        (lambda *job: solve(*job, otherwise={"batch": 3}), "found batch=3; wanted a divisor"),
+        (lambda *job: solve(*job, gpu=77), "gpu=77: found a Caffe"),
+        (lambda *job: sweep(*job, {"base_lr": Range(1, 2)}), "wanted values, or draws=N"),
+        (lambda *job: sweep(*job, {"batch": [3]}), "found batch=3; wanted a divisor"),
+        (lambda *job: sweep(*job, {}, weights=["no.caffemodel"]), "no.caffemodel: found no such file"),
+        (lambda *job: Predictor(foreign(job[0]), "w.caffemodel", (1, 2, 3)), "allow it (allow_python_layers=True)"),
+    ],
+)
+def test_no_error_of_the_python_surface_speaks_of_switches(small_job, tmp_path, call, said):
+    with pytest.raises(ValueError) as error:
+        call(small_job[0], tmp_path / "run")
+    assert said in str(error.value) and not re.search(r"--\w", str(error.value))
+    assert not (tmp_path / "run").exists()
+
+
+def foreign(beside):
+    """A deploy net whose Python layer is not ours."""
+    path = beside.with_name("foreign.prototxt")
+    path.write_text(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }\n'
+        'layer { name: "odd" type: "Python" bottom: "data" top: "odd" python_param { module: "odd" layer: "Odd" } }\n'
+    )
+    return path
 
 
 def test_after_a_divergence_the_next_solve_is_as_if_it_were_the_first(small_job, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from tool_module import load_tool
 
 from mindpics import cli
+from mindpics.nets import switches
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON_TOOLS = {
@@ -77,6 +78,23 @@ def test_wrong_usage_is_status_2():
     assert run(*MINDPICS, "train_net").returncode == 2
     posts = run(*MINDPICS, "profile_user", "--posts", "posts.jsonl", "--out", "x")
     assert posts.returncode == 2 and "--posts takes --author" in posts.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("found epochs=0; wanted more than 0", "found --epochs 0; wanted more than 0"),
+        ("found base_lr=1e-05; wanted", "found --base-lr 1e-05; wanted"),
+        ("found frozen_batch_norm=True, and no layer", "found --frozen-batch-norm, and no layer"),
+        ("unless you allow it (allow_python_layers=True)", "unless you allow it (--allow-python-layers)"),
+        ("wanted resume=True, or overwrite=True", "wanted --resume, or --force"),
+        ("wanted values, or draws=N", "wanted values, or --random N"),
+        ("found base_lr='many'; wanted", "found base_lr='many'; wanted"),
+    ],
+)
+def test_keywords_of_the_library_are_said_as_switches(said, shown):
+    assert cli.as_switches(said) == shown
+    assert set(cli.READINGS) == set(switches.SWITCHES)
 
 
 def test_tools_and_their_arguments_are_completed():

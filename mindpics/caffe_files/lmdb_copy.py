@@ -36,7 +36,7 @@ def copy_lmdb(source, out, labels, force=False):
     """
     source, out = Path(source), Path(out)
     if out.exists() and not force:
-        raise ValueError(f"{out}: found a file or folder of that name; wanted a new name, or --force")
+        raise ValueError(f"{out}: found a file or folder of that name; wanted a new name, or force=True")
     rejected = [note for note in _rejected(source) if note.get("label") in labels]
     key = hashlib.sha256(json.dumps([fingerprint(source), sorted(labels)]).encode()).hexdigest()
     size = (source / "data.mdb").stat().st_size

@@ -124,7 +124,7 @@ def write_lmdb(
     if out.is_symlink():
         raise ValueError(f"{out}: found a link; wanted a name for the LMDB; remove the link yourself")
     if out.exists() and not force:
-        raise ValueError(f"{out}: found a file or folder of that name; wanted a new name, or --force")
+        raise ValueError(f"{out}: found a file or folder of that name; wanted a new name, or force=True")
     rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     work = functools.partial(
         read_packed,

@@ -126,6 +126,15 @@ class ReportFiles(Files):
     paired_over_seeds = File("paired_over_seeds.csv")
 
 
+class SweepFiles(Files):
+    """A sweep: what was asked, a row a run, what is drawn of them; the runs' folders lie in it."""
+
+    facts = File("sweep.json")
+    runs = File("runs.csv")
+    page = File("index.html")
+    figure = File("settings")  # .svg, .png, .csv
+
+
 class JobFiles(Files):
     """The folder of a main job, such as runs/mini."""
 

@@ -9,6 +9,7 @@ from mindpics.caffe_files.lmdbs import read_mean
 from mindpics.files.feature_files import read_features
 from mindpics.inference.infer import centre_crop, load_net, run
 from mindpics.inference.occlusion import GRID, occlusion_map
+from mindpics.jobs.commands import as_typed
 from mindpics.posts.nearest import Nearest
 from mindpics.posts.posts import picture_path
 from mindpics.posts.summary import read_mindpics
@@ -122,11 +123,12 @@ def net_files(run, name):
     files = (run.mindpics.nets.net(name).deploy, _weights(run, name))
     for path in (*files, run.mindpics.mean):
         if not path.is_file():
-            row = name.replace("_", "/")
-            raise ValueError(
-                f"{path}: found no such file; wanted it, made by: tools/reproduce --row {row} --out {run.root}"
-            )
+            raise ValueError(f"{path}: found no such file; wanted it, made by: {_command(run, name)}")
     return files
+
+
+def _command(run, name):
+    return as_typed(["tools/reproduce", "--row", name.replace("_", "/"), "--out", run.root])
 
 
 def _weights(run, name):
@@ -141,10 +143,7 @@ def _choose(run, model):
             f"{run.root}: found no all-in-one net {model!r}; wanted one of {', '.join(there) or '(none there)'}"
         )
     if not there:
-        row = PAPERS_BEST.replace("_", "/")
-        raise ValueError(
-            f"{run.root}: found no all-in-one net; wanted one, made by: tools/reproduce --row {row} --out {run.root}"
-        )
+        raise ValueError(f"{run.root}: found no all-in-one net; wanted one, made by: {_command(run, PAPERS_BEST)}")
     return model or (PAPERS_BEST if PAPERS_BEST in there else max(there, key=there.get))
 
 

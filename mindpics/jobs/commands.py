@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +20,15 @@ def python_of(command):
     if program.startswith("tools/"):
         return [sys.executable, "-m", "mindpics.cli", program.removeprefix("tools/"), *arguments]
     return [sys.executable, program, *arguments]
+
+
+def as_typed(command):
+    """Return a command as a shell takes it here: where there is no tools/NAME, the one beside the running tool."""
+    program, *arguments = command
+    beside = Path(sys.argv[0]).absolute().with_name(Path(program).name)
+    if program.startswith("tools/") and not Path(program).is_file() and beside.is_file():
+        program = str(beside)
+    return shlex.join([program, *map(str, arguments)])
 
 
 def start_here(command, log, threads, resumable=False):

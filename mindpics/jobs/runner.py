@@ -7,7 +7,6 @@ there. A run that was killed starts again where it stopped.
 import hashlib
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from mindpics import __version__
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
-from mindpics.jobs.commands import python_of, start_here
+from mindpics.jobs.commands import as_typed, python_of, start_here
 from mindpics.jobs.interrupt import interruptible, terminable
 from mindpics.jobs.log_tail import ASKED, WIDTH, clock, last_lines, last_said
 from mindpics.jobs.stages import StageError, standing_on, ways_left
@@ -71,6 +70,11 @@ def _step_all(runners, jobs):
 def default_jobs(gpu):
     """Return how many stages run at a time: one a core, or one on a GPU."""
     return 1 if gpu is not None else os.cpu_count() or 1
+
+
+def threads_of(jobs):
+    """Return how many threads each stage has where so many run at a time."""
+    return max(1, (os.cpu_count() or 1) // jobs)
 
 
 class Runner:
@@ -158,8 +162,8 @@ class Runner:
         log = self._log(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [*python_of(stage.command), *(["--resume"] if resume else [])]
-        log.write_text(f"{ASKED}{shlex.join(stage.command)}\n", encoding="utf-8")
-        process = self.start(command, log, max(1, (os.cpu_count() or 1) // self.jobs), stage.resumable and not resume)
+        log.write_text(f"{ASKED}{as_typed(stage.command)}\n", encoding="utf-8")
+        process = self.start(command, log, threads_of(self.jobs), stage.resumable and not resume)
         self.running[stage.name] = (stage, process, key, time.time())
         self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
 
@@ -187,7 +191,7 @@ class Runner:
         if not stage.may_fail or self._full():
             tail = "\n".join(last_lines(self._log(stage), 20))
             raise StageError(
-                f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {shlex.join(stage.command)}\n"
+                f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {as_typed(stage.command)}\n"
                 f"The end of {self._log(stage)}:\n{tail}"
             )
         without = [stage.name, *(neighbour.name for neighbour in standing_on(stage, self.stages))]

@@ -1,7 +1,6 @@
 """Time left of a job: expected costs of its stages, at the pace of those that have ended."""
 
-import shlex
-
+from mindpics.jobs.commands import as_typed
 from mindpics.jobs.log_tail import clock
 from mindpics.jobs.stages import ways_left
 
@@ -55,6 +54,6 @@ def format_plan(runs, jobs):
     jobs : int
     """
     stages = [stage for of_run in runs for stage in of_run]
-    lines = [f"{stage.name:<40} {stage.note}\n    {shlex.join(stage.command)}" for stage in stages]
+    lines = [f"{stage.name:<40} {stage.note}\n    {as_typed(stage.command)}" for stage in stages]
     took = clock(sum(time_left(of_run, {}, [], jobs) for of_run in runs))
     return "\n".join([*lines, f"{len(stages)} stages, {jobs} at a time: about {took} from nothing"])

@@ -79,7 +79,7 @@ def check_reach(net):
         if layer.type == "Python" and layer.python_param.module != preflight.OUR_LAYERS:
             text = (
                 f"layer {layer.name} would import the Python module {layer.python_param.module!r}; only "
-                f"{preflight.OUR_LAYERS} is imported unless you allow it (--allow-python-layers)"
+                f"{preflight.OUR_LAYERS} is imported unless you allow it (allow_python_layers=True)"
             )
             yield net.finding("error", "python-module", text, where, "python_param", "module")
         if layer.type == "HDF5Output":
@@ -89,7 +89,7 @@ def check_reach(net):
 def _writes(net, layer, where):
     text = (
         f"layer {layer.name} would write the file {layer.hdf5_output_param.file_name!r}; layers that write files "
-        "are refused unless you allow them (--allow-python-layers)"
+        "are refused unless you allow them (allow_python_layers=True)"
     )
     return net.finding("error", "writes-file", text, where, "hdf5_output_param")
 

@@ -41,10 +41,16 @@ def from_args(args):
 
 
 def check(values):
-    """Raise ValueError where a number that is given is not above 0."""
+    """Raise ValueError where a name is no switch, a number is not above 0, a word none of those there are."""
+    for name, value in values.items():
+        if name not in SWITCHES:
+            raise ValueError(f"found {name}={value!r}; wanted one of {', '.join(SWITCHES)}")
+        choices = SWITCHES[name].get("choices", (value,))
+        if value not in choices:
+            raise ValueError(f"found {name}={value!r}; wanted one of {', '.join(choices)}")
     for name in ("base_lr", "epochs", "alexnet_crop", "batch", "snapshots"):
         if name in values and not 0 < values[name] < math.inf:
-            raise ValueError(f"--{name.replace('_', '-')}: found {values[name]}; wanted more than 0")
+            raise ValueError(f"found {name}={values[name]}; wanted more than 0")
 
 
 def passes(net, batch, smaller):
@@ -60,7 +66,7 @@ def passes(net, batch, smaller):
         Pictures of a pass.
     """
     if batch % smaller:
-        raise ValueError(f"--batch: found {smaller}; wanted a divisor of {net}'s batch, {batch}")
+        raise ValueError(f"found batch={smaller}; wanted a divisor of {net}'s batch, {batch}")
     return batch // smaller
 
 

@@ -50,7 +50,7 @@ def export_onnx(deploy, weights, out, mean=(), size=crops.SIZE, with_mean=False)
         When a layer cannot be written (it is named), weights are missing, or an output differs by more than 1e-5.
     """
     if with_mean and not mean:
-        raise ValueError("--with-mean: found no mean; wanted --mean")
+        raise ValueError("found with_mean=True and no mean; wanted one")
     check_types(deploy)
     net = load_net(deploy, weights)
     facts = {"prototxt": Path(deploy).name, "caffemodel": Path(weights).name, "caffemodel_sha256": sha256(weights)}

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 
 from mindpics.files.layout import JobFiles
 from mindpics.published import published
@@ -178,7 +179,7 @@ def environment(runs, names=("version",)):
 
 def _versions(run):
     facts = {"Python": run.facts.get("python"), "machine": run.facts.get("machine"), "GPU": run.facts.get("gpu")}
-    command = {"command": " ".join(run.facts["command"])} if run.facts.get("command") else {}
+    command = {"command": shlex.join(run.facts["command"])} if run.facts.get("command") else {}
     return {name: value for name, value in facts.items() if value is not None} | run.facts.get("versions", {}) | command
 
 

@@ -1,6 +1,5 @@
 """Report of one run or several: one HTML file that opens from disk."""
 
-import base64
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +8,7 @@ from mindpics.files.atomic import atomic_write
 from mindpics.files.layout import JobFiles, ReportFiles
 from mindpics.files.own_folder import Kind
 from mindpics.report import facts, tables
-from mindpics.report.addresses import hide_addresses
-from mindpics.report.pages import template
+from mindpics.report.pages import data_uri, embedded, shown_section, template
 from mindpics.report.run_figures import RunFigures
 from mindpics.report.runs import Comparing
 from mindpics.report.summary import about_errors, summary
@@ -30,11 +28,18 @@ REPORT = Kind(
         ReportFiles.paired_over_seeds,
     ),
 )
-KINDS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 
 
 def write_report(
-    root, other_roots=(), *, out=None, pictures=None, model=None, study=None, progress=lambda items: items
+    root,
+    other_roots=(),
+    *,
+    out=None,
+    pictures=None,
+    model=None,
+    study=None,
+    further=(),
+    progress=lambda items: items,
 ):
     """Draw a run's figures and write the report of one run, or of several side by side.
 
@@ -53,6 +58,8 @@ def write_report(
         fine-tuned, or the best that is there.
     study : callable, optional
         Reader of another paper's experiment on the runs; see `mindpics.results.study`.
+    further : sequence of mindpics.results.study.Section
+        Sections at the end of the results, such as of a sweep.
     progress : callable
         Wraps the list of drawing steps, as tqdm does.
 
@@ -78,16 +85,16 @@ def write_report(
     elif run.table3:
         left_out.append(("Figures of MindPics", "no scores.npz is left of any row"))
     with atomic_write(page) as stream:
-        stream.write(_render(comparing, page.parent, figures, left_out, words))
+        stream.write(_render(comparing, page.parent, figures, left_out, words, further))
     return page, left_out
 
 
-def _render(comparing, folder, figures, left_out, words):
+def _render(comparing, folder, figures, left_out, words, further):
     """Return the page; every value is escaped."""
     runs, names, run = comparing.runs, comparing.names, comparing.runs[0]
     sections = {}
     for figure in figures:
-        sections.setdefault(figure.section, []).append(_embedded(figure))
+        sections.setdefault(figure.section, []).append(embedded(figure))
     several = len(runs) > 1
     return template("report.html").render(
         title=f"{', '.join(names)}: {' and '.join(['MindPics', *([run.study.title] if run.study else [])])}",
@@ -103,6 +110,7 @@ def _render(comparing, folder, figures, left_out, words):
         table3_traits=[(name, tables.table3_traits(each)) for name, each in comparing.named if each.table3],
         study=_study(comparing) if run.study else None,
         sensitivity=_sensitivity(run),
+        further=list(map(shown_section, further)),
         paired=comparing.paired_tables(),
         sampling=about_errors(comparing.errors()),
         downloads={path.name: data_uri(path) for path in comparing.write(folder)},
@@ -129,7 +137,7 @@ def _study(comparing):
         "heading": heading,
         "tables": tables_of_runs,
         "details": first.details,
-        "figures": [_embedded(figure) for figure in first.figures],
+        "figures": [embedded(figure) for figure in first.figures],
     }
     return shown if tables_of_runs else None
 
@@ -141,7 +149,7 @@ def _sensitivity(run):
         return None
     lines = read_sensitivity(folder / "readings.csv")
     drawn = Figure(folder, "readings", "Sensitivity", "A dot and its 95% interval a reading", "Filled: 0 lies outside.")
-    return {"table": tables.sensitivity(lines), "figures": [_embedded(drawn)]}
+    return {"table": tables.sensitivity(lines), "figures": [embedded(drawn)]}
 
 
 def _results(comparing, caption, table_of):
@@ -160,22 +168,3 @@ def _model(run, model):
     if model and model not in models:
         raise ValueError(f"{run.root}: found no scores of {model}; wanted one of {', '.join(models)}")
     return model or (PAPERS_BEST if PAPERS_BEST in models else run.best_model())
-
-
-def _embedded(figure):
-    kind, path = "png" if figure.pictures else "svg", figure.folder / figure.name
-    csv = path.with_name(f"{figure.name}.csv")
-    return {
-        "name": figure.name,
-        "title": figure.title,
-        "caption": figure.caption,
-        "wide": kind == "svg",
-        "image": data_uri(path.with_name(f"{figure.name}.{kind}")),
-        "csv": data_uri(csv, hide_addresses) if csv.is_file() else "",
-    }
-
-
-def data_uri(path, shown=None):
-    """Return a file as a data: URI; `shown` turns a text into what may be shown."""
-    content = shown(path.read_text(encoding="utf-8")).encode() if shown else path.read_bytes()
-    return f"data:{KINDS[path.suffix[1:]]};base64,{base64.b64encode(content).decode()}"

@@ -1,5 +1,6 @@
 """Comparison of runs side by side, with the tests and errors that say how much a difference means."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ class Comparing:
                 run.facts.get("seed", "not recorded"),
                 run.selection.get("test", ""),
                 *([run.study.tested] if run.study else []),
-                " ".join(run.facts.get("command", [])),
+                shlex.join(run.facts.get("command", [])),
             ]
             for name, run in self.named
         ]

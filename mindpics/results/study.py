@@ -43,6 +43,18 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A section of a page: its id and heading, sentences, (heading, Table) each, figures, and CSVs to take along."""
+
+    id: str
+    heading: str
+    sentences: list
+    tables: list
+    figures: list
+    files: list
+
+
+@dataclass(frozen=True)
 class Measured:
     """A row of a paper's table: accuracies and the 95% interval in percent; published is None where it has none."""
 

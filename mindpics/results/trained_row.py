@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import MindpicsFiles, TrainingFiles
+from mindpics.jobs.commands import as_typed
 from mindpics.nets.rows import Model, models_of
 from mindpics.published import ROWS, Row
 from mindpics.results.run_files import RunFiles
@@ -67,7 +68,7 @@ class TrainedRow:
             raise ValueError(
                 f"{folder}: found no row of Table 3; wanted RUN/mindpics/NAME, NAME one of {', '.join(rows)}"
             )
-        command = f"tools/reproduce --row {rows[self.name].switch}"
+        command = as_typed(["tools/reproduce", "--row", rows[self.name].switch])
         if not folder.is_dir():
             raise ValueError(f"{folder}: found no such folder; wanted what {command} makes")
         self.run = RunFiles(folder.parent.parent)

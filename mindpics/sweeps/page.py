@@ -1,15 +1,23 @@
-"""Table, plot and page of a sweep: what each varied setting does to the test."""
+"""Tables and page of a sweep: what each varied setting does to the test."""
 
-import html
+import math
 from pathlib import Path
 
+import numpy as np
 from tabulate import tabulate
 
+from mindpics.caffe_files.fields import value_of
 from mindpics.files.atomic import atomic_write
-from mindpics.report.charts import literal, new_figure, save
+from mindpics.files.json_files import read_json
+from mindpics.files.layout import SweepFiles
+from mindpics.files.tables import read_table
+from mindpics.report.pages import shown_section, template
+from mindpics.results.study import Figure, Section, Table
+from mindpics.sweeps.figure import draw_runs, is_measured
 
 MEANS = ("last_mean_accuracy", "best_mean_accuracy", "last_mean_loss", "best_mean_loss")
 ENDS = ("ended", "iterations", *MEANS, "seconds")
+BEST = "Best and last are of the tests of a run; the best is chosen on the pictures it is measured on, and flatters."
 
 
 def varied(rows, settings):
@@ -20,74 +28,124 @@ def varied(rows, settings):
 
 def format_runs(rows, settings):
     """Return rows as a table in text: what differs, how each ended, the means of its heads."""
-    columns = [*varied(rows, settings), *(name for name in ENDS if any(name in row for row in rows))]
+    columns = _columns(rows, settings)
     cells = [[row.get(name, "") for name in columns] for row in rows]
     return tabulate(cells, [name.replace("_", " ") for name in columns], floatfmt=".4g")
 
 
-def draw_runs(rows, settings, out):
-    """Draw a panel a varied setting: its values against the mean test accuracy, or loss; OUT.png, .svg, .csv.
+def write_page(folder):
+    """Draw a sweep's figure and write its page, FOLDER/index.html, from its runs.csv and sweep.json.
+
+    Raises
+    ------
+    ValueError
+        As `section_of`.
+    """
+    files = SweepFiles(Path(folder))
+    settings, rows = read_sweep(folder)
+    names = [name for name in varied(rows, settings) if name != "seed"] or ["seed"]
+    draw_runs(list(over_seeds(rows, settings).values()), names, measured_by(rows), files.figure)
+    with atomic_write(files.page) as stream:
+        stream.write(template("sweep.html").render(part=shown_section(section_of(folder))))
+
+
+def section_of(folder, number=1):
+    """Return the `mindpics.results.study.Section` of a sweep that has ended.
 
     Parameters
     ----------
-    rows : list of dict
-        See `mindpics.sweeps.sweep.sweep`.
-    settings : iterable of str
-    out : path
-        Without ending.
+    folder : path
+        Of `mindpics.sweeps.sweep.sweep`, or tools/sweep.
+    number : int
+        Of the sweep on its page.
+
+    Raises
+    ------
+    ValueError
+        Where no sweep has ended there.
     """
-    names = varied(rows, settings) or ["seed"]
-    measured = "best_mean_accuracy" if any("best_mean_accuracy" in row for row in rows) else "best_mean_loss"
-    figure, (panels,) = new_figure(3.4 * len(names), 3.4, 1, len(names))
-    points = []
-    for axes, name in zip(panels, names, strict=True):
-        values = [(str(row.get(name)), row[measured]) for row in rows if measured in row and row["ended"] == "done"]
-        axes.plot([value for value, _ in values], [y for _, y in values], "o", alpha=0.6)
-        axes.set(xlabel=literal(name), ylabel=measured.replace("_", " "))
-        points += [(name, value, f"{y:.6g}") for value, y in values]
-    save(figure, out, ("setting", "value", measured), points)
+    files = SweepFiles(Path(folder))
+    settings, rows = read_sweep(folder)
+    lost = sum(row["ended"] != "done" for row in rows)
+    solver = read_json(files.facts)["solver"]
+    caption = "A dot a run, a bar over the seeds of a setting, a cross where it diverged."
+    figure = Figure(files.folder, SweepFiles.figure, "Sweep", "Test result by setting", caption)
+    seeds = [("Over seeds", seeds_table(rows, settings))] if len({row.get("seed") for row in rows}) > 1 else []
+    return Section(
+        "sweep" if number == 1 else f"sweep-{number}",
+        f"Sweep: {folder}",
+        [f"{solver}: {len(rows)} runs, the best first; {lost or 'none'} diverged or stuck. {BEST}"],
+        [*seeds, ("Every run", runs_table(rows, settings))],
+        [figure],
+        [files.runs],
+    )
 
 
-def write_page(rows, settings, out):
-    """Write OUT/index.html: the plot, and every run as a row.
+def read_sweep(folder):
+    """Return (names of its settings, rows of its runs.csv, numbers as numbers).
 
-    Parameters
-    ----------
-    rows : list of dict
-        See `mindpics.sweeps.sweep.sweep`.
-    settings : iterable of str
-    out : path
-        Folder of the sweep.
+    Raises
+    ------
+    ValueError
+        Where no sweep has ended there.
     """
-    out = Path(out)
-    draw_runs(rows, settings, out / "settings")
-    columns = [*varied(rows, settings), *(name for name in ENDS if any(name in row for row in rows)), "path"]
-    cells = [[html.escape(_shown(row.get(name, ""))) for name in columns] for row in rows]
-    table = tabulate(cells, columns, tablefmt="unsafehtml", disable_numparse=True)
-    with atomic_write(out / "index.html") as stream:
-        stream.write(
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Sweep</title><h1>Sweep: {len(rows)} runs</h1>'
-            f'<img src="settings.svg" alt="Test result by setting">{table}</html>\n'
-        )
+    files = SweepFiles(Path(folder))
+    if not (files.runs.is_file() and files.facts.is_file()):
+        raise ValueError(f"{folder}: found no {SweepFiles.runs}; wanted the folder of a sweep that has ended")
+    rows = [{name: value_of(text) for name, text in row.items() if text} for _, row in read_table(files.runs, ENDS[:2])]
+    return list(dict.fromkeys(name for run in read_json(files.facts)["runs"] for name in run["settings"])), rows
 
 
-def _shown(value):
+def runs_table(rows, settings):
+    """Return every run as a `mindpics.results.study.Table`."""
+    columns = [*_columns(rows, settings), "path", *(["why"] if any("why" in row for row in rows) else [])]
+    kinds = [_kind([row.get(name, "") for row in rows]) for name in columns]
+    cells = [[shown(row.get(name, "")) for name in columns] for row in rows]
+    return Table("", [(name.replace("_", " "), kind) for name, kind in zip(columns, kinds, strict=True)], cells)
+
+
+def seeds_table(rows, settings):
+    """Return a row a setting: the mean of its seeds' results, and how far they spread."""
+    names = [name for name in varied(rows, settings) if name != "seed"]
+    measured, lines = measured_by(rows), []
+    for seeds in over_seeds(rows, settings).values():
+        values = [row[measured] for row in seeds if is_measured(row, measured)]
+        line = [*(shown(seeds[0].get(name, "")) for name in names), len(seeds), len(seeds) - len(values)]
+        lines.append([*line, *_spread(values)])
+    kinds = [(name, _kind([row.get(name, "") for row in rows])) for name in names]
+    counted = [(name, "number") for name in ("runs", "diverged", measured.replace("_", " "), "sd", "least to most")]
+    return Table("sd: standard deviation from seed to seed.", [*kinds, *counted], lines)
+
+
+def _spread(values):
+    """Return mean, standard deviation and span of results as texts; a diverged setting has none."""
+    if not values:
+        return ["", "", ""]
+    deviation = shown(float(np.std(values, ddof=1))) if len(values) > 1 else ""
+    return [shown(math.fsum(values) / len(values)), deviation, f"{min(values):.4g} to {max(values):.4g}"]
+
+
+def over_seeds(rows, settings):
+    """Return {values of a setting: its rows}, in the order of their best."""
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row.get(name)) for name in (*settings, "weights")), []).append(row)
+    return groups
+
+
+def measured_by(rows):
+    """Return the column that runs are compared by."""
+    return next((name for name in MEANS[1::2] if any(name in row for row in rows)), MEANS[1])
+
+
+def _columns(rows, settings):
+    return [*varied(rows, settings), *(name for name in ENDS if any(name in row for row in rows))]
+
+
+def _kind(values):
+    return "number" if all(isinstance(value, int | float) for value in values if value != "") else "text"
+
+
+def shown(value):
+    """Return a value of a table: of a float four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def commands_of(rows, stages, count):
-    """Return the commands that repeat the best runs, each into a folder of its own.
-
-    Parameters
-    ----------
-    rows : list of dict
-        See `mindpics.sweeps.sweep.sweep`.
-    stages : list of mindpics.jobs.stages.Stage
-    count : int
-    """
-    by_folder = {Path(stage.outputs[0]).parent: stage for stage in stages}
-    chosen = [(row, by_folder[Path(row["path"])]) for row in rows[:count]]
-    return [
-        [f"{word}-again" if word == row["path"] else word for word in stage.command if word != "--force"]
-        for row, stage in chosen
-    ]

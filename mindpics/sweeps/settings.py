@@ -109,7 +109,7 @@ def runs_of(settings, weights=(None,), seeds=1, draws=None):
     axes = settings | {"weights": [path and str(path) for path in weights]}
     ranges = [name for name, values in axes.items() if isinstance(values, Range)]
     if ranges and not draws:
-        raise ValueError(f"{ranges[0]}: found a range; wanted values, or a number of random draws (--random N)")
+        raise ValueError(f"{ranges[0]}: found a range; wanted values, or draws=N, so many random draws")
     points = _draw(axes, draws) if draws else map(dict, _grid(axes))
     return [
         Run({name: value for name, value in point.items() if name != "weights"}, point["weights"], seed)

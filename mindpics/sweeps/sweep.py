@@ -1,24 +1,28 @@
 """Sweep: a solver under many settings, each an ordinary run folder; a diverged one is a row, not the end."""
 
-import csv
 import json
 import math
 from pathlib import Path
 
+from mindpics.caffe_files.solver_nets import split_weights
 from mindpics.files import own_folder
-from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import write_json
-from mindpics.files.layout import TrainingFiles
+from mindpics.files.layout import SweepFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
+from mindpics.files.tables import write_table
 from mindpics.jobs.commands import start_here
-from mindpics.jobs.runner import Runner, default_jobs
+from mindpics.jobs.log_tail import clock
+from mindpics.jobs.runner import Runner, default_jobs, threads_of
 from mindpics.jobs.stages import Stage
+from mindpics.lint.net import refuse_errors
+from mindpics.sweeps.cost import timed
+from mindpics.sweeps.page import write_page
 from mindpics.sweeps.settings import SWITCHES, runs_of
 from mindpics.training.history import load_run
 from mindpics.training.readings import read_otherwise
 from mindpics.training.solver_files import read_solver
 
-SWEEP = Kind("a sweep", proof=("sweep.json",))
+SWEEP = Kind("a sweep", proof=(SweepFiles.facts,))
 
 
 class OnGpus:
@@ -75,40 +79,97 @@ def sweep(solver, out, settings, *, weights=(None,), seeds=1, draws=None, jobs=N
         When a run fails in another way than by diverging.
     """
     runs = runs_of(settings, weights, seeds, draws)
-    stages = stages_of(solver, out, runs)
     own_folder.require(out, SWEEP, adds=True)
-    write_json(Path(out) / "sweep.json", {"solver": str(solver), "runs": [vars(run) for run in runs]})
-    jobs = jobs or len(gpus) or default_jobs(None)
-    Runner(stages, out, min(jobs, len(gpus) or jobs), start=OnGpus(gpus) if gpus else start).run()
-    rows = ranked([row_of(run, Path(out) / run.name) for run in runs])
-    write_runs(rows, Path(out) / "runs.csv")
+    stages, jobs = planned(solver, out, runs, jobs, gpus)
+    files = SweepFiles(Path(out))
+    write_json(files.facts, {"solver": str(solver), "runs": [vars(run) for run in runs]})
+    Runner(stages, out, jobs, start=OnGpus(gpus) if gpus else start).run()
+    rows = ranked([row_of(run, f"{out}/{run.name}") for run in runs])
+    write_table(files.runs, list(dict.fromkeys(name for row in rows for name in row)), rows)
+    write_page(out)
     return rows
 
 
-def stages_of(solver, out, runs):
-    """Return the `Stage` of each run; ValueError where a setting does not fit the solver or its net.
+def planned(solver, out, runs, jobs=None, gpus=()):
+    """Return (the `Stage`s of runs, with what each costs on this machine; how many run at a time).
 
     Parameters
     ----------
     solver, out : path
     runs : list of mindpics.sweeps.settings.Run
+    jobs : int, optional
+        By default one a core, or one a GPU, which are the most there are.
+    gpus : sequence of int
+
+    Raises
+    ------
+    ValueError
+        As `sweep`.
     """
-    inputs = inputs_of(solver)
-    return [_stage(solver, f"{out}/{run.name}", run, inputs) for run in runs]
+    jobs = min(jobs or len(gpus) or default_jobs(None), len(gpus) or len(runs))
+    configured = [_configured(solver, run) for run in runs]  # each is looked at before the first is run
+    message, nets = configured[0]
+    refuse_errors(message, nets)
+    times = timed(message, nets, threads_of(jobs), *gpus[:1])
+    costs = [(message.max_iter, times.of(message)) for message, _ in configured]
+    return stages_of(solver, out, runs, costs), jobs
 
 
-def _stage(solver, folder, run, inputs):
-    words = ("--accept-divergence", "--force", "--out", folder, *run.words())
-    return Stage(
-        run.name,
-        ("tools/train_net", str(solver), *words),
-        (*inputs, *([run.weights] if run.weights else [])),
-        (TrainingFiles(folder).facts,),
-        resumable=True,
-        begun=TrainingFiles(folder).solver,
-        cost=60,
-        note=f"{iterations_of(solver, run)} iterations",
-    )
+def stages_of(solver, out, runs, costs):
+    """Return the `Stage` of each run.
+
+    Parameters
+    ----------
+    solver, out : path
+    runs : list of mindpics.sweeps.settings.Run
+    costs : list of (int, float)
+        Iterations and seconds of each.
+    """
+    inputs, stages = inputs_of(solver), []
+    for run, (iterations, seconds) in zip(runs, costs, strict=True):
+        folder = f"{out}/{run.name}"
+        stages.append(
+            Stage(
+                run.name,
+                (*command_of(solver, folder, run), "--accept-divergence", "--force"),
+                (*inputs, *weights_of(run)),
+                (TrainingFiles(folder).facts,),
+                resumable=True,
+                begun=TrainingFiles(folder).solver,
+                cost=seconds,
+                note=f"{iterations:,} iterations, about {clock(seconds)}",
+            )
+        )
+    return stages
+
+
+def command_of(solver, folder, run):
+    """Return the command that trains one run."""
+    return ("tools/train_net", str(solver), "--out", folder, *run.words())
+
+
+def commands_again(solver, out, runs, rows):
+    """Return the commands that repeat runs, each into a folder of its own.
+
+    Parameters
+    ----------
+    solver, out : path
+    runs : list of mindpics.sweeps.settings.Run
+        Of the sweep.
+    rows : list of dict
+        Those to repeat, see `sweep`.
+    """
+    by_folder = {f"{out}/{run.name}": run for run in runs}
+    return [command_of(solver, f"{row['path']}-again", by_folder[row["path"]]) for row in rows]
+
+
+def weights_of(run):
+    """Return the caffemodels that a run starts from; ValueError where one is not there."""
+    files = [] if run.weights is None else split_weights(run.weights)
+    absent = [path for path in files if not Path(path).is_file()]
+    if absent:
+        raise ValueError(f"{absent[0]}: found no such file; wanted a caffemodel to start from")
+    return files
 
 
 def inputs_of(solver):
@@ -120,19 +181,19 @@ def inputs_of(solver):
     return tuple(dict.fromkeys(path for path in paths if path and Path(path).exists()))
 
 
-def iterations_of(solver, run):
-    """Return how many iterations a run takes, by its max_iter or its epochs."""
+def _configured(solver, run):
+    """Return (SolverParameter, NetParameters) of a run; ValueError where a setting does not fit them."""
+    weights_of(run)
     fields = {name: value for name, value in run.settings.items() if name not in SWITCHES}
-    message, nets = read_solver(solver, fields=fields)
-    read_otherwise(
-        message, nets[0], {name: value for name, value in run.settings.items() if name in SWITCHES and value}
-    )
-    return message.max_iter
+    message, nets = read_solver(solver, seed=run.seed, fields=fields)
+    readings = {name: value for name, value in run.settings.items() if name in SWITCHES and value is not False}
+    read_otherwise(message, nets[0], readings)
+    return message, nets
 
 
 def row_of(run, folder):
     """Return a run as a row: settings, how it ended, last and best of each test output, seconds, path."""
-    files = TrainingFiles(folder)
+    files = TrainingFiles(Path(folder))
     facts = json.loads(files.facts.read_text(encoding="utf-8"))
     row = dict(run.settings) | {"weights": run.weights or "none", "seed": run.seed}
     row |= {"ended": "diverged" if facts["diverged"] else "done", "iterations": facts["iterations"]}
@@ -164,11 +225,3 @@ def ranked(rows):
         return (row["ended"] == "diverged", -accuracy if accuracy is not None else loss if loss is not None else 0)
 
     return sorted(rows, key=place)
-
-
-def write_runs(rows, path):
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_write(path) as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -35,7 +35,7 @@ def read_otherwise(message, net, readings):
     if "normalization" in readings:
         _normalise(net, readings["normalization"])
     if "frozen_batch_norm" in readings:
-        for layer in _wanted(net, "frozen-batch-norm", lambda layer: layer.type == "BatchNorm"):
+        for layer in _wanted(net, "frozen_batch_norm", True, lambda layer: layer.type == "BatchNorm"):
             layer.batch_norm_param.use_global_stats = True
 
 
@@ -54,7 +54,7 @@ def _training_data(net):
 
 
 def _split_batch(message, net, smaller):
-    data = _wanted(net, "batch", lambda layer: layer == _training_data(net))[0].data_param
+    data = _wanted(net, "batch", smaller, lambda layer: layer == _training_data(net))[0].data_param
     message.iter_size = switches.passes(net.name, data.batch_size * message.iter_size, smaller)
     data.batch_size = smaller
 
@@ -63,7 +63,8 @@ def _lengthen(message, net, epochs):
     sizes = pictures_an_update(message, net)
     if sizes is None:
         raise ValueError(
-            f"--epochs: found no Data layer for training in {net.name}; wanted one, whose pictures are counted"
+            f"found epochs={epochs:g}, and no Data layer for training in {net.name}; wanted one, "
+            "whose pictures are counted"
         )
     before, message.max_iter = message.max_iter, max(1, math.ceil(epochs * sizes[0] / sizes[1]))
     times = message.max_iter / before
@@ -74,7 +75,7 @@ def _lengthen(message, net, epochs):
 
 
 def _normalise(net, normalization):
-    for layer in _wanted(net, "normalization", lambda layer: layer.type == "SoftmaxWithLoss" or _is_trait_loss(layer)):
+    for layer in _wanted(net, "normalization", normalization, _normalises):
         if layer.type == "SoftmaxWithLoss":
             loss = layer.loss_param
             loss.normalization = loss.NormalizationMode.Value(normalization)
@@ -83,12 +84,12 @@ def _normalise(net, normalization):
             layer.python_param.param_str = json.dumps(param | {"normalization": normalization})
 
 
-def _is_trait_loss(layer):
-    return layer.type == "Python" and layer.python_param.layer == "TraitLoss"
+def _normalises(layer):
+    return layer.type == "SoftmaxWithLoss" or layer.type == "Python" and layer.python_param.layer == "TraitLoss"
 
 
-def _wanted(net, switch, is_meant):
+def _wanted(net, name, value, is_meant):
     layers = [layer for layer in net.layer if is_meant(layer)]
     if not layers:
-        raise ValueError(f"--{switch}: found no layer in {net.name or 'the net'} that it changes; wanted one")
+        raise ValueError(f"found {name}={value!r}, and no layer in {net.name or 'the net'} that it changes; wanted one")
     return layers

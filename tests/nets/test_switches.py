@@ -37,7 +37,7 @@ def test_snapshots_are_so_many_over_a_training_in_every_net():
     for name, (_, solver) in nets(snapshots=2).items():
         assert solver.max_iter // solver.snapshot == 2, name
     assert {solver.max_iter // solver.snapshot for _, solver in nets().values()} == {10}
-    with pytest.raises(ValueError, match="--snapshots: found 0; wanted more than 0"):
+    with pytest.raises(ValueError, match="found snapshots=0; wanted more than 0"):
         nets(snapshots=0)
 
 
@@ -55,7 +55,7 @@ def test_a_smaller_batch_keeps_an_updates_pictures_and_the_length():
         assert train.layer[0].data_param.batch_size == 8
         assert 8 * solver.iter_size == whole_train.layer[0].data_param.batch_size
         assert (solver.max_iter, solver.stepsize) == (whole.max_iter, whole.stepsize)
-    with pytest.raises(ValueError, match="--batch: found 7; wanted a divisor of alexnet's batch, 128"):
+    with pytest.raises(ValueError, match="found batch=7; wanted a divisor of alexnet's batch, 128"):
         nets(batch=7)
 
 
@@ -87,7 +87,7 @@ def test_the_words_of_a_setting_give_the_same_setting_again(setting):
 
 def test_a_length_of_nothing_is_refused():
     for value in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="--epochs: found .*; wanted more than 0"):
+        with pytest.raises(ValueError, match="found epochs=.*; wanted more than 0"):
             switches.switched(MINI, epochs=value)
 
 

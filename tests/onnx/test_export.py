@@ -215,7 +215,7 @@ def test_the_tool_refuses_in_one_line(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("mean", "options", "message"),
     [
-        ((), {"with_mean": True}, "--with-mean: found no mean; wanted --mean"),
+        ((), {"with_mean": True}, "found with_mean=True and no mean; wanted one"),
         ((1, 2, 3), {"size": 40}, "found the crop 67; wanted at most 40, the side of the mean"),
         (
             ["nowhere.npy"],

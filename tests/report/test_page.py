@@ -22,6 +22,7 @@ from mindpics.results.comparisons import right_answers
 from mindpics.results.sensitivity import Change, Move, Varied
 from mindpics.results.sensitivity import line_of as sensitivity_line
 from mindpics.results.table3 import line_of, write_table3
+from mindpics.sweeps.page import section_of, write_page
 from pinterest_id.study import read_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -332,3 +333,18 @@ def test_settings_read_as_words():
         "alexnet pretrain: epochs=10, step_epochs=8"
     )
     assert readable("{broken") == "{broken" and readable("None") == "none" and readable(0.95) == "0.95"
+
+
+def test_a_sweep_is_a_section_with_its_figure_and_its_runs(run, tmp_path):
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    runs = [{"settings": {"base_lr": rate}, "weights": None, "seed": 0} for rate in (0.1, 0.01)]
+    (sweep / "sweep.json").write_text(json.dumps({"solver": EVIL, "runs": runs}))
+    (sweep / "runs.csv").write_text(
+        "base_lr,seed,ended,iterations,best_mean_accuracy,path\n0.1,0,done,9,0.75,a\n0.01,0,done,9,0.5,b\n"
+    )
+    write_page(sweep)
+    page, text, _ = page_of(run, further=[section_of(sweep)])
+    assert '<section id="sweep">' in text and EVIL not in text
+    assert page.table("base_lr", "ended")[1:] == [["0.1", "done", "9", "0.75", "a"], ["0.01", "done", "9", "0.5", "b"]]
+    assert 'download="runs.csv"' in text and 'alt="Test result by setting"' in text

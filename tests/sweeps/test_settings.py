@@ -41,7 +41,7 @@ def test_what_is_no_setting_is_refused(text):
 
 
 def test_a_range_wants_random_draws():
-    with pytest.raises(ValueError, match="base_lr: found a range; wanted values, or a number of random draws"):
+    with pytest.raises(ValueError, match="base_lr: found a range; wanted values, or draws=N"):
         runs_of({"base_lr": Range(1, 2)})
 
 

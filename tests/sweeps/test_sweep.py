@@ -12,7 +12,9 @@ import pytest
 
 from mindpics.api import load_run, sweep
 from mindpics.jobs.commands import start_here
+from mindpics.sweeps.cost import START, timed
 from mindpics.sweeps.sweep import OnGpus
+from mindpics.training.solver_files import read_solver
 
 SWEEP = Path(__file__).resolve().parents[2] / "tools" / "sweep"
 GRID = ("--set", "base_lr=0.02,1e9", "--set", "normalization=VALID,BATCH_SIZE", "--set", "max_iter=12")
@@ -37,11 +39,10 @@ def run(*command):
     return done.stdout
 
 
-@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_a_killed_sweep_goes_on_to_the_rows_of_an_undisturbed_one(small_job, tmp_path, seeds):
-    killed = tmp_path / "killed"
+def test_a_sweep_of_eight_killed_in_the_middle_goes_on_to_the_rows_of_an_undisturbed_one(small_job, tmp_path):
+    killed, seeds = tmp_path / "killed", 2
     process = subprocess.Popen(command(small_job[0], killed, seeds=seeds), stdout=subprocess.DEVNULL)
-    while not list(killed.glob(".stages/*.done.json")):
+    while len(list(killed.glob(".stages/*.done.json"))) < 3:
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
@@ -72,12 +73,28 @@ def check_printed(printed, folder, seeds):
     again = load_run(f"{best[0]['path']}-again").test[-1]
     assert again["accuracy_O"] == pytest.approx(float(best[0]["last_accuracy_O"]), abs=0.03)  # other threads
     page = (folder / "index.html").read_text()
-    assert page.count("<tr>") == 4 * seeds + 1 and (folder / "settings.svg").is_file()
+    assert page.count("<tr>") == (4 + 1) + (4 * seeds + 1) and (folder / "settings.svg").is_file()
 
 
-def test_a_plan_lists_the_runs_and_makes_nothing(small_job, tmp_path):
-    done = subprocess.run(command(small_job[0], tmp_path / "s", "--plan"), capture_output=True, text=True)
-    assert "4 runs, 48 iterations" in done.stdout and not (tmp_path / "s").exists()
+def test_a_plan_lists_the_runs_with_what_they_cost_and_makes_nothing(small_job, tmp_path):
+    printed = run(*command(small_job[0], tmp_path / "s", "--plan"))
+    assert len(re.findall(r" 12 iterations, about \d+:\d\d$", printed, re.MULTILINE)) == 4
+    assert re.search(r"^4 stages, 2 at a time: about \d+:\d\d from nothing$", printed, re.MULTILINE)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_run_costs_its_steps_and_its_tests(small_job):
+    message, nets = read_solver(small_job[0])
+    times = timed(message, nets, threads=1)
+    assert times.test > 0 and 0 < times.step < 60
+    message.max_iter, message.test_interval = 100, 25
+    assert times.of(message) == pytest.approx(START + 100 * times.step + 5 * times.test)
+
+
+def test_a_net_that_caffe_does_not_train_is_refused_before_anything_runs(small_job, tmp_path):
+    with pytest.raises(ValueError, match="mean.*wanted|wanted.*mean"):
+        sweep(small_job[0], tmp_path / "s", {"layer[data].mean_file": ["no.binaryproto"]})
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_setting_that_the_net_does_not_take_is_refused_before_anything_runs(small_job, tmp_path):

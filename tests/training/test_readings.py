@@ -35,7 +35,7 @@ def test_a_batch_in_passes_trains_on_as_many_pictures_an_update(small_job, tmp_p
     history = solve(small_job[0], tmp_path / "run", iterations=3, progress=False, otherwise={"batch": 5})
     assert history.iteration == 3
     assert json.loads((tmp_path / "run/run.json").read_text())["otherwise"] == {"batch": 5}
-    with pytest.raises(ValueError, match="--batch: found 3; wanted a divisor of .*'s batch, 20"):
+    with pytest.raises(ValueError, match="found batch=3; wanted a divisor of .*'s batch, 20"):
         read(small_job, batch=3)
 
 
