@@ -144,7 +144,13 @@ def stages_of(solver, out, runs, costs):
 
 
 def command_of(solver, folder, run):
-    """Return the command that trains one run."""
+    """Return the command that trains one run.
+
+    Parameters
+    ----------
+    solver, folder : path
+    run : mindpics.sweeps.settings.Run
+    """
     return ("tools/train_net", str(solver), "--out", folder, *run.words())
 
 
