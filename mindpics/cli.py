@@ -146,7 +146,11 @@ def tools():
 
 def listing():
     """Return the tools by stage, a line each."""
-    lines = [__doc__.strip().splitlines()[0], "", "usage: mindpics TOOL [ARGUMENT ...]    mindpics TOOL --help"]
+    lines = [
+        "MindPics and Pinterest user identification on Caffe: the tools, by stage.",
+        "",
+        "usage: mindpics TOOL [ARGUMENT ...]    mindpics TOOL --help",
+    ]
     for stage, named in tools().items():
         lines += ["", STAGES[stage], *(f"  {name:<22}{line}" for name, line in named.items())]
     return "\n".join(lines)
