@@ -70,9 +70,8 @@ def run(doc, add_arguments, main, *errors):
             status = main(args)
     except UsageError as error:
         parser.error(str(error))
-    except BrokenPipeError:  # the reader, like head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except BrokenPipeError:
+        _end_for_a_reader_gone()
     except (ValueError, OSError, *errors) as error:
         sys.exit(printable(f"{parser.prog}: {as_switches(str(error))}"))
     except MemoryError as error:
@@ -81,6 +80,12 @@ def run(doc, add_arguments, main, *errors):
         sys.exit(f"{parser.prog}: interrupted")
     if status:
         sys.exit(status)
+
+
+def _end_for_a_reader_gone():
+    """End without a word: the reader, like head, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
 
 
 def parser_of(doc, add_arguments):
@@ -168,7 +173,10 @@ def main():
         parser.add_argument("tool", choices=sorted(tool_paths))
         argcomplete.autocomplete(parser)
     if name in ("-h", "--help"):
-        print(listing())
+        try:
+            print(listing(), flush=True)
+        except BrokenPipeError:
+            _end_for_a_reader_gone()
     elif name not in tool_paths:
         print(f"mindpics: found no tool {name!r}; wanted one of: {' '.join(sorted(tool_paths))}", file=sys.stderr)
         sys.exit(2)

@@ -51,6 +51,14 @@ def test_every_tool_is_listed_once_with_a_line():
         assert all(f"{name:<22}{line}" in done.stdout for name, line in named.items())
 
 
+def test_a_reader_of_the_list_who_has_seen_enough_gets_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(MINDPICS, stdout=pipe, stderr=subprocess.PIPE, cwd=ROOT, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_a_tool_runs_as_in_its_file(tmp_path):
     missing = str(tmp_path / "no.npz")
     by_name, by_file = run(*MINDPICS, "eval_traits", missing), run(sys.executable, ROOT / "tools/eval_traits", missing)
