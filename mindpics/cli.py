@@ -65,7 +65,7 @@ def run(doc, add_arguments, main, *errors):
     argcomplete.autocomplete(parser)
     args = parser.parse_args()
     try:
-        _check_place(args)
+        _check_places(parser, args)
         with terminable(), _quiet(args):
             status = main(args)
     except UsageError as error:
@@ -95,14 +95,19 @@ def parser_of(doc, add_arguments):
     return parser
 
 
-def _check_place(args):
-    """Raise ValueError where --out or --json cannot be written, before anything is computed."""
-    for name in ("out", "json"):
-        path = getattr(args, name, None)
-        if isinstance(path, (str, Path)) and not getattr(args, "plan", False):
-            above = next(above for above in (Path(path).absolute(), *Path(path).absolute().parents) if above.exists())
-            if not os.access(above, os.W_OK) or above != Path(path).absolute() and not above.is_dir():
-                raise ValueError(f"--{name} {path}: found {above}, which takes no file; wanted a place to write to")
+def _check_places(parser, args):
+    """Raise ValueError where --out, --json or --folder cannot be written, before anything is computed."""
+    written = [action for action in parser._actions if action.dest in ("out", "json", "folder")]
+    for action in written if not getattr(args, "plan", False) else ():
+        path = getattr(args, action.dest)
+        if isinstance(path, (str, Path)) and (action.dest == "out" or action.option_strings):
+            _check_place(" ".join([*action.option_strings[:1], str(path)]), Path(path).absolute())
+
+
+def _check_place(said, path):
+    above = next(above for above in (path, *path.parents) if os.path.lexists(above))
+    if not os.access(above, os.W_OK) or above != path and not above.is_dir():
+        raise ValueError(f"{said}: found {above}, which takes no file; wanted a place to write to")
 
 
 def as_switches(text):

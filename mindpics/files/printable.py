@@ -17,3 +17,10 @@ def printable_names(names):
 def printable_name(name):
     """Return a name on one line, with newlines and tabs escaped as well."""
     return printable(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def shortened(text, most):
+    """Return a text of at most so many characters, 5 at least: of a longer one its beginning and its end."""
+    most = max(5, most)
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - half]}…{text[-half:]}"

@@ -3,8 +3,12 @@
 import os
 import re
 
+from mindpics.files.printable import shortened
+
 ASKED = "$ "  # before the command, in the first line of a stage's log
+LEAST = 24  # columns of a stage in one that stays on a terminal
 WIDTH = 150  # of a status line in a file
+_BAR = re.compile(r"(?P<done>\d+%)\|.*\[[^],]*(?:, [^],]*/s)?(?:, (?P<measured>[^]]*))?\]")  # of tqdm
 _NAMED_BAR = re.compile(r"^[^:]*: +(?=\d+%)")
 
 
@@ -12,6 +16,37 @@ def last_said(log):
     """Return what a stage last wrote into its log, a bar without its name, which the status line has."""
     lines = [line for line in last_lines(log, 1) if not line.startswith(ASKED)]
     return _NAMED_BAR.sub("", "".join(lines).strip())
+
+
+def brief(said, room):
+    """Return what a stage said in so many characters: of a bar how far it is, and what it measures where that fits."""
+    bar = _BAR.match(said)
+    if not bar:
+        return shortened(said, room)
+    whole = f"{bar['done']}, {bar['measured']}" if bar["measured"] else bar["done"]
+    return whole if len(whole) <= room else bar["done"]
+
+
+def status_line(head, said, columns):
+    """Return the status of a job in one line of a terminal: its head, and as many stages as there is room for.
+
+    Parameters
+    ----------
+    head : str
+    said : list of (name, text)
+        Of each stage that runs, what it said last.
+    columns : int
+    """
+    shown = said[: max(1, (columns - len(head)) // LEAST)]
+    more = f" +{len(said) - len(shown)}" if len(shown) < len(said) else ""
+    room = (columns - len(head) - len(more)) // len(shown) - len(" | ")
+    return (" | ".join([head, *(fitted(name, text, room) for name, text in shown)]) + more)[:columns]
+
+
+def fitted(name, said, room):
+    """Return a stage's name and what it said in so many characters; the name gives way, down to eight of them."""
+    state = brief(said, max(5, room - 9))
+    return f"{shortened(name, max(8, room - len(state) - 1))} {state}".strip()
 
 
 def last_lines(path, count):

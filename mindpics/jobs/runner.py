@@ -20,7 +20,7 @@ from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
 from mindpics.jobs.commands import as_typed, python_of, start_here
 from mindpics.jobs.interrupt import interruptible, terminable
-from mindpics.jobs.log_tail import ASKED, WIDTH, clock, last_lines, last_said
+from mindpics.jobs.log_tail import ASKED, WIDTH, clock, last_lines, last_said, status_line
 from mindpics.jobs.stages import StageError, standing_on, ways_left
 from mindpics.jobs.time_left import time_left
 
@@ -224,11 +224,14 @@ class Runner:
         if now - self.shown < (1 if live else 20) or not self.running:
             return
         self.shown = now
-        parts = [f"[{len(self.done)}/{len(self.stages)}, {clock(now - self.started)}, about {self._eta(now)} left]"]
-        columns = os.get_terminal_size().columns - 1 if live else WIDTH
-        room = (columns - len(parts[0])) // len(self.running) - len(" | ") if live else columns
-        parts += [f"{stage.name}: {last_said(self._log(stage))}"[:room] for stage, *_ in self.running.values()]
-        self._line((" | " if live else "\n    ").join(parts)[: columns if live else None])
+        said = [(stage.name, last_said(self._log(stage))) for stage, *_ in self.running.values()]
+        done = f"{len(self.done)}/{len(self.stages)}"
+        if live:
+            head = f"[{done}, about {self._eta(now)} left]"
+            self._line(status_line(head, said, os.get_terminal_size().columns - 1))
+        else:
+            head = f"[{done}, {clock(now - self.started)}, about {self._eta(now)} left]"
+            self._line("\n    ".join([head, *(f"{name}: {text}"[:WIDTH] for name, text in said)]))
 
     def _eta(self, now):
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}

@@ -1,9 +1,14 @@
-"""Progress bar of a solver: the loss and the last test's accuracy."""
+"""Progress bar of a solver: its name, how far it is, the time left, the loss and the last test's accuracy."""
+
+import os
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from mindpics.files.printable import printable_name
+from mindpics.files.printable import shortened
+
+LINE = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
+ROOM = 50  # columns of all but the name: a short bar, hours, ", loss 0.693, test 61.2%"
 
 
 def training_bar(name, total, done, terminal):
@@ -19,6 +24,10 @@ def training_bar(name, total, done, terminal):
     """
     # A file gets a line every ten seconds instead of a bar that redraws itself.
     live = terminal is not None and terminal.isatty()
+    look = {}
+    if live:
+        columns = os.get_terminal_size(terminal.fileno()).columns
+        name, look = shortened(name, columns - ROOM), {"bar_format": LINE}
     return tqdm(
         total=total,
         initial=done,
@@ -28,13 +37,14 @@ def training_bar(name, total, done, terminal):
         disable=terminal is None,
         mininterval=0.5 if live else 10,
         dynamic_ncols=live,
+        **look,
     )
 
 
 def status(losses, rows, tests):
     """Return the mean loss over `rows` of iterations and all heads, and the last test's mean accuracy, as text.
 
-    It is to fit a terminal beside a bar; each head's loss is in train.csv.
+    It fits a terminal beside a bar: each head's loss is in train.csv.
 
     Parameters
     ----------
@@ -45,9 +55,8 @@ def status(losses, rows, tests):
     tests : list of dict
         A row a test pass; [] before the first.
     """
-    name = printable_name(losses[0]) if len(losses) == 1 else f"mean of {len(losses)} losses"
-    parts = [f"{name} {np.mean([row[loss] for row in rows for loss in losses]):.3f}"] if losses else []
+    parts = [f"loss {np.mean([row[loss] for row in rows for loss in losses]):.3g}"] if losses else []
     accuracies = [value for name, value in tests[-1].items() if name.startswith("accuracy")] if tests else []
     if accuracies:
-        parts.append(f"test accuracy {100 * np.mean(accuracies):.1f}%")
-    return " ".join(parts)
+        parts.append(f"test {100 * np.mean(accuracies):.1f}%")
+    return ", ".join(parts)

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +181,31 @@ def test_each_layout_gives_the_same_pins(crawl, layout):
     wanted = [{"id": p.id, "user": p.user, "board": None, "image": p.image, "text": p.text} for p in PINS]
     assert lines == sorted(json.dumps(pin, ensure_ascii=False) for pin in wanted)
     assert all(read_picture(Path(pin.image)).shape == (8, 8, 3) for pin in pins)  # .bmp and .tif too
+
+
+def examples():
+    """The commands of the tool's help, their further lines joined."""
+    lines = re.findall(r"^    tools/make_pins (.*)$", make_pins.__doc__.replace("\\\n", " "), re.MULTILINE)
+    return [shlex.split(line.split("      (")[0]) for line in lines]
+
+
+@pytest.mark.parametrize("words", examples(), ids=lambda words: " ".join(words[:2]))
+def test_an_example_of_the_help_works_as_written(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("crawl/ann", "images/ann", "data/open/clipart"):
+        Path(folder).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(f"{folder}/1.jpg")
+    Path("1.jpg").write_bytes(Path("crawl/ann/1.jpg").read_bytes())
+    write(tmp_path, "crawl/crawl.csv", "username,image,description\nann,ann/1.jpg,a cake\n")
+    write(tmp_path, "crawl.tsv", "ann\t1.jpg\ta käse pie\n", "cp1252")
+    write(tmp_path, "crawl/crawl.json", json.dumps([{"user": "ann", "image": "ann/1.jpg", "description": "a cake"}]))
+    write(tmp_path, "crawl/ann/1.txt", "a cake")
+    write(tmp_path, "texts/ann.txt", "a cake\n")
+    post = {"image": "1.jpg", "author": "ann", "text": "a cake", "tags": [], "source": "drawn", "license": "CC0"}
+    posts = [post | {"id": str(number), "author": ("ann", "bob")[number % 2]} for number in range(40)]
+    write(tmp_path, "data/open/clipart/posts.jsonl", "".join(json.dumps(one) + "\n" for one in posts))
+    make_pins.main(cli.parser_of("", make_pins.add_arguments).parse_args(words))
+    assert read_pins(words[words.index("--out") + 1])[0][0].user == "ann"
 
 
 @pytest.mark.parametrize("layout", [of_windows_table, of_folders_in_cp1252, of_json_lines])
