@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from small_job import make_crawl
 from tool_module import load_tool
 
 from mindpics.cli import parser_of, paths
@@ -28,6 +30,25 @@ RUNS = {
     "export_onnx": f"{FILES} --mean {{mean}} --out {{out}}/net.onnx",
     "publish_model": "{run}/mindpics/{net} --out {out}/models",
     "profile_user": "--pictures {run}/../emoji/images --row {run}/mindpics/{net} --out {out}/profile",
+    "sweep": "{solver} --out {out}/sweep --set base_lr=.01,.001 --set max_iter=4",
+    "select_mindpics": "{out}/job/crawl/posts.jsonl --out {out}/mindpics",
+    "create_lmdb": "--copy {run}/mindpics/test_lmdb --trait E --out {out}/e_lmdb",
+    "compute_mean": "{run}/mindpics/test_lmdb {out}/mean.binaryproto",
+    "eval_traits": "{run}/mindpics/{net}/scores.npz",
+    "make_table3": "--row resnet50/all-in-one/finetune {run}/mindpics/{net}/scores.npz again --out {out}/table3.csv",
+    "plot_training_log": "{run}/mindpics/{net}/{net}/caffe.log --out {out}/curves",
+    "report": "{run} --out {out}/report/index.html",
+    "make_pins": "posts {out}/job/data/open/clipart/posts.jsonl --pins-per-user 5 9 "
+    "--out {out}/job/data/open/clipart/pins.jsonl",
+    "run_identification": "--pins {run}/../clipart/pins.jsonl --features {run}/pinterest_id/fc7 --split 8 2 2 "
+    "--out {out}/pins",
+    "eval_identification": "{out}/pinterest_id",
+    "verify": "{run}/mindpics",
+}
+# they run for long, fetch, want a GPU or data of more kinds; the main job and sensitivity say a line or two a stage
+ELSEWHERE = {
+    *("benchmark", "fetch_open_pictures", "gpu_check", "label_categories", "make_pretraining_net", "mutate", "serve"),
+    *("run_experiment", "sensitivity"),
 }
 KEEPS = {  # Caffe speaks in these, and its log stays there
     "score_net": "scores.caffe.log",
@@ -46,13 +67,19 @@ def run(name, arguments, **options):
     )
 
 
+def test_every_tool_is_run_here_or_named():
+    assert set(paths()) == set(RUNS) | ELSEWHERE
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_normal_run_says_little(name, small_run, small_job, tmp_path):
     mean = small_run / "mindpics" / "mean.binaryproto"
+    make_crawl(tmp_path / "job")
+    shutil.copytree(small_run / "pinterest_id", tmp_path / "pinterest_id")
     words = RUNS[name].format(run=small_run, net=NET, mean=mean, out=tmp_path, solver=small_job[0])
     done = run(name, words.split(), cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)})
     said = done.stdout + done.stderr
-    assert done.returncode == 0, said
+    assert done.returncode == 0 or name == "verify", said  # which finds this small run odd
     assert len(said.replace("\r", "\n").splitlines()) < 30, said
     assert not GLOG.search(said)
     if KEEPS.get(name):

@@ -30,7 +30,8 @@ def commands(path):
     return [shlex.join(shlex.split(line, comments=True)) for line in lines]
 
 
-CASES = [(path.relative_to(ROOT), command) for path in READMES for command in commands(path)]
+CONTRIBUTING = ROOT / ".github/CONTRIBUTING.md"
+CASES = [(path.relative_to(ROOT), command) for path in [*READMES, CONTRIBUTING] for command in commands(path)]
 
 
 def test_every_readme_of_the_house_is_looked_at():
@@ -73,7 +74,7 @@ def test_a_quick_command_runs_as_it_stands(command, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*READMES, CONTRIBUTING], ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
