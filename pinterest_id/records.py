@@ -50,7 +50,7 @@ def read_pins(path, keep_empty_text=False, keep_no_image=False):
     -------
     pins : list of Pin
     rejected : list of Rejection
-        Pins without an image or a text; together with `pins` they are all the lines.
+        Pins without an image or a text, or with half a surrogate pair; together with `pins` they are all the lines.
 
     Raises
     ------
@@ -58,9 +58,11 @@ def read_pins(path, keep_empty_text=False, keep_no_image=False):
         On a line that is no JSON object, lacks a key, or holds the wrong type; on an id seen
         before; on an image path that leaves the file's folder. It names the file and the line.
     """
-    path = Path(path)
-    records = read_objects(path, "pins, one JSON object a line")
-    return check_records(records, path.parent, keep_empty_text, keep_no_image)
+    path, left_out = Path(path), []
+    records = read_objects(path, "pins, one JSON object a line", left_out=left_out)
+    pins, rejected = check_records(records, path.parent, keep_empty_text, keep_no_image)
+    halves = [Rejection(str(half.record.get("id")), half.where, half.reason) for half in left_out]
+    return pins, [*rejected, *halves]
 
 
 def check_records(records, root, keep_empty_text=False, keep_no_image=False):

@@ -6,9 +6,19 @@ import math
 from pathlib import Path
 
 from mindpics.files.atomic import atomic_write
-from mindpics.files.bounded import open_regular, read_text
+from mindpics.files.bounded import read_text
+from mindpics.files.compressed import open_plain, read_on
 
+LEFT_OUT = "half a surrogate pair (\\ud800 to \\udfff)"  # no file could be written with it later on
 MAX_LINE = 64 << 20  # bytes; a longer line is no object but a file of another kind
+
+
+class HalfPair(ValueError):
+    """A line with half a surrogate pair: what it holds, with U+FFFD for the half, and where it stood."""
+
+    def __init__(self, record, where):
+        super().__init__(f"{where}: found {LEFT_OUT}; wanted whole characters")
+        self.record, self.where, self.reason = record, where, LEFT_OUT
 
 
 def write_json(path, facts):
@@ -52,17 +62,19 @@ def write_objects(path, objects):
         stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in objects)
 
 
-def read_objects(path, file_type="one JSON object a line", keys=None):
+def read_objects(path, file_type="one JSON object a line", keys=None, left_out=None):
     """Yield ``(where, object)`` of each line that is not empty; `where` is "FILE, line 3".
 
     Parameters
     ----------
     path : str or Path
-        UTF-8, with a byte order mark or without.
+        UTF-8, with a byte order mark or without; compressed (gzip, bzip2, xz, zstd) or not.
     file_type : str
         What the file should be, for errors.
     keys : collection of str, optional
         Those that an object may give once alone; all by default.
+    left_out : list, optional
+        Gets the HalfPair of each line that has one; without it the first is raised.
 
     Raises
     ------
@@ -70,23 +82,30 @@ def read_objects(path, file_type="one JSON object a line", keys=None):
         Names the file, the line, what was found and what was wanted.
     """
     number = 0
-    with open_regular(path, file_type) as stream:
-        while line := stream.readline(MAX_LINE + 1):
+    with open_plain(path, file_type) as stream:
+        while line := read_on(stream.readline, MAX_LINE + 1, f"{path}, line {number + 1}", file_type):
             number += 1
             where = f"{path}, line {number}"
             if len(line) > MAX_LINE:
                 raise ValueError(f"{where}: found more than {MAX_LINE} bytes; wanted {file_type}")
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
-            if line.strip():
-                yield where, parse_object(line, where, keys)
+            if not line.strip():
+                continue
+            try:
+                record = parse_object(line, where, keys)
+            except HalfPair as half:
+                if left_out is None:
+                    raise
+                left_out.append(half)
+                continue
+            yield where, record
 
 
 def parse_object(line, where, keys=None):
-    """Return the JSON object of a line of bytes; ValueError says what else was found.
+    """Return the JSON object of a line of bytes; ValueError says what else was found, HalfPair of half a pair.
 
-    One of `keys` (all by default) given twice is refused: readers differ in which they take. So is half a surrogate
-    pair ("\\ud800"): no file could be written with it later on.
+    One of `keys` (all by default) given twice is refused: readers differ in which they take.
 
     Parameters
     ----------
@@ -109,16 +128,12 @@ def parse_object(line, where, keys=None):
         return record
 
     try:
-        record = json.loads(line.decode("utf-8"), object_pairs_hook=unique)
-        if b"\\u" in line:
-            json.dumps(record, ensure_ascii=False).encode()
+        text = line.decode("utf-8", "surrogatepass")  # as some write halves: neither \\ud800 nor UTF-8
+        record = json.loads(text, object_pairs_hook=unique)
+        whole = _whole(record) if b"\\u" in line or b"\xed" in line else record
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{where}: found bytes that are not UTF-8 (byte {error.start + 1}); wanted a JSON object"
-        ) from None
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"{where}: found half a surrogate pair (\\ud800 to \\udfff); wanted whole characters"
         ) from None
     except (ValueError, RecursionError) as error:  # not JSON, or a number of thousands of digits
         start = line[:60].decode("utf-8", "replace").strip()
@@ -127,7 +142,19 @@ def parse_object(line, where, keys=None):
         raise ValueError(f"{where}: found a {type(record).__name__}; wanted a JSON object")
     if repeated:
         raise ValueError(f"{where}: found {repeated[0]!r} twice; wanted each key once")
+    if whole is not record:
+        raise HalfPair(whole, where)
     return record
+
+
+def _whole(value):
+    """Return a JSON value as it is, or a copy with U+FFFD for halves of surrogate pairs."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return value
 
 
 def shown(value, length=80):

@@ -47,7 +47,7 @@ def read_items(path, root=None):
         On a line without id or image, an id seen before, a path that leaves `root`.
     """
     path, root, items, ids = Path(path), Path(root or Path(path).parent), {}, set()
-    records = read_table(path, ("id", "image")) if path.suffix == ".csv" else read_objects(path)
+    records = read_table(path, ("id", "image")) if path.suffix == ".csv" else read_objects(path, left_out=[])
     for where, record in records:
         if not {"id", "image"} <= set(record):
             raise ValueError(f"{where}: found {shown(sorted(record))}; id and image are wanted")

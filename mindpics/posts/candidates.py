@@ -9,14 +9,17 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from mindpics.files.json_files import HalfPair
 from mindpics.jobs.parallel import run_each
 from mindpics.posts.columns import hash_text, hash_texts, in_order, may_carry
 from mindpics.posts.crawl_files import BLOCK, open_crawl
+from mindpics.posts.crawl_rows import join, left_out, post_at, refuse_repeated_ids
 from mindpics.posts.words import SLOTS, carried_words
 
 TIMEOUT = 600  # seconds a block may take; it takes one
@@ -38,6 +41,10 @@ class Candidates:
         What words each carries: an index of `words`.
     words : list of tuple of str
     posts : function of positions -> list of dict
+    root : Path
+        The folder that their images are relative to.
+    left_out : list of dict
+        Posts with half a surrogate pair, each with its "reason"; not among the `n_read`.
     """
 
     n_read: int
@@ -46,6 +53,8 @@ class Candidates:
     kinds: np.ndarray
     words: list
     posts: object
+    root: Path
+    left_out: list
 
     def __len__(self):
         return len(self.draws)
@@ -76,7 +85,8 @@ class Candidates:
 class Scanned:
     """What a block holds: hashes of all ids, and its candidates by columns, as in `Candidates`.
 
-    `broken` is the row of the first post that is none; what follows it is left out.
+    `broken` is the row of the first post that is none; what follows it is left out. `halves` has, by row, what is
+    said by posts with half a surrogate pair.
     """
 
     hashes: np.ndarray
@@ -86,6 +96,7 @@ class Scanned:
     words: list
     n_lines: int
     broken: int | None
+    halves: dict
 
 
 def find_candidates(manifest, seed=0, workers=None, block=BLOCK, tags_only=False):
@@ -94,7 +105,7 @@ def find_candidates(manifest, seed=0, workers=None, block=BLOCK, tags_only=False
     Parameters
     ----------
     manifest : str or Path
-        posts.jsonl, or a .parquet with the same keys as columns. A link that
+        posts.jsonl, compressed or not, or a .parquet with the same keys as columns, or a folder of them. A link that
         leaves the folder is not looked for here: who opens a picture does.
     seed : int
         Of the draws.
@@ -124,10 +135,10 @@ def find_candidates(manifest, seed=0, workers=None, block=BLOCK, tags_only=False
             bar.update(crawl.size(part))
             if scanned.broken is not None:
                 break
-    _refuse_repeated_ids(crawl, blocks, scans)
+    refuse_repeated_ids(crawl, blocks, scans)
     if scans and scans[-1].broken is not None:
-        _post(crawl, blocks, scans, len(scans) - 1, scans[-1].broken)  # raises
-    return _gather(crawl, scans)
+        post_at(crawl, blocks, scans, len(scans) - 1, scans[-1].broken)  # raises
+    return _gather(crawl, blocks, scans)
 
 
 def _scan_all(scan, path, blocks, workers):
@@ -149,10 +160,13 @@ def _scan(crawl, seed, tags_only, block):
         judged[here] |= ~in_order(table)
         hashes[here] = hash_texts(table["id"].combine_chunks())
         carriers += _carriers(table, first, ~judged[here] & may_carry(table), tags_only)
-    broken = None
+    broken, halves = None, {}
     for row in np.flatnonzero(judged).tolist():
         try:
             post = rows.post(row, "")
+        except HalfPair as half:
+            halves[row] = half.record
+            continue
         except ValueError:  # told once its line number is known
             broken = row
             break
@@ -168,6 +182,7 @@ def _scan(crawl, seed, tags_only, block):
         words=list(kinds),
         n_lines=rows.n_lines,
         broken=broken,
+        halves=halves,
     )
 
 
@@ -186,50 +201,16 @@ def draw(seed, post_id):
     return random.Random(f"{seed} {post_id}").random()
 
 
-def _refuse_repeated_ids(crawl, blocks, scans):
-    """Raise ValueError at the first post whose id an earlier one has."""
-    hashes = _join((scan.hashes for scan in scans), np.uint64)
-    ordered = np.sort(hashes)
-    if not np.any(ordered[1:] == ordered[:-1]):
-        return
-    order = np.argsort(hashes, kind="stable")
-    again = np.sort(order[1:][hashes[order[1:]] == hashes[order[:-1]]])
-    firsts = np.cumsum([0, *(len(scan.hashes) for scan in scans)])
-
-    def locate(row):
-        part = int(np.searchsorted(firsts, row, side="right")) - 1
-        return _post(crawl, blocks, scans, part, int(row - firsts[part]))
-
-    for second in again:  # two ids may share a hash: the ids decide
-        post, number = locate(second)
-        for first in np.flatnonzero(hashes[:second] == hashes[second]):
-            first_post, first_number = locate(first)
-            if post["id"] == first_post["id"]:
-                raise ValueError(
-                    f"{crawl.path}, {crawl.unit} {number}: found id {post['id']!r} "
-                    f"of {crawl.unit} {first_number} again; wanted each id once"
-                )
-
-
-def _post(crawl, blocks, scans, part, row):
-    """Return a post and its line number; ValueError when the post is none."""
-    rows = crawl.read(blocks[part])
-    number = 1 + sum(scan.n_lines for scan in scans[:part]) + int(rows.numbers[row])
-    return rows.post(row, f"{crawl.path}, {crawl.unit} {number}"), number
-
-
-def _gather(crawl, scans):
+def _gather(crawl, blocks, scans):
     codes = {}
     translate = [np.array([codes.setdefault(words, len(codes)) for words in s.words], np.int32) for s in scans]
     return Candidates(
-        n_read=sum(len(scan.hashes) for scan in scans),
-        draws=_join((scan.draws for scan in scans), np.float64),
-        positions=_join((scan.positions for scan in scans), np.int64),
-        kinds=_join((code[scan.kinds] for code, scan in zip(translate, scans, strict=True)), np.int32),
+        n_read=sum(len(scan.hashes) - len(scan.halves) for scan in scans),
+        draws=join((scan.draws for scan in scans), np.float64),
+        positions=join((scan.positions for scan in scans), np.int64),
+        kinds=join((code[scan.kinds] for code, scan in zip(translate, scans, strict=True)), np.int32),
         words=list(codes),
         posts=crawl.posts,
+        root=crawl.root,
+        left_out=left_out(crawl, blocks, scans),
     )
-
-
-def _join(parts, dtype):
-    return np.concatenate([np.empty(0, dtype), *parts])

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
+from mindpics.files.compressed import unpack
 from mindpics.files.json_files import MAX_LINE
 from mindpics.posts.crawl_rows import SCHEMA, Rows
 from mindpics.posts.parquet_crawl import Parquet
@@ -25,7 +26,7 @@ WANTED = "a manifest, one JSON object a line"
 
 
 def open_crawl(path, block=BLOCK):
-    """Return the reader of a manifest: Parquet by its ending, otherwise JSON lines.
+    """Return the reader of a manifest: Parquet by its ending or a folder of such files, otherwise JSON lines.
 
     Raises
     ------
@@ -33,23 +34,34 @@ def open_crawl(path, block=BLOCK):
         There is no such file, or it is no Parquet of posts.
     """
     path = Path(path)
+    if path.is_dir():
+        return Parquet(path)
     if not path.is_file():
         raise ValueError(f"{path}: found no such file; wanted {WANTED}")
     return Parquet(path) if path.suffix == ".parquet" else JsonLines(path, block)
 
 
 class JsonLines:
-    """A manifest of one JSON object a line. A position is a line's first byte."""
+    """A manifest of one JSON object a line, compressed or not. A position is a line's first byte."""
 
-    unit, measure = "line", "B"
+    measure = "B"
 
     def __init__(self, path, block=BLOCK):
         self.path, self.block = Path(path), block
         self.root = self.path.parent.resolve()
+        self.unpacked = unpack(self.path, WANTED)
+        self.file = Path(self.unpacked.name) if self.unpacked else self.path
+
+    def __getstate__(self):
+        return self.__dict__ | {"unpacked": None}  # its maker removes the temporary file, not a child
+
+    def where(self, number):
+        """Return "FILE, line 3"."""
+        return f"{self.path}, line {number}"
 
     def blocks(self):
         """Return (start, end) in bytes: a block holds the lines that begin there."""
-        size = self.path.stat().st_size
+        size = self.file.stat().st_size
         return [(start, min(start + self.block, size)) for start in range(0, size, self.block)]
 
     def size(self, block):
@@ -93,14 +105,14 @@ class JsonLines:
             First bytes of lines.
         """
         posts = {}
-        with open(self.path, "rb") as stream:
+        with open(self.file, "rb") as stream:
             for position in sorted(positions):
                 stream.seek(position)
                 posts[position] = parse_post(stream.readline(), f"{self.path}, byte {position}")
         return [posts[position] for position in positions]
 
     def _bytes(self, start, end):
-        with open(self.path, "rb") as stream:
+        with open(self.file, "rb") as stream:
             if start:
                 stream.seek(start - 1)
                 while stream.readline(MAX_LINE)[-1:] not in (b"", b"\n"):

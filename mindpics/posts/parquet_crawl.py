@@ -1,9 +1,10 @@
-"""Parquet manifest of a crawl, in bounded batches: a few KB may hold one text a million times.
+"""Parquet manifest of a crawl, a file or a folder, in bounded batches: a few KB may hold one text a million times.
 
 Texts stay dictionary-encoded, no larger than the file holds them, until rows of `BLOCK` bytes are unpacked.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +21,34 @@ ROWS = 4096  # of a batch
 PREFIXED = "DELTA_BYTE_ARRAY"  # an encoding in which each text may be as long as all before it
 
 
-class Parquet:
-    """A manifest as a Parquet file. A position is a row."""
+@dataclass(frozen=True)
+class _Group:
+    """A row group: its file, its number there, its rows, how many to read at a time, the columns of text."""
 
-    unit, measure = "row", "post"
+    path: Path
+    number: int
+    rows: int
+    batch_rows: int
+    texts: list
+
+
+class Parquet:
+    """A manifest as a Parquet file, or a folder of them in the order of their names. A position is a row of all."""
+
+    measure = "post"
 
     def __init__(self, path):
         self.path = Path(path)
-        self.root = self.path.parent.resolve()
-        try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
-                groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-                self._check_columns(file.schema_arrow)
-                leaves = [file.schema.column(i) for i in range(len(file.schema.names))]
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{self.path}: found no Parquet file ({error}); wanted one of posts") from None
-        self.counts = [group.num_rows for group in groups]
-        self.batch_rows = [_batch_rows(group) for group in groups]
-        self.texts = [leaf.path for leaf in leaves if leaf.logical_type.type == "STRING"]
+        self.root = (self.path if self.path.is_dir() else self.path.parent).resolve()
+        self.groups = [group for file in _files(self.path) for group in _groups(file)]
+        self.counts = [group.rows for group in self.groups]
         self.firsts = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+
+    def where(self, number):
+        """Return "FILE, row 3", of a row's number among those of all files."""
+        part = int(np.searchsorted(self.firsts, number - 1, side="right")) - 1
+        path = self.groups[part].path
+        return f"{path}, row {number - sum(group.rows for group in self.groups[:part] if group.path != path)}"
 
     def blocks(self):
         """Return the row groups' numbers."""
@@ -74,9 +84,10 @@ class Parquet:
     def batches(self, block, columns):
         """Yield (first row, RecordBatch) of a row group, texts dictionary-encoded."""
         first = 0
-        with pyarrow.parquet.ParquetFile(self.path, read_dictionary=self.texts) as file:
-            rows = self.batch_rows[block]
-            for batch in file.iter_batches(rows, row_groups=[block], columns=columns, use_threads=False):
+        group = self.groups[block]
+        with pyarrow.parquet.ParquetFile(group.path, read_dictionary=group.texts) as file:
+            part = {"row_groups": [group.number], "columns": columns}
+            for batch in file.iter_batches(group.batch_rows, **part, use_threads=False):
                 yield first, batch
                 first += len(batch)
 
@@ -86,21 +97,11 @@ class Parquet:
             batch = batch.select(list(REQUIRED))
             sizes = sum(_sizes(column) for column in batch.columns)
             if len(sizes) and sizes.max() > MAX_LINE:
-                row = self.firsts[block] + first + int(sizes.argmax()) + 1
-                raise ValueError(f"{self.path}, row {row}: found {sizes.max()} bytes; wanted at most {MAX_LINE}")
+                where = self.where(int(self.firsts[block]) + first + int(sizes.argmax()) + 1)
+                raise ValueError(f"{where}: found {sizes.max()} bytes; wanted at most {MAX_LINE}")
             for start, stop in _pieces(sizes):
                 piece = batch.take(pa.array(np.arange(start, stop)))  # a slice of lists would be cast whole
                 yield first + start, pa.Table.from_batches([piece]).cast(SCHEMA)
-
-    def _check_columns(self, schema):
-        absent = [key for key in REQUIRED if key not in schema.names]
-        if absent:
-            raise ValueError(f"{self.path}: found no column {absent[0]!r} in {schema.names}; wanted {list(REQUIRED)}")
-        for key, kind in REQUIRED.items():
-            arrow_type = schema.field(key).type
-            texts = arrow_type.value_type if kind is list and pa.types.is_nested(arrow_type) else arrow_type
-            if _is_list(arrow_type) != (kind is list) or not _is_text(texts):
-                raise ValueError(f"{self.path}: found column {key!r} of {arrow_type}; wanted {TYPES[kind]}")
 
 
 class _Walk:
@@ -118,6 +119,41 @@ class _Walk:
         while row >= self.first + len(self.batch):
             self.first, self.batch = next(self.batches)
         return self.batch.slice(row - self.first, 1)
+
+
+def _files(path):
+    """Return the Parquet files of a folder and those below it, or the one file."""
+    if not path.is_dir():
+        return [path]
+    files = [file for file in sorted(path.rglob("*.parquet")) if file.is_file() and file.name[0] not in "._"]
+    if not files:
+        raise ValueError(f"{path}: found a folder without a .parquet file; wanted posts")
+    return files
+
+
+def _groups(path):
+    """Yield the _Groups of a Parquet file of posts; ValueError when it is none."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            _check_columns(path, file.schema_arrow)
+            leaves = [file.schema.column(i) for i in range(len(file.schema.names))]
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: found no Parquet file ({error}); wanted one of posts") from None
+    texts = [leaf.path for leaf in leaves if leaf.logical_type.type == "STRING"]
+    for number, group in enumerate(groups):
+        yield _Group(path, number, group.num_rows, _batch_rows(group), texts)
+
+
+def _check_columns(path, schema):
+    absent = [key for key in REQUIRED if key not in schema.names]
+    if absent:
+        raise ValueError(f"{path}: found no column {absent[0]!r} in {schema.names}; wanted {list(REQUIRED)}")
+    for key, kind in REQUIRED.items():
+        arrow_type = schema.field(key).type
+        texts = arrow_type.value_type if kind is list and pa.types.is_nested(arrow_type) else arrow_type
+        if _is_list(arrow_type) != (kind is list) or not _is_text(texts):
+            raise ValueError(f"{path}: found column {key!r} of {arrow_type}; wanted {TYPES[kind]}")
 
 
 def _batch_rows(group):

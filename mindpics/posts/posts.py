@@ -1,5 +1,6 @@
 """Manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
 
+import sys
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +21,8 @@ def read_posts(manifest):
     manifest : str or Path
         UTF-8, one JSON object a line, with the keys id, image (a path relative
         to the manifest's folder), author, text, tags (list of str), source and
-        license. Further keys are kept. Empty lines are passed over.
+        license; compressed or not. Further keys are kept. Empty lines are passed over; so are posts with half a
+        surrogate pair, whose number is told on the standard error.
 
     Yields
     ------
@@ -33,8 +35,8 @@ def read_posts(manifest):
     """
     manifest = Path(manifest)
     root = manifest.parent.resolve()
-    first_line = {}
-    for where, post in read_objects(manifest, "a manifest, one JSON object a line", REQUIRED):
+    first_line, left_out = {}, []
+    for where, post in read_objects(manifest, "a manifest, one JSON object a line", REQUIRED, left_out):
         check_post(post, root, where)
         picture_path(root, post["image"], where)
         number = int(where.rpartition(" ")[2])
@@ -44,6 +46,8 @@ def read_posts(manifest):
             )
         first_line[post["id"]] = number
         yield post
+    if left_out:
+        print(f"{manifest}: left out {len(left_out)} posts, the first: {left_out[0]}", file=sys.stderr)
 
 
 def picture_path(root, image, where):

@@ -56,6 +56,7 @@ def summarise(mindpics, candidates, rejected, copies):
     picked = len(mindpics) + len(rejected)
     return {
         "posts_read": candidates.n_read,
+        "half_surrogates": len(candidates.left_out),
         "carry_no_word": candidates.n_read - len(candidates),
         "carry_a_word": len(candidates),
         "carry_several_slots": candidates.several,
@@ -112,7 +113,9 @@ def _mean_larger(mindpics):
 def table(summary):
     """Return the summary as text for a terminal."""
     s, copies = summary, summary["near_copies"]
+    halves = s["half_surrogates"]
     lines = [
+        *([f"{halves} posts left out for half a surrogate pair: see rejected.jsonl"] if halves else []),
         f"{s['posts_read']} posts read = {s['carry_no_word']} without a word + {s['carry_a_word']} with one"
         f" ({s['carry_several_slots']} could fill several slots, each fills one)",
         f"{s['carry_a_word']} with a word = {s['over_the_cap']} over the cap + {s['unreadable']} unreadable"

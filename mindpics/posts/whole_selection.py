@@ -50,7 +50,7 @@ def select(posts, out, choices=None, workers=None, run_tasks=None):
     Parameters
     ----------
     posts : Path
-        posts.jsonl or posts.parquet, beside its pictures.
+        posts.jsonl (compressed or not) or posts.parquet, beside its pictures, or a folder of such Parquet files.
     out : Path
         Folder that gets mindpics.csv, rejected.jsonl and summary.json.
     choices : Choices, optional
@@ -71,7 +71,7 @@ def select(posts, out, choices=None, workers=None, run_tasks=None):
     picker = selection.Picker(candidates, choices.per_word, choices.per_pole)
     if not picker.unpicked:
         raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
-    mindpics, hashes, rejected = _pick_readable(picker, posts.parent, workers, choices.max_pixels)
+    mindpics, hashes, rejected = _pick_readable(picker, candidates.root, workers, choices.max_pixels)
     copies = near_copies.group_copies(hashes, choices.distance, run_tasks)
     groups = selection.group(mindpics, choices.group_by, copies)
     by_group = choices.split == "group"
@@ -79,7 +79,7 @@ def select(posts, out, choices=None, workers=None, run_tasks=None):
     facts = summary.summarise(mindpics, candidates, rejected, copies.tolist())
     files = MindpicsFiles(out)
     summary.write_csv(files.selection, mindpics)  # first: by it the folder is known as ours
-    write_objects(files.rejected, rejected)
+    write_objects(files.rejected, [*rejected, *candidates.left_out])
     settings = {"posts": posts, "out": out, **asdict(choices), "group_by": list(choices.group_by), "workers": workers}
     arguments = {key: str(value) for key, value in settings.items()}
     write_json(files.summary, {"arguments": arguments, **facts})

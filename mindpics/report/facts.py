@@ -30,6 +30,7 @@ def data(run):
 def selection(run):
     """Where each post went; the counts add up."""
     names = {
+        "half_surrogates": "left out for half a surrogate pair",
         "posts_read": "posts read",
         "carry_no_word": "carry none of the 110 words",
         "over_the_cap": "over the cap",

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mindpics.caffe_files.lmdbs import read_rows
-from mindpics.files.json_files import MAX_LINE, read_objects
+from mindpics.files.json_files import LEFT_OUT, MAX_LINE, read_objects
 from mindpics.files.tables import read_table
 from mindpics.inference.features import read_items
 from mindpics.posts.posts import REQUIRED, picture_path, read_posts
@@ -128,6 +128,12 @@ def check_message(message, path, given):
     return number
 
 
+def has_half(line):
+    """Whether an object holds half a surrogate pair."""
+    text = json.dumps(json.loads(line.decode("utf-8", "surrogatepass")), ensure_ascii=False)
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 @given(given=lines(POST))
 def test_posts(root, given):
     path = root / "posts.jsonl"
@@ -138,7 +144,7 @@ def test_posts(root, given):
         path.write_bytes(b"\n".join(given[: number - 1]))  # the lines before it are good
         assert read(lambda path: list(read_posts(path)), path)[1] is None
         return
-    assert len(found) == sum(1 for line in given if line.strip())
+    assert len(found) == sum(1 for line in given if line.strip() and not has_half(line))
     assert len({post["id"] for post in found}) == len(found)
     for post in found:
         assert all(isinstance(post[key], kind) for key, kind in REQUIRED.items())
@@ -159,7 +165,7 @@ def test_pins(root, given):
     for pin in pins:
         assert (root / pin.image).resolve().is_relative_to(root.resolve())
     for rejection in rejected:
-        assert rejection.reason in ("no image", "no text")
+        assert rejection.reason in ("no image", "no text", LEFT_OUT)
 
 
 @given(given=lines(PIN))

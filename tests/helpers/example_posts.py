@@ -1,7 +1,19 @@
 """A post of a crawl, and manifests of posts."""
 
+import bz2
+import gzip
 import json
+import lzma
+from functools import partial
 
+import pyarrow as pa
+
+COMPRESSIONS = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": partial(pa.compress, codec="zstd", asbytes=True),
+}
 POST = {
     "id": "a1",
     "image": "images/a.png",

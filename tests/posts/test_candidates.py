@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from example_posts import POST, without, write
+from example_posts import COMPRESSIONS, POST, without, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -171,6 +171,66 @@ def test_values_that_json_lacks_become_text(tmp_path):
     posts = [{**POST, "text": "moon"}]
     path = parquet(tmp_path, posts, taken=pa.array([0], pa.timestamp("s")))
     assert find_candidates(path).posts([0])[0]["taken"] == "1970-01-01 00:00:00"
+
+
+def test_a_folder_of_parquet_is_one_crawl_of_its_files_in_order(tmp_path):
+    posts = many(1500)
+    wanted = scanned(write(tmp_path, *posts))
+    for number in range(3):
+        folder = tmp_path / "crawl" / f"year={number}"
+        folder.mkdir(parents=True)
+        parquet(folder, posts[500 * number : 500 * number + 500]).rename(folder / "part-0.parquet")
+        (folder / "_SUCCESS").touch()
+    assert scanned(tmp_path / "crawl") == wanted
+    assert find_candidates(tmp_path / "crawl", workers=1).root == tmp_path / "crawl"
+    parquet(tmp_path / "crawl/year=2", [{**POST, "id": "x", "image": "/a"}])
+    with pytest.raises(ValueError, match="year=2/posts.parquet, row 1: found image '/a'"):
+        find_candidates(tmp_path / "crawl", workers=1)
+    parquet(tmp_path / "crawl/year=2", [{**POST, "id": "p3"}])
+    with pytest.raises(
+        ValueError, match="year=2/posts.parquet, row 1: found id 'p3' of .*0/part-0.parquet, row 4"
+    ):
+        find_candidates(tmp_path / "crawl", workers=1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty: found a folder without a .parquet file"):
+        find_candidates(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("compress", COMPRESSIONS.values(), ids=COMPRESSIONS)
+def test_a_compressed_crawl_is_scanned_as_its_lines_are(tmp_path, compress):
+    path = write(tmp_path, *many(300))
+    wanted = scanned(path)
+    packed = compress(path.read_bytes())
+    path.write_bytes(packed)
+    assert scanned(path, block=4000) == wanted
+    path.write_bytes(packed[:-9])
+    with pytest.raises(ValueError, match="posts.jsonl: found bytes that cannot be read"):
+        find_candidates(path, workers=1)
+
+
+def test_children_read_what_their_parent_unpacked(tmp_path):
+    path = write(tmp_path, *many(300))
+    wanted = scanned(path)
+    path.write_bytes(COMPRESSIONS["gz"](path.read_bytes()))
+    assert scanned(path, block=20_000, workers=2) == wanted
+
+
+def test_half_a_surrogate_pair_costs_its_post_alone_and_is_listed(tmp_path):
+    halves = [
+        {**POST, "id": "a", "text": "moon \ud800"},
+        {**POST, "id": "\udc00"},
+        {**POST, "id": "p3", "tags": ["\udc00\ud800"]},  # an id that is there twice
+        {**POST, "id": "b", "more": {"\ud83d": 1}},
+    ]
+    path = write(tmp_path, *many(100), *halves[:2], *many(101)[100:], *halves[2:])
+    raw = json.dumps({**POST, "id": "c", "text": "\ud83d\ude00"}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    path.write_bytes(path.read_bytes() + b"\n" + raw)
+    for block in (1 << 20, 5000):
+        found = find_candidates(path, workers=1, block=block)
+        assert found.n_read == 101 and scanned(path, block=block) == oracle(path)
+        assert [post["id"] for post in found.left_out] == ["a", "\ufffd", "p3", "b", "c"]
+        assert found.left_out[0]["text"] == "moon \ufffd"
+        assert found.left_out[1]["reason"].startswith(f"{path}, line 102: half a surrogate pair")
 
 
 def test_parquet_of_something_else_is_named(tmp_path):

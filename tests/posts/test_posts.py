@@ -4,7 +4,7 @@ import json
 import tracemalloc
 
 import pytest
-from example_posts import POST, without, write
+from example_posts import COMPRESSIONS, POST, without, write
 
 from mindpics.posts.posts import picture_path, read_posts
 
@@ -31,7 +31,6 @@ def test_a_missing_key_names_file_line_and_key(tmp_path, key):
         ({**POST, "id": 5}, "found 5 as 'id'; wanted a str"),
         ({**POST, "id": "x" * 201}, "wanted 1 to 200 bytes"),
         ({**POST, "id": "two\nlines"}, "printable"),
-        ({**POST, "id": "\ud800"}, "half a surrogate pair"),
         (POST, "line 2: found id 'a1' of line 1 again"),
     ],
 )
@@ -83,3 +82,22 @@ def test_memory_stays_flat(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3_000_000
+
+
+def test_half_a_surrogate_pair_costs_its_post_alone(tmp_path, capsys):
+    halves = [{**POST, "id": "b", "text": "\ud800"}, {**POST, "id": "\udc00"}, {**POST, "id": "c", "more": ["\udc00"]}]
+    path = write(tmp_path, POST, *halves, {**POST, "id": "d", "text": "\U0001f600"})
+    assert [post["id"] for post in read_posts(path)] == ["a1", "d"]
+    assert "left out 3 posts, the first: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("compress", COMPRESSIONS.values(), ids=COMPRESSIONS)
+def test_a_compressed_manifest_is_read_whatever_its_name(tmp_path, compress):
+    path = write(tmp_path, POST, {**POST, "id": "b"})
+    packed = compress(path.read_bytes())
+    path.write_bytes(packed + compress(b"\n" + json.dumps({**POST, "id": "c"}).encode()))
+    assert [post["id"] for post in read_posts(path)] == ["a1", "b", "c"]
+    for broken in (packed[:-9], packed[:12] + b"?" * 30 + packed[42:]):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match="posts.jsonl, line [123]: found bytes that cannot be read .*; wanted a m"):
+            list(read_posts(path))
