@@ -199,7 +199,7 @@ def mean_image(path):
 
     Returns
     -------
-    ndarray, float32, [3, H, W], BGR
+    ndarray, float32, [C, H, W], BGR where C is 3
 
     Raises
     ------
@@ -224,7 +224,7 @@ def mean_image(path):
 
 
 def write_mean(path, mean):
-    """Write a mean [3, H, W] as a BlobProto of 1x3xHxW (binaryproto), the form Caffe's mean_file takes."""
+    """Write a mean [C, H, W] as a BlobProto of 1xCxHxW (binaryproto), the form Caffe's mean_file takes."""
     channels, height, width = mean.shape
     blob = caffe_pb2.BlobProto(num=1, channels=channels, height=height, width=width, data=mean.ravel().tolist())
     with atomic_write(path, "wb") as stream:

@@ -1,7 +1,7 @@
 """Selection of MindPics by the words of Table 1 (section 3.1): picks, groups, split."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,6 +124,53 @@ def group(mindpics, keys, copies):
     n = len(mindpics)  # a graph of pictures and values: its components are the groups
     links = coo_array((np.ones(len(rows), bool), (rows, np.add(columns, n))), shape=(n + n_values, n + n_values))
     return connected_components(links, directed=False)[1][:n]
+
+
+def check_groups(mindpics, keys):
+    """Return the number of groups before a picture is read; ValueError where they allow no split: copies only join.
+
+    Parameters
+    ----------
+    mindpics : list of MindPic
+        As they are picked.
+    keys : list of str
+        As `group` takes them.
+
+    Raises
+    ------
+    ValueError
+        A pole stands in one group, or `group` raises.
+    """
+    named = [key for key in keys if key != "copies"]
+    groups = group(mindpics, named, None).tolist()
+    n_groups, groups_of = len(set(groups)), defaultdict(set)
+    for pic, number in zip(mindpics, groups, strict=True):
+        groups_of[pic.label].add(number)
+    few = [label for label in range(10) if len(groups_of[label]) < 2]
+    if few:
+        raise ValueError(
+            f"found {n_groups} groups by {', '.join(named) or 'picture'}: {_poles(few)} stand in fewer "
+            "than two; wanted both sides: fewer keys in --group-by, more of a word (--per-word), or --split image"
+        )
+    return n_groups
+
+
+def joined(mindpics, keys, groups):
+    """Return (pictures, groups): of the group that near copies join of most groups by the other keys.
+
+    Parameters
+    ----------
+    mindpics : list of MindPic
+    keys : list of str
+    groups : ndarray, int, [N]
+        By all of `keys`.
+    """
+    before = group(mindpics, [key for key in keys if key != "copies"], None)
+    of_group = defaultdict(set)
+    for now, then in zip(groups.tolist(), before.tolist(), strict=True):
+        of_group[now].add(then)
+    largest = max(of_group, key=lambda number: len(of_group[number]))
+    return int(np.sum(groups == largest)), len(of_group[largest])
 
 
 def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0):

@@ -122,6 +122,7 @@ def table(summary):
         f" + {s['selected']} selected ({s['train']} train, {s['test']} test)",
         f"near copies: {copies['pictures']} pictures in {copies['groups']} groups;"
         f" {copies['test_pictures_with_a_copy_in_train']} test pictures have a copy in train",
+        *filter(None, [s.get("joined")]),
         "",
         "trait pole  train  test  words (pictures)",
     ]

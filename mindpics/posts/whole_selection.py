@@ -1,5 +1,6 @@
 """Selection of MindPics whole: from a crawl to mindpics.csv, rejected.jsonl and summary.json."""
 
+import sys
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from mindpics.files.layout import MindpicsFiles
 from mindpics.posts import crops, near_copies, selection, summary
 from mindpics.posts.candidates import find_candidates
 from mindpics.posts.first_look import look
+
+FEW_GROUPS = 20  # a group may hold a twentieth of the pictures, a quarter of the test side
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,19 @@ def select(posts, out, choices=None, workers=None, run_tasks=None):
     picker = selection.Picker(candidates, choices.per_word, choices.per_pole)
     if not picker.unpicked:
         raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
-    mindpics, hashes, rejected = _pick_readable(picker, candidates.root, workers, choices.max_pixels)
+    picked = picker.pick()
+    by_group = choices.split == "group"
+    if by_group:
+        _tell_few_groups(selection.check_groups(picked, choices.group_by), choices)
+    mindpics, hashes, rejected = _pick_readable(picker, picked, candidates.root, workers, choices.max_pixels)
     copies = near_copies.group_copies(hashes, choices.distance, run_tasks)
     groups = selection.group(mindpics, choices.group_by, copies)
-    by_group = choices.split == "group"
-    mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
-    facts = summary.summarise(mindpics, candidates, rejected, copies.tolist())
+    joined = _joined(mindpics, choices.group_by, groups)
+    try:
+        mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
+    except ValueError as error:
+        raise ValueError(f"{error}{joined and f' ({joined})'}") from None
+    facts = summary.summarise(mindpics, candidates, rejected, copies.tolist()) | {"joined": joined}
     files = MindpicsFiles(out)
     summary.write_csv(files.selection, mindpics)  # first: by it the folder is known as ours
     write_objects(files.rejected, [*rejected, *candidates.left_out])
@@ -86,17 +96,36 @@ def select(posts, out, choices=None, workers=None, run_tasks=None):
     return facts
 
 
-def _pick_readable(picker, root, workers, max_pixels):
-    """Pick, read, and fill words up whose pictures cannot be read, from the same word while it has any; see `look`."""
-    mindpics, hashes, rejected, words = [], [], [], None
-    while words is None or words:
-        picked = picker.pick(words)
+def _tell_few_groups(n_groups, choices):
+    """Say before the pictures are read that a split by so few groups will be uneven."""
+    if n_groups < FEW_GROUPS:
+        keys = " and ".join(key for key in choices.group_by if key != "copies") or "picture"
+        text = f"{n_groups} groups by {keys}, near copies left aside: the test side may be far from"
+        print(f"{text} {choices.test_fraction:.0%} of the pictures", file=sys.stderr)
+
+
+def _joined(mindpics, group_by, groups):
+    """Return in words which groups near copies join, "" for none: reposts may make one group of many authors."""
+    keys = [key for key in group_by if key != "copies"]
+    if not keys or len(keys) == len(group_by):
+        return ""
+    n_pictures, n_joined = selection.joined(mindpics, group_by, groups)
+    if n_joined < 2:
+        return ""
+    return f"near copies join {n_joined} groups by {' and '.join(keys)} into one of {n_pictures} pictures"
+
+
+def _pick_readable(picker, picked, root, workers, max_pixels):
+    """Read, and fill words up whose pictures cannot be read, from the same word while it has any; see `look`."""
+    mindpics, hashes, rejected = [], [], []
+    while picked:
         readable, picked_hashes, unreadable = look(picked, root, workers, max_pixels)
         mindpics += readable
         hashes.append(picked_hashes)
         rejected += unreadable
         lost = {post["id"] for post in unreadable}
         words = picker.give_back([pic for pic in picked if pic.post["id"] in lost])
+        picked = picker.pick(words) if words else []
     if not mindpics:
         first = rejected[0]
         reason = f"{first['id']}: {first['reason']}"

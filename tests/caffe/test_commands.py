@@ -96,6 +96,19 @@ def test_pictures_to_features(tmp_path):
     np.testing.assert_array_equal(found, pictures.transpose(0, 3, 1, 2).reshape(4, -1))
 
 
+def test_convert_imageset_takes_what_atoi_makes_of_a_label(tmp_path):
+    """BVLC's, as tools/README.md says; tools/create_lmdb names the line."""
+    names = ("cat", "3.7", "7cats", "-1")
+    for name in (*names, "lone"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((2, 2, 3), np.uint8))
+    lines = [*(f"{name}.png {name}" for name in names), "lone.png", "gone.png 5"]
+    (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
+    done = run("convert_imageset", f"{tmp_path}/", tmp_path / "list.txt", tmp_path / "lmdb")
+    with lmdb.open(str(tmp_path / "lmdb"), readonly=True) as env, env.begin() as txn:
+        assert [caffe_pb2.Datum.FromString(value).label for _, value in txn.cursor()] == [0, 3, 7, -1, 0]
+    assert "Could not open or find file" in done.stderr and "gone.png" in done.stderr
+
+
 def test_classify_command_averages_ten_crops(tmp_path):
     """With its default mean, BVLC's own of ILSVRC 2012; the net is a mean of the crop it sees."""
     net = make_net(

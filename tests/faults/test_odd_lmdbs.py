@@ -1,11 +1,16 @@
 """LMDBs as they lie about, beside Caffe itself: what it reads is read, what it aborts on is named by its key."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from caffe_nets import caffe_train
+from tool_module import run_tool
 
 from mindpics.caffe_files.lmdbs import mean_image, read_lmdb
 from mindpics.files.findings import errors
@@ -139,6 +144,26 @@ def test_the_mean_of_floats_is_that_of_their_values(made):
     np.testing.assert_allclose(mean_image("db"), wanted, rtol=1e-6)
 
 
-def test_the_mean_of_encoded_gray_has_one_channel(made):
-    made(ENCODED_GRAY, 4, "", "")
-    assert mean_image("db").shape == (1, 8, 8)
+MEANS = {
+    "gray": GRAY,
+    "encoded gray": ENCODED_GRAY,
+    "floats": FLOATS,
+    "colour": FIVE,
+    "encoded colour": [encoded(8, 9, 3) for _ in range(9)],
+    "five channels": READ["five channels"][0],
+    "bytes beside floats": READ["bytes beside floats"][0],
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_the_mean_is_that_of_compute_image_mean(tmp_path, name, capsys):
+    write(tmp_path / "db", MEANS[name])
+    command = Path(sys.executable).with_name("compute_image_mean")
+    subprocess.run([command, tmp_path / "db", tmp_path / "bvlc"], check=True, capture_output=True)
+    assert run_tool("compute_mean", tmp_path / "db", tmp_path / "ours") == 0
+    wanted, found = (caffe_pb2.BlobProto.FromString((tmp_path / file).read_bytes()) for file in ("bvlc", "ours"))
+    np.testing.assert_allclose(found.data, wanted.data, rtol=1e-5, atol=1e-6)
+    assert capsys.readouterr().out.count("mean ") == wanted.channels
+    for blob in (wanted, found):
+        blob.ClearField("data")
+    assert found == wanted

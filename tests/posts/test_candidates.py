@@ -187,9 +187,7 @@ def test_a_folder_of_parquet_is_one_crawl_of_its_files_in_order(tmp_path):
     with pytest.raises(ValueError, match="year=2/posts.parquet, row 1: found image '/a'"):
         find_candidates(tmp_path / "crawl", workers=1)
     parquet(tmp_path / "crawl/year=2", [{**POST, "id": "p3"}])
-    with pytest.raises(
-        ValueError, match="year=2/posts.parquet, row 1: found id 'p3' of .*0/part-0.parquet, row 4"
-    ):
+    with pytest.raises(ValueError, match="year=2/posts.parquet, row 1: found id 'p3' of .*0/part-0.parquet, row 4"):
         find_candidates(tmp_path / "crawl", workers=1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty: found a folder without a .parquet file"):

@@ -259,3 +259,34 @@ def test_the_split_has_the_selections_own_seed(photographed, tmp_path, monkeypat
     for seed in (0, 3):
         select(photographed, tmp_path / str(seed), Choices(seed=seed), workers=1)
     assert seeds == [0, 3]
+
+
+def write_pictures(folder, posts, picture_of=lambda number: number):
+    (folder / "images").mkdir()
+    for number, p in enumerate(posts):
+        pixels = np.random.default_rng(picture_of(number)).integers(0, 255, (8, 8, 3), np.uint8)
+        cv2.imwrite(str(folder / p["image"]), cv2.resize(pixels, (64, 64)))
+    return write(folder, *posts)
+
+
+def test_groups_that_allow_no_split_are_named_before_a_picture_is_read(tmp_path):
+    posts = [{**p, "author": p["text"]} for p in all_poles(6)]  # one author a pole; there are no pictures at all
+    wanted = "found 10 groups by author: low O, .* stand in fewer than two; wanted both sides"
+    with pytest.raises(ValueError, match=wanted):
+        select(write(tmp_path, *posts), tmp_path / "out", Choices(split="group"), 1)
+
+
+def test_few_groups_are_told(tmp_path, capsys):
+    manifest = write_pictures(tmp_path, all_poles(6))
+    select(manifest, tmp_path / "out", Choices(split="group"), 1)
+    assert "6 groups by author, near copies left aside: the test side may be far from 20%" in capsys.readouterr().err
+
+
+def test_reposts_that_join_many_authors_into_one_group_are_told(tmp_path):
+    posts = [{**p, "author": f"a{number}"} for number, p in enumerate(all_poles(6))]
+    manifest = write_pictures(tmp_path, posts, picture_of=lambda number: max(number, 45))  # the first 46 are one
+    facts = select(manifest, tmp_path / "out", Choices(), 1)
+    told = "near copies join 46 groups by author into one of 46 pictures"
+    assert facts["joined"] == told and told in selection_summary.table(facts)
+    with pytest.raises(ValueError, match=rf"one side of the split only.*\({told}\)"):
+        select(manifest, tmp_path / "grouped", Choices(split="group"), 1)
