@@ -57,6 +57,7 @@ def solver(
     """
     per_epoch = train / batch
     max_iter = max(1, math.ceil(schedule.epochs * per_epoch))
+    test_interval = max(1, max_iter // tests)
     message = caffe_pb2.SolverParameter(
         net=net,
         type="SGD",
@@ -69,10 +70,10 @@ def solver(
         weight_decay=0.0005,  # section 4, L2
         regularization_type="L2",
         display=20,
-        test_interval=max(1, max_iter // tests),
+        test_interval=test_interval,
         # An untrained BatchNorm has no statistics to test with: NaN, on which parse_log.py stumbles.
         test_initialization=False,
-        snapshot=max(1, max_iter // snapshots),
+        snapshot=_between_snapshots(max_iter, snapshots, test_interval),
         snapshot_prefix=prefix,
         # No solver_mode: with one, `caffe train` would want a GPU where there is none. `-gpu 0` asks for it.
     )
@@ -82,3 +83,9 @@ def solver(
     if seed is not None:
         message.random_seed = seed
     return message
+
+
+def _between_snapshots(max_iter, snapshots, test_interval):
+    """Return `snapshot`: where there are several, each falls on a test pass, which says how good it is."""
+    apart = max(1, max_iter // snapshots)
+    return apart - apart % test_interval if snapshots > 1 and apart >= test_interval else apart

@@ -49,3 +49,11 @@ def test_there_is_always_at_least_one_iteration_between_tests_and_snapshots(test
     assert message.max_iter >= 1
     assert message.test_interval >= 1
     assert message.snapshot >= 1
+
+
+@pytest.mark.parametrize("train", [640, 6510, 121_000])
+def test_each_of_several_snapshots_falls_on_a_test_pass_and_a_single_one_is_the_last_iterate(train):
+    message = make(train=train)
+    assert message.snapshot % message.test_interval == 0 and 10 <= message.max_iter // message.snapshot <= 12
+    alone = make(train=train, snapshots=1)
+    assert alone.snapshot == alone.max_iter
