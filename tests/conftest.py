@@ -1,6 +1,7 @@
 """Shared: a small set of generated pictures in LMDBs, and a small all-in-one net that learns it."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # by a script's `&`; what the tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "long: left out without --long")
     config.addinivalue_line("markers", "bvlc: left out without --bvlc")
     config.addinivalue_line("markers", "caffe: left out without --caffe")

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from mindpics.jobs.log_tail import ASKED, WIDTH, clock, last_lines, last_said, s
 from mindpics.jobs.stages import StageError, standing_on, ways_left
 from mindpics.jobs.time_left import time_left
 
+INTERRUPTED = (128 + signal.SIGINT, -signal.SIGINT)  # of a stage that was sent Ctrl-C: with a snapshot, or at once
 FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
 
 
@@ -172,6 +174,8 @@ class Runner:
             if process.poll() is None:
                 continue
             del self.running[stage.name]
+            if process.returncode in INTERRUPTED:
+                raise KeyboardInterrupt
             absent = [path for path in stage.outputs if not Path(path).exists()]
             if process.returncode or absent:
                 self._fail(

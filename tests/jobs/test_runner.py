@@ -107,6 +107,15 @@ def test_a_stage_that_may_fail_leaves_out_what_stands_on_it_and_is_tried_again(t
     assert ran(tmp_path) == ["second", "third"]
 
 
+@pytest.mark.parametrize("end", ["sys.exit(130)", "os.kill(os.getpid(), signal.SIGINT)"])
+def test_a_stage_that_was_interrupted_by_itself_interrupts_the_job_though_it_may_fail(tmp_path, tool, end):
+    script = tmp_path / "train.py"
+    script.write_text(f"import os, signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n{end}")
+    stages = [*chain(tmp_path, tool), Stage("train", (str(script),), (), (str(tmp_path / "never"),), may_fail=True)]
+    with pytest.raises(KeyboardInterrupt):
+        Runner(stages, tmp_path / "run").run()
+
+
 def test_missing_input_that_no_stage_makes_is_named(tmp_path, tool):
     with pytest.raises(StageError, match="given: found no such file; wanted a file or a folder, and no stage makes it"):
         Runner(chain(tmp_path, tool), tmp_path / "run").run()
