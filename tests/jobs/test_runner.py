@@ -109,6 +109,7 @@ def test_a_stage_that_may_fail_leaves_out_what_stands_on_it_and_is_tried_again(t
 
 @pytest.mark.parametrize("end", ["sys.exit(130)", "os.kill(os.getpid(), signal.SIGINT)"])
 def test_a_stage_that_was_interrupted_by_itself_interrupts_the_job_though_it_may_fail(tmp_path, tool, end):
+    (tmp_path / "given").write_text("x")
     script = tmp_path / "train.py"
     script.write_text(f"import os, signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n{end}")
     stages = [*chain(tmp_path, tool), Stage("train", (str(script),), (), (str(tmp_path / "never"),), may_fail=True)]
