@@ -107,15 +107,16 @@ def test_a_training_that_diverged_is_a_note_and_no_number(tmp_path):
 
 
 def test_the_chart_has_every_reading_that_has_a_number(tmp_path):
-    line = dict.fromkeys(COLUMNS, "") | {"paper": "P", "number": "a $ sign", "choice": "c", "before": "50"}
+    line = dict.fromkeys(COLUMNS, "") | {"paper": "P", "number": "a $ sign", "choice": "c"}
     numbers = [
-        {"difference": "1", "low95": "-1", "high95": "3"},
-        {"difference": "-4", "low95": "-6", "high95": "-2"},
+        {"difference": "1", "low95": "-1", "high95": "3", "seeds": "3", "before": "51"},
+        {"difference": "-4", "low95": "-6", "high95": "-2", "seeds": "2", "before": "50"},
         {},
     ]
     lines = [line | {"reading": f"r{place}"} | each for place, each in enumerate(numbers)]
     draw_sensitivity(lines, tmp_path / "readings")
     drawn = (tmp_path / "readings.svg").read_text()
+    assert "51.0% by default" in drawn  # as most seeds have it
     assert "c: r0" in drawn and drawn.index("c: r1") < drawn.index("c: r0") and "c: r2" not in drawn
     assert (tmp_path / "readings.png").is_file()
     assert [row["reading"] for _, row in read_table(tmp_path / "readings.csv")] == ["r0", "r1", "r2"]

@@ -26,9 +26,8 @@ def draw_sensitivity(lines, out, title=""):
     figure, axes = new_figure(10, 1 + LINE * sum(heights), len(heights), 1, **options)
     for panel_axes, panel, (paper, number) in zip(axes[:, 0], panels, numbers, strict=False):
         _draw_panel(panel_axes, panel)
-        panel_axes.set_title(
-            f"{paper}: {literal(number)}, {float(panel[0]['before']):.1f}% by default", loc="left", fontsize=10
-        )
+        default = float(max(panel, key=lambda line: int(line["seeds"]))["before"])  # one that diverged has fewer
+        panel_axes.set_title(f"{paper}: {literal(number)}, {default:.1f}% by default", loc="left", fontsize=10)
     axes[-1, 0].set_xlabel("points that the reading moves it, with the 95% interval")
     figure.suptitle(literal(title))
     save(figure, out, COLUMNS, lines)
