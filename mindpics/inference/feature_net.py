@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import caffe
+import cv2
 import numpy as np
 
 from mindpics.caffe_files.blobs import read_mean
@@ -11,10 +13,15 @@ from mindpics.files.arrays import load_npy
 from mindpics.files.printable import printable_names
 from mindpics.inference.infer import centre_crop, run
 from mindpics.inference.open_net import open_trained_net
+from mindpics.jobs.fork_first import in_fork
 
 
 class FeatureNet:
     """A net in TEST phase that is run up to one of its blobs.
+
+    Of several inputs the pictures are `data`, or else the first that pictures fit; the others stay zero, as Caffe
+    leaves them. Where the net has several, or says how many pictures a batch has (a Reshape with numbers), it is run
+    by batches of that size, the last filled up with zeros.
 
     Parameters
     ----------
@@ -38,6 +45,9 @@ class FeatureNet:
         self.before_relu = before_relu
         self.net, fit = open_trained_net(deploy, weights_path, allow_python_layers)
         self.blob, self.input = blob, self._input(deploy)
+        self.zeros = [name for name in self.net.inputs if name != self.input]
+        self.batch = len(self.net.blobs[self.input].data)
+        self.is_fixed = bool(self.zeros) or not _takes_any_batch(deploy, self.input)
         self.last_layer = self._last_layer(deploy, before_relu)
         self._check_weights(deploy, weights_path, fit)
 
@@ -46,8 +56,24 @@ class FeatureNet:
         """Side of the net's input in pixels."""
         return self.net.blobs[self.input].data.shape[-1]
 
+    @property
+    def channels(self):
+        """Channels of the net's input: 3 (BGR), or 1 (gray)."""
+        return self.net.blobs[self.input].data.shape[1]
+
     def run(self, pictures):
-        """Return the blob for float32 [N, 3, crop, crop] (BGR, mean subtracted): a copy, float32 [N, D]."""
+        """Return the blob for float32 [N, channels, crop, crop] (mean subtracted): a copy, float32 [N, D]."""
+        if not self.is_fixed:
+            return self._forward(pictures)
+        rows = []
+        for start in range(0, len(pictures), self.batch):
+            part = pictures[start : start + self.batch]
+            filled = np.zeros((self.batch, *part.shape[1:]), np.float32)
+            filled[: len(part)] = part
+            rows.append(self._forward(filled)[: len(part)])
+        return np.concatenate(rows)
+
+    def _forward(self, pictures):
         run(self.net, pictures, self.input, self.last_layer)
         return self.net.blobs[self.blob].data.reshape(len(pictures), -1).copy()
 
@@ -57,8 +83,8 @@ class FeatureNet:
         Parameters
         ----------
         pictures : uint8 [N, 3, H, W]
-            BGR.
-        mean : float32 [3, H, W]
+            BGR; a net of one channel sees their gray, by OpenCV's weights.
+        mean : float32 [channels, H, W]
         oversample : bool
             The mean of ten crops, see `ten_crops`, in place of the centre crop.
 
@@ -66,6 +92,8 @@ class FeatureNet:
         -------
         float32 [N, D]
         """
+        if self.channels == 1:
+            pictures = np.stack([cv2.cvtColor(p.transpose(1, 2, 0), cv2.COLOR_BGR2GRAY)[None] for p in pictures])
         if not oversample:
             return self.run(centre_crop(pictures, mean, self.crop))
         return np.mean([self.run(view) for view in ten_crops(pictures, mean, self.crop)], axis=0)
@@ -78,16 +106,20 @@ class FeatureNet:
         return digest.hexdigest()
 
     def _input(self, deploy):
-        if len(self.net.inputs) != 1:
-            raise ValueError(f"{deploy}: found the inputs {list(self.net.inputs)}; wanted a deploy net with one")
-        shape = tuple(self.net.blobs[self.net.inputs[0]].data.shape)
-        if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-            raise ValueError(f"{deploy}: found the input {shape}; wanted [N, 3, crop, crop]")
-        return self.net.inputs[0]
+        shapes = {name: tuple(self.net.blobs[name].data.shape) for name in self.net.inputs}
+        fitting = [n for n, s in shapes.items() if len(s) == 4 and s[0] and s[1] in (1, 3) and s[2] == s[3]]
+        if not fitting:
+            raise ValueError(f"{deploy}: found the inputs {shapes}; wanted one of [N, 3 or 1, crop, crop]")
+        return "data" if "data" in fitting else fitting[0]
 
     def _last_layer(self, deploy, before_relu):
         if self.blob not in self.net.blobs:
             raise ValueError(f"{deploy}: found no blob {self.blob!r}; wanted one of {printable_names(self.net.blobs)}")
+        shape = tuple(self.net.blobs[self.blob].data.shape)
+        if not shape or not shape[0] or shape[0] % self.batch:
+            raise ValueError(
+                f"{deploy}: found the blob {self.blob} of shape {shape} for {self.batch} pictures; wanted rows of each"
+            )
         writers = [layer for layer, tops in self.net.top_names.items() if self.blob in tops]
         if before_relu and len(writers) == 1:
             raise ValueError(
@@ -105,20 +137,54 @@ class FeatureNet:
             )
 
 
-def load_mean(source, size):
-    """Return the mean [3, H, W] float32 of a .binaryproto or .npy path, or of three numbers (B, G, R).
+def _takes_any_batch(deploy, data):
+    """Tell whether a net follows its input's number of pictures: a child tries, for Caffe aborts where it does not."""
+    try:
+        in_fork(_reshape, str(deploy), data)
+    except ValueError:
+        return False
+    return True
 
-    Three numbers are spread over `size`; a mean image says itself how large the pictures are.
+
+def _reshape(deploy, data):
+    caffe.set_mode_cpu()
+    net = caffe.Net(deploy, caffe.TEST)
+    number, *rest = net.blobs[data].data.shape
+    net.blobs[data].reshape(number + 1, *rest)
+    net.reshape()
+
+
+def load_mean(source, size, channels=3):
+    """Return the mean [channels, H, W] float32 of a .binaryproto or .npy path, or of numbers (B, G, R; or gray).
+
+    Parameters
+    ----------
+    source : sequence
+        A path, or a number a channel.
+    size : int
+        What numbers are spread over; a mean image says itself how large the pictures are.
+    channels : {3, 1}
+        Of the net.
     """
-    if len(source) == 3:
-        return np.broadcast_to(np.array(source, np.float32)[:, None, None], (3, size, size))
+    kinds = f"a binaryproto, a .npy, or {channels} number{'s' * (channels > 1)}"
+    if len(source) == channels and (channels > 1 or _is_number(source[0])):
+        return np.broadcast_to(np.array(source, np.float32)[:, None, None], (channels, size, size))
+    if len(source) > 1:
+        raise ValueError(f"mean: found {len(source)} numbers; wanted {kinds}")
     (path,) = source
     if not Path(path).is_file():
-        raise ValueError(f"{path}: found no such file; wanted a mean: a binaryproto, a .npy, or three numbers")
+        raise ValueError(f"{path}: found no such file; wanted a mean: {kinds}")
     mean = load_npy(path) if str(path).endswith(".npy") else read_mean(path)
-    if mean.ndim != 3 or mean.shape[0] != 3 or mean.shape[1] != mean.shape[2]:
-        raise ValueError(f"{path}: found a mean of shape {mean.shape}; wanted [3, size, size]")
+    if mean.ndim != 3 or mean.shape[0] != channels or mean.shape[1] != mean.shape[2]:
+        raise ValueError(f"{path}: found a mean of shape {mean.shape}; wanted [{channels}, size, size]")
     return mean.astype(np.float32)
+
+
+def _is_number(text):
+    try:
+        return np.isfinite(float(text))
+    except (TypeError, ValueError):
+        return False
 
 
 def ten_crops(pictures, mean, crop):

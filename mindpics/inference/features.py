@@ -81,7 +81,7 @@ def extract_features(
     items : list of (id, path)
     out : path
         NAME, without ending.
-    mean : float32 [3, size, size]
+    mean : float32 [channels, size, size]
         Subtracted from pictures that are made of its size.
     oversample : bool
         Mean of ten crops in place of the centre crop.

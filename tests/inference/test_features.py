@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import caffe
+import cv2
 import numpy as np
 import pytest
 from google.protobuf import text_format
 from PIL import Image
 from threadpoolctl import threadpool_limits
+from tool_module import run_tool
 
 from mindpics.caffe_files.messages import write_message
 from mindpics.inference import features
@@ -21,6 +23,8 @@ from mindpics.inference.features import extract_features, read_items
 from mindpics.inference.infer import centre_crop
 from mindpics.inference.reading import Reading, load_reading
 from mindpics.nets.whole import deploy, features_deploy
+from mindpics.posts.crops import warp
+from mindpics.posts.picture_files import read_picture
 from mindpics.training import device
 from pinterest_id.feature_files import FeatureFile
 
@@ -84,6 +88,62 @@ def test_any_blob_is_flattened(net_files, pictures, tmp_path):
     net = FeatureNet(*net_files, blob="pool5")
     extract_features(net, read_items(pictures), tmp_path / "pool5", MEAN)
     assert np.load(tmp_path / "pool5.npy").shape == (6, net.net.blobs["pool5"].data[0].size)
+
+
+INPUT = 'layer { name: "%s" type: "Input" top: "%s" input_param { shape { dim: 3 dim: %d dim: 8 dim: 8 } } }\n'
+FC = """layer { name: "fc" type: "InnerProduct" bottom: "%s" top: "fc"
+  inner_product_param { num_output: 4 weight_filler { type: "gaussian" std: 1 } } }
+"""
+FIXED = 'layer { name: "r" type: "Reshape" bottom: "data" top: "r" reshape_param { shape { dim: 3 dim: -1 } } }\n'
+BOTH = 'layer { name: "c" type: "Concat" bottom: "other" bottom: "data" top: "c" }\n'
+ODD_DEPLOYS = {
+    "a batch of three, whatever comes": (INPUT % ("data", "data", 3) + FIXED + FC % "r", 3),
+    "another input, first": (INPUT % ("other", "other", 2) + INPUT % ("data", "data", 3) + BOTH + FC % "c", 3),
+    "one channel": (INPUT % ("data", "data", 1) + FC % "data", 1),
+}
+
+
+@pytest.mark.parametrize("name", ODD_DEPLOYS)
+def test_any_deploy_that_caffe_opens_is_run(tmp_path, pictures, name):
+    text, channels = ODD_DEPLOYS[name]
+    deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
+    deploy_file.write_text(text)
+    caffe.set_random_seed(5)
+    net = caffe.Net(str(deploy_file), caffe.TEST)
+    net.save(str(model))
+    size = ["--size", "8", "--mean", *["10"] * channels]
+    files = deploy_file, model, "--blob", "fc", "--jsonl", pictures, "--out", tmp_path / "fc"
+    assert run_tool("extract_features", *files, *size) == 0
+    for row, id_ in zip(np.load(tmp_path / "fc.npy"), (tmp_path / "fc.ids.txt").read_text().split(), strict=True):
+        pixels = warp(read_picture(tmp_path / f"{id_[1:]}.png"), 8)
+        if channels == 1:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
+        net.blobs["data"].data[...] = 0
+        net.blobs["data"].data[0] = pixels.transpose(2, 0, 1).astype(np.float32) - 10
+        net.forward()
+        np.testing.assert_allclose(row, net.blobs["fc"].data[0], rtol=1e-4, atol=1e-3)
+
+
+def test_what_the_other_input_gets_is_told(tmp_path, pictures, capsys):
+    text = ODD_DEPLOYS["another input, first"][0]
+    (tmp_path / "deploy.prototxt").write_text(text)
+    caffe.Net(str(tmp_path / "deploy.prototxt"), caffe.TEST).save(str(tmp_path / "w.caffemodel"))
+    files = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel", "--blob", "fc", "--jsonl", pictures
+    run_tool("extract_features", *files, "--size", "8", "--mean", "1", "2", "3", "--out", tmp_path / "fc")
+    assert "input other: zeros, as Caffe leaves it; the pictures are data" in capsys.readouterr().out
+
+
+def test_inputs_that_take_no_pictures_and_blobs_without_rows_are_named(tmp_path):
+    deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
+    deploy_file.write_text(INPUT % ("data", "data", 2) + FC % "data")
+    caffe.Net(str(deploy_file), caffe.TEST).save(str(model))
+    with pytest.raises(ValueError, match=r"found the inputs {'data': \(3, 2, 8, 8\)}; wanted one of"):
+        FeatureNet(deploy_file, model, blob="fc")
+    whole = 'layer { name: "s" type: "Reduction" bottom: "fc" top: "sum" }'
+    deploy_file.write_text(INPUT % ("data", "data", 3) + FC % "data" + whole)
+    caffe.Net(str(deploy_file), caffe.TEST).save(str(model))
+    with pytest.raises(ValueError, match=r"found the blob sum of shape \(\) for 3 pictures; wanted rows of each"):
+        FeatureNet(deploy_file, model, blob="sum")
 
 
 def test_ten_crops_are_corners_centre_and_their_mirrors(net_files, pictures, tmp_path):
