@@ -152,6 +152,32 @@ def test_what_is_not_restored_is_said(job, tmp_path, capfd):
     assert "not restored: dropout's random state: the snapshot has none" in capfd.readouterr().err
 
 
+def test_a_python_layer_that_feeds_the_net_is_named_on_resuming(tmp_path, monkeypatch, capfd):
+    """Where it stands in its data, it alone knows."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_feed.py").write_text(
+        "import caffe\n"
+        "class Feed(caffe.Layer):\n"
+        "    def setup(self, bottom, top): top[0].reshape(2, 3)\n"
+        "    def reshape(self, bottom, top): pass\n"
+        "    def forward(self, bottom, top): top[0].data[...] = 1\n"
+        "    def backward(self, top, propagate_down, bottom): pass\n"
+    )
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "feed" type: "Python" top: "x" python_param { module: "own_feed" layer: "Feed" } }\n'
+        'layer { name: "fc" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 3 } }\n'
+        'layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "x" top: "loss" }\n'
+    )
+    (tmp_path / "solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 4 solver_mode: CPU snapshot_prefix: "s"'
+    )
+    solve("solver.prototxt", "run", iterations=2, progress=False, allow_python_layers=True)
+    capfd.readouterr()
+    solve("solver.prototxt", "run", iterations=4, resume=True, allow_python_layers=True)
+    assert "not restored: the position of layer feed (Python)" in capfd.readouterr().err
+
+
 def test_a_broken_random_state_is_refused():
     with pytest.raises(RuntimeError, match="not a state of Caffe's random generator"):
         caffe.set_random_state("1 2 three")
