@@ -27,7 +27,14 @@ BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def open_plain(path, file_type):
-    """Open a file to read the bytes that it holds, compressed or not; ValueError as `bounded.open_regular`."""
+    """Open a file to read the bytes that it holds, compressed or not; ValueError as `bounded.open_regular`.
+
+    Parameters
+    ----------
+    path : path
+    file_type : str
+        What the file is to be, for the message.
+    """
     stream = open_regular(path, file_type)
     opener = _opener(stream)
     return opener(stream) if opener else stream
@@ -59,7 +66,19 @@ def unpack(path, file_type):
 
 
 def read_on(read, size, where, file_type):
-    """Return ``read(size)`` of a file that `open_plain` opened; ValueError where it is cut short or damaged."""
+    """Return ``read(size)`` of a file that `open_plain` opened; ValueError where it is cut short or damaged.
+
+    Parameters
+    ----------
+    read : callable
+        Of the opened file: its `read`, or its `readline`.
+    size : int
+        Most bytes.
+    where : str
+        Begins the message of an error: "posts.jsonl, line 3".
+    file_type : str
+        What the file is to be, for the message.
+    """
     try:
         return read(size)
     except BROKEN as error:
