@@ -166,7 +166,7 @@ def load_mean(source, size, channels=3):
     channels : {3, 1}
         Of the net.
     """
-    kinds = f"a binaryproto, a .npy, or {channels} number{'s' * (channels > 1)}"
+    kinds = f"a binaryproto, a .npy, or {'three numbers' if channels == 3 else 'a number'}"
     if len(source) == channels and (channels > 1 or _is_number(source[0])):
         return np.broadcast_to(np.array(source, np.float32)[:, None, None], (channels, size, size))
     if len(source) > 1:
