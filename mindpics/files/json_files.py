@@ -93,7 +93,7 @@ def read_objects(path, file_type="one JSON object a line", keys=None, left_out=N
             if not line.strip():
                 continue
             try:
-                record = parse_object(line, where, keys)
+                record = parse_object(line.removesuffix(b"\n"), where, keys)
             except HalfPair as half:
                 if left_out is None:
                     raise
