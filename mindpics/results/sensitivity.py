@@ -158,7 +158,7 @@ def line_of(varied):
     }
     tested = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)}..{max(sizes)}"
     about = {"interval_over": over, "n": tested, "by_seed": " ".join(f"{each:+.2f}" for each in differences)}
-    return line | {key: f"{value:.2f}" for key, value in numbers.items()} | about
+    return line | {key: f"{round(value, 2) + 0.0:.2f}" for key, value in numbers.items()} | about  # no -0.00
 
 
 def read_sensitivity(path):

@@ -74,3 +74,8 @@ def test_a_reading_without_scores_has_a_note_in_the_table_and_no_number(tmp_path
         "40",
     ]
     assert text.endswith("intervals over test pictures")
+
+
+def test_a_mean_of_next_to_nothing_has_no_minus():
+    line = line_of(Varied(CHANGE, [Move(80, 80 - 1e-12, -1, 1, 40)]))
+    assert line["difference"] == "0.00"
