@@ -40,15 +40,13 @@ RUNS = {
     "report": "{run} --out {out}/report/index.html",
     "make_pins": "posts {out}/job/data/open/clipart/posts.jsonl --pins-per-user 5 9 "
     "--out {out}/job/data/open/clipart/pins.jsonl",
-    "run_identification": "--pins {run}/../clipart/pins.jsonl --features {run}/pinterest_id/fc7 --split 8 2 2 "
-    "--out {out}/pins",
     "eval_identification": "{out}/pinterest_id",
 }
 # they run for long, fetch, want a GPU or data of more kinds; the main job and sensitivity say a line or two a stage,
-# verify one a finding
+# verify one a finding, run_identification redraws its bars
 ELSEWHERE = {
     *("benchmark", "fetch_open_pictures", "gpu_check", "label_categories", "make_pretraining_net", "mutate", "serve"),
-    *("run_experiment", "sensitivity", "verify"),
+    *("run_experiment", "run_identification", "sensitivity", "verify"),
 }
 KEEPS = {  # Caffe speaks in these, and its log stays there
     "score_net": "scores.caffe.log",
