@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
-from mindpics.files.layout import RowFiles
+from mindpics.files.layout import RowFiles, TrainingFiles
 from mindpics.job import NETS, Job, pretrained
 from mindpics.jobs.stages import stages_for
 from mindpics.nets.scales import SETTINGS
@@ -186,8 +186,15 @@ def _stages_of(reading, main):
         scoring = next(stage for stage in main if stage.name == f"score_{reading.row.name}")
         words = [reading.scores if word == reading.job.scores(reading.row) else word for word in scoring.command]
         command = (*words, "--iterate", "best")
+        runs = [TrainingFiles(Path(path).parent) for path in scoring.inputs if path.endswith(".caffemodel")]
+        tested = [
+            str(path) for files in runs for path in (files.solver, files.tests)
+        ]  # which say what is snapped, how good
+        inputs, outputs = (*scoring.inputs, *tested), (reading.scores,)
         return [
-            replace(scoring, name=f"score_{reading.name}", command=command, outputs=(reading.scores,), may_fail=True)
+            replace(
+                scoring, name=f"score_{reading.name}", command=command, inputs=inputs, outputs=outputs, may_fail=True
+            )
         ]
     jobs = [job for job in (reading.base, reading.job) if Path(job.root).parent.name == FOLDER]
     return [
