@@ -104,10 +104,10 @@ def _check_places(parser, args):
             _check_place(" ".join([*action.option_strings[:1], str(path)]), Path(path).absolute())
 
 
-def _check_place(said, path):
+def _check_place(switch, path):
     above = next(above for above in (path, *path.parents) if os.path.lexists(above))
     if not os.access(above, os.W_OK) or above != path and not above.is_dir():
-        raise ValueError(f"{said}: found {above}, which takes no file; wanted a place to write to")
+        raise ValueError(f"{switch}: found {above}, which takes no file; wanted a place to write to")
 
 
 def as_switches(text):

@@ -18,34 +18,40 @@ def last_said(log):
     return _NAMED_BAR.sub("", "".join(lines).strip())
 
 
-def brief(said, room):
+def brief(text, room):
     """Return what a stage said in so many characters: of a bar how far it is, and what it measures where that fits."""
-    bar = _BAR.match(said)
+    bar = _BAR.match(text)
     if not bar:
-        return shortened(said, room)
+        return shortened(text, room)
     whole = f"{bar['done']}, {bar['measured']}" if bar["measured"] else bar["done"]
     return whole if len(whole) <= room else bar["done"]
 
 
-def status_line(head, said, columns):
+def status_line(head, stages, columns):
     """Return the status of a job in one line of a terminal: its head, and as many stages as there is room for.
 
     Parameters
     ----------
     head : str
-    said : list of (name, text)
-        Of each stage that runs, what it said last.
+    stages : list of (name, text)
+        Each that runs, and what it said last.
     columns : int
     """
-    shown = said[: max(1, (columns - len(head)) // LEAST)]
-    more = f" +{len(said) - len(shown)}" if len(shown) < len(said) else ""
-    room = (columns - len(head) - len(more)) // len(shown) - len(" | ")
-    return (" | ".join([head, *(fitted(name, text, room) for name, text in shown)]) + more)[:columns]
+    shown = stages[: max(1, (columns - len(head)) // LEAST)]
+    tail = f" +{len(stages) - len(shown)}" if len(shown) < len(stages) else ""
+    room = (columns - len(head) - len(tail)) // len(shown) - len(" | ")
+    return (" | ".join([head, *(fitted(name, text, room) for name, text in shown)]) + tail)[:columns]
 
 
-def fitted(name, said, room):
-    """Return a stage's name and what it said in so many characters; the name gives way, down to eight of them."""
-    state = brief(said, max(5, room - 9))
+def fitted(name, text, room):
+    """Return a stage's name and what it said in so many characters; the name gives way, down to eight of them.
+
+    Parameters
+    ----------
+    name, text : str
+    room : int
+    """
+    state = brief(text, max(5, room - 9))
     return f"{shortened(name, max(8, room - len(state) - 1))} {state}".strip()
 
 

@@ -228,14 +228,14 @@ class Runner:
         if now - self.shown < (1 if live else 20) or not self.running:
             return
         self.shown = now
-        said = [(stage.name, last_said(self._log(stage))) for stage, *_ in self.running.values()]
+        stages = [(stage.name, last_said(self._log(stage))) for stage, *_ in self.running.values()]
         done = f"{len(self.done)}/{len(self.stages)}"
         if live:
             head = f"[{done}, about {self._eta(now)} left]"
-            self._line(status_line(head, said, os.get_terminal_size().columns - 1))
+            self._line(status_line(head, stages, os.get_terminal_size().columns - 1))
         else:
             head = f"[{done}, {clock(now - self.started)}, about {self._eta(now)} left]"
-            self._line("\n    ".join([head, *(f"{name}: {text}"[:WIDTH] for name, text in said)]))
+            self._line("\n    ".join([head, *(f"{name}: {text}"[:WIDTH] for name, text in stages)]))
 
     def _eta(self, now):
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
