@@ -45,13 +45,30 @@ class LmdbWriter:
     def __init__(self, out, key, map_size):
         self.out, self.partial = Path(out), Path(f"{out}.partial")
         own_folder.take_over(self.partial, LMDB, key)
-        # metasync: each transaction's data still reach the disk before the page that points at them
-        self.environment = lmdb.open(str(self.partial), map_size=map_size, max_readers=1, metasync=False)
+        self.environment = self._open(map_size)
         self.written = self.environment.stat()["entries"]
         self.done, self.rejected, end = self._read_journal()
         self.journal = open(self.partial / "journal.jsonl", "a+", encoding="utf-8")  # noqa: SIM115 (closed by __exit__)
         self.journal.truncate(end)
         self.records, self.notes = [], []
+
+    def _open(self, map_size):
+        """Open the LMDB that grows; where a kill or a full disk left it without its first pages, begin anew."""
+        # metasync: each transaction's data still reach the disk before the page that points at them
+        options = {"map_size": map_size, "max_readers": 1, "metasync": False}
+        try:
+            return lmdb.open(str(self.partial), **options)
+        except (lmdb.InvalidError, lmdb.CorruptedError):
+            for name in ("data.mdb", "lock.mdb", "journal.jsonl"):
+                (self.partial / name).unlink(missing_ok=True)
+        except lmdb.Error as error:
+            raise self._on_disk(error) from None
+        return self._open(map_size)
+
+    def _on_disk(self, error):
+        """Return the OSError of an lmdb.Error, of which a full disk is the cause as a rule."""
+        free = shutil.disk_usage(self.partial).free
+        return OSError(f"{self.partial}: {error} ({free} bytes free on its disk)")
 
     def __enter__(self):
         return self
@@ -100,9 +117,8 @@ class LmdbWriter:
             with self.environment.begin(write=True) as transaction:
                 for key, value in self.records:
                     transaction.put(key, value, append=True)
-        except lmdb.Error as error:  # a full disk
-            free = shutil.disk_usage(self.partial).free
-            raise OSError(f"{self.partial}: {error} ({free} bytes free on its disk)") from None
+        except lmdb.Error as error:
+            raise self._on_disk(error) from None
         self.records.clear()
         self.notes.clear()
 

@@ -1,6 +1,7 @@
 """The writer of LMDBs: the same file by however many workers, the same records whether it was stopped or not."""
 
 import json
+import os
 
 import cv2
 import lmdb
@@ -67,6 +68,16 @@ def test_another_key_starts_anew(tmp_path):
     with LmdbWriter(tmp_path / "out", "other", 1 << 22) as writer:
         fill(writer, 12)
     assert write(tmp_path / "out")[0] == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 2000, 4096])
+def test_an_lmdb_that_a_full_disk_cut_within_its_first_pages_starts_anew(tmp_path, size):
+    _, rejected, whole = write(tmp_path / "whole")
+    with LmdbWriter(tmp_path / "out", "k", 1 << 22) as writer:
+        fill(writer, 12)
+    os.truncate(tmp_path / "out.partial/data.mdb", size)
+    first, again, records = write(tmp_path / "out")
+    assert (first, again, records) == (0, rejected, whole)
 
 
 def test_records_lie_under_counted_keys(tmp_path):
