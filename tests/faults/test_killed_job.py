@@ -20,7 +20,8 @@ def test_one_row_killed_three_times(tmp_path, left_alone_row):
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_ended_by_sigterm_with_ctrl_c_ignored_nothing_is_lost(tmp_path, left_alone_row, times):
     ended, snapshots = terminated(tmp_path / "ended", ROW, times, longest=8)
-    check(left_alone_row, ended)
+    for contents in ended:
+        check(left_alone_row, contents)
     print(f"{sum(snapshots.values())} of {times} came while a net was trained, which took a snapshot")
     assert snapshots or times < 20
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -50,6 +52,10 @@ def unfinished(folder):
     ]
 
 
+def trainings(folder):
+    return [name for name in unfinished(folder) if "all-in-one" in name and "score" not in name]
+
+
 def left_alone(folder, arguments):
     make_crawl(folder)
     process = start(folder, arguments)
@@ -82,24 +88,30 @@ def killed(folder, arguments, kills, longest, seed=0, first=0):
 def terminated(folder, arguments, times, longest):
     """Run the job, ended by SIGTERM at random moments as a batch system does, in a shell that has Ctrl-C ignored.
 
-    Returns its contents, and a Counter of the trainings that took a snapshot and said so.
+    Every other moment is one of a training, which is short beside the rest. One that comes to its end begins anew. Returns the contents of each that did, and a Counter of the trainings that
+    took a snapshot and said so.
     """
     make_crawl(folder)
-    rng, snapshots = np.random.default_rng(0), Counter()
+    rng, whole, snapshots = np.random.default_rng(0), [], Counter()
     for number in range(times):
         process = start(folder, arguments, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        while number % 2 == 0 and process.poll() is None and not trainings(folder):
+            time.sleep(0.05)
         try:
-            process.wait(timeout=3 + rng.uniform(0, longest))
+            process.wait(timeout=rng.uniform(0, 2.5) if trainings(folder) else 3 + rng.uniform(0, longest))
         except subprocess.TimeoutExpired:
-            at_work = [name for name in unfinished(folder) if "all-in-one" in name and "score" not in name]
-            os.killpg(process.pid, signal.SIGTERM) if number % 2 else process.terminate()
-            assert process.wait(timeout=120) != 0
-            assert "KeyboardInterrupt" in (folder / "job.log").read_text()
+            at_work = trainings(folder)
+            os.killpg(process.pid, signal.SIGTERM) if number % 4 < 2 else process.terminate()
+            if process.wait(timeout=120):
+                assert "KeyboardInterrupt" in (folder / "job.log").read_text()
             logs = ((name, (folder / f"run/logs/{name}.log").read_text()) for name in at_work)
             snapshots.update(name for name, log in logs if "interrupted at iteration" in log)
+        if process.returncode == 0:
+            whole.append(contents(folder / "run"))
+            shutil.rmtree(folder / "run")
     process = start(folder, arguments)
     assert process.wait(timeout=1800) == 0, (folder / "job.log").read_text()[-3000:]
-    return contents(folder / "run"), snapshots
+    return [*whole, contents(folder / "run")], snapshots
 
 
 def contents(run):
