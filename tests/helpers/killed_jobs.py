@@ -88,8 +88,8 @@ def killed(folder, arguments, kills, longest, seed=0, first=0):
 def terminated(folder, arguments, times, longest):
     """Run the job, ended by SIGTERM at random moments as a batch system does, in a shell that has Ctrl-C ignored.
 
-    Every other moment is one of a training, which is short beside the rest. One that comes to its end begins anew. Returns the contents of each that did, and a Counter of the trainings that
-    took a snapshot and said so.
+    Every other moment is one of a training, which is short beside the rest. A job that comes to its end begins anew.
+    Returns the contents of each that did, and a Counter of the trainings that took a snapshot and said so.
     """
     make_crawl(folder)
     rng, whole, snapshots = np.random.default_rng(0), [], Counter()
