@@ -106,6 +106,8 @@ def _messages(net, name):
     tops = [list(layer.top) for layer in named]
     in_place = [layer for layer in net.layer if list(layer.top) == list(layer.bottom) and list(layer.top) in tops[:1]]
     for layer in [*named, *in_place]:
+        if layer.HasField("transform_param"):  # before data_param, which has some of its fields from 2013
+            yield layer.transform_param
         for field in layer.DESCRIPTOR.fields_by_name:
             if field.replace("_", "") == f"{layer.type}param".lower():
                 yield getattr(layer, field)
