@@ -78,7 +78,7 @@ def test_a_normal_run_says_little(name, small_run, small_job, tmp_path):
     done = run(name, words.split(), cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)})
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
-    assert len(said.replace("\r", "\n").splitlines()) < 30, said
+    assert len(said.split("\n")) < 30, said  # a bar is one line, redrawn
     assert not GLOG.search(said)
     if KEEPS.get(name):
         log = (tmp_path / KEEPS[name]).read_text()

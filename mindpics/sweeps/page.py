@@ -30,7 +30,7 @@ def format_runs(rows, settings):
     """Return rows as a table in text: what differs, how each ended, the means of its heads."""
     columns = _columns(rows, settings)
     cells = [[row.get(name, "") for name in columns] for row in rows]
-    return tabulate(cells, [name.replace("_", " ") for name in columns], floatfmt=".4g")
+    return tabulate(cells, [_heading(name, settings) for name in columns], floatfmt=".4g")
 
 
 def write_page(folder):
@@ -101,7 +101,7 @@ def runs_table(rows, settings):
     columns = [*_columns(rows, settings), "path", *(["why"] if any("why" in row for row in rows) else [])]
     kinds = [_kind([row.get(name, "") for row in rows]) for name in columns]
     cells = [[shown(row.get(name, "")) for name in columns] for row in rows]
-    return Table("", [(name.replace("_", " "), kind) for name, kind in zip(columns, kinds, strict=True)], cells)
+    return Table("", [(_heading(name, settings), kind) for name, kind in zip(columns, kinds, strict=True)], cells)
 
 
 def seeds_table(rows, settings):
@@ -149,3 +149,8 @@ def _kind(values):
 def shown(value):
     """Return a value of a table: of a float four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _heading(name, settings):
+    """Return a column's heading in words; a setting keeps its name, as it is typed."""
+    return name if name in settings else name.replace("_", " ")
