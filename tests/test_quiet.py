@@ -135,9 +135,9 @@ def test_what_python_says_stays_on_the_terminal_and_the_block_may_be_entered_aga
     for turn in "ab":
         with quiet("a tool", tmp_path / f"{turn}.npz"):
             print(f"{turn}: ours", file=sys.stderr)
-            os.write(2, f"{turn}: Caffe's\n".encode())
+            os.write(2, f"{turn}: Caffe's\nFor a child's last words, no glog's\n".encode())
         os.write(2, f"{turn}: after\n".encode())
     assert capfd.readouterr().err == "a: ours\na: after\nb: ours\nb: after\n"
     assert [(tmp_path / f"{turn}.caffe.log").read_text() for turn in "ab"] == [
-        f"a tool\n{turn}: Caffe's\n" for turn in "ab"
+        f"a tool\n{turn}: Caffe's\nFor a child's last words, no glog's\n" for turn in "ab"
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from small_job import make_crawl
 
+from mindpics.files.layout import TrainingFiles
 from mindpics.files.tables import read_table
 from mindpics.job import Job
 from mindpics.nets.scales import MINI, PAPER
@@ -32,6 +33,8 @@ def test_each_input_is_given_or_made_before_it_is_read_and_no_two_stages_share_a
         assert set(stage.inputs) <= there, stage.name
         assert not there & set(stage.outputs), stage.name
         there |= set(stage.outputs)
+        trainings = [TrainingFiles(Path(path).parent) for path in stage.outputs if path.endswith("final.caffemodel")]
+        there |= {str(path) for files in trainings for path in (files.solver, files.tests)}  # a training's own
     assert len({stage.name for stage in made}) == len(made)
     assert {reading.scores for reading in readings(job)} <= there
 

@@ -20,7 +20,7 @@ from mindpics.files.layout import TrainingFiles
 
 # after which nothing comes, though a child of the tool may hold its end of the pipe open
 FAILED, END = b"\0failed\n", b"\0end\n"
-FATAL = (b"F", b"*** Check failure", b"[libprotobuf FATAL", b"terminate called")
+FATAL = re.compile(rb"F\d{4,8} \d\d:|\*\*\* Check failure|\[libprotobuf FATAL|terminate called")
 LAST = 5  # lines before the fatal one that are shown
 
 # glog 0.6 puts the year before month and day; Caffe's parse_log.py knows the older form only.
@@ -104,7 +104,7 @@ def _tee(log=None, out=None):
             break
         line = _YEAR.sub(rb"\1\2", line)
         _write(1, line)
-        if line.startswith(FATAL) and not fatal:
+        if FATAL.match(line) and not fatal:
             fatal = True
             _write(2, b"".join(last))
         if fatal:

@@ -59,6 +59,7 @@ COMMANDS = {
     "run_experiment": "--posts posts.jsonl --out P",
     "run_experiment, later seeds": "--posts posts.jsonl --seeds 2 --out first",
     "sensitivity": "--posts posts.jsonl --out P",
+    "sweep": "solver.prototxt --out P --set base_lr=.1,.2",
     "benchmark": "--folder P selection",
 }
 PRECIOUS = {  # which folder of such a command is the user's, where it is not P

@@ -18,7 +18,7 @@ LOCK = ROOT / "tools/requirements.lock"
 
 # Permissive, or weak copyleft that reaches no further than the library (MPL, LGPL); anything else is looked at first.
 ALLOWED = re.compile(
-    r"(3-clause |2-clause )?BSD( License|-[23]-Clause)?|MIT( License|-CMU|-0)?|Apache([ -]Software License|-2\.0)"
+    r"(3-clause |2-clause )?BSD( License|-[23]-Clause)?|MIT( License|-CMU|-0)?|Apache([ -]Software License|[- ]2\.0)"
     r"|PSF-2\.0|CNRI-Python|Python Software Foundation License|MPL-2\.0|Mozilla Public License.*"
     r"|0BSD|Zlib|CC0-1\.0|ISC.*|OLDAP-2\.8"
     r"|HPND|Unlicense|Zope Public License|.*\(LGPL\)|LGPL.*",

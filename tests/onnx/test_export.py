@@ -114,7 +114,7 @@ def test_the_example_of_the_help_runs_as_pasted(small_run, tmp_path):
     command = pasted.replace("tools/export_onnx", shlex.join([sys.executable, str(TOOL)]))
     done = subprocess.run(["bash", "-ec", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"\n{BEST}.onnx: largest difference to Caffe " in done.stdout
+    assert f"{BEST}.onnx: largest difference to Caffe " in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == [f"{BEST}.onnx"]
 
 
