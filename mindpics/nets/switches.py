@@ -86,10 +86,14 @@ def switched(setting, **values):
 
 def words(setting):
     """Return the command-line words that give the same readings again, over the scale's own."""
-    arguments = []
-    for name, value in setting.switches.items():
-        arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
-    return arguments
+    return [word for name, value in setting.switches.items() for word in words_of(name, value)]
+
+
+def words_of(name, value):
+    """Return the command-line words of one reading; [] of one that is False."""
+    if value is False:
+        return []
+    return [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
 
 
 def _recipe(key, recipe, values):

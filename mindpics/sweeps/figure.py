@@ -43,7 +43,7 @@ class Scale:
         if self.kind == "log":
             axes.set_xscale("log")
         if self.kind == "words":
-            axes.set_xticks(range(len(self.values)), [shortened(value) for value in self.values])
+            axes.set_xticks(range(len(self.values)), [label_of(value) for value in self.values])
             axes.set_xlim(-0.5, len(self.values) - 0.5)
         elif self._has_room():
             axes.set_xticks(self.values, [f"{value:g}" for value in self.values])
@@ -76,7 +76,7 @@ def draw_runs(groups, names, measured, out):
         scale = Scale.of([row.get(name) for rows in groups for row in rows])
         for number, rows in enumerate(groups):
             aside = number / (len(groups) - 1) - 0.5 if len(groups) > 1 else 0
-            label = ", ".join(f"{other} {shortened(rows[0].get(other))}" for other in names) if styled else None
+            label = ", ".join(f"{other} {label_of(rows[0].get(other))}" for other in names) if styled else None
             style = STYLES[number if styled else 1]
             _draw_group(axes, [scale.place(row.get(name), aside) for row in rows], rows, measured, style, label)
         scale.label(axes)
@@ -123,7 +123,7 @@ def is_measured(row, measured):
     return row["ended"] == "done" and math.isfinite(row.get(measured, math.nan))
 
 
-def shortened(value, most=24):
+def label_of(value, most=24):
     """Return a value as a label: of a long path its end."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return literal(text if len(text) <= most else f"…{text[-most:]}")

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from mindpics.caffe_files.fields import value_of
+from mindpics.nets.switches import words_of
 
 SWITCHES = ("normalization", "epochs", "batch", "frozen_batch_norm")  # readings of train_net's; base_lr is a field
 _RANGE = re.compile(r"(.+)\.\.(.+)")
@@ -53,15 +54,8 @@ class Run:
         words = ["--weights", self.weights] if self.weights else []
         words += ["--seed", str(self.seed)] if self.seed is not None else []
         for name, value in self.settings.items():
-            words += _switch(name, value) if name in SWITCHES else ["--set", f"{name}={_written(value)}"]
+            words += words_of(name, value) if name in SWITCHES else ["--set", f"{name}={_written(value)}"]
         return words
-
-
-def _switch(name, value):
-    switch = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        return [switch] if value else []
-    return [switch, str(value)]
 
 
 def _written(value):

@@ -1,12 +1,11 @@
 """Sweep: a solver under many settings, each an ordinary run folder; a diverged one is a row, not the end."""
 
-import json
 import math
 from pathlib import Path
 
 from mindpics.caffe_files.solver_nets import split_weights
 from mindpics.files import own_folder
-from mindpics.files.json_files import write_json
+from mindpics.files.json_files import read_json, write_json
 from mindpics.files.layout import SweepFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.files.tables import write_table
@@ -18,7 +17,7 @@ from mindpics.lint.net import refuse_errors
 from mindpics.sweeps.cost import timed
 from mindpics.sweeps.page import write_page
 from mindpics.sweeps.settings import SWITCHES, runs_of
-from mindpics.training.history import load_run
+from mindpics.training.history import read_rows
 from mindpics.training.readings import read_otherwise
 from mindpics.training.solver_files import read_solver
 
@@ -200,10 +199,10 @@ def _configured(solver, run):
 def row_of(run, folder):
     """Return a run as a row: settings, how it ended, last and best of each test output, seconds, path."""
     files = TrainingFiles(Path(folder))
-    facts = json.loads(files.facts.read_text(encoding="utf-8"))
+    facts = read_json(files.facts)
     row = dict(run.settings) | {"weights": run.weights or "none", "seed": run.seed}
     row |= {"ended": "diverged" if facts["diverged"] else "done", "iterations": facts["iterations"]}
-    tests = [] if facts["diverged"] and not files.tests.is_file() else load_run(folder).test
+    tests = read_rows(files.tests)
     names = list(dict.fromkeys(name for test in tests for name in test if name != "iteration"))
     for name in names:
         values = [test[name] for test in tests if name in test]

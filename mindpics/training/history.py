@@ -1,12 +1,12 @@
 """History of a training: losses and test passes as a frame, a plot, or read back from its run folder."""
 
 import csv
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.json_files import read_json
 from mindpics.files.layout import TrainingFiles
 
 
@@ -133,7 +133,7 @@ def load_run(folder):
     if not files.losses.is_file():
         raise ValueError(f"{folder}: found no {files.losses.name}; wanted a run folder of solve() or train_net")
     train, test = read_rows(files.losses), read_rows(files.tests)
-    facts = _facts(files.facts)
+    facts = read_json(files.facts)
     model = facts.get("caffemodel")
     reached = train[-1]["iteration"] + 1 if train else 0
     return History(
@@ -143,10 +143,6 @@ def load_run(folder):
         files.folder / Path(model).relative_to(_root(model)) if model else None,
         facts.get("interrupted", False),
     )
-
-
-def _facts(path):
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _root(model):
