@@ -130,7 +130,7 @@ def _convert_hdf5(path, out):
         for name, group in file["data"].items():
             blobs = net.layer.add(name=name).blobs
             numbers = [number for number in range(MAX_BLOBS) if str(number) in group]
-            for number in range(max([len(group), *(last + 1 for last in numbers[-1:])])):
+            for number in range(max(len(group), numbers[-1] + 1 if numbers else 0)):
                 if number in numbers:
                     _add_blob(blobs, group[str(number)], f"layer {name!r}, blob {number}")
                 else:

@@ -55,11 +55,12 @@ def unpack(path, file_type):
         When it is cut short or damaged.
     """
     with open_regular(path, file_type) as stream:
-        if _opener(stream) is None:
+        opener = _opener(stream)
+        if opener is None:
             return None
-    with open_plain(path, file_type) as stream:
         file = tempfile.NamedTemporaryFile(prefix="mindpics-")  # noqa: SIM115 (it lives as long as its reader)
-        while data := read_on(stream.read, BLOCK, path, file_type):
+        plain = opener(stream)
+        while data := read_on(plain.read, BLOCK, path, file_type):
             file.write(data)
     file.flush()
     return file
