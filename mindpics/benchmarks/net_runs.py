@@ -171,6 +171,7 @@ def caffe_step(engine, folder, body, batch, repeats):
     """
     caffe = _caffe(engine)
     solver = caffe.SGDSolver(_solver(folder, body, engine))
+    solver.net.release_diffs(True)  # as tools/train_net does
     fill(solver.net.blobs["data"], pictures((batch, *picture_shape(folder, body))))
     fill(solver.net.blobs["label"], np.arange(batch) % CLASSES)
     return timed(lambda: solver.step(1), repeats)

@@ -38,6 +38,7 @@ class SolverRun:
         self.board = board
         self.terminal = terminal
         self.solver = caffe.get_solver(str(folder.begun / folder.solver.name))
+        self.solver.net.release_diffs(True)  # nobody looks at them between two steps
         if patience is None:
             patience = max(1000, message.max_iter // 4)
         self.stuck = StuckHeads(patience) if patience else None

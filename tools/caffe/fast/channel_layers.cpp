@@ -29,10 +29,18 @@ class FastBatchNormLayer : public BatchNormLayer<float> {
       deviation[c] = std::sqrt(deviation[c] + eps_);
       inverse_[c] = 1 / deviation[c];
     }
-    float* y = bottom[0] == top[0] ? const_cast<float*>(x) : write(top[0], DATA, blocked);
-    // Only a gradient through the batch's statistics asks for the values again; layers in place may change them.
-    float* copy = use_global_stats_ ? NULL : write(&x_norm_, DATA, blocked);
-    affine(blocked, channels_of(*bottom[0]), x, mean_.cpu_data(), inverse_.data(), NULL, y, copy);
+    const bool in_place = bottom[0] == top[0];
+    const Channels shape = channels_of(*bottom[0]);
+    if (use_global_stats_) {
+      float* y = in_place ? const_cast<float*>(x) : write(top[0], DATA, blocked);
+      return affine(blocked, shape, x, mean_.cpu_data(), inverse_.data(), NULL, y, NULL);
+    }
+    // The gradient through the batch's statistics asks for the values again; layers in place may change them.
+    float* kept = write(&x_norm_, DATA, blocked);
+    const bool later = in_place && top[0]->data()->may_block();  // Scale, which comes next, reads what is kept here
+    float* y = later ? NULL : in_place ? const_cast<float*>(x) : write(top[0], DATA, blocked);
+    affine(blocked, shape, x, mean_.cpu_data(), inverse_.data(), NULL, kept, y);
+    if (later) top[0]->data()->copy_when_read(x_norm_.data());
   }
 
   void saved_statistics() {
@@ -90,11 +98,18 @@ class FastScaleLayer : public ScaleLayer<float> {
     use_threads(bottom[0]->count());
     const bool in_place = bottom[0] == top[0];
     const bool blocked = is_blocked(*bottom[0], DATA) && may_block(*top[0], DATA);
-    const float* x = read(*bottom[0], DATA, blocked);
-    if (in_place && need_backward_) scaled_copy(bottom[0]->count(), 1, x, write(&temp_, DATA, blocked));
-    float* y = in_place ? const_cast<float*>(x) : write(top[0], DATA, blocked);
+    const shared_ptr<SyncedMemory> source = bottom[0]->data()->source();  // of BatchNorm in place, which keeps them
+    const float* x = source ? read(source.get(), bottom[0]->count(), pixels_of(*bottom[0]), blocked)
+                            : read(*bottom[0], DATA, blocked);
+    if (in_place && need_backward_) kept_ = source ? source : copy(blocked, *bottom[0], x);
+    float* y = in_place && !source ? const_cast<float*>(x) : write(top[0], DATA, blocked);
     affine(blocked, channels_of(*bottom[0]), x, NULL, blobs_[0]->cpu_data(),
            bias_layer_ ? blobs_[bias_param_id_]->cpu_data() : NULL, y, NULL);
+  }
+
+  const shared_ptr<SyncedMemory>& copy(bool blocked, const Blob<float>& bottom, const float* x) {
+    scaled_copy(bottom.count(), 1, x, write(&temp_, DATA, blocked));
+    return temp_.data();
   }
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom) override {
@@ -103,10 +118,10 @@ class FastScaleLayer : public ScaleLayer<float> {
     use_threads(bottom[0]->count());
     const Channels shape = channels_of(*bottom[0]);
     const bool in_place = bottom[0] == top[0];
-    const Blob<float>& kept = in_place ? temp_ : *bottom[0];
-    const bool blocked = is_blocked(*top[0], DIFF) && may_block(*bottom[0], DIFF) && may_block(kept, DATA);
+    SyncedMemory* kept = (!in_place ? bottom[0]->data() : kept_ ? kept_ : temp_.data()).get();
+    const bool blocked = is_blocked(*top[0], DIFF) && may_block(*bottom[0], DIFF) && kept->may_block();
     const float* dy = read(*top[0], DIFF, blocked);
-    add_parameter_diffs(blocked, shape, dy, read(kept, DATA, blocked));
+    add_parameter_diffs(blocked, shape, dy, read(kept, bottom[0]->count(), shape.pixels, blocked));
     if (!propagate_down[0]) return;
     float* dx = in_place ? const_cast<float*>(dy) : write(bottom[0], DIFF, blocked);
     affine(blocked, shape, dy, NULL, blobs_[0]->cpu_data(), NULL, dx, NULL);
@@ -122,6 +137,7 @@ class FastScaleLayer : public ScaleLayer<float> {
     if (bias) caffe_axpy(shape.channels, 1.f, slope_.data(), blobs_[bias_param_id_]->mutable_cpu_diff());
   }
 
+  shared_ptr<SyncedMemory> kept_;  // in place: what came in
   vector<float> slope_, slope_x_;
 };
 

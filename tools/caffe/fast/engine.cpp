@@ -105,14 +105,17 @@ float* scratch(Use use, size_t bytes) {
 
 const float* read(const Blob<float>& blob, Part part, bool blocked) {
   if (!blocked) return read_plain(blob, part);
-  SyncedMemory& memory = memory_of(blob, part);
-  if (!is_blocked(blob, part)) memory.block(blob.count(), pixels_of(blob));
-  return memory.blocked_data();
+  return read(&memory_of(blob, part), blob.count(), pixels_of(blob), true);
+}
+
+const float* read(SyncedMemory* memory, size_t count, int pixels, bool blocked) {
+  if (!blocked) return static_cast<const float*>(memory->cpu_data());
+  if (memory->blocked_pixels() != pixels) memory->block(count, pixels);
+  return memory->blocked_data();
 }
 
 float* write(Blob<float>* blob, Part part, bool blocked) {
-  if (!blocked) return write_plain(blob, part);
-  return memory_of(*blob, part).mutable_blocked_data(blob->count(), pixels_of(*blob));
+  return memory_of(*blob, part).fill(blob->count(), blocked ? pixels_of(*blob) : 0);
 }
 
 }  // namespace fast

@@ -42,6 +42,8 @@ inline float* write_plain(Blob<float>* blob, Part part) {
 
 // The values in the order asked for, rearranged where they lie in the other. Ask for blocks only if may_block.
 const float* read(const Blob<float>& blob, Part part, bool blocked);
+// The same of a blob's memory: `count` values, in planes of so many pixels.
+const float* read(SyncedMemory* memory, size_t count, int pixels, bool blocked);
 // Memory for all values of the blob, to be filled in the order asked for.
 float* write(Blob<float>* blob, Part part, bool blocked);
 
