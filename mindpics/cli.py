@@ -64,6 +64,7 @@ def run(doc, add_arguments, main, *errors):
     parser = parser_of(doc, add_arguments)
     argcomplete.autocomplete(parser)
     args = parser.parse_args()
+    _forget_the_script()
     try:
         _check_places(parser, args)
         with terminable(), _quiet(args):
@@ -80,6 +81,11 @@ def run(doc, add_arguments, main, *errors):
         sys.exit(f"{parser.prog}: interrupted")
     if status:
         sys.exit(status)
+
+
+def _forget_the_script():
+    """Keep children from importing the tool's script, and Caffe with it: what they run is in the packages."""
+    vars(sys.modules["__main__"]).pop("__file__", None)
 
 
 def _end_for_a_reader_gone():

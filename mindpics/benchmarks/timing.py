@@ -7,7 +7,6 @@ many share it: pages of a file that is mapped may be dropped at any time.
 """
 
 import os
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,8 +82,6 @@ class _Timed:
         self.function, self.__name__ = function, function.__name__
 
     def __call__(self, *args):
-        # The children of what is timed would import the benchmark's own program first, for seconds.
-        vars(sys.modules["__main__"]).pop("__file__", None)
         cpu_before, begun = time.process_time(), time.perf_counter()
         result = self.function(*args)
         seconds = time.perf_counter() - begun
