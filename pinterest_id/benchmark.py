@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.benchmarks import timing
 from mindpics.benchmarks.machine import in_child, sgemm_gflops
 from mindpics.files.atomic import atomic_write
+from mindpics.jobs.bars import bar_of
 from pinterest_id.choice_of_C import read_curve
 from pinterest_id.classifiers import C_GRID
 from pinterest_id.experiment import Experiment, Options
@@ -258,7 +258,7 @@ def _peers(folder, sizes, rows, peers, classes, most, seed):
         experiment = _experiment(folder, out, sizes, seed, kind)
         experiment.arrange()
         chosen = np.random.default_rng(seed).choice(len(experiment.pins.users), classes, replace=False)
-        for peer in tqdm([peer for peer in PEERS if peer.name in peers], desc=f"peers, {kind} rows", unit="peer"):
+        for peer in bar_of([peer for peer in PEERS if peer.name in peers], desc=f"peers, {kind} rows", unit="peer"):
             times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, tol, most))
     return as_rows(times)
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from scipy import sparse
-from tqdm import tqdm
 
 from mindpics.files.atomic import atomic_write
+from mindpics.jobs.bars import bar_of
 from pinterest_id.cascade import cascade
 from pinterest_id.classifiers import C_GRID, make_classifier
 from pinterest_id.design import LastDesign
@@ -198,7 +198,7 @@ class _Fits:
         """
         key = data_key(data.train, data.users)
         tasks = [(C, data.train, data.users, (folder / f"C{C:g}").resolve(), key) for C in C_grid]
-        bar = partial(tqdm, total=len(tasks), desc=folder.name, unit="fit", disable=not self.progress)
+        bar = partial(bar_of, total=len(tasks), desc=folder.name, unit="fit", disable=not self.progress)
         if self.kind != "joint":
             yield from bar(Parallel(return_as="generator")(delayed(self.fit)(*task, start=None) for task in tasks))
             return

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from tqdm import tqdm
 
+from mindpics.jobs.bars import bar_of
 from pinterest_id.design import Design
 from pinterest_id.linear_models import log_probabilities
 from pinterest_id.logistic import fit_one_vs_rest
@@ -130,10 +130,11 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):
 
 
 class _ClassBar:
-    """A progress bar over solved classes; silent when not `verbose`."""
+    """A progress bar over solved classes; on a terminal, and when `verbose`."""
 
     def __init__(self, n_classes, C, verbose):
-        self.bar = tqdm(total=n_classes, desc=f"C={C:g}", unit="class", disable=not verbose, leave=False)
+        silent = None if verbose else True
+        self.bar = bar_of(total=n_classes, desc=f"C={C:g}", unit="class", disable=silent, leave=False)
 
     def __enter__(self):
         return self

@@ -7,7 +7,8 @@ modality of the cosine is not stated; the mean of text and image is the default.
 
 import numpy as np
 from scipy import sparse
-from tqdm import tqdm
+
+from mindpics.jobs.bars import bar_of
 
 TOP = 10  # section 3.1
 MODALITIES = ("mean", "text", "image", "concat")
@@ -50,7 +51,7 @@ def refine(logs, test, train, train_users, modality="mean", top=TOP, progress=Fa
     np.put_along_axis(is_top, chosen, True, axis=1)
     views, test_views = _views(train, modality), _views(test, modality)
     refined = np.full(logs.shape, -np.inf, dtype=np.float32)
-    for user in tqdm(range(logs.shape[1]), desc="refine", unit="user", disable=not progress, leave=False):
+    for user in bar_of(range(logs.shape[1]), desc="refine", unit="user", disable=not progress, leave=False):
         pins = np.flatnonzero(is_top[:, user])
         of_user = [view[np.flatnonzero(train_users == user)] for view in views]
         for start in range(0, len(pins), ROWS):

@@ -168,6 +168,21 @@ def format_table2(rows):
     return "\n".join([*lines, *dict.fromkeys(row["C_at_end"] for row in rows if row["C_at_end"])])
 
 
+def format_brief(rows):
+    """Return a line a row of the paper's for the end of a job: row, published, measured, interval."""
+    cells = [
+        (
+            row["model"],
+            f"{row['published_accuracy']:.2f}",
+            f"{row['accuracy']:.2f}",
+            f"{row['low95']:.2f}..{row['high95']:.2f}",
+        )
+        for row in rows
+        if row["published_accuracy"] != ""
+    ]
+    return "\n".join(columns(("model", "published", "measured", "95% interval"), cells))
+
+
 def _row(slug, s, command, seed):
     interval, paper = metrics.accuracy_over_pins(s.codes, s.logs, seed=seed), table2_row(name_of(slug)) or {}
     measured = {

@@ -153,6 +153,10 @@ def test_both_papers_in_miniature_twice_the_second_time_at_once(tmp_path):
         moved, low, high = (float(row[key]) for key in ("difference", "low95", "high95"))
         assert low <= moved <= high and int(row["n"]) >= 12
         assert moved == pytest.approx(float(row["after"]) - float(row["before"]), abs=0.011)
+    assert len((first.stdout + first.stderr).splitlines()) < 30, first.stdout + first.stderr
+    log = folder / "run/logs/job.log"
+    stages, steps = log.read_text().count(": done in"), len(log.read_text().splitlines())
     again = run()
-    assert again.returncode == 0 and "starts" not in again.stdout, again.stdout
-    assert again.stdout.count("unchanged, skipped") == first.stdout.count(": done in")
+    said = log.read_text().splitlines()[steps:]
+    assert again.returncode == 0 and f"{stages} stages, {stages} unchanged: run/logs/job.log" in again.stdout
+    assert sum("unchanged, skipped" in line for line in said) == stages and not any("starts" in line for line in said)

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.benchmarks import timing
 from mindpics.benchmarks.machine import describe, in_child, memory_gb_s
 from mindpics.benchmarks.net_runs import timed
 from mindpics.files import own_folder
 from mindpics.files.columns import columns
+from mindpics.jobs.bars import bar_of
 
 SIZE, CROP, BATCH = 256, 227, 128  # section 4
 WANTED = 3  # times stock, with raw pictures
@@ -39,7 +39,7 @@ def run(folder, pictures=4096, rounds=5, repeats=3, seed=0):
     counts = [max(BATCH, pictures // part) for part in (8, 4, 2, 1)]
     panels = {kind: {name: {n: [] for n in counts} for name in ENGINES} for kind in KINDS}
     bandwidth = []
-    with tqdm(total=rounds * len(KINDS) * len(ENGINES), desc="feeding", unit="run") as bar:
+    with bar_of(total=rounds * len(KINDS) * len(ENGINES), desc="feeding", unit="run") as bar:
         for _ in range(rounds):
             bandwidth.append(in_child(memory_gb_s)[0])
             for kind in KINDS:

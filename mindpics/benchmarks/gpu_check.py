@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.benchmarks import gpu_agreement as agreement
 from mindpics.benchmarks import gpu_curves as curves
@@ -18,6 +17,7 @@ from mindpics.benchmarks import net_runs
 from mindpics.benchmarks.gpu_engines import CUDNN, engines
 from mindpics.benchmarks.gpu_report import PAPER_GB, wanted
 from mindpics.benchmarks.machine import GpuWatch, describe, describe_gpu, in_child
+from mindpics.jobs.bars import bar_of
 
 BODIES = {"alexnet": 227, "resnet50": 224}
 SAME_NET = 1e-3  # most that PyTorch's features may differ from ours, relative to the largest
@@ -66,7 +66,7 @@ class Parts:
 
     def __init__(self, gpu, total):
         self.gpu, self.failures = gpu, []
-        self.bar = tqdm(total=total, unit="part")
+        self.bar = bar_of(total=total, unit="part")
 
     def __call__(self, name, function, *args):
         self.bar.set_description(name)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.benchmarks import net_runs, timing
 from mindpics.benchmarks.machine import describe, in_child, memory_gb_s, sgemm_gflops
 from mindpics.files.columns import columns
+from mindpics.jobs.bars import bar_of
 
 OURS, STOCK, OPENCV, TORCH = "ours", "stock Caffe", "OpenCV DNN", "PyTorch"
 # Times stock Caffe.
@@ -107,7 +107,7 @@ def _absent():
 def _measure(case, folder, layers, rounds, repeats):
     seconds, peaks, sgemm, tops = {}, {}, [], {}
     runners = case.runners()
-    with tqdm(total=rounds * len(runners), desc=case.name, unit="run") as bar:
+    with bar_of(total=rounds * len(runners), desc=case.name, unit="run") as bar:
         for _ in range(rounds):
             sgemm.append(in_child(sgemm_gflops)[0])
             for library, (function, first) in runners.items():

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 from matplotlib.ticker import LogLocator, NullFormatter
-from tqdm import tqdm
 
 from mindpics.benchmarks.machine import in_child, processor, seconds_of
 from mindpics.files.columns import columns
+from mindpics.jobs.bars import bar_of
 from mindpics.report import charts
 
 SPACE = 1 << 30  # bytes copied, written and read for the machine's limits
@@ -48,7 +48,7 @@ def alternate(contestants, repeats):
         name -> summary, a dict: seconds (of each run), median_s, cpu_s (median), peak_mb (largest), result.
     """
     runs = {name: [] for name in contestants}
-    with tqdm(total=repeats * len(contestants), unit="run") as bar:
+    with bar_of(total=repeats * len(contestants), unit="run") as bar:
         for _ in range(repeats):
             for name, (function, args) in contestants.items():
                 bar.set_description(name)

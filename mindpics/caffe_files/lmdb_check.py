@@ -11,9 +11,9 @@ from pathlib import Path
 
 import lmdb
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.caffe_files.datum import key_text, parse_datum, to_pixels
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.fork_first import in_fork
 
 BYTES_A_SECOND = 5 << 20  # a slow disk; pages that lead in a circle would be walked for ever
@@ -122,8 +122,8 @@ def _read(path, size, terminal):
 def _shown(records, path, terminal):
     """Yield records; a bar on a terminal shows them once it takes some seconds."""
     with os.fdopen(terminal, "w", encoding="utf-8") as stream:
-        yield from tqdm(
-            records, f"checking {Path(path).name}", unit="record", delay=2, leave=False, file=stream, disable=None
+        yield from bar_of(
+            records, desc=f"checking {Path(path).name}", unit="record", delay=2, leave=False, file=stream, disable=None
         )
 
 

@@ -4,12 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mindpics.caffe_files.lmdb_writer import LmdbWriter
 from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, write_rejected
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.json_files import read_objects
+from mindpics.jobs.bars import bar_of
 
 
 def copy_lmdb(source, out, labels, force=False):
@@ -42,7 +41,7 @@ def copy_lmdb(source, out, labels, force=False):
     size = (source / "data.mdb").stat().st_size
     with LmdbWriter(out, key, 2 * size + (64 << 20)) as writer:
         chosen = 0
-        for name, datum in tqdm(read_lmdb(source), total=count_lmdb(source), desc=out.name, unit="picture"):
+        for name, datum in bar_of(read_lmdb(source), total=count_lmdb(source), desc=out.name, unit="picture"):
             if datum.label in labels:
                 chosen += 1
                 if chosen > writer.done:

@@ -8,7 +8,6 @@ from pathlib import Path
 import lmdb
 import numpy as np
 from caffe.proto import caffe_pb2
-from tqdm import tqdm
 
 from mindpics.caffe_files.blobs import read_mean as read_mean  # the one that goes with write_mean
 from mindpics.caffe_files.datum import key_text, parse_datum, to_pixels, wrap
@@ -18,6 +17,7 @@ from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import shown
 from mindpics.files.tables import read_table
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_packed
@@ -138,7 +138,7 @@ def write_lmdb(
     with LmdbWriter(out, _key(rows, work), len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as writer:
         rows = rows[writer.done :]
         outcomes = run(work, [path for _, path, _ in rows])
-        with tqdm(total=writer.done + len(rows), initial=writer.done, desc=out.name, unit="picture") as bar:
+        with bar_of(total=writer.done + len(rows), initial=writer.done, desc=out.name, unit="picture") as bar:
             for (post_id, _, label), (path, data, reason) in zip(rows, outcomes, strict=True):
                 if reason is None:
                     writer.put(post_id, wrap(data, (size, size), label, encoding).SerializeToString())
@@ -207,7 +207,7 @@ def mean_image(path):
         No picture, one of another size than the first, or a record that is none; named by its key.
     """
     total, count = None, 0
-    for key, datum in tqdm(read_lmdb(path), total=count_lmdb(path), desc="mean", unit="picture"):
+    for key, datum in bar_of(read_lmdb(path), total=count_lmdb(path), desc="mean", unit="picture"):
         try:
             pixels = to_pixels(datum)
         except ValueError as error:

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from skimage import data
 from sklearn.datasets import load_sample_images
-from tqdm import tqdm
 
 from mindpics.files.atomic import atomic_write
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import run_each
 
 SIDE = 1080
@@ -39,7 +39,7 @@ def write_pictures(folder, count, seed=0, workers=None):
     paths = [Path(folder) / f"{i:06d}.jpg" for i in range(count)]
     absent = [i for i, path in enumerate(paths) if not path.is_file()]
     write = partial(_write, folder=Path(folder), seed=seed)
-    for i, _, reason in tqdm(run_each(write, absent, workers), desc="pictures", total=len(absent), unit="picture"):
+    for i, _, reason in bar_of(run_each(write, absent, workers), desc="pictures", total=len(absent), unit="picture"):
         if reason:
             raise RuntimeError(f"picture {i}: {reason}")
     return paths

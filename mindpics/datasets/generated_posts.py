@@ -3,9 +3,9 @@
 import json
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.files.atomic import atomic_write
+from mindpics.jobs.bars import bar_of
 from mindpics.posts.words import SLOTS
 
 SYLLABLES = ["ba", "ko", "ri", "ta", "mel", "son", "ver", "li", "no", "pra", "den", "mo", "shi", "ur", "el", "qua"]
@@ -31,7 +31,7 @@ def write_posts(path, count, seed=0):
     words[50 : 50 + len(OTHERS)] = OTHERS
     texts = [json.dumps(" ".join(picks), ensure_ascii=False) for picks in _choose(rng, words, TEXTS, (4, 12), IN_TEXT)]
     tags = [json.dumps(chosen, ensure_ascii=False) for chosen in _choose(rng, words, TAGS, (0, 5), IN_TAGS)]
-    with atomic_write(path) as stream, tqdm(total=count, desc=path.name, unit="post") as bar:
+    with atomic_write(path) as stream, bar_of(total=count, desc=path.name, unit="post") as bar:
         for first in range(0, count, BLOCK):
             ids = range(first, min(first + BLOCK, count))
             picks = (rng.integers(0, n, len(ids)).tolist() for n in (TEXTS, TAGS, AUTHORS))

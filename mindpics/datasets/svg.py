@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import resvg_py
-from tqdm import tqdm
 
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import run_each
 
 RENDERER = f"resvg {resvg_py.__resvg_version__}"
@@ -103,7 +103,7 @@ def draw_all(drawings, folder, size=SIZE, workers=None, timeout=TIMEOUT, total=N
     posts, rejected, first = [], [], {}
     work = functools.partial(_draw_file, images=folder / "images", size=size)
     outcomes = run_each(work, drawings, workers, timeout)
-    for drawing, digest, reason in tqdm(outcomes, desc=label, total=total, unit="picture"):
+    for drawing, digest, reason in bar_of(outcomes, desc=label, total=total, unit="picture"):
         post = drawing.post
         if reason is None and digest in first:
             reason = f"identical to {first[digest]}"

@@ -11,7 +11,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
@@ -22,6 +21,7 @@ from mindpics.files.own_folder import KEY, Kind
 from mindpics.files.tables import read_table
 from mindpics.inference.feature_net import FeatureNet
 from mindpics.inference.reading import Reading
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
 from mindpics.posts.picture_files import picture_state, read_packed
@@ -119,7 +119,7 @@ def extract_features(
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
     write = partial(_write_shard, mean=mean, oversample=oversample, fit=fit, batch=batch, max_pixels=max_pixels)
     n_absent = sum(len(part) for _, part in absent)
-    with tqdm(total=len(items), initial=len(items) - n_absent, desc=net.blob, unit="picture", disable=None) as bar:
+    with bar_of(total=len(items), initial=len(items) - n_absent, desc=net.blob, unit="picture") as bar:
         if run_tasks:
             for count in run_tasks(partial(_write_elsewhere, net.arguments, write), absent):
                 bar.update(count)

@@ -3,13 +3,13 @@
 import itertools
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.files.atomic import atomic_write
 from mindpics.files.printable import printable_names
 from mindpics.inference.open_net import open_trained_net
+from mindpics.jobs.bars import bar_of
 from mindpics.nets.inputs import fill
 from mindpics.traits import TRAITS
 
@@ -190,7 +190,7 @@ def activate_lmdbs(nets, lmdbs, batch=BATCH, activations=False):
     """
     ids, labels, scores, units = [], [], [], []
     for lmdb in lmdbs:
-        records = iter(tqdm(read_lmdb(lmdb), desc="score", unit="picture", leave=False, disable=None))
+        records = iter(bar_of(read_lmdb(lmdb), desc="score", unit="picture", leave=False))
         before = len(ids)
         while records_of_batch := list(itertools.islice(records, batch)):
             pictures = np.stack([_picture(lmdb, key, datum, nets.mean) for key, datum in records_of_batch])

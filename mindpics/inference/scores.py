@@ -3,9 +3,9 @@
 from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.inference.infer import BATCH
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_packed
@@ -37,7 +37,7 @@ def score_files(nets, items, batch=BATCH, workers=None):
     read = partial(read_packed, size=size, encoding=None, max_pixels=crops.MAX_PIXELS)
     ids, scores, rejected, waiting = [], [], [], []
     results = run_each(read, [path for _, path in items], workers, at_once=AT_ONCE)
-    bar = tqdm(zip(items, results, strict=True), total=len(items), desc="pictures", unit="picture", disable=None)
+    bar = bar_of(zip(items, results, strict=True), total=len(items), desc="pictures", unit="picture")
     for (id_, _), (_, data, reason) in bar:
         if reason:
             rejected.append((id_, reason))

@@ -10,6 +10,8 @@ import time
 import uuid
 from pathlib import Path
 
+from mindpics.jobs.bars import IS_STAGE
+
 PR_SET_PDEATHSIG = 1  # sys/prctl.h
 LOOK = 0.3  # seconds between looks at a process or a task
 
@@ -54,7 +56,7 @@ def start_here(command, log, threads, resumable=False):
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
+            env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), IS_STAGE: "1"},
             preexec_fn=_die_with_parent,
         )
 

@@ -10,18 +10,18 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mindpics import __version__
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
+from mindpics.jobs.account import Account
 from mindpics.jobs.commands import as_typed, python_of, start_here
 from mindpics.jobs.interrupt import interruptible, terminable
-from mindpics.jobs.log_tail import ASKED, WIDTH, clock, last_lines, last_said, status_line
+from mindpics.jobs.log_tail import ASKED, last_lines, last_said
 from mindpics.jobs.stages import StageError, standing_on, ways_left
 from mindpics.jobs.time_left import time_left
 
@@ -60,13 +60,15 @@ def _step_all(runners, jobs):
             for runner in runners:
                 runner.step(jobs - sum(len(other_runner.running) for other_runner in runners))
             time.sleep(0.2)
+        for runner in runners:
+            runner.say_end()
     except BaseException:
         for runner in runners:
             runner.interrupt()
         raise
     finally:
         for runner in runners:
-            runner.clear_line()
+            runner.account.clear_line()
 
 
 def default_jobs(gpu):
@@ -82,8 +84,8 @@ def threads_of(jobs):
 class Runner:
     """Run stages under `root`, up to `jobs` at a time.
 
-    Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``. For the time
-    left, `later` are stages of runners that come after this one, and `timed` are (stage, seconds)
+    Stamps are kept in ``root/.stages``, what the commands print in ``root/logs``, each step in ``root/logs/job.log``.
+    For the time left, `later` are stages of runners that come after this one, and `timed` are (stage, seconds)
     of those before it. `start` starts a command: see `mindpics.jobs.commands`.
     """
 
@@ -100,7 +102,8 @@ class Runner:
         self.resumed = set()
         self.keys = {}
         self.way_left = ways_left(stages)
-        self.started = self.shown = time.time()
+        self.unchanged = 0
+        self.account = Account(root)
 
     def run(self):
         """Run all stages; see `run_together`."""
@@ -116,10 +119,16 @@ class Runner:
 
     def step(self, room):
         """Start up to `room` stages, see which have ended, and say so."""
-        try:
+        with self._disk():
             self._start_ready(room)
             self._collect()
             self._show()
+
+    @contextmanager
+    def _disk(self):
+        """Raise StageError where what is kept cannot be written."""
+        try:
+            yield
         except OSError as error:
             raise StageError(f"{self.root}: {error}{self._full()}") from None
 
@@ -147,7 +156,8 @@ class Runner:
             key = self.keys[stage.name]
             if self.is_done(stage, key):
                 self.done.add(stage.name)
-                self._say(f"{stage.name}: unchanged, skipped")
+                self.unchanged += 1
+                self.account.note(f"{stage.name}: unchanged, skipped")
                 return
             if room > 0:
                 self._start(stage, key)
@@ -167,7 +177,7 @@ class Runner:
         log.write_text(f"{ASKED}{as_typed(stage.command)}\n", encoding="utf-8")
         process = self.start(command, log, threads_of(self.jobs), stage.resumable and not resume)
         self.running[stage.name] = (stage, process, key, time.time())
-        self._say(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
+        self.account.note(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
 
     def _collect(self):
         for stage, process, key, begun in list(self.running.values()):
@@ -188,7 +198,7 @@ class Runner:
             self.done.add(stage.name)
             if stage.name not in self.resumed:
                 self.timed.append((stage, seconds))
-            self._say(f"{stage.name}: done in {seconds:.0f} s")
+            self.account.note(f"{stage.name}: done in {seconds:.0f} s")
 
     def _fail(self, stage, why):
         """Raise StageError, or give up a stage that may fail and those that stand on it."""
@@ -200,7 +210,7 @@ class Runner:
             )
         without = [stage.name, *(neighbour.name for neighbour in standing_on(stage, self.stages))]
         self.done |= set(without)
-        self._say(f"{stage.name}: failed ({why}); left out: {', '.join(without)}")
+        self.account.say(f"{stage.name}: failed ({why}); left out: {', '.join(without)}")
 
     def _full(self):
         """Say so when the disk is full: the stage's log may have had no room for it."""
@@ -222,39 +232,26 @@ class Runner:
                 process.kill()
 
     def _show(self):
-        """One status line: on a terminal it redraws itself, in a file it comes every 20 seconds."""
-        live = sys.stdout.isatty()
-        now = time.time()
-        if now - self.shown < (1 if live else 20) or not self.running:
-            return
-        self.shown = now
-        stages = [(stage.name, last_said(self._log(stage))) for stage, *_ in self.running.values()]
-        done = f"{len(self.done)}/{len(self.stages)}"
-        if live:
-            head = f"[{done}, about {self._eta(now)} left]"
-            self._line(status_line(head, stages, os.get_terminal_size().columns - 1))
-        else:
-            head = f"[{done}, {clock(now - self.started)}, about {self._eta(now)} left]"
-            self._line("\n    ".join([head, *(f"{name}: {text}"[:WIDTH] for name, text in stages)]))
+        if self.running:
+            running = self.running.values()
+            self.account.show(
+                f"{len(self.done)}/{len(self.stages)}",
+                self._seconds_left,
+                lambda: [(stage.name, last_said(self._log(stage))) for stage, *_ in running],
+            )
 
-    def _eta(self, now):
+    def _seconds_left(self):
+        now = time.time()
         elapsed = {name: now - begun for name, (_, _, _, begun) in self.running.items()}
         later = [stage for neighbour in self.beside for stage in neighbour.waiting()]
-        return clock(time_left(self.waiting(), elapsed, self.timed, self.jobs, [*later, *self.later]))
+        return time_left(self.waiting(), elapsed, self.timed, self.jobs, [*later, *self.later])
 
-    def _say(self, text):
-        self.clear_line()
-        print(f"{clock(time.time() - self.started)}  {text}", flush=True)
-
-    def clear_line(self):
-        """Leave the terminal without a status line."""
-        self._line("")
-
-    def _line(self, text):
-        if sys.stdout.isatty():
-            print(f"\r\x1b[K{text}", end="", flush=True)
-        elif text:
-            print(text, flush=True)
+    def say_end(self):
+        """Say how many stages there were, and where each step is written."""
+        if self.stages:
+            unchanged = f", {self.unchanged} unchanged" if self.unchanged else ""
+            with self._disk():
+                self.account.say(f"{len(self.stages)} stages{unchanged}: {self.account.log}")
 
     def _stamp(self, stage, kind):
         return self.root / ".stages" / f"{stage.name}.{kind}.json"

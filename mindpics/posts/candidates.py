@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from mindpics.files.json_files import HalfPair
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import run_each
 from mindpics.posts.columns import hash_text, hash_texts, in_order, may_carry
 from mindpics.posts.crawl_files import BLOCK, open_crawl
@@ -129,7 +129,7 @@ def find_candidates(manifest, seed=0, workers=None, block=BLOCK, tags_only=False
     crawl = open_crawl(manifest, block)
     blocks = crawl.blocks()
     scan, scans = partial(_scan, crawl, seed, tags_only), []
-    with tqdm(total=sum(map(crawl.size, blocks)), desc="posts", unit=crawl.measure, unit_scale=True) as bar:
+    with bar_of(total=sum(map(crawl.size, blocks)), desc="posts", unit=crawl.measure, unit_scale=True) as bar:
         for part, scanned in zip(blocks, _scan_all(scan, crawl.path, blocks, workers), strict=False):
             scans.append(scanned)
             bar.update(crawl.size(part))

@@ -3,8 +3,8 @@
 from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
+from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
 from mindpics.posts.near_copies import HASH_SIDE, perceptual_hash
@@ -40,7 +40,9 @@ def look(mindpics, root, workers=None, max_pixels=crops.MAX_PIXELS):
     """
     paths = [picture_path(root, pic.post["image"], pic.post["id"]) for pic in mindpics]
     read = partial(read_hash, max_pixels=max_pixels)
-    looks = tqdm(run_each(read, paths, workers, at_once=AT_ONCE), total=len(paths), desc="near copies", unit="picture")
+    looks = bar_of(
+        run_each(read, paths, workers, at_once=AT_ONCE), total=len(paths), desc="near copies", unit="picture"
+    )
     readable, hashes, rejected = [], [], []
     for pic, (_, picture_hash, reason) in zip(mindpics, looks, strict=True):
         if reason is None:

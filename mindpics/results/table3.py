@@ -133,6 +133,22 @@ def format_table(rows):
     return "\n".join([heading, rule, *told])
 
 
+def format_brief(rows):
+    """Return a line a row for the end of a job: row | published | measured | interval | what stands in."""
+    headings = ("row", "published", heading_of(rows), "95% interval", "stand-in")
+    cells = [
+        (
+            Row.of(line).title,
+            f"{line['published_avg']:.1f}",
+            f"{line['avg']:.1f}",
+            f"{line['low95']:.1f}..{line['high95']:.1f}",
+            provenance.stand_ins(line) or "none",
+        )
+        for line in rows
+    ]
+    return "\n".join(columns(headings, cells, "lrrrl"))
+
+
 def write_figures(path, scores_path):
     """Write all figures of a scores file (see `mindpics.results.metrics.evaluate`) as JSON."""
     _, labels, scores = load_scores(scores_path)

@@ -8,13 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, read_mean
 from mindpics.files.bounded import read_text
 from mindpics.files.findings import Finding
 from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
+from mindpics.jobs.bars import bar_of
 from mindpics.posts.near_copies import near_pairs, perceptual_hash
 
 _NAME = re.compile(r"^(train|test)(?:_([OCEAN]))?_lmdb$")
@@ -89,7 +89,7 @@ def check_lmdbs(folder, selection, pictures):
 def scan_lmdb(path, pictures):
     """Read an LMDB once; `pictures` asks for digests, fingerprints and the sum of pixels."""
     scan = Scan(path)
-    shown = tqdm(read_lmdb(path), total=count_lmdb(path), desc=f"verify {path.name}", unit="picture", delay=2)
+    shown = bar_of(read_lmdb(path), total=count_lmdb(path), desc=f"verify {path.name}", unit="picture", delay=2)
     for number, (key, datum) in enumerate(shown):
         match = _KEY.match(key)
         if match is None or int(match.group(1)) != number:

@@ -3,9 +3,9 @@
 import os
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from mindpics.files.printable import shortened
+from mindpics.jobs.bars import bar_of
 
 LINE = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
 ROOM = 50  # columns of all but the name: a short bar, hours, ", loss 0.693, test 61.2%"
@@ -22,23 +22,13 @@ def training_bar(name, total, done, terminal):
         Iterations in all, and before this process.
     terminal : text stream or None
     """
-    # A file gets a line every ten seconds instead of a bar that redraws itself.
     live = terminal is not None and terminal.isatty()
     look = {}
     if live:
         columns = os.get_terminal_size(terminal.fileno()).columns
-        name, look = shortened(name, columns - ROOM), {"bar_format": LINE}
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=name,
-        unit="it",
-        file=terminal,
-        disable=terminal is None,
-        mininterval=0.5 if live else 10,
-        dynamic_ncols=live,
-        **look,
-    )
+        name, look = shortened(name, columns - ROOM), {"bar_format": LINE, "mininterval": 0.5, "dynamic_ncols": True}
+    shown = {"disable": True} if terminal is None else {"file": terminal, "delay": 0}
+    return bar_of(total=total, initial=done, desc=name, unit="it", **shown, **look)
 
 
 def status(losses, rows, tests):

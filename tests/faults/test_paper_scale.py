@@ -60,7 +60,7 @@ def rows_of(folder):
 
 
 def stopped(folder, send, iterations):
-    """Run the job until its training has done so many iterations, then stop it; return what it printed."""
+    """Run the job until its training has done so many iterations, then stop it; return its log."""
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(COMMAND, cwd=folder, start_new_session=True, **output)
     while len(rows_of(folder)) < iterations and process.poll() is None:
@@ -69,7 +69,7 @@ def stopped(folder, send, iterations):
     send(process.pid)
     said = process.communicate()[0]
     assert process.returncode != 0 and "goes on where this one stopped" in said, said
-    return said
+    return (folder / "run/logs/job.log").read_text()
 
 
 def press_ctrl_c(pid):

@@ -47,7 +47,7 @@ def test_a_sweep_of_eight_killed_in_the_middle_goes_on_to_the_rows_of_an_undistu
         time.sleep(0.05)
     process.kill()
     process.wait()
-    assert "unchanged, skipped" in run(*command(small_job[0], killed, seeds=seeds))
+    assert re.search(rf"{4 * seeds} stages, \d unchanged: {killed}/", run(*command(small_job[0], killed, seeds=seeds)))
     printed = run(*command(small_job[0], tmp_path / "alone", "--top", "2", seeds=seeds))
     alone, again = rows_of(tmp_path / "alone"), rows_of(killed)
     assert len(alone) == 4 * seeds
