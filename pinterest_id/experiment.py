@@ -8,7 +8,6 @@ What the same inputs and options gave before is not computed again.
 """
 
 import json
-import logging
 import platform
 import time
 from contextlib import contextmanager
@@ -37,7 +36,6 @@ from pinterest_id.word_tables import write_dictionary
 
 # features may lie in it
 IDENTIFICATION = Kind("a run of run_identification", proof=(ExperimentFiles.split, "*.ids.txt"))
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,6 @@ class Experiment:
         begun = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - begun, 2)
-        logger.info("%s: %.1f s", stage, self.seconds[stage])
 
     def arrange(self):
         """Read, match, split and order the pins."""

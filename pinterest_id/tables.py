@@ -165,7 +165,8 @@ def format_table2(rows):
     if ours:
         lines.insert(ours, f"--- {NOT_IN_PAPER} ".ljust(max(map(len, lines)), "-"))
     lines.append(f"accuracy in % of {rows[0]['n']} test pins; each row: {rows[0]['command']}")
-    return "\n".join([*lines, *dict.fromkeys(row["C_at_end"] for row in rows if row["C_at_end"])])
+    ends = dict.fromkeys(end for row in rows for end in row["C_at_end"].split("; ") if end)
+    return "\n".join([*lines, *ends])
 
 
 def format_brief(rows):
