@@ -35,7 +35,7 @@ def as_reproduced(small_run, tmp_path):
 
 
 def test_the_lines_of_the_readme_train_plot_and_predict(as_reproduced):
-    text = (ROOT / "mindpics/README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = textwrap.dedent(re.search(r"## From Python\n\n((?:    .*\n|\n)+)", text).group(1))
     assert len([line for line in lines.splitlines() if line]) == 10
     done = subprocess.run([sys.executable, "-c", lines], cwd=as_reproduced, capture_output=True, text=True)

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 from small_job import make_crawl
-from tool_module import load_tool
+from tool_module import load_tool, run_tool
 
 from mindpics.cli import parser_of, paths
+from mindpics.jobs.account import PARTS
 from mindpics.jobs.quiet import quiet
+from mindpics.jobs.runner import Runner
+from mindpics.published import ROWS
+from mindpics.results.table3 import read_table3, write_table3
 
 ROOT = Path(__file__).resolve().parents[1]
 NET = "resnet50_all-in-one_finetune"
@@ -61,7 +65,8 @@ KEEPS = {  # Caffe speaks in these, and its log stays there
 
 
 def run(name, arguments, **options):
-    return subprocess.run([sys.executable, ROOT / "tools" / name, *arguments], capture_output=True, text=True, **options)
+    command = [sys.executable, ROOT / "tools" / name, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
 
 
 def test_every_tool_is_run_here_or_named():
@@ -84,6 +89,24 @@ def test_a_normal_run_says_little(name, small_run, small_job, tmp_path):
         assert GLOG.search(log)
         assert name == "train_net" or f"tools/{name} " in log.splitlines()[0]
     assert not list(tmp_path.glob("mindpics-*.log"))
+
+
+def test_the_main_job_says_little(small_run, tmp_path, monkeypatch, capsys):
+    """Its stages are unchanged here, and have left a row of each kind; those that run have an `Account`'s lines."""
+    root, row = tmp_path / "run", read_table3(small_run / "mindpics/table3.csv")[0]
+    (root / ".stages").mkdir(parents=True)
+    (root / "mindpics").mkdir()
+    rows = [row | {"net": each.net, "heads": each.heads, "init": each.init} for each in ROWS]
+    write_table3(root / "mindpics/table3.csv", rows)
+    (root / "pinterest_id").mkdir()
+    shutil.copy(small_run / "pinterest_id/table2.csv", root / "pinterest_id")
+    monkeypatch.setattr(Runner, "key", lambda *_: "")
+    monkeypatch.setattr(Runner, "is_done", lambda *_: True)
+    assert run_tool("run_experiment", "--out", root) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) + PARTS + 1 < 30, said
+    assert all(sum(line.startswith(row.title) for line in said) == 1 for row in ROWS)
+    assert [line.split()[0] for line in said[-5:]] == ["made", "look", "try", "check", "more"]
 
 
 def test_verbose_shows_caffes_log(small_run, tmp_path):

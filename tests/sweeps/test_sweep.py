@@ -119,3 +119,11 @@ def test_each_gpu_has_one_command_at_a_time(tmp_path):
     given = [(tmp_path / f"{turn}.log").read_text().strip() for turn in "abc"]
     assert sorted(given[:2]) == ["['--gpu', '0']", "['--gpu', '3']"] and given[2] in given[:2]
     assert start_here(sleep, tmp_path / "d.log", 1).wait() == 0
+
+
+def test_gpus_that_are_not_there_are_one_line_before_anything_runs(small_job, tmp_path):
+    done = subprocess.run(
+        command(small_job[0], tmp_path / "s", "--gpus", "77,78"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("sweep: --gpu 77: found ") and not (tmp_path / "s").exists()
