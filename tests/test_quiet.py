@@ -96,7 +96,7 @@ def test_the_main_job_says_little(small_run, tmp_path, monkeypatch, capsys):
     root, row = tmp_path / "run", read_table3(small_run / "mindpics/table3.csv")[0]
     (root / ".stages").mkdir(parents=True)
     (root / "mindpics").mkdir()
-    rows = [row | {"net": each.net, "heads": each.heads, "init": each.init} for each in ROWS]
+    rows = [row | {"net": of.net, "heads": of.heads, "init": of.init} for of in ROWS]
     write_table3(root / "mindpics/table3.csv", rows)
     (root / "pinterest_id").mkdir()
     shutil.copy(small_run / "pinterest_id/table2.csv", root / "pinterest_id")

@@ -42,14 +42,14 @@ class Account:
         self.clear_line()
         print(f"{self.passed}  {text}", flush=True)
 
-    def show(self, done, left, stages):
+    def show(self, done, time_left, stages):
         """Show how far the job is: on a terminal every second, in a file after `FIRST` seconds and each part.
 
         Parameters
         ----------
         done : str
             Stages that are done, of all.
-        left : callable
+        time_left : callable
             Returns the seconds left, roughly.
         stages : callable
             Returns (name, what it said last) of each stage that runs.
@@ -57,7 +57,7 @@ class Account:
         now, live = time.time(), sys.stdout.isatty()
         if now - self.shown < (1 if live else FIRST):
             return
-        self.shown, seconds_left = now, left()
+        self.shown, seconds_left = now, time_left()
         if live:
             head = f"[{done}, about {clock(seconds_left)} left]"
             self._line(status_line(head, stages(), os.get_terminal_size().columns - 1))
@@ -65,9 +65,9 @@ class Account:
             head = f"[{done}, {self.passed}, about {clock(seconds_left)} left]"
             print(status_line(head, stages(), WIDTH), flush=True)
 
-    def _is_due(self, passed, left):
+    def _is_due(self, passed, seconds_left):
         """Tell whether another part of the job is behind it, or its first seconds."""
-        parts = int(PARTS * passed / (passed + left)) if left else PARTS
+        parts = int(PARTS * passed / (passed + seconds_left)) if seconds_left else PARTS
         if parts < self.next_part:
             return False
         self.next_part = parts + 1
