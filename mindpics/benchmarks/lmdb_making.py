@@ -87,7 +87,9 @@ def add_suite(suites):
     """Add this suite to tools/benchmark."""
     suite = suites.add_parser("lmdb", help="an LMDB of large JPEGs; peer: convert_imageset")
     suite.add_argument("--pictures", type=int, default=2000, help="default %(default)s")
-    suite.add_argument("--memory-pictures", type=int, default=20_000, help="once, by ours: does memory stay flat? 0 leaves it out")
+    suite.add_argument(
+        "--memory-pictures", type=int, default=20_000, help="once, by ours: does memory stay flat? 0 leaves it out"
+    )
     suite.add_argument("--repeats", type=int, default=3)
     suite.set_defaults(
         run=lambda args: run(args.folder / "lmdb", args.pictures, args.repeats, args.memory_pictures, args.seed),
