@@ -14,12 +14,13 @@ import re
 import runpy
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from importlib import metadata
 from pathlib import Path
 
 import argcomplete
 
+from mindpics.files.lock import not_left_empty
 from mindpics.files.printable import printable
 from mindpics.jobs.interrupt import terminable
 from mindpics.jobs.quiet import quiet
@@ -66,8 +67,10 @@ def run(doc, add_arguments, main, *errors):
     args = parser.parse_args()
     _forget_the_script()
     try:
-        _check_places(parser, args)
-        with terminable(), _quiet(args):
+        places = _places(parser, args)
+        for switch, path in places:
+            _check_place(switch, path)
+        with _not_left_empty(path for _, path in places), terminable(), _quiet(args):
             status = main(args)
     except UsageError as error:
         parser.error(str(error))
@@ -101,16 +104,26 @@ def parser_of(doc, add_arguments):
     return parser
 
 
-def _check_places(parser, args):
-    """Raise ValueError where --out, --json or --folder cannot be written, before anything is computed."""
+def _places(parser, args):
+    """Return (as typed, path) of --out, --json and --folder."""
     written = [action for action in parser._actions if action.dest in ("out", "json", "folder")]
+    places = []
     for action in written if not getattr(args, "plan", False) else ():
         path = getattr(args, action.dest)
         if isinstance(path, (str, Path)) and (action.dest == "out" or action.option_strings):
-            _check_place(" ".join([*action.option_strings[:1], str(path)]), Path(path).absolute())
+            places.append((" ".join([*action.option_strings[:1], str(path)]), Path(path).absolute()))
+    return places
+
+
+def _not_left_empty(paths):
+    stack = ExitStack()
+    for path in paths:
+        stack.enter_context(not_left_empty(path))
+    return stack
 
 
 def _check_place(switch, path):
+    """Raise ValueError where a place cannot be written, before anything is computed."""
     above = next(above for above in (path, *path.parents) if os.path.lexists(above))
     if not os.access(above, os.W_OK) or above != path and not above.is_dir():
         raise ValueError(f"{switch}: found {above}, which takes no file; wanted a place to write to")

@@ -146,13 +146,23 @@ def default_root(scale, crawl):
     return f"runs/{scale}" + (f"-{Path(crawl).resolve().parent.name}" if crawl else "")
 
 
+def require_inputs(args):
+    """Raise ValueError where a file of the command line is not there, before any stage asks for it."""
+    for name in ("posts", "pins", "weights_alexnet", "weights_resnet50", "mean_alexnet"):
+        path = getattr(args, name)
+        if path and not Path(path).exists():
+            raise ValueError(f"--{name.replace('_', '-')} {path}: found no such file or folder; wanted one")
+
+
 def refuse_another_crawl(job):
     """Raise ValueError where a job's folder holds a selection from other posts: no table is of two crawls."""
     path = job.files.mindpics.summary
     selected = read_json(path).get("arguments", {}).get("posts")
     crawl = job.posts or f"{OPEN}/emoji/posts.jsonl"
     if selected and Path(selected).resolve() != Path(crawl).resolve():
-        raise ValueError(f"{path}: found a selection from {selected}; wanted one from {crawl}, or another --out")
+        raise ValueError(
+            f"{path}: found a selection from {selected}; wanted one from {crawl}, or another folder for the run"
+        )
 
 
 def row_command(job, row):

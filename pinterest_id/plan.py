@@ -92,7 +92,8 @@ def refuse_other_pins(root, pins):
     identified, pins_of_call = read_json(path).get("inputs", {}).get("pins"), pins or PINS
     if identified and Path(identified).resolve() != Path(pins_of_call).resolve():
         raise ValueError(
-            f"{path}: found an identification of {identified}; wanted one of {pins_of_call}, or another --out"
+            f"{path}: found an identification of {identified}; wanted one of {pins_of_call}, "
+            "or another folder for the run"
         )
 
 

@@ -31,7 +31,7 @@ class Sizes:
 
     def __post_init__(self):
         if not 0 < self.scale <= 1:
-            raise ValueError(f"--scale: found {self.scale:g}; wanted above 0 and at most 1")
+            raise ValueError(f"scale: found {self.scale:g}; wanted above 0 and at most 1")
 
     def of(self, size, least=1):
         return max(least, round(size * self.scale))

@@ -22,9 +22,7 @@ def locked(folder):
         When another process holds it; the message has its id.
     """
     folder = Path(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / NAME, "a+", encoding="utf-8") as lock:
+    with not_left_empty(folder), _open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,19 +31,35 @@ def locked(folder):
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
-        try:
-            yield
-        except BaseException:
-            if made:
-                _remove_empty(folder, made)
-            raise
+        yield
+
+
+@contextmanager
+def _open_lock(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / NAME, "a+", encoding="utf-8") as lock:
+        yield lock
+
+
+@contextmanager
+def not_left_empty(folder):
+    """Remove what the block makes of a folder and those above it if it fails and leaves no file there."""
+    folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        if made:
+            _remove_empty(folder, made)
+        raise
 
 
 def _remove_empty(folder, made):
     """Remove folders that a call has made and put no file into but its lock."""
     if any(path.is_file() and path.name != NAME for path in folder.rglob("*")):
         return
-    (folder / NAME).unlink(missing_ok=True)
+    with suppress(OSError):
+        (folder / NAME).unlink()
     inside = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
     for path in [*inside, *made]:
         with suppress(OSError):  # someone has put something there meanwhile

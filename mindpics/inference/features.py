@@ -210,7 +210,7 @@ def _finished(out, key):
         return None
     facts = json.loads(stamp.read_text(encoding="utf-8"))
     if not isinstance(facts, dict) or not {"key", "done", "rejected"} <= set(facts):
-        raise ValueError(f"{stamp}: found another's file; wanted one of extract_features, or another NAME (--out)")
+        raise ValueError(f"{stamp}: found another's file; wanted one of extract_features, or another name")
     return (facts["done"], facts["rejected"]) if facts["key"] == key and Path(f"{out}{MATRIX}").is_file() else None
 
 

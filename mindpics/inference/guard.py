@@ -102,12 +102,12 @@ def listen(port):
         In one line, of a port that there is not, is in use, or that this user may not take.
     """
     if not 0 <= port < 1 << 16:
-        raise ValueError(f"--port: found {port}; wanted 0 to 65535, 0 for any free one")
+        raise ValueError(f"port: found {port}; wanted 0 to 65535, 0 for any free one")
     try:
         return socket.create_server((HOSTS[0], port), backlog=CONNECTIONS)
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had: {os.strerror(error.errno)}"
-        raise ValueError(f"Port {port} {reason}; --port 0 takes a free one") from None
+        raise ValueError(f"Port {port} {reason}; port 0 takes a free one") from None
 
 
 def make_server(app, listening, waiting, seconds=SECONDS):

@@ -85,7 +85,7 @@ def _client(address):
     try:
         return Client(address, security=_certificates(address))
     except OSError as error:
-        raise ValueError(f"--scheduler {address}: found no scheduler to talk to ({error}); wanted one") from None
+        raise ValueError(f"scheduler {address}: found no scheduler to talk to ({error}); wanted one") from None
 
 
 def _certificates(address):
@@ -95,12 +95,12 @@ def _certificates(address):
         files = settings.get_tls_config_for_role("client")
         absent = [f"{SETTINGS}{name}={files[key]}" for key, name in TLS_FILES.items() if _is_absent(files[key], key)]
         if absent:
-            raise ValueError(f"--scheduler {address}: found {', '.join(absent)}; wanted files (--help)")
+            raise ValueError(f"scheduler {address}: found {', '.join(absent)}; wanted files (--help)")
         try:
             settings.get_connection_args("client")
         except ssl.SSLError as error:
             raise ValueError(
-                f"--scheduler {address}: found no certificate and key in {files['cert']}, {files['key']} "
+                f"scheduler {address}: found no certificate and key in {files['cert']}, {files['key']} "
                 f"and {files['ca_file']} ({error.reason}); wanted them in PEM"
             ) from None
     return settings

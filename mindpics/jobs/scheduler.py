@@ -55,7 +55,7 @@ def connect(address, workers=None, gpu=None):
     try:
         from mindpics.jobs import cluster
     except ImportError as error:
-        raise ValueError(f"--scheduler: found {error}; wanted Dask: pip install 'mindpics[cluster]'") from None
+        raise ValueError(f"scheduler: found {error}; wanted Dask: pip install 'mindpics[cluster]'") from None
     if address != cluster.LOCAL and is_open(address):
         print(f"{address}: whoever reaches this port can run code there as you.\n{CERTIFICATES}", file=sys.stderr)
     return cluster.connect(address, workers, gpu=gpu is not None)

@@ -150,7 +150,7 @@ def check_groups(mindpics, keys):
     if few:
         raise ValueError(
             f"found {n_groups} groups by {', '.join(named) or 'picture'}: {_poles(few)} stand in fewer "
-            "than two; wanted both sides: fewer keys in --group-by, more of a word (--per-word), or --split image"
+            "than two; wanted both sides: fewer keys to group by, more pictures a word, or a split by image"
         )
     return n_groups
 
@@ -212,7 +212,7 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
     if missing:
         raise ValueError(
             f"found too few groups: {_poles(missing)} would stand on one side of the split only; "
-            "wanted both sides: try another --seed, fewer keys in --group-by, or --split image"
+            "wanted both sides: try another seed, fewer keys to group by, or a split by image"
         )
     return [
         replace(pic, group=int(group), split="test" if test_ else "train")

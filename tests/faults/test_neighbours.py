@@ -222,7 +222,7 @@ def test_tls_without_the_right_certificates_is_one_line(
 ):
     done = create_lmdb(table, tmp_path / "out", scheduler_of_ours, **settings(*certificates))
     assert done.returncode == 1 and not (tmp_path / "out").exists()
-    assert re.fullmatch(f"create_lmdb: --scheduler {scheduler_of_ours}: .*{message}.*\n", done.stderr), done.stderr
+    assert re.fullmatch(f"create_lmdb: scheduler {scheduler_of_ours}: .*{message}.*\n", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("tool", ["run_experiment --scale mini", "run_identification --pins none --features none"])
@@ -244,7 +244,7 @@ def test_a_scheduler_that_is_not_there_is_one_line(tool, tmp_path):
         timeout=120,
     )
     assert done.returncode == 1
-    assert re.fullmatch(f"{name}: --scheduler tcp://127.0.0.1:1: [^\n]*\n", done.stderr), done.stderr
+    assert re.fullmatch(f"{name}: scheduler tcp://127.0.0.1:1: [^\n]*\n", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize(

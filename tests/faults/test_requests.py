@@ -146,8 +146,8 @@ def test_a_request_that_drips_is_closed_when_its_time_is_over(server, text):
 @pytest.mark.parametrize(
     ("port", "message"),
     [
-        ("99999", "--port: found {}; wanted 0 to 65535"),
-        (None, "Port {} is in use; --port 0 takes a free one"),
+        ("99999", "port: found {}; wanted 0 to 65535"),
+        (None, "Port {} is in use; port 0 takes a free one"),
     ],
 )
 def test_a_port_that_cannot_be_had_is_one_line_and_no_other_port(server, small_run, port, message):
@@ -164,5 +164,5 @@ def test_a_port_that_this_user_may_not_take_is_told_so(monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied (while attempting to bind)")
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    with pytest.raises(ValueError, match="Port 80 cannot be had: Permission denied; --port 0 takes a free one"):
+    with pytest.raises(ValueError, match="Port 80 cannot be had: Permission denied; port 0 takes a free one"):
         guard.listen(80)

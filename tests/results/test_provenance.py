@@ -179,4 +179,6 @@ def test_another_crawl_in_a_used_folder_is_refused_and_a_crawl_has_a_folder_of_i
         "alexnet/all-in-one/scratch",
     ]
     refused = subprocess.run(tool, capture_output=True, text=True)
-    assert refused.returncode == 1 and "another --out" in refused.stderr and "Traceback" not in refused.stderr
+    assert (
+        refused.returncode == 1 and "another folder for the run" in refused.stderr and "Traceback" not in refused.stderr
+    )
