@@ -127,3 +127,12 @@ def test_gpus_that_are_not_there_are_one_line_before_anything_runs(small_job, tm
     )
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith("sweep: --gpu 77: found ") and not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("gpus", ["0,0", "-1", "x", "0,", "1,01"])
+def test_gpus_that_cannot_be_meant_are_wrong_usage(small_job, tmp_path, gpus):
+    done = subprocess.run(
+        command(small_job[0], tmp_path / "s", f"--gpus={gpus}"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and not (tmp_path / "s").exists()
+    assert done.stderr.endswith(f"--gpus: found {gpus!r}; wanted numbers of GPUs, each once, like 0,1\n")
