@@ -146,6 +146,14 @@ def _quiet(args):
     return quiet(shlex.join(sys.argv), getattr(args, "out", None))
 
 
+def size(text):
+    """Return what --size says, for argparse: a side, or (height, width) of HEIGHTxWIDTH."""
+    numbers = text.split("x")
+    if not all(re.fullmatch(r"[1-9]\d{0,5}", number) for number in numbers) or len(numbers) > 2:
+        raise argparse.ArgumentTypeError(f"found {text!r}; wanted SIDE or HEIGHTxWIDTH, in pixels")
+    return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
+
+
 def folder():
     """Return the folder of the tools: the checkout's, or where ``pip install`` has put them."""
     checkout = Path(__file__).resolve().parents[1] / "tools"

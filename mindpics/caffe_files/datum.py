@@ -17,18 +17,18 @@ def to_datum(pixels, label, encoding=None):
 
     Parameters
     ----------
-    pixels : ndarray, uint8, [H, W, 3], BGR
+    pixels : ndarray, uint8, [H, W, 3], BGR, or [H, W, 1], gray
     label : int
     encoding : {None, "png", "jpg"}
-        None stores raw bytes, channel first (3xHxW), as convert_imageset does;
+        None stores raw bytes, channel first (CxHxW), as convert_imageset does;
         the others an encoded picture that Caffe decodes as it reads.
 
     Raises
     ------
     ValueError
-        `pixels` is not a colour picture of bytes.
+        `pixels` is no picture of bytes.
     """
-    return wrap(pack(pixels, encoding), pixels.shape[:2], label, encoding)
+    return wrap(pack(pixels, encoding), pixels.shape, label, encoding)
 
 
 def wrap(data, shape, label, encoding=None):
@@ -38,16 +38,16 @@ def wrap(data, shape, label, encoding=None):
     ----------
     data : bytes
         Of `mindpics.posts.crops.pack`.
-    shape : (int, int)
-        Height and width.
+    shape : (int, int, int)
+        Height, width and channels.
     label : int
     encoding : {None, "png", "jpg"}
         What `data` was packed with; None: raw uint8, BGR, channel first.
     """
     if encoding:
         return caffe_pb2.Datum(data=data, label=label, encoded=True)
-    height, width = shape
-    return caffe_pb2.Datum(channels=3, height=height, width=width, data=data, label=label, encoded=False)
+    height, width, channels = shape
+    return caffe_pb2.Datum(channels=channels, height=height, width=width, data=data, label=label, encoded=False)
 
 
 def parse_datum(data):

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import lmdb
@@ -81,6 +82,7 @@ def write_lmdb(
     force=False,
     reduced=False,
     fit="warp",
+    gray=False,
     run=None,
 ):
     """Decode, warp and store pictures in a seeded order under the keys ``%08d_<id>``.
@@ -93,8 +95,8 @@ def write_lmdb(
     ----------
     rows : list of (id, Path, label)
     out : str or Path
-    size : int
-        Side of the stored pictures.
+    size : int or (int, int)
+        Side of the stored pictures, or height and width.
     encoding : {None, "png", "jpg"}
         See `mindpics.caffe_files.datum.to_datum`.
     workers : int, optional
@@ -105,6 +107,8 @@ def write_lmdb(
         See `mindpics.posts.crops.decode`: faster, and not the pixels of convert_imageset.
     fit : {"warp", "crop"}
         What makes a picture a square, see `mindpics.posts.crops.FITS`; convert_imageset warps.
+    gray : bool
+        One channel, as ``convert_imageset --gray`` stores it.
     run : callable, optional
         In place of `mindpics.jobs.parallel.run_each`: of a function and a list of
         paths; yields ``(path, result, reason)`` of each, in order.
@@ -131,17 +135,19 @@ def write_lmdb(
         size=size,
         encoding=encoding,
         max_pixels=max_pixels,
-        reduced_to=size if reduced else None,
+        reduced_to=max(crops.sides(size)) if reduced else None,
         fit=fit,
+        gray=gray,
     )
+    shape = (*crops.sides(size), 1 if gray else 3)
     run = run or functools.partial(run_each, workers=workers, at_once=AT_ONCE)
-    with LmdbWriter(out, _key(rows, work), len(rows) * (3 * size * size + 4096) * 2 + (64 << 20)) as writer:
+    with LmdbWriter(out, _key(rows, work), len(rows) * (math.prod(shape) + 4096) * 2 + (64 << 20)) as writer:
         rows = rows[writer.done :]
         outcomes = run(work, [path for _, path, _ in rows])
         with bar_of(total=writer.done + len(rows), initial=writer.done, desc=out.name, unit="picture") as bar:
             for (post_id, _, label), (path, data, reason) in zip(rows, outcomes, strict=True):
                 if reason is None:
-                    writer.put(post_id, wrap(data, (size, size), label, encoding).SerializeToString())
+                    writer.put(post_id, wrap(data, shape, label, encoding).SerializeToString())
                 else:
                     writer.reject({"id": post_id, "image": str(path), "label": label, "reason": reason})
                 bar.update()

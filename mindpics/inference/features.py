@@ -81,7 +81,7 @@ def extract_features(
     items : list of (id, path)
     out : path
         NAME, without ending.
-    mean : float32 [channels, size, size]
+    mean : float32 [channels, height, width]
         Subtracted from pictures that are made of its size.
     oversample : bool
         Mean of ten crops in place of the centre crop.
@@ -103,12 +103,9 @@ def extract_features(
     Raises
     ------
     ValueError
-        When the mean is smaller than the net's crop, or no picture can be read.
+        When the mean has no room for the net's input, or no picture can be read.
     """
-    if mean.shape[-1] < net.crop:
-        raise ValueError(
-            f"mean: found pictures of {mean.shape[-1]} pixels; wanted at least the net's crop of {net.crop}"
-        )
+    net.require_mean(mean)
     key = _key(net, items, mean, oversample, fit, max_pixels)
     finished = _finished(out, key)
     if finished:
@@ -144,7 +141,7 @@ def _write_elsewhere(arguments, write, path, items):
 
 
 def _write_shard(net, path, items, mean, oversample, fit, batch, max_pixels, workers, update):
-    pictures, ids, rejected = _read(items, mean.shape[-1], fit, workers, max_pixels)
+    pictures, ids, rejected = _read(items, mean.shape, fit, workers, max_pixels)
     update(len(rejected))
     features = []
     for start in range(0, len(ids), batch):
@@ -156,9 +153,10 @@ def _write_shard(net, path, items, mean, oversample, fit, batch, max_pixels, wor
         np.savez(stream, ids=np.array(ids, dtype=str), features=rows, rejected=pairs)
 
 
-def _read(items, size, fit, workers, max_pixels):
-    """Return uint8 [N, 3, size, size], their ids, and (id, reason) of what cannot be read."""
-    read = partial(read_packed, size=size, encoding=None, max_pixels=max_pixels, fit=fit)
+def _read(items, shape, fit, workers, max_pixels):
+    """Return uint8 [N, *shape], their ids, and (id, reason) of what cannot be read."""
+    channels, *size = shape
+    read = partial(read_packed, size=tuple(size), encoding=None, max_pixels=max_pixels, fit=fit, gray=channels == 1)
     pictures, ids, rejected = [], [], []
     results = run_each(read, [file for _, file in items], workers, at_once=AT_ONCE)
     for (id_, _), (_, data, reason) in zip(items, results, strict=True):
@@ -166,7 +164,7 @@ def _read(items, size, fit, workers, max_pixels):
             rejected.append((id_, reason))
         else:
             ids.append(id_)
-            pictures.append(np.frombuffer(data, np.uint8).reshape(3, size, size))
+            pictures.append(np.frombuffer(data, np.uint8).reshape(shape))
     return np.array(pictures), ids, rejected
 
 

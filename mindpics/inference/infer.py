@@ -9,8 +9,8 @@ from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.files.atomic import atomic_write
 from mindpics.files.printable import printable_names
 from mindpics.inference.open_net import open_trained_net
+from mindpics.inference.picture_net import PictureNet, centre_crop
 from mindpics.jobs.bars import bar_of
-from mindpics.nets.inputs import fill
 from mindpics.traits import TRAITS
 
 BATCH = 32
@@ -39,51 +39,6 @@ def load_net(deploy, weights, allow_python_layers=False):
     return net
 
 
-def centre_crop(pictures, mean, crop):
-    """Subtract the mean image and cut the centre, as Caffe's data layer does in TEST.
-
-    Parameters
-    ----------
-    pictures : uint8 [N,3,H,W]
-        BGR.
-    mean : float32 [3,H,W]
-    crop : int
-
-    Returns
-    -------
-    float32 [N,3,crop,crop]
-    """
-    return centre(pictures, crop).astype(np.float32) - centre(mean, crop)
-
-
-def centre(pictures, crop):
-    """Return the centre [..., crop, crop] of pictures [..., H, W], a view."""
-    height, width = pictures.shape[-2:]
-    y, x = (height - crop) // 2, (width - crop) // 2
-    return pictures[..., y : y + crop, x : x + crop]
-
-
-def run(net, values, data="data", end=None):
-    """Run a net in TEST phase on an array, whose shape its input takes.
-
-    Parameters
-    ----------
-    net : caffe.Net
-    values : float array [N, channels, height, width]
-    data : str
-        The input blob.
-    end : str, optional
-        Last layer that is run.
-
-    Returns
-    -------
-    dict
-        blob -> its data, a view, of the net's outputs, or of the last layer's tops.
-    """
-    fill(net.blobs[data], values)
-    return net.forward(end=end)
-
-
 class TraitNets:
     """One all-in-one net, or five independent ones, and the mean that they subtract.
 
@@ -97,24 +52,22 @@ class TraitNets:
     Raises
     ------
     ValueError
-        When a trait is missing or given twice, or pictures of the mean's size are smaller than a net's crop.
+        When a trait is missing or given twice, or pictures of the mean's size do not fill a net's input.
     """
 
     def __init__(self, nets, mean_file, allow_python_layers=False):
-        self.nets = [load_net(deploy, weights, allow_python_layers) for deploy, weights in nets]
         self.mean = read_mean(mean_file)
-        outputs = sorted(name for net in self.nets for name in net.outputs)
+        self.nets = [
+            PictureNet(deploy, load_net(deploy, weights, allow_python_layers), channels=(len(self.mean),))
+            for deploy, weights in nets
+        ]
+        self.units = {}
+        outputs = sorted(name for net in self.nets for name in net.net.outputs)
         heads = [f"prob_{trait}" for trait in TRAITS]
         if outputs != sorted(heads):
             raise ValueError(f"nets: found the outputs {outputs}; wanted each of {heads} once")
         for net in self.nets:
-            shape = tuple(net.blobs["data"].data.shape) if "data" in net.blobs else None
-            if shape is None or len(shape) != 4 or shape[1] != len(self.mean) or shape[2] != shape[3]:
-                raise ValueError(f"nets: found the input data {shape}; wanted [N, {len(self.mean)}, crop, crop]")
-            if shape[-1] > min(self.mean.shape[1:]):
-                raise ValueError(
-                    f"{mean_file}: found a mean of {self.mean.shape}; wanted at least the net's crop {shape[-1]}"
-                )
+            net.require_mean(self.mean, mean_file)
 
     def scores(self, pictures):
         """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR.
@@ -126,8 +79,9 @@ class TraitNets:
         """
         outputs = {}
         for net in self.nets:
-            centres = centre_crop(pictures, self.mean, net.blobs["data"].data.shape[-1])
-            outputs |= {name: blob.copy() for name, blob in run(net, centres).items()}
+            names = [name for name in net.net.blobs if name.startswith("score_") or name in net.net.outputs]
+            outputs |= net.outputs_of(centre_crop(pictures, self.mean, net.crop), names)
+        self.units = {name: rows for name, rows in outputs.items() if name.startswith("score_")}
         return _of_traits(outputs, "prob")
 
     def activations(self):
@@ -138,13 +92,10 @@ class TraitNets:
         ValueError
             When the nets do not name their output units ``score_O`` .. as Table 3's nets do.
         """
-        units = {
-            name: net.blobs[name].data.copy() for net in self.nets for name in net.blobs if name.startswith("score_")
-        }
-        lacking = [f"score_{trait}" for trait in TRAITS if f"score_{trait}" not in units]
+        lacking = [f"score_{trait}" for trait in TRAITS if f"score_{trait}" not in self.units]
         if lacking:
             raise ValueError(f"the nets have no {', '.join(lacking)}; the output units of each trait are wanted")
-        return _of_traits(units, "score")
+        return _of_traits(self.units, "score")
 
 
 def score_lmdb(nets, mean_file, lmdb, batch=BATCH, allow_python_layers=False):

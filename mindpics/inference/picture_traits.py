@@ -7,8 +7,9 @@ import numpy as np
 
 from mindpics.caffe_files.lmdbs import read_mean
 from mindpics.files.feature_files import read_features
-from mindpics.inference.infer import centre_crop, load_net, run
+from mindpics.inference.infer import load_net
 from mindpics.inference.occlusion import GRID, occlusion_map
+from mindpics.inference.picture_net import centre_crop, run
 from mindpics.jobs.commands import as_typed
 from mindpics.posts.nearest import Nearest
 from mindpics.posts.posts import picture_path

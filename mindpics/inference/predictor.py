@@ -1,11 +1,15 @@
 """Predictor: a deploy net over picture files or arrays, quiet, as pycaffe's Classifier is."""
 
+import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from mindpics.files.printable import printable_names
 from mindpics.inference.feature_net import FeatureNet, load_mean
-from mindpics.inference.infer import BATCH, centre_crop, load_net, run
+from mindpics.inference.infer import BATCH, load_net
+from mindpics.inference.picture_net import PictureNet, centre_crop
 from mindpics.jobs.quiet import quiet
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
@@ -18,44 +22,55 @@ class Predictor:
     Parameters
     ----------
     deploy, weights : path
-        Prototxt with one input [N, 3, crop, crop], and its caffemodel.
-    mean : path or sequence of 3 floats
-        mean.binaryproto or .npy, whose size pictures are made of; or B, G, R.
-    size : int
-        Side of pictures where the mean is three numbers.
+        Prototxt with an input [N, 3 or 1, height, width], and its caffemodel. Other inputs stay zero, as Caffe leaves
+        them, of which a warning tells.
+    mean : path, number or sequence of floats
+        mean.binaryproto or .npy, whose size pictures are made of; or B, G, R; or gray.
+    size : int or (int, int), optional
+        Side, or height and width, of pictures where the mean is numbers; 256 by default, or the net's input where that
+        is larger or no square.
     fit : {"warp", "crop"}
-        What makes a picture a square, see `mindpics.posts.crops.FITS`.
+        What gives a picture that size, see `mindpics.posts.crops.FITS`.
     gpu : int, optional
         Device; CPU without it.
     allow_python_layers : bool
         Let the net import Python layers from outside ``mindpics.layers``.
 
+    Attributes
+    ----------
+    crop : (int, int)
+        Height and width of the net's input.
+    channels : int
+        3 (BGR) or 1 (gray).
+
     Raises
     ------
     ValueError
-        For files that Caffe would abort on, weights that are missing, or a mean smaller than the net's crop.
+        For files that Caffe would abort on, weights that are missing, or a mean without room for the net's input.
     """
 
-    def __init__(self, deploy, weights, mean, *, size=crops.SIZE, fit="warp", gpu=None, allow_python_layers=False):
+    def __init__(self, deploy, weights, mean, *, size=None, fit="warp", gpu=None, allow_python_layers=False):
         set_device(gpu)
         self.files = deploy, weights
         self.fit, self.allow_python_layers = crops.FITS[fit], allow_python_layers
-        self.mean = load_mean([mean] if isinstance(mean, (str, Path)) else list(mean), size)
         with quiet():
-            self.net = load_net(deploy, weights, allow_python_layers)
+            self._pictures = PictureNet(deploy, load_net(deploy, weights, allow_python_layers))
+        self.net, self.input, self.crop = self._pictures.net, self._pictures.input, self._pictures.crop
+        self.channels = self._pictures.channels
+        self.mean = load_mean(np.atleast_1d(mean).tolist(), size or self._pictures.size, self.channels)
+        self._pictures.require_mean(self.mean)
         self._to_blob = {}
-        (self.input,) = self.net.inputs
-        self.crop = self.net.blobs[self.input].data.shape[-1]
-        if self.crop > self.mean.shape[-1]:
-            raise ValueError(f"found a mean of {self.mean.shape[-1]} pixels; wanted {self.crop} (the crop) or more")
+        if self._pictures.zeros:
+            warnings.warn(f"{deploy}: inputs {printable_names(self._pictures.zeros)} are left zero", stacklevel=2)
 
     def predict(self, pictures):
         """Return the net's outputs of the centre crops.
 
         Parameters
         ----------
-        pictures : list of path, or of uint8 [H, W, 3], or uint8 [N, H, W, 3]
-            Arrays are RGB, as Pillow and matplotlib read them.
+        pictures : list of path, or of uint8 [H, W, 3] or [H, W], or uint8 [N, H, W, 3]
+            Arrays are RGB, as Pillow and matplotlib read them, or gray. Files are read as convert_imageset does, with
+            --gray for a net of one channel.
 
         Returns
         -------
@@ -64,14 +79,17 @@ class Predictor:
         Raises
         ------
         ValueError
-            Names the picture that cannot be read.
+            Names the picture that cannot be read, or an output that has no rows of pictures.
         """
+        for name in self.outputs:
+            self._pictures.require_rows(self.files[0], name)
         return self._each(pictures, self._outputs)
 
     @property
     def outputs(self):
         """Names of the net's outputs, in the order of the deploy net: for a trait net prob_O .. prob_N."""
-        return [top for tops in self.net.top_names.values() for top in tops if top in self.net.outputs]
+        answers = set(self.net.outputs) - set(self.net.inputs)  # an input that nothing reads is an output to Caffe
+        return [top for tops in self.net.top_names.values() for top in tops if top in answers]
 
     def features(self, pictures, blob="fc7"):
         """Return a blob of the centre crops, float32 [N, D]; `pictures` as `predict` takes them."""
@@ -81,8 +99,7 @@ class Predictor:
         return self._each(pictures, self._to_blob[blob].run)
 
     def _outputs(self, batch):
-        blobs = run(self.net, batch, self.input)
-        values = [blobs[name].reshape(len(batch), -1).copy() for name in self.outputs]
+        values = list(self._pictures.outputs_of(batch, self.outputs).values())
         return values[0] if len(values) == 1 else np.stack(values, axis=1)
 
     def _each(self, pictures, of_batch):
@@ -94,19 +111,24 @@ class Predictor:
         return np.concatenate([of_batch(self._crops(part)) for part in parts])
 
     def _crops(self, pictures):
-        squares = np.stack([self._square(picture) for picture in pictures])
-        return centre_crop(squares, self.mean, self.crop)
+        fitted = [self.fit(self._pixels(picture), self.mean.shape[1:]).transpose(2, 0, 1) for picture in pictures]
+        return centre_crop(np.stack(fitted), self.mean, self.crop)
 
-    def _square(self, picture):
-        """Return a picture as the mean's square, uint8 [3, size, size], BGR."""
-        if isinstance(picture, (str, Path)):
-            try:
-                pixels = read_picture(Path(picture))
-            except ValueError as error:
-                raise ValueError(f"{picture}: {error}") from None
-        else:
-            pixels = np.asarray(picture)
-            if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-                raise ValueError(f"found an array {pixels.dtype} {pixels.shape}; wanted uint8 [H, W, 3], RGB")
-            pixels = np.ascontiguousarray(pixels[:, :, ::-1])
-        return self.fit(pixels, self.mean.shape[-1]).transpose(2, 0, 1)
+    def _pixels(self, picture):
+        """Return a picture as uint8 [H, W, channels], BGR or gray."""
+        if not isinstance(picture, (str, Path)):
+            return _of_array(np.asarray(picture), self.channels)
+        try:
+            return read_picture(Path(picture), gray=self.channels == 1)
+        except ValueError as error:
+            raise ValueError(f"{picture}: {error}") from None
+
+
+def _of_array(pixels, channels):
+    """Return the channels that a net takes, uint8 [H, W, channels], of an RGB or gray array."""
+    is_gray = pixels.ndim == 2 or pixels.ndim == 3 and pixels.shape[2] == 1
+    if pixels.dtype != np.uint8 or not (is_gray or pixels.ndim == 3 and pixels.shape[2] == 3) or not pixels.size:
+        raise ValueError(f"found an array {pixels.dtype} {pixels.shape}; wanted uint8 [H, W, 3], RGB, or [H, W], gray")
+    if channels == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR if is_gray else cv2.COLOR_RGB2BGR)
+    return (pixels if is_gray else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)).reshape(*pixels.shape[:2], 1)

@@ -33,8 +33,8 @@ def score_files(nets, items, batch=BATCH, workers=None):
     ValueError
         When no picture can be read.
     """
-    size = nets.mean.shape[-1]
-    read = partial(read_packed, size=size, encoding=None, max_pixels=crops.MAX_PIXELS)
+    channels, *size = nets.mean.shape
+    read = partial(read_packed, size=tuple(size), encoding=None, max_pixels=crops.MAX_PIXELS, gray=channels == 1)
     ids, scores, rejected, waiting = [], [], [], []
     results = run_each(read, [path for _, path in items], workers, at_once=AT_ONCE)
     bar = bar_of(zip(items, results, strict=True), total=len(items), desc="pictures", unit="picture")
@@ -43,7 +43,7 @@ def score_files(nets, items, batch=BATCH, workers=None):
             rejected.append((id_, reason))
             continue
         ids.append(id_)
-        waiting.append(np.frombuffer(data, np.uint8).reshape(3, size, size))
+        waiting.append(np.frombuffer(data, np.uint8).reshape(nets.mean.shape))
         if len(waiting) == batch:
             scores.append(nets.scores(np.stack(waiting)))
             waiting.clear()

@@ -12,18 +12,18 @@ from mindpics.caffe_files.solver_nets import plain_build
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import sha256
 from mindpics.inference.feature_net import load_mean
-from mindpics.inference.infer import centre, load_net
+from mindpics.inference.infer import load_net
 from mindpics.inference.open_net import check_net
+from mindpics.inference.picture_net import PictureNet, centre
 from mindpics.lint.phases import TEST, takes_part
 from mindpics.onnx.graph import to_onnx
 from mindpics.onnx.layers import check_type
-from mindpics.posts import crops
 
 TOLERANCE = 1e-5  # of an output's largest value, or of 1
 INSIDE = 1e-4  # roundings add up in fifty layers, to 2e-5 in a narrow ResNet-50; a wrong layer shows more
 
 
-def export_onnx(deploy, weights, out, mean=(), size=crops.SIZE, with_mean=False):
+def export_onnx(deploy, weights, out, mean=(), size=None, with_mean=False):
     """Write a net as ONNX; its first axis may have any length.
 
     Parameters
@@ -32,9 +32,9 @@ def export_onnx(deploy, weights, out, mean=(), size=crops.SIZE, with_mean=False)
         Prototxt and caffemodel.
     out : path
     mean : sequence
-        Path of a .binaryproto or .npy, or three numbers (B, G, R); told in the metadata.
-    size : int
-        Side to which pictures are warped; a mean image has its own.
+        Path of a .binaryproto or .npy, or numbers (B, G, R; or gray); told in the metadata.
+    size : int or (int, int), optional
+        To which pictures are warped, see `mindpics.inference.predictor.Predictor`; a mean image has its own.
     with_mean : bool
         Have the graph subtract the mean's centre crop: its input is the BGR crop, 0 to 255. Otherwise it is what
         Caffe's deploy net takes, the crop with the mean subtracted.
@@ -80,22 +80,21 @@ def check_types(deploy):
 
 
 def _mean(net, deploy, source, size, with_mean):
-    """Return (the mean under the crop: float32 [3, crop, crop], what the metadata say of the input)."""
-    shape = tuple(net.blobs[net.inputs[0]].data.shape) if len(net.inputs) == 1 else list(net.inputs)
-    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-        raise ValueError(f"{deploy}: found the input {shape}; wanted [N, 3, crop, crop], which a mean goes with")
-    mean, crop = load_mean(source, size), shape[3]
-    side = mean.shape[1]
-    if crop > side:
-        raise ValueError(f"{deploy}: found the crop {crop}; wanted at most {side}, the side of the mean")
+    """Return (the mean under the crop: float32 [C, height, width], what the metadata say of the input)."""
+    if len(net.inputs) != 1:
+        raise ValueError(f"{deploy}: found the inputs {list(net.inputs)}; wanted one, which a mean goes with")
+    pictures = PictureNet(deploy, net)
+    mean, crop = load_mean(source, size or pictures.size, pictures.channels), pictures.crop
+    pictures.require_mean(mean)
+    order = "BGR" if len(mean) == 3 else "gray"
     facts = {
-        "channel_order": "BGR",
+        "channel_order": order,
         "layout": "NCHW",
-        "warp": f"{side}x{side}",
-        "crop": f"{crop}x{crop}, centre",
+        "warp": f"{mean.shape[1]}x{mean.shape[2]}",
+        "crop": f"{crop[0]}x{crop[1]}, centre",
         "value_range": "0 to 255" if with_mean else "0 to 255, mean subtracted",
         "mean": "in the graph" if with_mean else "to be subtracted before",
-        "mean_bgr": " ".join(f"{value:.4f}" for value in mean.mean(axis=(1, 2), dtype=np.float64)),
+        f"mean_{order.lower()}": " ".join(f"{value:.4f}" for value in mean.mean(axis=(1, 2), dtype=np.float64)),
     }
     if len(source) == 1:
         facts |= {"mean_file": Path(source[0]).name, "mean_sha256": sha256(source[0])}
@@ -113,7 +112,7 @@ def largest_difference(model, net, where, mean=None, with_mean=False):
     net : caffe.Net
     where : str
         The net's file, for messages.
-    mean : float32 [3, crop, crop], optional
+    mean : float32 [C, height, width], optional
         Default 128.
     with_mean : bool
         Whether the model subtracts it.

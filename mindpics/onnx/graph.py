@@ -123,7 +123,7 @@ def to_onnx(net, where, mean=None):
     net : caffe.Net
     where : str
         The net's file, for messages.
-    mean : float32 [3, H, W], optional
+    mean : float32 [C, H, W], optional
         Subtracted from the net's input first.
 
     Returns

@@ -21,7 +21,12 @@ TURNS |= {8: Image.Transpose.ROTATE_90}
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")  # none of them calls another program
 
 
-def decode(data, max_pixels=MAX_PIXELS, reduced_to=None):
+def sides(size):
+    """Return (height, width) of a size: one number is the side of a square."""
+    return (size, size) if np.ndim(size) == 0 else tuple(size)
+
+
+def decode(data, max_pixels=MAX_PIXELS, reduced_to=None, gray=False):
     """Decode an encoded picture.
 
     JPEG of any colour space (CMYK included); PNG with alpha (laid on white),
@@ -42,10 +47,13 @@ def decode(data, max_pixels=MAX_PIXELS, reduced_to=None):
         several times faster. After the warp a photograph differs from the one
         decoded whole by about one level of 255 in the mean, along edges by 20
         and more, mostly since it is smoother.
+    gray : bool
+        In one channel, as ``convert_imageset --gray`` has it: the format's own
+        gray (a JPEG's luminance), which is not that of its colours.
 
     Returns
     -------
-    ndarray, uint8, [H, W, 3], BGR
+    ndarray, uint8, [H, W, 3], BGR; or [H, W, 1]
 
     Raises
     ------
@@ -66,30 +74,28 @@ def decode(data, max_pixels=MAX_PIXELS, reduced_to=None):
         if width * height > max_pixels:
             raise ValueError(f"{width}x{height} is {width * height} pixels; at most {max_pixels} are decoded")
         try:
-            turn = TURNS.get(_orientation(picture))
-            if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
-                return _turned(_decode_jpeg(data, picture.size, reduced_to), turn)
-            if picture.format == "JPEG":
-                simplejpeg.decode_jpeg(data, "CMYK")  # Pillow passes over damage
-            return _to_bgr(picture if turn is None else picture.transpose(turn))
+            return _pixels(data, picture, reduced_to, gray)
         except Exception as error:
             raise ValueError(f"broken {picture.format or 'picture'}: {error}") from None
 
 
 def warp(pixels, size=SIZE):
-    """Resize to ``size x size`` whatever the shape, as convert_imageset does (OpenCV, bilinear).
+    """Resize to `size` whatever the shape, as convert_imageset does (OpenCV, bilinear).
 
     Parameters
     ----------
-    pixels : ndarray, uint8, [H, W, 3]
+    pixels : ndarray, uint8, [H, W, C]
+    size : int or (int, int)
+        Side of a square, or height and width.
 
     Returns
     -------
-    ndarray, uint8, [size, size, 3], same channel order
+    ndarray, uint8, [*sides(size), C], same channel order
     """
-    if pixels.shape[:2] == (size, size):
+    height, width = sides(size)
+    if pixels.shape[:2] == (height, width):
         return pixels
-    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.atleast_3d(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def centre_square(pixels, size=SIZE):
@@ -97,11 +103,13 @@ def centre_square(pixels, size=SIZE):
 
     Parameters
     ----------
-    pixels : ndarray, uint8, [H, W, 3]
+    pixels : ndarray, uint8, [H, W, C]
+    size : int or (int, int)
+        As `warp` takes it; of a rectangle, both sides are covered.
 
     Returns
     -------
-    ndarray, uint8, [size, size, 3], same channel order
+    ndarray, uint8, [*sides(size), C], same channel order
 
     Raises
     ------
@@ -111,14 +119,15 @@ def centre_square(pixels, size=SIZE):
     height, width = pixels.shape[:2]
     if max(height, width) > MAX_SIDES * min(height, width):
         raise ValueError(f"{width}x{height}; the longer side is over {MAX_SIDES} times the shorter")
-    ratio = max(size / height, size / width)
+    rows, columns = sides(size)
+    ratio = max(rows / height, columns / width)
     height, width = int(height * ratio + 0.5), int(width * ratio + 0.5)
-    scaled = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
-    top, left = (height - size) // 2, (width - size) // 2
-    return np.ascontiguousarray(scaled[top : top + size, left : left + size])
+    scaled = np.atleast_3d(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return np.ascontiguousarray(scaled[top : top + rows, left : left + columns])
 
 
-FITS = {"warp": warp, "crop": centre_square}  # what makes a picture of any shape a square
+FITS = {"warp": warp, "crop": centre_square}  # what gives pictures of any shape the same
 
 
 def pack(pixels, encoding=None):
@@ -126,12 +135,12 @@ def pack(pixels, encoding=None):
 
     Parameters
     ----------
-    pixels : ndarray, uint8, [H, W, 3], BGR
+    pixels : ndarray, uint8, [H, W, 3], BGR, or [H, W, 1], gray
     encoding : {None, "png", "jpg"}
         None: raw, channel first.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"found {pixels.dtype} {pixels.shape}; wanted uint8 [H, W, 3]")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        raise ValueError(f"found {pixels.dtype} {pixels.shape}; wanted uint8 [H, W, 3] or [H, W, 1]")
     if encoding:
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if encoding == "jpg" else []
         return cv2.imencode(f".{encoding}", pixels, options)[1].tobytes()
@@ -146,18 +155,38 @@ def _orientation(picture):
     return exif.get(ORIENTATION, 1)
 
 
-def _decode_jpeg(data, size, reduced_to):
+def _pixels(data, picture, reduced_to, gray):
+    turn = TURNS.get(_orientation(picture))
+    if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
+        return _turned(_decode_jpeg(data, picture.size, reduced_to, "GRAY" if gray else "BGR"), turn)
+    if picture.format == "JPEG":
+        simplejpeg.decode_jpeg(data, "CMYK")  # Pillow passes over damage
+    pixels = _to_bgr(picture if turn is None else picture.transpose(turn))  # of gray too: what is damaged ends here
+    return _gray_of(data, picture, turn, pixels) if gray else pixels
+
+
+def _gray_of(data, picture, turn, pixels):
+    """Return [H, W, 1] of OpenCV's own decoder; of the pixels where it has none, or would drop their white."""
+    flags = cv2.IMREAD_GRAYSCALE | (0 if picture.format == "TIFF" else cv2.IMREAD_IGNORE_ORIENTATION)
+    is_clear = picture.format == "GIF" or picture.has_transparency_data
+    decoded = None if is_clear else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if decoded is None:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
+    return _turned(decoded[..., None], turn)
+
+
+def _decode_jpeg(data, size, reduced_to, space):
     """Return libjpeg-turbo's pixels, which are OpenCV's; what it warns of is an error."""
     width, height = size
     by = next((by for by in (8, 4, 2) if reduced_to and min(size) >= 2 * by * reduced_to), 1)
-    return simplejpeg.decode_jpeg(data, "BGR", min_height=-(-height // by), min_width=-(-width // by))
+    return simplejpeg.decode_jpeg(data, space, min_height=-(-height // by), min_width=-(-width // by))
 
 
 def _turned(pixels, turn):
     if turn is None:
         return pixels
-    turned = np.asarray(Image.fromarray(pixels).transpose(turn))  # channels in any order
-    return np.ascontiguousarray(turned)
+    turned = np.asarray(Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).transpose(turn))
+    return np.ascontiguousarray(np.atleast_3d(turned))  # channels in any order
 
 
 def _to_bgr(picture):

@@ -5,7 +5,7 @@ from mindpics.posts import crops
 MAX_BYTES = 256 << 20  # a larger file holds no picture of `crops.MAX_PIXELS`
 
 
-def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None):
+def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None, gray=False):
     """Return the pixels of a picture file.
 
     Parameters
@@ -15,10 +15,12 @@ def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None):
         Width times height that is still decoded.
     reduced_to : int, optional
         Side that the picture will be warped to; see `mindpics.posts.crops.decode`.
+    gray : bool
+        One channel, see `mindpics.posts.crops.decode`.
 
     Returns
     -------
-    ndarray, uint8, [H, W, 3], BGR
+    ndarray, uint8, [H, W, 3], BGR; or [H, W, 1]
 
     Raises
     ------
@@ -35,7 +37,7 @@ def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None):
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from None
-    return crops.decode(data, max_pixels, reduced_to)
+    return crops.decode(data, max_pixels, reduced_to, gray)
 
 
 def picture_state(path):
@@ -44,17 +46,17 @@ def picture_state(path):
     return [str(path), status and status.st_size, status and status.st_mtime_ns]
 
 
-def read_packed(path, size, encoding, max_pixels, reduced_to=None, fit="warp"):
-    """Return a file's picture, ``size x size``, as the bytes that a Datum holds.
+def read_packed(path, size, encoding, max_pixels, reduced_to=None, fit="warp", gray=False):
+    """Return a file's picture of a size as the bytes that a Datum holds.
 
     Parameters
     ----------
     path : Path
-    size : int
-        Side in pixels.
+    size : int or (int, int)
+        Side in pixels, or height and width.
     encoding : {None, "png", "jpg"}
         None: raw uint8, BGR, channel first.
-    max_pixels, reduced_to
+    max_pixels, reduced_to, gray
         As `read_picture` takes them.
     fit : {"warp", "crop"}
         A key of `mindpics.posts.crops.FITS`.
@@ -64,4 +66,4 @@ def read_packed(path, size, encoding, max_pixels, reduced_to=None, fit="warp"):
     ValueError
         As `read_picture`; of "crop", when a side is over 100 times the other.
     """
-    return crops.pack(crops.FITS[fit](read_picture(path, max_pixels, reduced_to), size), encoding)
+    return crops.pack(crops.FITS[fit](read_picture(path, max_pixels, reduced_to, gray), size), encoding)

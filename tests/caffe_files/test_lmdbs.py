@@ -1,6 +1,7 @@
 """LMDBs as Caffe's own commands make them: same bytes, same mean, read by a real net."""
 
 import csv
+import io
 import json
 import os
 import signal
@@ -17,10 +18,12 @@ import pytest
 from caffe.proto import caffe_pb2
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from skimage.data import astronaut
 
 from mindpics.caffe_files import lmdbs as lmdb_io
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
 
 BIN = Path(sys.executable).parent
@@ -131,18 +134,71 @@ def save_turned(picture, folder, kind):
         picture.save(folder / "xmp.png", kind, pnginfo=text)
 
 
+@pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_picture_is_turned_where_convert_imageset_turns_it(tmp_path, kind):
+def test_a_picture_is_turned_where_convert_imageset_turns_it(tmp_path, kind, gray):
     (tmp_path / "pictures").mkdir()
     coarse = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
     save_turned(Image.fromarray(cv2.resize(coarse, (30, 20))), tmp_path / "pictures", kind)
     paths = sorted((tmp_path / "pictures").iterdir())
     (tmp_path / "list.txt").write_text("".join(f"{path.name} 0\n" for path in paths))
-    command = [BIN / "convert_imageset", f"{tmp_path}/pictures/", tmp_path / "list.txt", tmp_path / "theirs"]
+    places = f"{tmp_path}/pictures/", tmp_path / "list.txt", tmp_path / "theirs"
+    command = [BIN / "convert_imageset", f"--gray={str(gray).lower()}", *places]
     subprocess.run(command, check=True, capture_output=True)
     theirs = dict(zip(paths, (datum for _, datum in lmdb_io.read_lmdb(tmp_path / "theirs")), strict=True))
     for path, datum in theirs.items():
-        assert np.array_equal(read_picture(path).transpose(2, 0, 1), to_pixels(datum)), path.name
+        assert np.array_equal(read_picture(path, gray=gray).transpose(2, 0, 1), to_pixels(datum)), path.name
+
+
+def save_each_kind(folder):
+    """Save a coloured picture in each format and mode that convert_imageset reads, without transparency."""
+    smooth = Image.fromarray(astronaut()[100:220, 100:260])
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+    for kind in ("JPEG", "PNG", "BMP", "TIFF", "WEBP"):
+        smooth.save(folder / f"smooth.{kind.lower()}", kind)
+        noise.save(folder / f"noise.{kind.lower()}", kind)
+    smooth.save(folder / "rgb.jpeg", keep_rgb=True)
+    smooth.save(folder / "progressive.jpeg", progressive=True, subsampling=2)
+    for kind in ("jpeg", "tiff"):
+        smooth.convert("CMYK").save(folder / f"cmyk.{kind}")
+    for mode, kinds in {"L": ("jpeg", "png", "tiff", "bmp"), "P": ("png", "tiff", "bmp"), "1": ("png",)}.items():
+        for kind in kinds:
+            smooth.convert(mode).save(folder / f"{mode}.{kind}")
+    deep = np.random.default_rng(1).integers(0, 65536, (48, 64, 3), np.uint16)
+    for kind in ("png", "tiff"):
+        cv2.imwrite(str(folder / f"rgb16.{kind}"), deep)
+        cv2.imwrite(str(folder / f"gray16.{kind}"), deep[..., 0])
+
+
+@pytest.mark.parametrize("size", [256, (40, 90)])
+def test_gray_pictures_are_those_of_convert_imageset_gray_bit_for_bit(tmp_path, size):
+    """A JPEG's gray is its luminance, up to 16 levels off the gray of its colours."""
+    (tmp_path / "pictures").mkdir()
+    save_each_kind(tmp_path / "pictures")
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    (tmp_path / "list.txt").write_text("".join(f"{name} 0\n" for name in names))
+    height, width = size if isinstance(size, tuple) else (size, size)
+    switches = "--gray", f"--resize_height={height}", f"--resize_width={width}"
+    places = f"{tmp_path}/pictures/", tmp_path / "list.txt", tmp_path / "theirs"
+    subprocess.run([BIN / "convert_imageset", *switches, *places], check=True, capture_output=True)
+    write_csv(tmp_path / "rows.csv", [(name, f"pictures/{name}", 0, "train") for name in names])
+    ours = "--split", "train", "--gray", "--size", f"{height}x{width}", "--out", tmp_path / "ours"
+    subprocess.run([sys.executable, TOOLS / "create_lmdb", tmp_path / "rows.csv", *ours], check=True)
+    theirs = {key.partition("_")[2]: datum for key, datum in lmdb_io.read_lmdb(tmp_path / "theirs")}
+    made = {key.partition("_")[2]: datum for key, datum in lmdb_io.read_lmdb(tmp_path / "ours")}
+    assert made.keys() == theirs.keys() and len(made) == len(names) > 20
+    for name, datum in made.items():
+        assert datum.SerializeToString() == theirs[name].SerializeToString(), name
+    mean = lmdb_io.mean_image(tmp_path / "ours")
+    assert mean.shape == (1, height, width)
+
+
+def test_what_is_clear_is_white_in_gray_too():
+    clear = Image.new("RGBA", (5, 4), (255, 0, 0, 0))
+    stream = io.BytesIO()
+    clear.save(stream, "PNG")
+    gray = crops.decode(stream.getvalue(), gray=True)
+    assert gray.shape == (4, 5, 1) and gray.min() == 255
 
 
 def test_the_mean_equals_compute_image_mean_bit_for_bit(made, tmp_path):

@@ -15,7 +15,8 @@ from striped_pictures import picture
 from mindpics.caffe_files.lmdbs import read_mean, write_mean
 from mindpics.caffe_files.messages import write_message
 from mindpics.inference.feature_net import FeatureNet
-from mindpics.inference.infer import centre_crop, save_scores, score_lmdb
+from mindpics.inference.infer import save_scores, score_lmdb
+from mindpics.inference.picture_net import centre_crop
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.published import Row

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -13,18 +14,20 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 from PIL import Image
+from skimage.data import astronaut
 from threadpoolctl import threadpool_limits
 from tool_module import run_tool
 
+from mindpics.caffe_files.datum import to_pixels
+from mindpics.caffe_files.lmdbs import read_lmdb, write_mean
 from mindpics.caffe_files.messages import write_message
 from mindpics.inference import features
 from mindpics.inference.feature_net import FeatureNet, load_mean, ten_crops
 from mindpics.inference.features import extract_features, read_items
-from mindpics.inference.infer import centre_crop
+from mindpics.inference.picture_net import centre_crop
+from mindpics.inference.predictor import Predictor
 from mindpics.inference.reading import Reading, load_reading
 from mindpics.nets.whole import deploy, features_deploy
-from mindpics.posts.crops import warp
-from mindpics.posts.picture_files import read_picture
 from mindpics.training import device
 from pinterest_id.feature_files import FeatureFile
 
@@ -90,60 +93,141 @@ def test_any_blob_is_flattened(net_files, pictures, tmp_path):
     assert np.load(tmp_path / "pool5.npy").shape == (6, net.net.blobs["pool5"].data[0].size)
 
 
-INPUT = 'layer { name: "%s" type: "Input" top: "%s" input_param { shape { dim: 3 dim: %d dim: 8 dim: 8 } } }\n'
+INPUT = """layer { name: "%s" type: "Input" top: "%s"
+  input_param { shape { dim: 3 dim: %d dim: %d dim: %d } } }
+"""
 FC = """layer { name: "fc" type: "InnerProduct" bottom: "%s" top: "fc"
   inner_product_param { num_output: 4 weight_filler { type: "gaussian" std: 1 } } }
 """
 FIXED = 'layer { name: "r" type: "Reshape" bottom: "data" top: "r" reshape_param { shape { dim: 3 dim: -1 } } }\n'
 BOTH = 'layer { name: "c" type: "Concat" bottom: "other" bottom: "data" top: "c" }\n'
+INFO = 'layer { name: "im_info" type: "Input" top: "im_info" input_param { shape { dim: 1 dim: 3 } } }\n'
+
+
+def data(channels=3, height=8, width=8, name="data"):
+    return INPUT % (name, name, channels, height, width)
+
+
+# deploy net, what is given beside it, height and width that pictures are warped to, and those of the crop
 ODD_DEPLOYS = {
-    "a batch of three, whatever comes": (INPUT % ("data", "data", 3) + FIXED + FC % "r", 3),
-    "another input, first": (INPUT % ("other", "other", 2) + INPUT % ("data", "data", 3) + BOTH + FC % "c", 3),
-    "one channel": (INPUT % ("data", "data", 1) + FC % "data", 1),
+    "a batch of three, whatever comes": (data() + FIXED + FC % "r", "--size 8", (8, 8), (8, 8)),
+    "another input, first": (data(2, name="other") + data() + BOTH + FC % "c", "--size 8", (8, 8), (8, 8)),
+    "im_info, as detectors have it": (INFO + data() + FC % "data", "--size 8", (8, 8), (8, 8)),
+    "one channel": (data(1) + FC % "data", "--size 8", (8, 8), (8, 8)),
+    "one channel, 256": (data(1) + FC % "data", "", (256, 256), (8, 8)),
+    "wide": (data(3, 9, 20) + FC % "data", "", (9, 20), (9, 20)),
+    "high, of one channel": (data(1, 21, 6) + FC % "data", "", (21, 6), (21, 6)),
+    "wide, a crop of what is wider": (data(3, 9, 20) + FC % "data", "--size 12x33", (12, 33), (9, 20)),
+    "above 256": (data(3, 260, 260) + FC % "data", "", (260, 260), (260, 260)),
+    "one pixel": (data(3, 1, 1) + FC % "data", "--size 1", (1, 1), (1, 1)),
 }
 
 
-@pytest.mark.parametrize("name", ODD_DEPLOYS)
-def test_any_deploy_that_caffe_opens_is_run(tmp_path, pictures, name):
-    text, channels = ODD_DEPLOYS[name]
-    deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
-    deploy_file.write_text(text)
+@pytest.fixture
+def photographs(tmp_path):
+    """pins.jsonl of a JPEG and of a PNG, neither of them square, neither of them gray."""
+    picture = Image.fromarray(astronaut()[:300])
+    picture.save(tmp_path / "a.jpg", quality=80)
+    picture.save(tmp_path / "b.png")
+    (tmp_path / "pins.jsonl").write_text("".join(f'{{"id": "{n}", "image": "{n}"}}\n' for n in ("a.jpg", "b.png")))
+    return tmp_path / "pins.jsonl"
+
+
+def as_converted(pins, size, channels):
+    """Return the pictures of pins as BVLC's convert_imageset stores them, [C, H, W]."""
+    names = [json.loads(line)["image"] for line in pins.read_text().splitlines()]
+    (pins.parent / "list.txt").write_text("".join(f"{name} 0\n" for name in names))
+    switches = f"--resize_height={size[0]}", f"--resize_width={size[1]}", f"--gray={str(channels == 1).lower()}"
+    places = f"{pins.parent}/", pins.parent / "list.txt", pins.parent / "converted"
+    converter = Path(sys.executable).parent / "convert_imageset"
+    subprocess.run([converter, *switches, *places], check=True, capture_output=True)
+    return [to_pixels(datum) for _, datum in read_lmdb(pins.parent / "converted")]
+
+
+def write_odd(name, folder):
+    """Write the deploy net and its weights; return (net, arguments of the tool)."""
+    deploy_file, model = folder / "deploy.prototxt", folder / "w.caffemodel"
+    deploy_file.write_text(ODD_DEPLOYS[name][0])
     caffe.set_random_seed(5)
     net = caffe.Net(str(deploy_file), caffe.TEST)
     net.save(str(model))
-    size = ["--size", "8", "--mean", *["10"] * channels]
-    files = deploy_file, model, "--blob", "fc", "--jsonl", pictures, "--out", tmp_path / "fc"
-    assert run_tool("extract_features", *files, *size) == 0
-    for row, id_ in zip(np.load(tmp_path / "fc.npy"), (tmp_path / "fc.ids.txt").read_text().split(), strict=True):
-        pixels = warp(read_picture(tmp_path / f"{id_[1:]}.png"), 8)
-        if channels == 1:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
+    return net, (deploy_file, model)
+
+
+@pytest.mark.parametrize("name", ODD_DEPLOYS)
+def test_any_deploy_that_caffe_opens_is_run(tmp_path, photographs, name):
+    _, given, size, crop = ODD_DEPLOYS[name]
+    net, files = write_odd(name, tmp_path)
+    channels = net.blobs["data"].data.shape[1]
+    options = "--blob", "fc", "--jsonl", photographs, "--out", tmp_path / "fc", "--mean", *["10"] * channels
+    assert run_tool("extract_features", *files, *options, *given.split()) == 0
+    rows = np.load(tmp_path / "fc.npy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predictor = Predictor(*files, [10] * channels, size=size)
+    paths = [tmp_path / "a.jpg", tmp_path / "b.png"]
+    np.testing.assert_array_equal(predictor.predict(paths)[:, :4], rows)
+    np.testing.assert_array_equal(predictor.features(paths, "fc"), rows)
+    for row, pixels in zip(rows, as_converted(photographs, size, channels), strict=True):
+        top, start = ((whole - part) // 2 for whole, part in zip(size, crop, strict=True))
         net.blobs["data"].data[...] = 0
-        net.blobs["data"].data[0] = pixels.transpose(2, 0, 1).astype(np.float32) - 10
+        net.blobs["data"].data[0] = pixels[:, top : top + crop[0], start : start + crop[1]].astype(np.float32) - 10
         net.forward()
-        np.testing.assert_allclose(row, net.blobs["fc"].data[0], rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(row, net.blobs["fc"].data[0], rtol=1e-4, atol=1e-2)
+
+
+def test_a_rectangular_mean_image_says_how_large_pictures_are(tmp_path, photographs):
+    net, files = write_odd("wide", tmp_path)
+    mean = np.random.default_rng(0).uniform(90, 150, (3, 11, 24)).astype(np.float32)
+    write_mean(tmp_path / "mean.binaryproto", mean)
+    options = "--blob", "fc", "--jsonl", photographs, "--out", tmp_path / "fc"
+    assert run_tool("extract_features", *files, "--mean", tmp_path / "mean.binaryproto", *options) == 0
+    for row, pixels in zip(np.load(tmp_path / "fc.npy"), as_converted(photographs, (11, 24), 3), strict=True):
+        net.blobs["data"].data[0] = (pixels - mean)[:, 1:10, 2:22]
+        net.forward()
+        np.testing.assert_allclose(row, net.blobs["fc"].data[0], rtol=1e-4, atol=1e-2)
+    views = ten_crops(np.zeros((1, 3, 11, 24), np.uint8), mean, (9, 20))
+    np.testing.assert_array_equal(views[3][0], -mean[:, 2:, 4:])
 
 
 def test_what_the_other_input_gets_is_told(tmp_path, pictures, capsys):
-    text = ODD_DEPLOYS["another input, first"][0]
-    (tmp_path / "deploy.prototxt").write_text(text)
-    caffe.Net(str(tmp_path / "deploy.prototxt"), caffe.TEST).save(str(tmp_path / "w.caffemodel"))
-    files = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel", "--blob", "fc", "--jsonl", pictures
-    run_tool("extract_features", *files, "--size", "8", "--mean", "1", "2", "3", "--out", tmp_path / "fc")
+    _, files = write_odd("another input, first", tmp_path)
+    mean = "--size", "8", "--mean", "1", "2", "3"
+    run_tool("extract_features", *files, "--blob", "fc", "--jsonl", pictures, *mean, "--out", tmp_path / "fc")
     assert "input other: zeros, as Caffe leaves it; the pictures are data" in capsys.readouterr().out
+    with pytest.warns(UserWarning, match="inputs other are left zero"):
+        Predictor(*files, (1, 2, 3), size=8)
 
 
 def test_inputs_that_take_no_pictures_and_blobs_without_rows_are_named(tmp_path):
     deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
-    deploy_file.write_text(INPUT % ("data", "data", 2) + FC % "data")
+    deploy_file.write_text(data(2) + FC % "data")
     caffe.Net(str(deploy_file), caffe.TEST).save(str(model))
     with pytest.raises(ValueError, match=r"found the inputs {'data': \(3, 2, 8, 8\)}; wanted one of"):
         FeatureNet(deploy_file, model, blob="fc")
+    with pytest.raises(ValueError, match=r"found the inputs .*; wanted one of \[N, 3 or 1, height, width\]"):
+        Predictor(deploy_file, model, (1, 2, 3))
     whole = 'layer { name: "s" type: "Reduction" bottom: "fc" top: "sum" }'
-    deploy_file.write_text(INPUT % ("data", "data", 3) + FC % "data" + whole)
+    deploy_file.write_text(data() + FC % "data" + whole)
     caffe.Net(str(deploy_file), caffe.TEST).save(str(model))
     with pytest.raises(ValueError, match=r"found the blob sum of shape \(\) for 3 pictures; wanted rows of each"):
         FeatureNet(deploy_file, model, blob="sum")
+    with pytest.raises(ValueError, match=r"found the blob sum of shape \(\) for 3 pictures; wanted rows of each"):
+        Predictor(deploy_file, model, (1, 2, 3)).predict([np.zeros((8, 8, 3), np.uint8)])
+
+
+def test_arrays_for_a_gray_net_and_gray_arrays_for_a_colour_net(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    gray = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pixels])
+    of_gray = Predictor(*write_odd("one channel", tmp_path)[1], 10, size=8)
+    wanted = of_gray.predict(list(gray))
+    np.testing.assert_array_equal(of_gray.predict(pixels), wanted)
+    np.testing.assert_array_equal(of_gray.predict(gray[..., None]), wanted)
+    of_colour = Predictor(*write_odd("a batch of three, whatever comes", tmp_path)[1], (10, 10, 10), size=8)
+    repeated = np.repeat(gray[..., None], 3, axis=3)
+    np.testing.assert_array_equal(of_colour.predict(list(gray)), of_colour.predict(repeated))
+    with pytest.raises(ValueError, match=r"found an array uint8 \(8, 8, 4\); wanted uint8 \[H, W, 3\], RGB"):
+        of_gray.predict([np.zeros((8, 8, 4), np.uint8)])
 
 
 def test_ten_crops_are_corners_centre_and_their_mirrors(net_files, pictures, tmp_path):
@@ -220,7 +304,7 @@ def test_means(tmp_path, net_files, pictures):
     np.testing.assert_array_equal(load_mean([str(tmp_path / "mean.npy")], 9), MEAN)
     with pytest.raises(ValueError, match="no such file; wanted a mean: a binaryproto"):
         load_mean(["gone.binaryproto"], 9)
-    with pytest.raises(ValueError, match="found pictures of 60 pixels; wanted at least the net's crop of 67"):
+    with pytest.raises(ValueError, match="found pictures of 3x60x60; wanted .* at least the net's input, 3x67x67"):
         extract_features(FeatureNet(*net_files), read_items(pictures), tmp_path / "x", MEAN[:, :60, :60])
 
 

@@ -12,7 +12,7 @@ from small_run import BEST
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.caffe_files.messages import write_message
-from mindpics.inference.infer import centre_crop
+from mindpics.inference.picture_net import centre_crop
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.training.train import solve

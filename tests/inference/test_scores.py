@@ -12,7 +12,8 @@ from striped_pictures import CROP, SIZE
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.caffe_files.messages import write_message
-from mindpics.inference.infer import centre_crop, save_scores, score_lmdb
+from mindpics.inference.infer import save_scores, score_lmdb
+from mindpics.inference.picture_net import centre_crop
 from mindpics.nets.whole import deploy
 from mindpics.results.metrics import load_activations, load_scores
 from mindpics.traits import TRAITS

@@ -216,7 +216,7 @@ def test_the_tool_refuses_in_one_line(tiny, tmp_path):
     ("mean", "options", "message"),
     [
         ((), {"with_mean": True}, "found with_mean=True and no mean; wanted one"),
-        ((1, 2, 3), {"size": 40}, "found the crop 67; wanted at most 40, the side of the mean"),
+        ((1, 2, 3), {"size": 40}, "found pictures of 3x40x40; wanted 3 channels and at least the net's input, 3x67x67"),
         (
             ["nowhere.npy"],
             {},
@@ -245,7 +245,7 @@ def test_two_numbers_are_no_mean(tmp_path):
     done = run_tool("deploy.prototxt", "net.caffemodel", "--out", tmp_path / "net.onnx", "--mean", "1", "2")
     assert (done.returncode, done.stderr) == (
         1,
-        "export_onnx: --mean: found 2 values; wanted a file or three numbers\n",
+        "export_onnx: --mean: found 2 values; wanted a file, or a number a channel\n",
     )
 
 

@@ -1,0 +1,168 @@
+"""Deploy net of any shape before pictures: the input that takes them, its crop, its batches."""
+
+import caffe
+import numpy as np
+
+from mindpics.jobs.fork_first import in_fork
+from mindpics.nets.inputs import fill
+from mindpics.posts import crops
+
+
+class PictureNet:
+    """A net in TEST phase, one of whose inputs takes pictures.
+
+    Of several inputs the pictures are `data`, or else the first that pictures fit; the others stay zero, as Caffe
+    leaves them. Where the net has several, or says how many pictures a batch has (a Reshape with numbers), it is run
+    by batches of that size, the last filled up with zeros.
+
+    Parameters
+    ----------
+    deploy : path
+        Of the net, for messages, and for a child that tries whether any number of pictures goes through.
+    net : caffe.Net
+    channels : tuple of int
+        That pictures may have.
+
+    Attributes
+    ----------
+    input : str
+        The input of the pictures.
+    zeros : list of str
+        The others.
+
+    Raises
+    ------
+    ValueError
+        When no input takes pictures (all are named).
+    """
+
+    def __init__(self, deploy, net, channels=(1, 3)):
+        self.net, self.input = net, _input(deploy, net, channels)
+        self.zeros = [name for name in net.inputs if name != self.input]
+        self.batch, self.channels, *crop = net.blobs[self.input].data.shape
+        self.crop = tuple(crop)
+        self.is_fixed = bool(self.zeros) or not _takes_any_batch(deploy, self.input)
+
+    @property
+    def size(self):
+        """Height and width to make pictures of where no mean image says them: 256x256, or the crop if that has no room.
+
+        The latter is what caffe.Classifier does without image_dims.
+        """
+        height, width = self.crop
+        return crops.sides(crops.SIZE) if height == width <= crops.SIZE else self.crop
+
+    def require_mean(self, mean, where="mean"):
+        """Raise ValueError unless pictures of a mean [C, H, W] have the net's channels and room for its crop."""
+        channels, height, width = mean.shape
+        if channels != self.channels or height < self.crop[0] or width < self.crop[1]:
+            wanted = "x".join(map(str, (self.channels, *self.crop)))
+            raise ValueError(
+                f"{where}: found pictures of {channels}x{height}x{width}; wanted {self.channels} channels "
+                f"and at least the net's input, {wanted}"
+            )
+
+    def require_rows(self, deploy, name):
+        """Raise ValueError unless a blob has a row a picture, or several."""
+        shape, number = (tuple(self.net.blobs[name].data.shape), len(self.net.blobs[self.input].data))
+        if not shape or not shape[0] or shape[0] % number:
+            raise ValueError(
+                f"{deploy}: found the blob {name} of shape {shape} for {number} pictures; wanted rows of each"
+            )
+
+    def outputs_of(self, pictures, names, end=None):
+        """Return {blob: float32 [N, D]}, copies, of float32 pictures [N, channels, *crop] (mean subtracted).
+
+        Parameters
+        ----------
+        pictures : float32 [N, channels, height, width]
+        names : list of str
+            Blobs, see `require_rows`.
+        end : str, optional
+            Last layer that is run.
+        """
+        if not self.is_fixed:
+            return self._forward(pictures, names, end)
+        parts = []
+        for start in range(0, len(pictures), self.batch):
+            part = pictures[start : start + self.batch]
+            filled = np.zeros((self.batch, *part.shape[1:]), np.float32)
+            filled[: len(part)] = part
+            parts.append({name: rows[: len(part)] for name, rows in self._forward(filled, names, end).items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+    def _forward(self, pictures, names, end):
+        run(self.net, pictures, self.input, end)
+        return {name: self.net.blobs[name].data.reshape(len(pictures), -1).copy() for name in names}
+
+
+def run(net, values, data="data", end=None):
+    """Run a net in TEST phase on an array, whose shape its input takes.
+
+    Parameters
+    ----------
+    net : caffe.Net
+    values : float array [N, channels, height, width]
+    data : str
+        The input blob.
+    end : str, optional
+        Last layer that is run.
+
+    Returns
+    -------
+    dict
+        blob -> its data, a view, of the net's outputs, or of the last layer's tops.
+    """
+    fill(net.blobs[data], values)
+    return net.forward(end=end)
+
+
+def centre_crop(pictures, mean, crop):
+    """Subtract the mean image and cut the centre, as Caffe's data layer does in TEST.
+
+    Parameters
+    ----------
+    pictures : uint8 [N,C,H,W]
+        BGR, or gray.
+    mean : float32 [C,H,W]
+    crop : int or (int, int)
+        Side, or height and width.
+
+    Returns
+    -------
+    float32 [N,C,*sides(crop)]
+    """
+    return centre(pictures, crop).astype(np.float32) - centre(mean, crop)
+
+
+def centre(pictures, crop):
+    """Return the centre [..., *sides(crop)] of pictures [..., H, W], a view."""
+    (height, width), (rows, columns) = pictures.shape[-2:], crops.sides(crop)
+    y, x = (height - rows) // 2, (width - columns) // 2
+    return pictures[..., y : y + rows, x : x + columns]
+
+
+def _input(deploy, net, channels):
+    shapes = {name: tuple(net.blobs[name].data.shape) for name in net.inputs}
+    fitting = [name for name, shape in shapes.items() if len(shape) == 4 and all(shape) and shape[1] in channels]
+    if not fitting:
+        kinds = " or ".join(map(str, sorted(channels, reverse=True)))
+        raise ValueError(f"{deploy}: found the inputs {shapes}; wanted one of [N, {kinds}, height, width]")
+    return "data" if "data" in fitting else fitting[0]
+
+
+def _takes_any_batch(deploy, data):
+    """Tell whether a net follows its input's number of pictures: a child tries, for Caffe aborts where it does not."""
+    try:
+        in_fork(_reshape, str(deploy), data)
+    except ValueError:
+        return False
+    return True
+
+
+def _reshape(deploy, data):
+    caffe.set_mode_cpu()
+    net = caffe.Net(deploy, caffe.TEST)
+    number, *rest = net.blobs[data].data.shape
+    net.blobs[data].reshape(number + 1, *rest)
+    net.reshape()
