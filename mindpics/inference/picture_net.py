@@ -56,14 +56,22 @@ class PictureNet:
         """Raise ValueError unless pictures of a mean [C, H, W] have the net's channels and room for its crop."""
         channels, height, width = mean.shape
         if channels != self.channels or height < self.crop[0] or width < self.crop[1]:
-            wanted = "x".join(map(str, (self.channels, *self.crop)))
+            shape = "x".join(map(str, (self.channels, *self.crop)))
             raise ValueError(
                 f"{where}: found pictures of {channels}x{height}x{width}; wanted {self.channels} channels "
-                f"and at least the net's input, {wanted}"
+                f"and at least the net's input, {shape}"
             )
 
     def require_rows(self, deploy, name):
-        """Raise ValueError unless a blob has a row a picture, or several."""
+        """Raise ValueError unless a blob has a row a picture, or several.
+
+        Parameters
+        ----------
+        deploy : path
+            For the message.
+        name : str
+            Of the blob.
+        """
         shape, number = (tuple(self.net.blobs[name].data.shape), len(self.net.blobs[self.input].data))
         if not shape or not shape[0] or shape[0] % number:
             raise ValueError(

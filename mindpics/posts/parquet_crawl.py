@@ -77,8 +77,9 @@ class Parquet:
             for first, batch in self.batches(int(block), None):
                 first += self.firsts[block]
                 here = np.unique(positions[(positions >= first) & (positions < first + len(batch))])
-                posts = batch.take(pa.array(here - first)).to_pylist()
-                records |= dict(zip(here.tolist(), json.loads(json.dumps(posts, default=str)), strict=True))
+                posts = batch.take(pa.array(here - first))
+                self._require_utf8(_decoded(posts), here)
+                records |= dict(zip(here.tolist(), json.loads(json.dumps(posts.to_pylist(), default=str)), strict=True))
         return [records[position] for position in positions.tolist()]
 
     def batches(self, block, columns):
@@ -101,7 +102,33 @@ class Parquet:
                 raise ValueError(f"{where}: found {sizes.max()} bytes; wanted at most {MAX_LINE}")
             for start, stop in _pieces(sizes):
                 piece = batch.take(pa.array(np.arange(start, stop)))  # a slice of lists would be cast whole
-                yield first + start, pa.Table.from_batches([piece]).cast(SCHEMA)
+                table = pa.Table.from_batches([piece]).cast(SCHEMA)
+                self._require_utf8(table, self.firsts[block] + first + np.arange(start, stop))
+                yield first + start, table
+
+    def _require_utf8(self, table, positions):
+        """Raise ValueError, with its row, at text that is no UTF-8: Parquet holds any bytes."""
+        if _is_utf8(table):
+            return
+        row = next(row for row in range(len(table)) if not _is_utf8(table.slice(row, 1)))
+        keys = [key for key in table.column_names if not _is_utf8(table.select([key]).slice(row, 1))]
+        where = self.where(int(positions[row]) + 1)
+        raise ValueError(f"{where}: found bytes that are not UTF-8 as {keys[0]!r}; wanted text")
+
+
+def _decoded(batch):
+    """Return a RecordBatch as a table without dictionaries, which may hold other rows' texts."""
+    columns = zip(batch.schema.names, batch.columns, strict=True)
+    return pa.table({name: c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for name, c in columns})
+
+
+def _is_utf8(table):
+    """Tell whether all strings of a table are UTF-8."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 class _Walk:

@@ -234,6 +234,18 @@ def test_half_a_surrogate_pair_costs_its_post_alone_and_is_listed(tmp_path):
         assert found.left_out[1]["reason"].startswith(f"{path}, line 102: half a surrogate pair")
 
 
+@pytest.mark.parametrize("key", ["text", "id"])
+def test_bytes_of_parquet_that_are_no_utf8_are_named(tmp_path, key):
+    """As a line of JSON that is none; a key that is read with the candidates alone as well."""
+    values = pa.array([b"thanks", b"\xff thanks", b"a"], pa.binary()).view(pa.string())
+    path = parquet(tmp_path, [{**POST, "id": f"p{n}", "text": "thanks"} for n in range(3)], **{key: values})
+    with pytest.raises(ValueError, match=f"posts.parquet, row 2: found bytes that are not UTF-8 as '{key}'; wanted"):
+        find_candidates(path, workers=1)
+    path = parquet(tmp_path, [{**POST, "id": f"p{n}", "text": "thanks"} for n in range(3)], title=values)
+    with pytest.raises(ValueError, match="posts.parquet, row 2: found bytes that are not UTF-8 as 'title'; wanted"):
+        (candidates := find_candidates(path, workers=1)).posts(candidates.positions)
+
+
 def test_parquet_of_something_else_is_named(tmp_path):
     posts = many(1000)
     ids = pa.array([*(f"p{i}" for i in range(999)), "p3"])
