@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindpics.caffe_files.blobs import read_caffemodel
 from mindpics.caffe_files.lmdb_writer import LMDB
 from mindpics.caffe_files.lmdbs import mean_image, write_lmdb, write_mean
 from mindpics.caffe_files.messages import write_message
@@ -87,6 +88,7 @@ def fine_tune(train, test, folder, weights, setting, net="alexnet", *, gpu=None,
         When training diverges.
     """
     folder = Path(folder)
+    read_caffemodel(weights)  # what it is not is said before any picture is read
     pictures = [[(id_, *picture_state(path), label) for id_, path, label in rows] for rows in (train, test)]
     facts = [pictures, sha256(weights), repr(setting), net, seed, fit]
     own_folder.take_over(folder, TRAINING, hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest())

@@ -1,6 +1,9 @@
 """A file of one kind given for another: each tool names the file in one line, before Caffe can abort on it."""
 
+import json
+
 import caffe
+import cv2
 import numpy as np
 import pytest
 from tool_module import run_tool
@@ -44,6 +47,29 @@ PLACES = {
     "a training's solver": ("train_net", "{}", "solver"),
     "a training's weights": ("train_net", "solver.prototxt --weights {}", "caffemodel"),
     "a mean's LMDB": ("compute_mean", "{}", None),
+    "fine-tuning's pins": ("finetune_fc7", "--pins {} --split split.csv --weights s_iter_1.caffemodel", None),
+    "fine-tuning's split": ("finetune_fc7", "--pins users.jsonl --split {} --weights s_iter_1.caffemodel", None),
+    "fine-tuning's weights": ("finetune_fc7", "--pins users.jsonl --split split.csv --weights {}", "caffemodel"),
+    "a profile's posts": ("profile_user", "--posts {} --author a", None),
+    "a profile's pictures": ("profile_user", "--pictures {}", None),
+    "a profile's row": ("profile_user", "--pictures pictures --row {}", None),
+    "a profile's net": (
+        "profile_user",
+        "--pictures pictures --net {} s_iter_1.caffemodel --mean mean.binaryproto",
+        "net",
+    ),
+    "a profile's weights": (
+        "profile_user",
+        "--pictures pictures --net deploy.prototxt {} --mean mean.binaryproto",
+        "caffemodel",
+    ),
+    "a profile's mean": (
+        "profile_user",
+        "--pictures pictures --net deploy.prototxt s_iter_1.caffemodel --mean {}",
+        "mean",
+    ),
+    "a publication's row": ("publish_model", "{}", None),
+    "a served run": ("serve", "{} --port 0", None),
 }
 
 
@@ -55,6 +81,11 @@ def folder(tmp_path_factory):
     (folder / "train.prototxt").write_text(NET + LOSS)
     (folder / "solver.prototxt").write_text(SOLVER)
     (folder / "pins.jsonl").write_text('{"id": "a", "image": "a.png"}\n')
+    (folder / "split.csv").write_text("id,user,split\na,u,train\nb,u,validation\n")
+    pins = [{"id": name, "image": "pictures/a.png", "user": "u", "board": "", "text": "a"} for name in "ab"]
+    (folder / "users.jsonl").write_text("".join(json.dumps(pin) + "\n" for pin in pins))
+    (folder / "pictures").mkdir()
+    cv2.imwrite(str(folder / "pictures/a.png"), np.zeros((9, 9, 3), np.uint8))
     write_mean(folder / "mean.binaryproto", np.ones((3, 8, 8), np.float32))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -69,7 +100,7 @@ def test_a_file_of_one_kind_given_for_another_is_named(folder, monkeypatch, plac
     for kind, name in FILES.items():
         if kind == wanted:
             continue
-        out = ["out"] if tool == "compute_mean" else ["--out", "out"]
+        out = {"compute_mean": ["out"], "serve": []}.get(tool, ["--out", "out"])
         with pytest.raises(ValueError) as error:
             run_tool(tool, *line.format(name).split(), *out)
         said = str(error.value)
