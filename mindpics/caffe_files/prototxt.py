@@ -215,5 +215,7 @@ def _advice(name, descriptor):
 
 def nearest(name, names):
     """Return "; did you mean 'num_output'?" or nothing."""
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    ending = "_param" if name.endswith("_param") else ""  # alone it makes no two names alike
+    stems = {known.removesuffix(ending): known for known in names}
+    near = difflib.get_close_matches(name.removesuffix(ending), stems, n=1, cutoff=0.65)
+    return f"; did you mean {stems[near[0]]!r}?" if near else ""

