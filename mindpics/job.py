@@ -147,11 +147,10 @@ def default_root(scale, crawl):
 
 
 def require_inputs(args):
-    """Raise ValueError where a file of the command line is not there, before any stage asks for it."""
-    for name in ("posts", "pins", "weights_alexnet", "weights_resnet50", "mean_alexnet"):
-        path = getattr(args, name)
+    """Raise ValueError where a manifest of the command line is not there, before any stage asks for it."""
+    for switch, path in (("--posts", args.posts), ("--pins", args.pins)):
         if path and not Path(path).exists():
-            raise ValueError(f"--{name.replace('_', '-')} {path}: found no such file or folder; wanted one")
+            raise ValueError(f"{switch} {path}: found no such file or folder; wanted a crawl's manifest")
 
 
 def refuse_another_crawl(job):

@@ -48,7 +48,7 @@ RUNS = {
     "--out {out}/identified",
     "eval_identification": "{out}/pinterest_id",
 }
-# they run for long, fetch, or want a GPU; the main job is below, sensitivity in test_sensitivity.py
+# they run for long, fetch, or want a GPU; the main job is below, two in test_sensitivity.py and test_verify.py
 ELSEWHERE = {
     *("benchmark", "fetch_open_pictures", "gpu_check", "label_categories", "make_pretraining_net", "mutate", "serve"),
     *("run_experiment", "sensitivity", "verify"),

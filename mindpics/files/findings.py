@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from mindpics.files.printable import printable_name
 
@@ -46,12 +46,34 @@ def errors(findings):
     return [finding for finding in findings if finding.severity == "error"]
 
 
-def format_findings(findings, as_json=False):
-    """Return findings as text, the worst first, with a line of counts; or as JSON."""
+def first_of_each_kind(findings):
+    """Return errors and warnings, and of other findings the first of each check, which says how many more there are."""
+    kinds = {}
+    for finding in findings:
+        alone = finding if finding.severity in ("error", "warning") else None
+        kinds.setdefault((finding.severity, finding.check, alone), []).append(finding)
+    return [_with_a_count(*same) for same in kinds.values()]
+
+
+def _with_a_count(first, *alike):
+    return replace(first, message=f"{first.message}; {len(alike)} more such (--all)") if alike else first
+
+
+def format_findings(findings, as_json=False, shown=None):
+    """Return findings as text, the worst first, with a line of counts; or as JSON.
+
+    Parameters
+    ----------
+    findings : list of Finding
+    as_json : bool
+    shown : list of Finding, optional
+        Those that get a line, in text; default all.
+    """
     ordered = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
     counts = Counter(finding.severity for finding in ordered)
     if as_json:
         facts = {"counts": {name: counts[name] for name in SEVERITIES}, "findings": list(map(asdict, ordered))}
         return json.dumps(facts, indent=1, ensure_ascii=False)
     total = ", ".join(f"{counts[name]} {name}" for name in SEVERITIES if counts[name])
-    return "\n".join([*map(str, ordered), total or "nothing found"])
+    lines = sorted(ordered if shown is None else shown, key=lambda finding: SEVERITIES.index(finding.severity))
+    return "\n".join([*map(str, lines), total or "nothing found"])

@@ -58,7 +58,8 @@ def run_each(function, items, workers=None, timeout=20, at_once=1):
         )
     # forkserver: a fork of a process that has run OpenCV's or BLAS's threads may hang
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([getattr(function, "func", function).__module__])  # once, for all children
+    module = getattr(getattr(function, "func", function), "__module__", None)  # a built-in type's method has none
+    context.set_forkserver_preload([module] if module else [])  # imported once, for all children
     items = iter(items)
     keep_memory()
     with ProcessPool(workers or os.cpu_count(), initializer=prepare_child, context=context) as pool:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -464,6 +465,14 @@ def test_exit_status_for_scripts(job):
     def status(*options):
         command = [sys.executable, VERIFY, job, *options]
         return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    every = status("--all").stdout.splitlines()
+    brief = status().stdout.splitlines()
+    assert brief[-1] == every[-1] and len(brief) < 20 < len(every) == 1 + sum(
+        int(n) for n in re.findall(r"\d+", every[-1])
+    )
+    more = [int(n) for line in brief for n in re.findall(r"; (\d+) more such \(--all\)", line)]
+    assert len(brief) + sum(more) == len(every)
 
     good = status("--json")
     assert good.returncode == 0, good.stderr
