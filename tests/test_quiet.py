@@ -1,5 +1,6 @@
 """The terminal of each tool on a normal run: its answer, never Caffe's account of every layer."""
 
+import json
 import os
 import re
 import shutil
@@ -107,6 +108,18 @@ def test_the_main_job_says_little(small_run, tmp_path, monkeypatch, capsys):
     assert len(said) + PARTS + 1 < 30, said
     assert all(sum(line.startswith(row.title) for line in said) == 1 for row in ROWS)
     assert [line.split()[0] for line in said[-5:]] == ["made", "look", "try", "check", "more"]
+
+
+def test_label_categories_says_the_largest(tmp_path, capsys):
+    post = {"image": "a.png", "author": "", "text": "", "tags": [], "source": "", "license": ""}
+    posts = [post | {"id": f"{i}_{k}", "folder": f"f{i:02d}"} for i in range(40) for k in range(4 + i % 2)]
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in posts))
+    (tmp_path / "a.png").write_bytes(b"")
+    words = ["--min-per-category", "2", "--per-category", "0", "--out", tmp_path / "c.csv"]
+    assert not run_tool("label_categories", tmp_path / "posts.jsonl", *words)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 22 and said[20] == "      and 20 more" and said[21].startswith("180 pictures in 40 categories")
+    assert {line.split()[0] for line in said[:20]} == {"5"}
 
 
 def test_verbose_shows_caffes_log(small_run, tmp_path):
