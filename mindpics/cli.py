@@ -14,7 +14,7 @@ import re
 import runpy
 import shlex
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def run(doc, add_arguments, main, *errors):
         places = _places(parser, args)
         for switch, path in places:
             _check_place(switch, path)
-        with _not_left_empty(path for _, path in places), terminable(), _quiet(args):
+        with not_left_empty(*(path for _, path in places)), terminable(), _quiet(args):
             status = main(args)
     except UsageError as error:
         parser.error(str(error))
@@ -113,13 +113,6 @@ def _places(parser, args):
         if isinstance(path, (str, Path)) and (action.dest == "out" or action.option_strings):
             places.append((" ".join([*action.option_strings[:1], str(path)]), Path(path).absolute()))
     return places
-
-
-def _not_left_empty(paths):
-    stack = ExitStack()
-    for path in paths:
-        stack.enter_context(not_left_empty(path))
-    return stack
 
 
 def _check_place(switch, path):

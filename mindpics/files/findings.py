@@ -59,15 +59,15 @@ def _with_a_count(first, *alike):
     return replace(first, message=f"{first.message}; {len(alike)} more such (--all)") if alike else first
 
 
-def format_findings(findings, as_json=False, shown=None):
+def format_findings(findings, as_json=False, brief=False):
     """Return findings as text, the worst first, with a line of counts; or as JSON.
 
     Parameters
     ----------
     findings : list of Finding
     as_json : bool
-    shown : list of Finding, optional
-        Those that get a line, in text; default all.
+    brief : bool
+        In text, of other findings than errors and warnings the first of each kind alone; the counts are of all.
     """
     ordered = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
     counts = Counter(finding.severity for finding in ordered)
@@ -75,5 +75,5 @@ def format_findings(findings, as_json=False, shown=None):
         facts = {"counts": {name: counts[name] for name in SEVERITIES}, "findings": list(map(asdict, ordered))}
         return json.dumps(facts, indent=1, ensure_ascii=False)
     total = ", ".join(f"{counts[name]} {name}" for name in SEVERITIES if counts[name])
-    lines = sorted(ordered if shown is None else shown, key=lambda finding: SEVERITIES.index(finding.severity))
+    lines = first_of_each_kind(ordered) if brief else ordered
     return "\n".join([*map(str, lines), total or "nothing found"])

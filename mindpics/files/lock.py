@@ -22,35 +22,34 @@ def locked(folder):
         When another process holds it; the message has its id.
     """
     folder = Path(folder)
-    with not_left_empty(folder), _open_lock(folder) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise InUse(f"{folder}: found process {lock.read().strip()} at work there; wanted none") from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
+    with not_left_empty(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / NAME, "a+", encoding="utf-8") as lock:
+            _take(lock, folder)
+            yield
+
+
+def _take(lock, folder):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise InUse(f"{folder}: found process {lock.read().strip()} at work there; wanted none") from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
 
 
 @contextmanager
-def _open_lock(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / NAME, "a+", encoding="utf-8") as lock:
-        yield lock
-
-
-@contextmanager
-def not_left_empty(folder):
-    """Remove what the block makes of a folder and those above it if it fails and leaves no file there."""
-    folder = Path(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+def not_left_empty(*folders):
+    """Remove what the block makes of folders and those above them if it fails and leaves no file there."""
+    made = {path: [above for above in (path, *path.parents) if not above.exists()] for path in map(Path, folders)}
     try:
         yield
     except BaseException:
-        if made:
-            _remove_empty(folder, made)
+        for folder, absent in made.items():
+            if absent:
+                _remove_empty(folder, absent)
         raise
 
 

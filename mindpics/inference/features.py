@@ -24,7 +24,7 @@ from mindpics.inference.reading import Reading
 from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.picture_files import picture_state, read_packed
+from mindpics.posts.picture_files import packed_reader, picture_state
 from mindpics.posts.posts import check_id, picture_path
 
 BATCH = 32
@@ -155,8 +155,7 @@ def _write_shard(net, path, items, mean, oversample, fit, batch, max_pixels, wor
 
 def _read(items, shape, fit, workers, max_pixels):
     """Return uint8 [N, *shape], their ids, and (id, reason) of what cannot be read."""
-    channels, *size = shape
-    read = partial(read_packed, size=tuple(size), encoding=None, max_pixels=max_pixels, fit=fit, gray=channels == 1)
+    read = packed_reader(shape, max_pixels, fit)
     pictures, ids, rejected = [], [], []
     results = run_each(read, [file for _, file in items], workers, at_once=AT_ONCE)
     for (id_, _), (_, data, reason) in zip(items, results, strict=True):

@@ -72,7 +72,7 @@ class PictureNet:
         name : str
             Of the blob.
         """
-        shape, number = (tuple(self.net.blobs[name].data.shape), len(self.net.blobs[self.input].data))
+        shape, number = tuple(self.net.blobs[name].data.shape), len(self.net.blobs[self.input].data)
         if not shape or not shape[0] or shape[0] % number:
             raise ValueError(
                 f"{deploy}: found the blob {name} of shape {shape} for {number} pictures; wanted rows of each"

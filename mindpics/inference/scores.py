@@ -1,14 +1,12 @@
 """Scores of picture files, read as those of an LMDB: warped, less the mean, centre crop."""
 
-from functools import partial
-
 import numpy as np
 
 from mindpics.inference.infer import BATCH
 from mindpics.jobs.bars import bar_of
 from mindpics.jobs.parallel import AT_ONCE, run_each
 from mindpics.posts import crops
-from mindpics.posts.picture_files import read_packed
+from mindpics.posts.picture_files import packed_reader
 
 
 def score_files(nets, items, batch=BATCH, workers=None):
@@ -33,8 +31,7 @@ def score_files(nets, items, batch=BATCH, workers=None):
     ValueError
         When no picture can be read.
     """
-    channels, *size = nets.mean.shape
-    read = partial(read_packed, size=tuple(size), encoding=None, max_pixels=crops.MAX_PIXELS, gray=channels == 1)
+    read = packed_reader(nets.mean.shape, crops.MAX_PIXELS)
     ids, scores, rejected, waiting = [], [], [], []
     results = run_each(read, [path for _, path in items], workers, at_once=AT_ONCE)
     bar = bar_of(zip(items, results, strict=True), total=len(items), desc="pictures", unit="picture")

@@ -77,8 +77,8 @@ class Parquet:
             for first, batch in self.batches(int(block), None):
                 first += self.firsts[block]
                 here = np.unique(positions[(positions >= first) & (positions < first + len(batch))])
-                posts = batch.take(pa.array(here - first))
-                self._require_utf8(_decoded(posts), here)
+                posts = _decoded(batch.take(pa.array(here - first)))
+                self._require_utf8(posts, here)
                 records |= dict(zip(here.tolist(), json.loads(json.dumps(posts.to_pylist(), default=str)), strict=True))
         return [records[position] for position in positions.tolist()]
 

@@ -1,5 +1,7 @@
 """Picture files, read in child processes. Imports no Caffe: that would take each child seconds."""
 
+from functools import partial
+
 from mindpics.posts import crops
 
 MAX_BYTES = 256 << 20  # a larger file holds no picture of `crops.MAX_PIXELS`
@@ -67,3 +69,17 @@ def read_packed(path, size, encoding, max_pixels, reduced_to=None, fit="warp", g
         As `read_picture`; of "crop", when a side is over 100 times the other.
     """
     return crops.pack(crops.FITS[fit](read_picture(path, max_pixels, reduced_to, gray), size), encoding)
+
+
+def packed_reader(shape, max_pixels, fit="warp"):
+    """Return `read_packed` for the raw pictures that a net takes, as a function of a path.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Channels, height and width, as those of a mean.
+    max_pixels, fit
+        As `read_packed` takes them.
+    """
+    channels, *size = shape
+    return partial(read_packed, size=tuple(size), encoding=None, max_pixels=max_pixels, fit=fit, gray=channels == 1)
