@@ -10,7 +10,9 @@ namespace gpu {
 
 namespace {
 
-const int THREADS = 512;
+const int WARP = 32, THREADS = 1024;
+const int STRETCH = 1024;  // pixels that a warp takes at a time
+const int AHEAD = 8;       // values that a thread fetches before it stores one
 
 // The sums over the block's threads, to all of them.
 __device__ void sum_over_block(float* a, float* b) {
@@ -31,9 +33,47 @@ __device__ void sum_over_block(float* a, float* b) {
   __syncthreads();  // before the memory is used again
 }
 
-// Where value `i` of a channel lies.
-__device__ size_t place(const Channels& s, int channel, int i) {
-  return (size_t(i / s.pixels) * s.channels + channel) * s.pixels + i % s.pixels;
+// body(plane, its first pixel, how many) for each stretch of `planes` that falls to this one of all warps: where a
+// value lies is worked out once a stretch, since a division a value takes longer than to fetch it.
+template <class Body>
+__device__ void each_stretch(int planes, int pixels, int warp, int warps, const Body& body) {
+  const int stretches = (pixels + STRETCH - 1) / STRETCH;
+  for (int i = warp; i < planes * stretches; i += warps) {
+    const int first = i % stretches * STRETCH, left = pixels - first;
+    body(i / stretches, first, left < STRETCH ? left : STRETCH);
+  }
+}
+
+// body(index) for each value of a channel that falls to this thread of the channel's block.
+template <class Body>
+__device__ void each_of_channel(const Channels& s, int channel, const Body& body) {
+  each_stretch(s.num, s.pixels, threadIdx.x / WARP, THREADS / WARP, [&](int picture, int first, int count) {
+    const size_t begin = (size_t(picture) * s.channels + channel) * s.pixels + first;
+#pragma unroll 8
+    for (int p = threadIdx.x % WARP; p < count; p += WARP) body(begin + p);
+  });
+}
+
+// store(index, find(index, its channel)) for each value that falls to this thread of all blocks. Some are fetched before
+// the first is stored: what is stored may be what is fetched next, for all the compiler knows.
+template <class Find, class Store>
+__device__ void each_value(const Channels& s, const Find& find, const Store& store) {
+  const int warp = blockIdx.x * (THREADS / WARP) + threadIdx.x / WARP, warps = gridDim.x * (THREADS / WARP);
+  each_stretch(s.num * s.channels, s.pixels, warp, warps, [&](int plane, int first, int count) {
+    const size_t begin = size_t(plane) * s.pixels + first;
+    const int channel = plane % s.channels;
+    for (int p = threadIdx.x % WARP; p < count; p += AHEAD * WARP) {
+      float values[AHEAD];
+#pragma unroll
+      for (int k = 0; k < AHEAD; ++k) {
+        if (p + k * WARP < count) values[k] = find(begin + p + k * WARP, channel);
+      }
+#pragma unroll
+      for (int k = 0; k < AHEAD; ++k) {
+        if (p + k * WARP < count) store(begin + p + k * WARP, values[k]);
+      }
+    }
+  });
 }
 
 __device__ float otherwise(const float* vector, int channel, float value) { return vector ? vector[channel] : value; }
@@ -42,13 +82,13 @@ __device__ float otherwise(const float* vector, int channel, float value) { retu
 __global__ void find_statistics(Channels s, const float* x, Moving moving, float* mean, float* inverse) {
   const int channel = blockIdx.x, count = s.num * s.pixels;
   float middle = 0, variance = 0, unused = 0;
-  for (int i = threadIdx.x; i < count; i += THREADS) middle += x[place(s, channel, i)];
+  each_of_channel(s, channel, [&](size_t i) { middle += x[i]; });
   sum_over_block(&middle, &unused);
   middle /= count;
-  for (int i = threadIdx.x; i < count; i += THREADS) {
-    const float distance = x[place(s, channel, i)] - middle;
+  each_of_channel(s, channel, [&](size_t i) {
+    const float distance = x[i] - middle;
     variance += distance * distance;
-  }
+  });
   sum_over_block(&variance, &unused);
   variance /= count;
   if (threadIdx.x) return;
@@ -68,42 +108,49 @@ __global__ void recall_statistics(int channels, Moving moving, float* mean, floa
   inverse[channel] = 1 / sqrtf(factor * moving.variance[channel] + moving.eps);
 }
 
-__global__ void find_affine(Channels s, size_t count, const float* x, const float* shift, const float* scale,
-                            const float* bias, float* y, float* copy) {
-  for (size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x; i < count; i += size_t(gridDim.x) * THREADS) {
-    const int channel = i / s.pixels % s.channels;
-    const float value =
-        (x[i] - otherwise(shift, channel, 0)) * otherwise(scale, channel, 1) + otherwise(bias, channel, 0);
-    y[i] = value;
-    if (copy) copy[i] = value;
-  }
+__global__ void find_affine(Channels s, const float* x, const float* shift, const float* scale, const float* bias,
+                            float* y, float* copy) {
+  each_value(
+      s,
+      [&](size_t i, int channel) {
+        return (x[i] - otherwise(shift, channel, 0)) * otherwise(scale, channel, 1) + otherwise(bias, channel, 0);
+      },
+      [&](size_t i, float value) {
+        y[i] = value;
+        if (copy) copy[i] = value;
+      });
 }
 
 __global__ void find_sums(Channels s, const float* dy, const float* x, bool add, float* sum_dy, float* sum_dy_x) {
-  const int channel = blockIdx.x, count = s.num * s.pixels;
+  const int channel = blockIdx.x;
   float first = 0, second = 0;
-  for (int i = threadIdx.x; i < count; i += THREADS) {
-    const size_t there = place(s, channel, i);
-    first += dy[there];
-    if (sum_dy_x) second += dy[there] * x[there];
-  }
+  each_of_channel(s, channel, [&](size_t i) {
+    first += dy[i];
+    if (sum_dy_x) second += dy[i] * x[i];
+  });
   sum_over_block(&first, &second);
   if (threadIdx.x) return;
   if (sum_dy) sum_dy[channel] = add ? sum_dy[channel] + first : first;
   if (sum_dy_x) sum_dy_x[channel] = add ? sum_dy_x[channel] + second : second;
 }
 
-__global__ void find_normalized(Channels s, size_t count, const float* dy, const float* x, const float* sum_dy,
+__global__ void find_normalized(Channels s, const float* dy, const float* x, const float* sum_dy,
                                 const float* sum_dy_x, const float* inverse, float* dx) {
   const float share = 1.f / (s.num * s.pixels);
-  for (size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x; i < count; i += size_t(gridDim.x) * THREADS) {
-    const int channel = i / s.pixels % s.channels;
-    dx[i] = (dy[i] - share * sum_dy[channel] - share * sum_dy_x[channel] * x[i]) * inverse[channel];
-  }
+  each_value(
+      s,
+      [&](size_t i, int channel) {
+        return (dy[i] - share * sum_dy[channel] - share * sum_dy_x[channel] * x[i]) * inverse[channel];
+      },
+      [&](size_t i, float value) { dx[i] = value; });
 }
 
-size_t values_of(const Channels& s) { return size_t(s.num) * s.channels * s.pixels; }
 int blocks_for(size_t count) { return std::min<size_t>((count + THREADS - 1) / THREADS, 1 << 20); }
+
+// For the kernels that go through all values: a warp a stretch.
+int blocks_for(const Channels& s) {
+  return blocks_for(size_t(s.num) * s.channels * ((s.pixels + STRETCH - 1) / STRETCH) * WARP);
+}
 
 }  // namespace
 
@@ -119,7 +166,7 @@ void saved_statistics(int channels, const Moving& moving, float* mean, float* in
 
 void affine(const Channels& s, const float* x, const float* shift, const float* scale, const float* bias, float* y,
             float* copy) {
-  find_affine<<<blocks_for(values_of(s)), THREADS>>>(s, values_of(s), x, shift, scale, bias, y, copy);
+  find_affine<<<blocks_for(s), THREADS>>>(s, x, shift, scale, bias, y, copy);
   CUDA_POST_KERNEL_CHECK;
 }
 
@@ -130,7 +177,7 @@ void sums(const Channels& s, const float* dy, const float* x, bool add, float* s
 
 void normalized_backward(const Channels& s, const float* dy, const float* x, const float* sum_dy,
                          const float* sum_dy_x, const float* inverse, float* dx) {
-  find_normalized<<<blocks_for(values_of(s)), THREADS>>>(s, values_of(s), dy, x, sum_dy, sum_dy_x, inverse, dx);
+  find_normalized<<<blocks_for(s), THREADS>>>(s, dy, x, sum_dy, sum_dy_x, inverse, dx);
   CUDA_POST_KERNEL_CHECK;
 }
 
