@@ -37,7 +37,8 @@ class Engine:
 STOCK, OURS = {"MINDPICS_ENGINE": "caffe"}, {"MINDPICS_ENGINE": "fast"}
 # MINDPICS_TF32 is said either way: the caller's environment may have it.
 FLOAT32, TF32 = {"MINDPICS_TF32": "0"}, {"MINDPICS_TF32": "1"}
-PLAIN, CUDNN, CUDNN_TF32 = "plain CUDA", "cuDNN float32", "cuDNN TF32"
+FIND = FLOAT32 | {"MINDPICS_CUDNN_FIND": "1"}
+PLAIN, CUDNN, CUDNN_FIND, CUDNN_TF32 = "plain CUDA", "cuDNN float32", "cuDNN float32, timed choice", "cuDNN TF32"
 
 
 def engines(gpu):
@@ -46,7 +47,11 @@ def engines(gpu):
         return Engine("CPU, stock layers", None, STOCK), [Engine("CPU, our layers", None, OURS)]
     compared = [Engine(PLAIN, gpu, STOCK | FLOAT32)]
     if has_cudnn(gpu):
-        compared += [Engine(CUDNN, gpu, OURS | FLOAT32), Engine(CUDNN_TF32, gpu, OURS | TF32)]
+        compared += [
+            Engine(CUDNN, gpu, OURS | FLOAT32),
+            Engine(CUDNN_FIND, gpu, OURS | FIND),
+            Engine(CUDNN_TF32, gpu, OURS | TF32),
+        ]
     return Engine("CPU", None, OURS), compared
 
 

@@ -1,5 +1,6 @@
 // Convolution of pictures by cuDNN, groups included.
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <vector>
 
@@ -24,7 +25,29 @@ struct Choice {
   size_t workspace;
 };
 
-// The fastest that gives the same bits each time, or else the fastest, within the workspace's limit.
+// Whether an algorithm adds products of values, as BVLC's convolution does. Those that transform the pictures first,
+// Winograd's and Fourier's, count as float32 with cuDNN: a gradient by one of them was 7.8e-4 of its norm away.
+template <class Algorithm>
+bool adds_products(Algorithm algorithm, std::initializer_list<Algorithm> transforms) {
+  return std::find(transforms.begin(), transforms.end(), algorithm) == transforms.end();
+}
+bool adds_products(cudnnConvolutionFwdAlgo_t algorithm) {
+  return adds_products(algorithm, {CUDNN_CONVOLUTION_FWD_ALGO_FFT, CUDNN_CONVOLUTION_FWD_ALGO_FFT_TILING,
+                                   CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD, CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED});
+}
+bool adds_products(cudnnConvolutionBwdDataAlgo_t algorithm) {
+  return adds_products(algorithm,
+                       {CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT, CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT_TILING,
+                        CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD, CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED});
+}
+bool adds_products(cudnnConvolutionBwdFilterAlgo_t algorithm) {
+  return adds_products(
+      algorithm, {CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT_TILING,
+                  CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED});
+}
+
+// The fastest that gives the same bits each time, or else the fastest, within the workspace's limit; where TF32 is not
+// asked for, of those that add products.
 // `list(count, found)` has cuDNN fill in its candidates, the fastest first; `measure` says what memory one takes.
 template <class Candidate, class Algorithm, class List, class Measure>
 bool choose(Choice<Algorithm>* choice, List list, Measure measure) {
@@ -37,6 +60,7 @@ bool choose(Choice<Algorithm>* choice, List list, Measure measure) {
     for (int i = 0; i < count; ++i) {
       if (found[i].status != CUDNN_STATUS_SUCCESS) continue;
       if (same_bits && found[i].determinism != CUDNN_DETERMINISTIC) continue;
+      if (!WantsTF32() && !adds_products(found[i].algo)) continue;
       // Asked again, since the candidate's own figure may be that of another kind of math.
       if (measure(found[i].algo, &choice->workspace) != CUDNN_STATUS_SUCCESS) continue;
       if (choice->workspace > workspace_limit()) continue;
