@@ -81,7 +81,7 @@ class Parts:
             self.bar.update()
 
 
-def run(folder, gpu=0, scale=1.0):
+def run(folder, gpu=0, scale=1.0, keep=lambda result: None):
     """Return a JSON-able dict of all comparisons, speeds, memory, and what was wanted.
 
     Parameters
@@ -92,6 +92,8 @@ def run(folder, gpu=0, scale=1.0):
         CUDA device, which must be there; None for the rehearsal on the CPU.
     scale : float
         Of batches, widths, iterations and pictures; 1 is what figures are wanted of.
+    keep : callable
+        Called with the result so far, whose "failures" are not final, after each group of parts: minutes of a GPU.
 
     Raises
     ------
@@ -104,23 +106,28 @@ def run(folder, gpu=0, scale=1.0):
     parts = Parts(gpu, 5 * (1 + len(compared)) + 2 * (1 + peers) + 1 + len(speed.SOURCES))
     for part in ("agreement", "curve", "speed", "training"):
         (Path(folder) / part).mkdir(parents=True, exist_ok=True)
+    result = {
+        "gpu": gpu,
+        "scale": scale,
+        "device": describe_gpu(gpu) if gpu is not None else {},
+        "machine": describe(),
+        "reference": reference.name,
+        "engines": [engine.name for engine in compared],
+    }
+
+    def add(name, value):
+        result.update({name: value, "failures": parts.failures})
+        keep(result)
+
     with parts.bar:
-        result = {
-            "gpu": gpu,
-            "scale": scale,
-            "device": describe_gpu(gpu) if gpu is not None else {},
-            "machine": describe(),
-            "reference": reference.name,
-            "engines": [engine.name for engine in compared],
-            "comparisons": _agreement(parts, Path(folder), sizes, reference, compared),
-            "speed": _speed(
-                parts, Path(folder) / "speed", sizes, compared if gpu is not None else [reference, *compared], gpu
-            ),
-            "training": _training(parts, Path(folder) / "training", sizes, _best(compared)),
-        }
-        result["smaller_batches"] = _smaller_batches(parts, Path(folder) / "speed", sizes, _best(compared), result)
-    result["comparisons"] += _same_net(result["speed"])
-    result |= {"failures": parts.failures, "wanted": wanted(result), "seconds": round(time.perf_counter() - begun)}
+        add("comparisons", _agreement(parts, Path(folder), sizes, reference, compared))
+        timed = compared if gpu is not None else [reference, *compared]
+        speeds = _speed(parts, Path(folder) / "speed", sizes, timed, gpu)
+        result["comparisons"] += _same_net(speeds)
+        add("speed", speeds)
+        add("training", _training(parts, Path(folder) / "training", sizes, _best(compared)))
+        add("smaller_batches", _smaller_batches(parts, Path(folder) / "speed", sizes, _best(compared), result))
+    result |= {"wanted": wanted(result), "seconds": round(time.perf_counter() - begun)}
     return result
 
 

@@ -149,6 +149,16 @@ def test_a_part_that_ends_early_costs_its_own_figures_only():
     assert not passed({"failures": parts.failures, "comparisons": []})
 
 
+def test_a_run_that_is_cut_short_leaves_what_it_found(tmp_path, monkeypatch):
+    row = {"what": "x", "engine": PLAIN, "apart": 0.0, "at_most": 1.0, "ok": True}
+    monkeypatch.setattr(gpu_check, "_agreement", lambda *args: [row])
+    monkeypatch.setattr(gpu_check, "_speed", mock.Mock(side_effect=KeyboardInterrupt))
+    written = []
+    with pytest.raises(KeyboardInterrupt):
+        gpu_check.run(tmp_path, None, 0.02, lambda result: written.append(json.dumps(result)))
+    assert [json.loads(text)["comparisons"] for text in written] == [[row]]
+
+
 def _aborts():
     os.abort()
 
