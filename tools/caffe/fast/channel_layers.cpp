@@ -6,6 +6,7 @@
 #include "caffe/layers/scale_layer.hpp"
 #include "engine.hpp"
 #include "kernels.hpp"
+#include "work.hpp"
 
 namespace caffe {
 namespace fast {
@@ -20,27 +21,44 @@ class FastBatchNormLayer : public BatchNormLayer<float> {
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
     if (bottom[0]->num_axes() != 4) return BatchNormLayer<float>::Forward_cpu(bottom, top);
     use_threads(bottom[0]->count());
+    const bool in_place = bottom[0] == top[0];
     const bool blocked = is_blocked(*bottom[0], DATA) && may_block(*top[0], DATA);
     const float* x = read(*bottom[0], DATA, blocked);
     use_global_stats_ ? saved_statistics() : batch_statistics(blocked, *bottom[0], x);
+    find_inverse();
+    if (in_place && bottom[0]->data()->may_move()) return leave_to_next(bottom[0]->data().get(), *bottom[0]);
+    float* y = in_place ? const_cast<float*>(x) : write(top[0], DATA, blocked);
+    // The gradient through the batch's statistics asks for the values again; layers in place may change them.
+    float* kept = use_global_stats_ ? NULL : write(&x_norm_, DATA, blocked);
+    affine(blocked, channels_of(*bottom[0]), x, mean_.cpu_data(), inverse_.data(), NULL, y, kept);
+    keep(x_norm_.data(), channels_of(*bottom[0]));
+  }
+
+  void find_inverse() {
     float* deviation = variance_.mutable_cpu_data();
     inverse_.resize(channels_);
     for (int c = 0; c < channels_; ++c) {
       deviation[c] = std::sqrt(deviation[c] + eps_);
       inverse_[c] = 1 / deviation[c];
     }
-    const bool in_place = bottom[0] == top[0];
-    const Channels shape = channels_of(*bottom[0]);
-    if (use_global_stats_) {
-      float* y = in_place ? const_cast<float*>(x) : write(top[0], DATA, blocked);
-      return affine(blocked, shape, x, mean_.cpu_data(), inverse_.data(), NULL, y, NULL);
+  }
+
+  // Scale, which comes next, goes over the values anyway. What the statistics are of is kept, memory and all.
+  void leave_to_next(SyncedMemory* memory, const Blob<float>& blob) {
+    shared_ptr<Transform> next(new Transform(channels_of(blob)));
+    next->mean.assign(mean_.cpu_data(), mean_.cpu_data() + channels_);
+    next->inverse = inverse_;
+    if (!use_global_stats_) {
+      drop(&kept_);
+      next->x = memory->move();
+      kept_ = next;
     }
-    // The gradient through the batch's statistics asks for the values again; layers in place may change them.
-    float* kept = write(&x_norm_, DATA, blocked);
-    const bool later = in_place && top[0]->data()->may_block();  // Scale, which comes next, reads what is kept here
-    float* y = later ? NULL : in_place ? const_cast<float*>(x) : write(top[0], DATA, blocked);
-    affine(blocked, shape, x, mean_.cpu_data(), inverse_.data(), NULL, kept, y);
-    if (later) top[0]->data()->copy_when_read(x_norm_.data());
+    memory->do_when_read(next);
+  }
+
+  void keep(const shared_ptr<SyncedMemory>& normalized, const Channels& shape) {
+    kept_.reset(new Transform(shape));
+    kept_->x = normalized;
   }
 
   void saved_statistics() {
@@ -64,21 +82,31 @@ class FastBatchNormLayer : public BatchNormLayer<float> {
     if (bottom[0]->num_axes() != 4) return BatchNormLayer<float>::Backward_cpu(top, propagate_down, bottom);
     use_threads(bottom[0]->count());
     const Channels shape = channels_of(*bottom[0]);
-    const bool blocked = is_blocked(*top[0], DIFF) && may_block(*bottom[0], DIFF);
-    const float* dy = read(*top[0], DIFF, blocked);
-    float* dx = bottom[0] == top[0] ? const_cast<float*>(dy) : write(bottom[0], DIFF, blocked);
-    if (use_global_stats_) return affine(blocked, shape, dy, NULL, inverse_.data(), NULL, dx, NULL);
-    const float* normalized = read(x_norm_, DATA, blocked);
+    if (use_global_stats_) return saved_backward(*top[0], bottom[0], shape);
+    if (!kept_ || kept_->x->size() < bottom[0]->count() * sizeof(float)) keep(x_norm_.data(), shape);
+    SyncedMemory* memory = top[0]->diff().get();
+    const shared_ptr<Gradient> gradient = take_gradient(*top[0], bottom[0] == top[0] ? RELU | SCALE : 0);
+    if (gradient->over != kept_) gradient->take_sums(memory, kept_);
     slope_.resize(channels_);
     slope_x_.resize(channels_);
-    sums(blocked, shape, dy, normalized, slope_.data(), slope_x_.data());
     for (int c = 0; c < channels_; ++c) {
-      slope_[c] /= shape.num * shape.pixels;
-      slope_x_[c] /= shape.num * shape.pixels;
+      const float share = (gradient->factor.empty() ? 1 : gradient->factor[c]) / (shape.num * shape.pixels);
+      slope_[c] = gradient->sum[c] * share;
+      slope_x_[c] = gradient->sum_x[c] * share;
     }
-    normalized_backward(blocked, shape, dy, normalized, slope_.data(), slope_x_.data(), inverse_.data(), dx);
+    gradient->before_norm(memory, *kept_, slope_.data(), slope_x_.data(), inverse_.data(), bottom[0]->diff().get());
+    if (bottom[0] != top[0] && gradient->dy) memory->do_when_read(gradient);
   }
 
+  void saved_backward(const Blob<float>& top, Blob<float>* bottom, const Channels& shape) {
+    const bool blocked = is_blocked(top, DIFF) && may_block(*bottom, DIFF);
+    const bool in_place = bottom == &top;
+    const float* dy = in_place ? change(bottom, DIFF, blocked) : read(top, DIFF, blocked);
+    float* dx = in_place ? const_cast<float*>(dy) : write(bottom, DIFF, blocked);
+    affine(blocked, shape, dy, NULL, inverse_.data(), NULL, dx, NULL);
+  }
+
+  shared_ptr<Transform> kept_;  // what the batch's statistics are of
   vector<float> inverse_, slope_, slope_x_;
 };
 
@@ -97,48 +125,67 @@ class FastScaleLayer : public ScaleLayer<float> {
     if (!is_channelwise(bottom)) return ScaleLayer<float>::Forward_cpu(bottom, top);
     use_threads(bottom[0]->count());
     const bool in_place = bottom[0] == top[0];
+    const shared_ptr<Transform> before = transform_of(*bottom[0]);
+    if (in_place && before && !before->is_scaled() && (before->x || !need_backward_)) {
+      return leave_to_next(*bottom[0], before);
+    }
     const bool blocked = is_blocked(*bottom[0], DATA) && may_block(*top[0], DATA);
-    const shared_ptr<SyncedMemory> source = bottom[0]->data()->source();  // of BatchNorm in place, which keeps them
-    const float* x = source ? read(source.get(), bottom[0]->count(), pixels_of(*bottom[0]), blocked)
-                            : read(*bottom[0], DATA, blocked);
-    if (in_place && need_backward_) kept_ = source ? source : copy(blocked, *bottom[0], x);
-    float* y = in_place && !source ? const_cast<float*>(x) : write(top[0], DATA, blocked);
-    affine(blocked, channels_of(*bottom[0]), x, NULL, blobs_[0]->cpu_data(),
-           bias_layer_ ? blobs_[bias_param_id_]->cpu_data() : NULL, y, NULL);
+    const float* x = read(*bottom[0], DATA, blocked);
+    if (in_place && need_backward_) keep_copy(blocked, *bottom[0], x);
+    float* y = in_place ? const_cast<float*>(x) : write(top[0], DATA, blocked);
+    affine(blocked, channels_of(*bottom[0]), x, NULL, blobs_[0]->cpu_data(), bias(), y, NULL);
   }
 
-  const shared_ptr<SyncedMemory>& copy(bool blocked, const Blob<float>& bottom, const float* x) {
+  const float* bias() const { return bias_layer_ ? blobs_[bias_param_id_]->cpu_data() : NULL; }
+
+  // Of BatchNorm in place, which keeps what the gradient asks for.
+  void leave_to_next(const Blob<float>& blob, const shared_ptr<Transform>& before) {
+    const shared_ptr<Transform> next = next_transform(blob);
+    const int channels = blob.shape(1);
+    next->factor.assign(blobs_[0]->cpu_data(), blobs_[0]->cpu_data() + channels);
+    if (bias()) next->bias.assign(bias(), bias() + channels);
+    drop(&kept_);
+    if (before->x) kept_ = before;
+    blob.data()->do_when_read(next);
+  }
+
+  void keep_copy(bool blocked, const Blob<float>& bottom, const float* x) {
     scaled_copy(bottom.count(), 1, x, write(&temp_, DATA, blocked));
-    return temp_.data();
+    keep(temp_.data(), channels_of(bottom));
+  }
+
+  void keep(const shared_ptr<SyncedMemory>& values, const Channels& shape) {
+    kept_.reset(new Transform(shape));
+    kept_->x = values;
   }
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom) override {
     if (!is_channelwise(bottom)) return ScaleLayer<float>::Backward_cpu(top, propagate_down, bottom);
     need_backward_ = true;  // `caffe time` asks nets for it that need none: the next Forward keeps what it reads
     use_threads(bottom[0]->count());
-    const Channels shape = channels_of(*bottom[0]);
     const bool in_place = bottom[0] == top[0];
-    SyncedMemory* kept = (!in_place ? bottom[0]->data() : kept_ ? kept_ : temp_.data()).get();
-    const bool blocked = is_blocked(*top[0], DIFF) && may_block(*bottom[0], DIFF) && kept->may_block();
-    const float* dy = read(*top[0], DIFF, blocked);
-    add_parameter_diffs(blocked, shape, dy, read(kept, bottom[0]->count(), shape.pixels, blocked));
-    if (!propagate_down[0]) return;
-    float* dx = in_place ? const_cast<float*>(dy) : write(bottom[0], DIFF, blocked);
-    affine(blocked, shape, dy, NULL, blobs_[0]->cpu_data(), NULL, dx, NULL);
+    if (!in_place) keep(bottom[0]->data(), channels_of(*bottom[0]));
+    if (!kept_ || kept_->x->size() < bottom[0]->count() * sizeof(float)) keep(temp_.data(), channels_of(*bottom[0]));
+    SyncedMemory* memory = top[0]->diff().get();
+    const shared_ptr<Gradient> gradient = take_gradient(*top[0], in_place ? RELU : 0);
+    add_parameter_diffs(gradient.get(), memory);
+    if (propagate_down[0]) gradient->factor.assign(blobs_[0]->cpu_data(), blobs_[0]->cpu_data() + blobs_[0]->count());
+    if (in_place) return leave(gradient, memory);
+    if (propagate_down[0]) gradient->write(memory, bottom[0]->diff().get());
+    gradient->factor.clear();
+    if (gradient->dy) memory->do_when_read(gradient);
   }
 
-  void add_parameter_diffs(bool blocked, const Channels& shape, const float* dy, const float* x) {
-    const bool bias = bias_layer_ && param_propagate_down_[bias_param_id_];
-    if (!param_propagate_down_[0] && !bias) return;
-    slope_.resize(shape.channels);
-    slope_x_.resize(shape.channels);
-    sums(blocked, shape, dy, param_propagate_down_[0] ? x : NULL, slope_.data(), slope_x_.data());
-    if (param_propagate_down_[0]) caffe_axpy(shape.channels, 1.f, slope_x_.data(), blobs_[0]->mutable_cpu_diff());
-    if (bias) caffe_axpy(shape.channels, 1.f, slope_.data(), blobs_[bias_param_id_]->mutable_cpu_diff());
+  void add_parameter_diffs(Gradient* gradient, SyncedMemory* memory) {
+    const bool to_bias = bias_layer_ && param_propagate_down_[bias_param_id_];
+    if (!param_propagate_down_[0] && !to_bias) return;
+    gradient->take_sums(memory, kept_);
+    const int channels = gradient->shape.channels;
+    if (param_propagate_down_[0]) caffe_axpy(channels, 1.f, gradient->sum_x.data(), blobs_[0]->mutable_cpu_diff());
+    if (to_bias) caffe_axpy(channels, 1.f, gradient->sum.data(), blobs_[bias_param_id_]->mutable_cpu_diff());
   }
 
-  shared_ptr<SyncedMemory> kept_;  // in place: what came in
-  vector<float> slope_, slope_x_;
+  shared_ptr<Transform> kept_;  // what came in
 };
 
 REGISTER_FAST_LAYER(BatchNorm);

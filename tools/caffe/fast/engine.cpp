@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "kernels.hpp"
+#include "work.hpp"
 #endif
 
 namespace caffe {
@@ -104,8 +105,13 @@ float* scratch(Use use, size_t bytes) {
 }
 
 const float* read(const Blob<float>& blob, Part part, bool blocked) {
-  if (!blocked) return read_plain(blob, part);
-  return read(&memory_of(blob, part), blob.count(), pixels_of(blob), true);
+  SyncedMemory& memory = memory_of(blob, part);
+  const shared_ptr<SyncedMemory> same = copied_by(memory);
+  return read(same ? same.get() : &memory, blob.count(), pixels_of(blob), blocked);
+}
+
+float* change(Blob<float>* blob, Part part, bool blocked) {
+  return const_cast<float*>(read(&memory_of(*blob, part), blob->count(), pixels_of(*blob), blocked));
 }
 
 const float* read(SyncedMemory* memory, size_t count, int pixels, bool blocked) {

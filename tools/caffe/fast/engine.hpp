@@ -44,6 +44,8 @@ inline float* write_plain(Blob<float>* blob, Part part) {
 const float* read(const Blob<float>& blob, Part part, bool blocked);
 // The same of a blob's memory: `count` values, in planes of so many pixels.
 const float* read(SyncedMemory* memory, size_t count, int pixels, bool blocked);
+// The same, to be changed where they are.
+float* change(Blob<float>* blob, Part part, bool blocked);
 // Memory for all values of the blob, to be filled in the order asked for.
 float* write(Blob<float>* blob, Part part, bool blocked);
 

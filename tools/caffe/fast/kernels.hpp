@@ -49,14 +49,36 @@ struct Channels {
 };
 // Mean and mean squared distance from it.
 void moments(bool blocked, const Channels& shape, const float* x, float* mean, float* variance);
-// y = (x - shift) * scale + bias, and the same again to `copy` unless NULL. Any but scale may be NULL.
+// What comes after: v * factor + bias, then a ReLU. NULL: no such step; a slope of 1 rectifies nothing.
+struct Then {
+  const float *factor = NULL, *bias = NULL;
+  float slope = 1;
+};
+// v = (x - shift) * scale + bias, to `copy` unless NULL, and what comes after it to y. Any but x and y may be NULL.
 void affine(bool blocked, const Channels& shape, const float* x, const float* shift, const float* scale,
-            const float* bias, float* y, float* copy);
-// Sums of dy, and of dy * x unless x is NULL.
-void sums(bool blocked, const Channels& shape, const float* dy, const float* x, float* sum_dy, float* sum_dy_x);
+            const float* bias, float* y, float* copy, const Then& then = Then());
+// Values before they are summed: (x - shift) * scale * factor + bias. Any but x may be NULL.
+struct Addend {
+  const float *x, *shift, *scale, *factor, *bias;
+};
+// y = sum of coeff[i] * terms[i]; y is none of x.
+void sum_of_addends(bool blocked, const Channels& shape, int count, const Addend* terms, const float* coeff, float* y);
+
+// What dy has passed before it is used: a ReLU with values y, then a factor. NULL: no such step.
+// Where it is multiplied by x, that is (x - shift) * scale.
+struct Passed {
+  const float* y = NULL;
+  float slope = 1;
+  const float *factor = NULL, *shift = NULL, *scale = NULL;
+};
+// dx = what has become of dy
+void pass_gradient(bool blocked, const Channels& shape, const float* dy, float* dx, const Passed& passed);
+// Sums of dy, and of dy * x unless x is NULL; before the factor.
+void sums(bool blocked, const Channels& shape, const float* dy, const float* x, float* sum_dy, float* sum_dy_x,
+          const Passed& passed = Passed());
 // dx = (dy - a - b * x) * scale
 void normalized_backward(bool blocked, const Channels& shape, const float* dy, const float* x, const float* a,
-                         const float* b, const float* scale, float* dx);
+                         const float* b, const float* scale, float* dx, const Passed& passed = Passed());
 
 // A picture of bytes as a net sees it: (byte - mean) * scale, cropped, mirrored.
 struct Crop {
