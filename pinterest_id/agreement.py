@@ -4,16 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 
 from mindpics.files.columns import columns
-from pinterest_id.classifiers import C_GRID, JointLogisticRegression
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.generated import generate_pins
+from pinterest_id.options import C_GRID
 from pinterest_id.records import read_pins
-from pinterest_id.text import PinTfidf
 
 WANTED = {"coef_error": 1e-3, "same_predictions": 0.995, "probability_error": 1e-3}
 
@@ -54,6 +50,11 @@ def compare(data, X, y, C):
         Class of each row.
     C : float
     """
+    from sklearn.linear_model import LogisticRegression  # takes a second
+    from sklearn.multiclass import OneVsRestClassifier
+
+    from pinterest_id.classifiers import JointLogisticRegression
+
     exact = LogisticRegression(solver="liblinear", C=C, tol=1e-8, max_iter=100_000)
     theirs = OneVsRestClassifier(exact).fit(X.astype(np.float64), y)
     ours = JointLogisticRegression(C=C).fit(X, y)
@@ -84,6 +85,10 @@ def run(pins=None, features=None, C_grid=C_GRID, unit=False):
 
 
 def _data(pins, features, unit):
+    from sklearn.datasets import load_digits
+
+    from pinterest_id.text import PinTfidf
+
     X, y = load_digits(return_X_y=True)
     yield "digits", (X / 16).astype(np.float32), y
     generated = generate_pins(20, 60, 4, n_words=3000)

@@ -8,8 +8,8 @@ from pinterest_id.layout import ExperimentFiles
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.splits import PARTS, parts_of_file, split_users, write_split
-from pinterest_id.text import word_statistics
 from pinterest_id.word_tables import write_word_tables
+from pinterest_id.words import word_statistics
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def arrange(path, features, options, out):
         pins.jsonl.
     features : iterable of FeatureFile
         Each must have a row, or a reason for its absence, for every pin.
-    options : pinterest_id.experiment.Options
+    options : pinterest_id.options.Options
     out : Path
 
     Raises

@@ -14,15 +14,12 @@ from mindpics.benchmarks import timing
 from mindpics.benchmarks.machine import in_child, sgemm_gflops
 from mindpics.files.atomic import atomic_write
 from mindpics.jobs.bars import bar_of
-from pinterest_id.choice_of_C import read_curve
-from pinterest_id.classifiers import C_GRID
-from pinterest_id.experiment import Experiment, Options
 from pinterest_id.generated import generate_pins
 from pinterest_id.layout import PINS, ExperimentFiles
+from pinterest_id.options import C_GRID, Options
 from pinterest_id.peers import PEERS, as_rows, fastest, format_peers, time_peer
 from pinterest_id.records import write_pins
 from pinterest_id.tables import write_report
-from pinterest_id.text import PinTfidf
 
 WANTED = {"times_ours": 3, "peak_gb": 4, "refine_s": 60, "experiment_s": {"unit": 480, "raw": 2400}}
 MODALITIES = ("text", "image")
@@ -211,6 +208,8 @@ def _generate(folder, n_users, pins_per_user, n_features, seed):
 
 
 def _experiment(folder, out, sizes, seed, kind):
+    from pinterest_id.experiment import Experiment  # scikit-learn takes a second, and --help needs none of it
+
     options = Options(sizes=sizes, seed=seed, unit_features=kind == "unit")
     return Experiment(folder / PINS, folder / "fc7", out, options, progress=True)
 
@@ -265,6 +264,8 @@ def _peers(folder, sizes, rows, peers, classes, most, seed):
 
 def _fits(experiment, kind, out):
     """Yield X, codes and C of each fit of the grid, and of the refit."""
+    from pinterest_id.choice_of_C import read_curve
+
     name, pins = "text" if kind == "text" else "image", experiment.pins
     best = next(step.C for step in read_curve(ExperimentFiles(out).model(name) / "curve.csv") if step.chosen)
     for n, grid in ((pins.n_train, C_GRID), (pins.n_seen, (best,))):
@@ -276,4 +277,6 @@ def _fits(experiment, kind, out):
 def _matrix(experiment, name, n):
     if name == "image":
         return experiment.features["image"].matrix(experiment.pins.ids[:n], experiment.options.unit_features)
+    from pinterest_id.text import PinTfidf
+
     return PinTfidf().fit_transform(experiment.pins.texts[:n])

@@ -21,9 +21,10 @@ from scipy import sparse
 from mindpics.files.atomic import atomic_write
 from mindpics.jobs.bars import bar_of
 from pinterest_id.cascade import cascade
-from pinterest_id.classifiers import C_GRID, make_classifier
+from pinterest_id.classifiers import make_classifier
 from pinterest_id.design import LastDesign
 from pinterest_id.linear_models import linear_model, load_model, save_model
+from pinterest_id.options import C_GRID
 
 
 @dataclass(frozen=True)

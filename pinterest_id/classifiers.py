@@ -16,9 +16,7 @@ from mindpics.jobs.bars import bar_of
 from pinterest_id.design import Design
 from pinterest_id.linear_models import log_probabilities
 from pinterest_id.logistic import fit_one_vs_rest
-
-C_GRID = (0.1, 1.0, 10.0, 100.0)  # section 3.1
-KINDS = ("joint", "liblinear", "multinomial")
+from pinterest_id.options import CLASSIFIERS
 
 
 class JointLogisticRegression(ClassifierMixin, BaseEstimator):
@@ -171,4 +169,4 @@ def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):
         return OneVsRestClassifier(LogisticRegression(solver="liblinear", C=C))
     if kind == "multinomial":
         return LogisticRegression(solver="lbfgs", C=C, max_iter=1000)
-    raise ValueError(f"classifier: found {kind!r}; wanted one of {', '.join(KINDS)}")
+    raise ValueError(f"classifier: found {kind!r}; wanted one of {', '.join(CLASSIFIERS)}")

@@ -11,7 +11,7 @@ import json
 import platform
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,50 +19,18 @@ import numpy as np
 
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
-from mindpics.files.own_folder import Kind
 from pinterest_id.arrange import arrange
 from pinterest_id.cascade import LAMBDAS, cascade, linear
 from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, take_fits
-from pinterest_id.classifiers import C_GRID
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
-from pinterest_id.layout import ExperimentFiles
+from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
+from pinterest_id.options import Options
 from pinterest_id.projection import save_projection
-from pinterest_id.refine import TOP, refine
+from pinterest_id.refine import refine
 from pinterest_id.scores import Scores, save_scores
-from pinterest_id.splits import PAPER_COUNTS
 from pinterest_id.text import PinTfidf
 from pinterest_id.word_tables import write_dictionary
-
-# features may lie in it
-IDENTIFICATION = Kind("a run of run_identification", proof=(ExperimentFiles.split, "*.ids.txt"))
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the paper leaves open or a user may want otherwise; the defaults are the paper's.
-
-    `C_grid_baselines`, where given, is the grid of the models of one modality and of the linear fusions
-    (section 4.1 prints "C = [0.1, 1, ]"), `C_grid` that of the cascade (section 3.1). With `one_C` both modalities
-    have one C, by the cascade's accuracy on the validation pins.
-    """
-
-    sizes: tuple = PAPER_COUNTS
-    seed: int = 0
-    drop_small_users: bool = False
-    lacking: int = 0
-    split_file: str = ""
-    keep_empty_text: bool = False
-    keep_no_image: bool = False
-    stop_words: str = "snowball"
-    unit_features: bool = False
-    classifier: str = "joint"
-    tol: float = 1e-3
-    C_grid: tuple = C_GRID
-    C_grid_baselines: tuple = ()
-    one_C: bool = False
-    refine_modality: str = "mean"
-    refine_top: int = TOP
 
 
 class Experiment:

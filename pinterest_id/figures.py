@@ -6,12 +6,9 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart.
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from mindpics.files.atomic import atomic_write
 from mindpics.report.addresses import hide_addresses
+from mindpics.report.charts import new_figure, save_pictures
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published
 from pinterest_id.word_tables import read_csv, write_csv
@@ -62,7 +59,7 @@ def draw_words(table, folder):
         axes.plot([max(0.5, float(row[name])) for row in rows], mark, color=colour, label=name, markersize=4)
     axes.set_yscale("log")
     axes.legend(ncols=4, frameon=False)
-    _save(figure, folder / "figure2")
+    save_pictures(figure, folder / "figure2")
 
 
 def draw_projection(path, folder):
@@ -78,11 +75,11 @@ def draw_projection(path, folder):
         ["modality", "components", "explained_variance", "published"],
         [[name, len(variance), f"{variance.sum():.4f}", paper[name]] for name, (_, variance) in data.items()],
     )
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    for axes, (name, (points, variance)) in zip(figure.subplots(1, 2), data.items(), strict=True):
+    figure, panels = new_figure(9, 4.2, columns=2)
+    for axes, (name, (points, variance)) in zip(panels[0], data.items(), strict=True):
         axes.scatter(*points.T, s=4, alpha=0.25, linewidths=0, color=BLUE, rasterized=True)
         axes.set(xlabel="PC 1", ylabel="PC 2", title=f"{name}: {len(variance)} PCs explain {variance.sum():.3f}")
-    _save(figure, folder / "figure3")
+    save_pictures(figure, folder / "figure3")
 
 
 def draw_f1(table):
@@ -94,7 +91,7 @@ def draw_f1(table):
         axes.plot([float(row[name]) for row in rows], color=colour, linestyle=style, label=name, linewidth=width)
     axes.set_ylim(0, 1)
     axes.legend(frameon=False)
-    _save(figure, table.with_suffix(""))
+    save_pictures(figure, table.with_suffix(""))
 
 
 def draw_histogram(table):
@@ -105,7 +102,7 @@ def draw_histogram(table):
     write_csv(table.with_name("figure5.csv"), ["from", "to", "users"], rows)
     figure, axes = _axes("F1 of CF+Ref", "Users")
     axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=SKY, edgecolor="white")
-    _save(figure, table.with_name("figure5"))
+    save_pictures(figure, table.with_name("figure5"))
 
 
 def draw_pairs(table):
@@ -124,27 +121,16 @@ def draw_pairs(table):
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)  # above the bars
-    _save(figure, table.with_suffix(""))
+    save_pictures(figure, table.with_suffix(""))
 
 
 def _axes(xlabel, ylabel, height=4.2):
-    figure = Figure(figsize=(9, height), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    figure, panels = new_figure(9, height)
+    panels[0, 0].set(xlabel=xlabel, ylabel=ylabel)
+    return figure, panels[0, 0]
 
 
 def _short(name, letters=24):
     name = hide_addresses(name)
     name = name if len(name) <= letters else name[: letters - 1] + "…"
     return name.replace("$", r"\$")  # matplotlib would read formulas
-
-
-def _save(figure, path):
-    FigureCanvasAgg(figure)
-    # Without a date, and with names that do not change, the same scores give the same SVG.
-    with rc_context({"svg.hashsalt": path.name}):
-        for kind, metadata in (("png", None), ("svg", {"Date": None})):
-            with atomic_write(f"{path}.{kind}", "wb") as stream:
-                figure.savefig(stream, format=kind, dpi=120, metadata=metadata)

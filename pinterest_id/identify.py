@@ -18,8 +18,9 @@ from pinterest_id.linear_models import load_model
 from pinterest_id.records import read_pins
 from pinterest_id.refine import cosines, refine
 from pinterest_id.splits import read_split
-from pinterest_id.text import PinTfidf, clean_words
+from pinterest_id.text import PinTfidf
 from pinterest_id.word_tables import read_csv
+from pinterest_id.words import clean_words
 
 WORDS, PINS = 5, 3  # shown of each user
 SEEN = ("train", "validation")  # the final models' pins, and those that the refinement looks at

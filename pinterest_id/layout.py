@@ -4,6 +4,7 @@ A name is had from the class, a path from a folder's, as in `mindpics.files.layo
 """
 
 from mindpics.files.layout import File, Files
+from mindpics.files.own_folder import Kind
 
 PINS = "pins.jsonl"
 
@@ -36,3 +37,7 @@ class ExperimentFiles(Files):
     def model(self, modality):
         """Return the folder of a modality's classifier and its curve of C."""
         return self.path(f"models/{modality}")
+
+
+# features may lie in it
+IDENTIFICATION = Kind("a run of run_identification", proof=(ExperimentFiles.split, "*.ids.txt"))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import log_expit, logsumexp
-from sklearn.linear_model import LogisticRegression
 
 from mindpics.files.arrays import load_npz
 from mindpics.files.atomic import atomic_write
@@ -56,6 +55,8 @@ class LinearModel:
 
 def linear_model(classifier, about=None):
     """Return the `LinearModel` of a fitted classifier of `make_classifier`."""
+    from sklearn.linear_model import LogisticRegression  # takes a second
+
     parts = getattr(classifier, "estimators_", [classifier])
     coef = np.vstack([part.coef_ for part in parts]).astype(np.float32)
     intercept = np.concatenate([part.intercept_ for part in parts]).astype(np.float32)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy import sparse
-from scipy.io import loadmat
-from sklearn.datasets import load_svmlight_file
 
 from mindpics.files.arrays import load_npy
 from mindpics.files.bounded import open_regular
@@ -56,6 +54,8 @@ def _file(name):
 
 
 def _load_mat(path, variable):
+    from scipy.io import loadmat
+
     try:
         variables = loadmat(path)
     except NotImplementedError:
@@ -99,6 +99,8 @@ def _is_numbers(line):
 
 
 def _load_svmlight(path):
+    from sklearn.datasets import load_svmlight_file  # takes a second
+
     try:
         matrix, _ = load_svmlight_file(str(path), dtype=np.float32)
     except Exception as error:

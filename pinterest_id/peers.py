@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp, softmax
-from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 TRIES = 3
 
@@ -29,10 +28,17 @@ class Peer:
 
 
 def _logistic(solver):
-    return lambda C, rows, tol, most: LogisticRegression(solver=solver, C=C, tol=tol, max_iter=most)
+    def make(C, rows, tol, most):
+        from sklearn.linear_model import LogisticRegression  # takes a second
+
+        return LogisticRegression(solver=solver, C=C, tol=tol, max_iter=most)
+
+    return make
 
 
 def _sgd(C, rows, tol, most):
+    from sklearn.linear_model import SGDClassifier
+
     return SGDClassifier(loss="log_loss", alpha=1 / (C * rows), random_state=0)
 
 

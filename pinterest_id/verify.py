@@ -18,7 +18,7 @@ from pinterest_id.published import published
 from pinterest_id.records import read_pins
 from pinterest_id.scores import load_scores
 from pinterest_id.splits import PAPER_COUNTS, PARTS, UNUSED
-from pinterest_id.text import word_statistics
+from pinterest_id.words import word_statistics
 
 
 def verify(folder, pictures=True):

@@ -4,7 +4,7 @@ import csv
 
 from mindpics.files.atomic import atomic_write
 from pinterest_id.layout import ExperimentFiles
-from pinterest_id.text import top_words, user_word_statistics
+from pinterest_id.words import top_words, user_word_statistics
 
 
 def write_word_tables(folder, pins, stop="snowball"):
@@ -15,7 +15,7 @@ def write_word_tables(folder, pins, stop="snowball"):
     folder : Path
     pins : list of Pin
     stop : str
-        Of the stop words, see `pinterest_id.text.clean_words`.
+        Of the stop words, see `pinterest_id.words.clean_words`.
     """
     texts, users = [pin.text for pin in pins], [pin.user for pin in pins]
     statistics = user_word_statistics(texts, users)

@@ -76,6 +76,21 @@ def test_help_has_an_example_with_its_line_breaks(name):
     assert max(map(len, help_.splitlines())) <= 130
 
 
+def test_help_waits_for_nothing_that_only_the_work_needs():
+    """Each takes half a second to import, scikit-learn more than one."""
+    done = run(
+        sys.executable,
+        "-c",
+        "import sys\nfrom pathlib import Path\nfrom mindpics import cli\nfrom tool_module import load_tool\n"
+        "for path in cli.paths().values():\n"
+        "    tool = load_tool(path)\n"
+        "    cli.parser_of(tool.__doc__, tool.add_arguments).format_help()\n"
+        "print({'sklearn', 'scipy.stats', 'scipy.optimize', 'matplotlib', 'torch', 'onnx'} & set(sys.modules))",
+        PYTHONPATH=os.pathsep.join([str(ROOT / "tests/helpers"), os.environ.get("PYTHONPATH", "")]),
+    )
+    assert done.stdout.splitlines()[-1:] == ["set()"], done.stdout + done.stderr
+
+
 def test_an_unknown_tool_is_named_beside_those_there_are():
     done = run(*MINDPICS, "train")
     assert done.returncode == 2

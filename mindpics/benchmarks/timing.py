@@ -14,7 +14,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import psutil
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from mindpics.benchmarks.machine import in_child, processor, seconds_of
 from mindpics.files.columns import columns
@@ -196,6 +195,8 @@ def plot_costs(path, costs, unit):
     unit : str
         Of the sizes.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, axes = charts.new_figure(6, 4.2)
     for index, cost in enumerate(costs):
         style = charts.style_of(cost["name"], index)

@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from skimage import data
-from sklearn.datasets import load_sample_images
 
 from mindpics.files.atomic import atomic_write
 from mindpics.jobs.bars import bar_of
@@ -67,5 +66,7 @@ def make_picture(rng):
 
 @cache
 def _photographs():
+    from sklearn.datasets import load_sample_images  # takes a second
+
     photographs = [getattr(data, name)() for name in PHOTOGRAPHS] + load_sample_images().images
     return [picture[:, :, ::-1] for picture in photographs]

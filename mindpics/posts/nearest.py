@@ -1,7 +1,6 @@
 """Nearest pictures by the cosine of their features."""
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 
 class Nearest:
@@ -14,6 +13,8 @@ class Nearest:
     """
 
     def __init__(self, features):
+        from sklearn.neighbors import NearestNeighbors  # takes a second
+
         self.neighbours = NearestNeighbors(metric="cosine", algorithm="brute").fit(np.asarray(features, np.float32))
 
     def find(self, feature, count):

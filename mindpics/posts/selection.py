@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from mindpics.traits import label_of, trait_of
 
@@ -201,6 +200,8 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
     few = [label for label in range(10) if np.sum(labels == label) < 2]
     if few:
         raise ValueError(f"found under 2 pictures of {_poles(few)}; wanted both poles of each trait on both sides")
+    from sklearn.model_selection import StratifiedGroupKFold, train_test_split  # takes a second
+
     index = np.arange(len(labels))
     if by_group:
         folds = StratifiedGroupKFold(max(2, round(1 / test_fraction)), shuffle=True, random_state=seed)

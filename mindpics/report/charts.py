@@ -7,10 +7,6 @@ differs by colour alone. The paper's border colours (section 4.2) have their nea
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from mindpics.files.atomic import atomic_write
 from mindpics.files.tables import write_table
 
@@ -55,6 +51,8 @@ def new_figure(width, height, rows=1, columns=1, **options):
     options
         Further arguments of `matplotlib.figure.Figure.subplots`.
     """
+    from matplotlib.figure import Figure  # half a second, which only what draws takes
+
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     for panel in axes.flat:
@@ -75,8 +73,15 @@ def save(figure, path, columns, rows):
     rows : iterable of sequences
         What the figure shows.
     """
-    path = Path(path)
     write_table(f"{path}.csv", columns, rows)
+    save_pictures(figure, Path(path))
+
+
+def save_pictures(figure, path):
+    """Write PATH.png and PATH.svg, each whole or not at all."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     # Without a date, and with names that do not change, the same numbers give the same SVG.
     with rc_context({"svg.hashsalt": path.name}):

@@ -1,7 +1,6 @@
 """Figures from saved scores: figure 3, confusion of each trait, accuracy of each word."""
 
 import numpy as np
-from sklearn.metrics import auc, average_precision_score, confusion_matrix, precision_recall_curve, roc_curve
 
 from mindpics.posts.summary import read_mindpics
 from mindpics.report.charts import GREY, POLE_COLOURS, TRAIT_STYLES, literal, new_figure, save
@@ -41,6 +40,8 @@ def curves(labels, scores):
         trait -> {"roc": (false positive rate, true positive rate), "auc", "pr": (recall,
         precision), "ap", "high": share of high, the chance line of precision}
     """
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve  # takes a second
+
     odds, by_trait = log_odds(scores), {}
     for index, trait in enumerate(TRAITS):
         of_trait, poles = own_poles(labels, index)
@@ -113,7 +114,7 @@ def confusions(labels, scores):
         of_trait, poles = own_poles(labels, index)
         true = poles[of_trait]
         predicted = np.where(odds[of_trait, index] == 0, 1 - true, odds[of_trait, index] > 0)
-        by_trait[trait] = confusion_matrix(true, predicted, labels=(0, 1))
+        by_trait[trait] = np.bincount(2 * true + predicted, minlength=4).reshape(2, 2)
     return by_trait
 
 

@@ -1,8 +1,6 @@
 """t-SNE maps of pictures by the last pooling layer's features (figures 4c to 8c, and 9)."""
 
 import numpy as np
-from matplotlib.patches import Patch
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from mindpics.report.charts import POLE_COLOURS, TRAIT_STYLES, new_figure, save
@@ -18,6 +16,8 @@ def project(features, seed=0):
 
     Perplexity is 30, or a third of the pictures where they are too few for that.
     """
+    from sklearn.manifold import TSNE  # a second, which only what draws maps takes
+
     features = np.asarray(features, dtype=np.float32)
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     # A few hundred points: threads would cost more than they give, and change the last digits.
@@ -113,5 +113,7 @@ def _draw_maps(panels, features, thumbnails, out, seed):
 
 
 def _legend(figure, groups):
+    from matplotlib.patches import Patch
+
     patches = [Patch(color=colour, label=TRAIT_NAMES.get(group, group)) for group, colour in groups.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)

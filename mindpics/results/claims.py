@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
 
 from mindpics.files.findings import Finding
 from mindpics.files.layout import MindpicsFiles
@@ -126,6 +125,8 @@ def _auc_order(scored):
 
 def _auc(labels, scores, trait):
     """Return a head's AUC and DeLong's variance of it (DeLong, DeLong and Clarke-Pearson 1988)."""
+    from scipy.stats import rankdata  # a second, which only a run with scores takes
+
     of_trait, poles = own_poles(labels, trait)
     high, low = (scores[of_trait, trait, 1][poles[of_trait] == pole] for pole in (1, 0))
     ranks = rankdata(np.concatenate([high, low]))

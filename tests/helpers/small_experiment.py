@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from pinterest_id.experiment import Experiment, Options
+from pinterest_id.experiment import Experiment
 from pinterest_id.generated import generate_pins
+from pinterest_id.options import Options
 from pinterest_id.records import write_pins
 
 SMALL = Options(sizes=(12, 4, 4))

@@ -23,7 +23,8 @@ from mindpics.published import Row
 from mindpics.results.table3 import line_of, write_table3
 from mindpics.training.train import solve
 from mindpics.traits import trait_of
-from pinterest_id.experiment import Experiment, Options
+from pinterest_id.experiment import Experiment
+from pinterest_id.options import Options
 from pinterest_id.plan import NET
 from pinterest_id.records import Pin, write_pins
 from pinterest_id.tables import write_report

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from pinterest_id import agreement, benchmark
 from pinterest_id.generated import generate_pins
 from pinterest_id.peers import PEERS, fastest, time_peer
-from pinterest_id.text import word_statistics
+from pinterest_id.words import word_statistics
 
 
 def test_it_times_ours_and_every_peer_in_one_run(tmp_path):

@@ -9,11 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pinterest_id.classifiers import C_GRID, JointLogisticRegression, make_classifier
+from pinterest_id.classifiers import JointLogisticRegression, make_classifier
 from pinterest_id.design import Design
 from pinterest_id.generated import generate_pins
 from pinterest_id.linear_models import linear_model, load_model, log_probabilities, save_model
 from pinterest_id.logistic import fit_one_vs_rest
+from pinterest_id.options import C_GRID
 from pinterest_id.text import PinTfidf
 
 

@@ -21,7 +21,7 @@ def test_the_legend_of_the_pairs_lies_above_their_bars(tmp_path, monkeypatch):
     header = ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"]
     write_csv(tmp_path / "confused_pairs.csv", header, [[f"a{i}", f"b{i}", 3, 3] for i in range(10)])
     drawn = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(figures, "save_pictures", lambda figure, path: drawn.append(figure))
     draw_pairs(tmp_path / "confused_pairs.csv")
     drawn[0].draw_without_rendering()
     (axes,) = drawn[0].axes

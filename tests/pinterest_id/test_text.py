@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import check_get_params_invariance, check_no_attributes_set_in_init
 
-from pinterest_id.text import PinTfidf, clean_words, stop_words, top_words, user_word_statistics, word_statistics
+from pinterest_id.text import PinTfidf
+from pinterest_id.words import clean_words, stop_words, top_words, user_word_statistics, word_statistics
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,12 @@ def test_mcnemar_is_the_exact_binomial_test(b, c, p):
     assert Paired(b, c, 50).p_value == pytest.approx(p)
 
 
+@pytest.mark.parametrize("n", [1, 2, 37, 389, 24_200])
+def test_mcnemar_is_scipys_binomial_test(n):
+    for b in {0, n // 3, n // 2, n - n // 20, n}:
+        assert Paired(b, n - b, 2 * n).p_value == pytest.approx(stats.binomtest(b, n).pvalue, rel=1e-9, abs=1e-300)
+
+
 def test_the_interval_turns_round_with_the_models_and_has_width_where_nothing_differs():
     low, high = Paired(9, 2, 40).interval()
     assert Paired(2, 9, 40).interval() == pytest.approx((-high, -low))
