@@ -3,6 +3,10 @@
 import os
 import signal
 
+# As many threads as ever, of which those that wait sleep: with a worker on each core they would take the others' time.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # the least; by default a tenth of a second or so
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
