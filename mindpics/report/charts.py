@@ -88,6 +88,7 @@ def save_pictures(figure, path):
         for kind, metadata in (("png", None), ("svg", {"Date": None})):
             with atomic_write(f"{path}.{kind}", "wb") as stream:
                 figure.savefig(stream, format=kind, dpi=DPI, metadata=metadata)
+            figure.set_layout_engine("none")  # the SVG has the PNG's layout, which is half of the drawing
 
 
 def literal(text):
