@@ -10,6 +10,7 @@ from mindpics.datasets.generated_pictures import write_pictures
 from mindpics.files.feature_files import ENDINGS
 
 BODY, BATCH, SIZE = "alexnet", 32, 256
+PARTS = (8, 4, 2)  # of the pictures, of which ours makes features as well
 OURS, STOCK, OPENCV = "ours", "stock Caffe", "OpenCV DNN"
 
 
@@ -38,7 +39,7 @@ def run(folder, pictures=512, repeats=3, seed=0, width=1.0):
         },
         repeats,
     )
-    sizes = [pictures // part for part in (8, 4, 2)]
+    sizes = [pictures // part for part in PARTS]
     smaller = timing.alternate({str(n): (_ours, ("fast", folder, paths[:n])) for n in sizes}, repeats)
     seconds = [*(smaller[str(n)]["median_s"] for n in sizes), side_by_side[OURS]["median_s"]]
     costs = [timing.cost(OURS, [*sizes, pictures], seconds)]
