@@ -17,7 +17,7 @@ from mindpics.sweeps.sweep import OnGpus
 from mindpics.training.solver_files import read_solver
 
 SWEEP = Path(__file__).resolve().parents[2] / "tools" / "sweep"
-GRID = ("--set", "base_lr=0.02,1e9", "--set", "normalization=VALID,BATCH_SIZE", "--set", "max_iter=12")
+GRID = ("--set", "base_lr=0.02,1e9", "--set", "max_iter=12")
 
 
 def command(solver, out, *more, seeds=1):
@@ -39,22 +39,22 @@ def run(*command):
     return done.stdout
 
 
-def test_a_sweep_of_eight_killed_in_the_middle_goes_on_to_the_rows_of_an_undisturbed_one(small_job, tmp_path):
+def test_a_sweep_killed_in_the_middle_goes_on_to_the_rows_of_an_undisturbed_one(small_job, tmp_path):
     killed, seeds = tmp_path / "killed", 2
     process = subprocess.Popen(command(small_job[0], killed, seeds=seeds), stdout=subprocess.DEVNULL)
-    while len(list(killed.glob(".stages/*.done.json"))) < 3:
+    while len(list(killed.glob(".stages/*.done.json"))) < 1:
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
     process.wait()
-    assert re.search(rf"{4 * seeds} stages, \d unchanged: {killed}/", run(*command(small_job[0], killed, seeds=seeds)))
+    assert re.search(rf"{2 * seeds} stages, \d unchanged: {killed}/", run(*command(small_job[0], killed, seeds=seeds)))
     printed = run(*command(small_job[0], tmp_path / "alone", "--top", "2", seeds=seeds))
     alone, again = rows_of(tmp_path / "alone"), rows_of(killed)
-    assert len(alone) == 4 * seeds
+    assert len(alone) == 2 * seeds
     for name, row in alone.items():
         assert result(again[name]) == result(row)
     ended = [(row["base_lr"], row["ended"]) for row in alone.values()]
-    assert ended == [("0.02", "done")] * 2 * seeds + [("1000000000.0", "diverged")] * 2 * seeds  # the best first
+    assert ended == [("0.02", "done")] * seeds + [("1000000000.0", "diverged")] * seeds  # the best first
     row = next(iter(alone.values()))
     tests = load_run(row["path"]).test
     assert float(row["best_accuracy_O"]) == pytest.approx(max(test["accuracy_O"] for test in tests))
@@ -65,7 +65,7 @@ def test_a_sweep_of_eight_killed_in_the_middle_goes_on_to_the_rows_of_an_undistu
 def check_printed(printed, folder, seeds):
     """The table has a line a run; the last lines repeat the best two, and run as pasted."""
     table, _, commands = printed.partition("To repeat the best:")
-    assert len(re.findall(r"^ *\S.* diverged ", table, re.MULTILINE)) == 2 * seeds
+    assert len(re.findall(r"^ *\S.* diverged ", table, re.MULTILINE)) == seeds
     commands = [shlex.split(line) for line in commands.splitlines() if line]
     best = list(rows_of(folder).values())[:2]
     assert [words[words.index("--out") + 1] for words in commands] == [f"{row['path']}-again" for row in best]
@@ -73,11 +73,11 @@ def check_printed(printed, folder, seeds):
     again = load_run(f"{best[0]['path']}-again").test[-1]
     assert again["accuracy_O"] == pytest.approx(float(best[0]["last_accuracy_O"]), abs=0.03)  # other threads
     page = (folder / "index.html").read_text()
-    assert page.count("<tr>") == (4 + 1) + (4 * seeds + 1) and (folder / "settings.svg").is_file()
+    assert page.count("<tr>") == (2 + 1) + (2 * seeds + 1) and (folder / "settings.svg").is_file()
 
 
 def test_a_plan_lists_the_runs_with_what_they_cost_and_makes_nothing(small_job, tmp_path):
-    printed = run(*command(small_job[0], tmp_path / "s", "--plan"))
+    printed = run(*command(small_job[0], tmp_path / "s", "--set", "normalization=VALID,BATCH_SIZE", "--plan"))
     assert len(re.findall(r" 12 iterations, about \d+:\d\d$", printed, re.MULTILINE)) == 4
     assert re.search(r"^4 stages, 2 at a time: about \d+:\d\d from nothing$", printed, re.MULTILINE)
     assert not (tmp_path / "s").exists()
