@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from made_once import made_once
 from striped_pictures import CROP, SIZE, write_lmdb
 
 from mindpics.caffe_files.messages import write_message
@@ -103,7 +104,7 @@ def small_run(tmp_path_factory):
     """A finished run of both papers, like runs/mini but made in seconds; read only."""
     from small_run import make_small_run
 
-    return make_small_run(tmp_path_factory.mktemp("small"))
+    return made_once(tmp_path_factory, "small", make_small_run) / "run"
 
 
 @pytest.fixture(scope="module")  # no longer: it keeps an event loop in this thread
