@@ -26,6 +26,7 @@ MODALITIES = ("text", "image")
 ROWS = ("unit", "raw")  # readings of fc7
 PARTS = (8, 4, 2)  # of a user's pins, on which ours is run as well
 ITERATIONS = 1000  # of a peer at most
+SO_FAR = "so_far.json"
 
 
 def run(
@@ -46,7 +47,7 @@ def run(
     Parameters
     ----------
     folder : path
-        For the generated data and the runs; about 20 MB a 1,000 pins.
+        For the generated data and the runs, about 20 MB a 1,000 pins, and SO_FAR, what a stopped run has timed.
     n_users, pins_per_user, n_features : int
         The published sizes by default.
     classes : int
@@ -81,10 +82,19 @@ def run(
     }
     if parts:
         result["costs"] = _costs(folder, size, parts, seed, rows[-1], facts[rows[-1]])
+    _keep(folder, result)
+    for times in _peers(folder, sizes, rows, peers, classes, most, seed) if classes else ():
+        result["peers"] = as_rows(times)
+        _keep(folder, result)
     if classes:
-        result["peers"] = _peers(folder, sizes, rows, peers, classes, most, seed)
         result["fastest"] = fastest(result["peers"], _our_seconds(experiments))
     return result
+
+
+def _keep(folder, result):
+    """Write what there is of a result: a peer can take an hour, and a stopped run has timed those before it."""
+    with atomic_write(folder / SO_FAR) as stream:
+        json.dump(result, stream, indent=1)
 
 
 def _summary(runs):
@@ -250,7 +260,7 @@ def _models(folder):
 
 
 def _peers(folder, sizes, rows, peers, classes, most, seed):
-    """Time the peers on the grid and the refit at the C that ours chose; return rows as of `as_rows`."""
+    """Time the peers on the grid and the refit at the C that ours chose; yield the times so far after each."""
     times, tol = [], Options().tol
     for kind in ("text", *rows):
         out = folder / f"{rows[0] if kind == 'text' else kind}0"
@@ -259,7 +269,7 @@ def _peers(folder, sizes, rows, peers, classes, most, seed):
         chosen = np.random.default_rng(seed).choice(len(experiment.pins.users), classes, replace=False)
         for peer in bar_of([peer for peer in PEERS if peer.name in peers], desc=f"peers, {kind} rows", unit="peer"):
             times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, tol, most))
-    return as_rows(times)
+            yield times
 
 
 def _fits(experiment, kind, out):

@@ -34,6 +34,7 @@ def test_it_times_ours_and_every_peer_in_one_run(tmp_path):
     assert {cost["name"] for cost in result["costs"]} == {"whole experiment", "grid and refit", "refinement"}
     assert result["costs"][0]["sizes"] == [48, 96]
     assert (tmp_path / "pinterest" / "pinterest_cost.svg").is_file()
+    assert json.loads((tmp_path / "pinterest" / benchmark.SO_FAR).read_text()).items() < result.items()
     for words in (
         "wanted: under 4",
         "wanted: at least 3 x ours",
@@ -41,6 +42,23 @@ def test_it_times_ours_and_every_peer_in_one_run(tmp_path):
         f"raw image rows: the fastest at its optimum is {result['fastest']['raw']['peer']}",
     ):
         assert words in printed
+
+
+def test_a_run_that_is_stopped_leaves_what_it_has_timed(tmp_path, monkeypatch):
+    timed = []
+
+    def stopped_at_the_third(*args):
+        timed.append(args)
+        if len(timed) == 3:
+            raise KeyboardInterrupt
+        return time_peer(*args)
+
+    monkeypatch.setattr(benchmark, "time_peer", stopped_at_the_third)
+    multinomial = next(peer.name for peer in PEERS if peer.multinomial)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(tmp_path, 4, 24, 16, parts=(), peers=(multinomial,))
+    kept = json.loads((tmp_path / benchmark.SO_FAR).read_text())
+    assert [row["rows"] for row in kept["peers"]] == ["text", "unit"] and set(kept["experiments"]) == {"unit", "raw"}
 
 
 @pytest.mark.parametrize("peer", [peer for peer in PEERS if peer.exact], ids=lambda peer: peer.name)
