@@ -5,8 +5,6 @@ figure is an average over batches, in which a picture of a batch with few of its
 trait weighs more.
 """
 
-import math
-
 import numpy as np
 
 from mindpics.files.arrays import load_npz
@@ -20,11 +18,10 @@ def wilson(right, n):
     """Return the 95% Wilson interval of `right` successes in `n` trials, as two shares."""
     if n == 0:
         return 0.0, 1.0
-    share, spread = int(right) / int(n), Z95**2
-    whole = 2 * (int(n) + spread)
-    centre = (2 * int(n) * share + spread) / whole
-    half = Z95 / whole * math.sqrt(4 * int(n) * share * (1 - share) + spread)
-    return 0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half
+    from scipy.stats import binomtest  # a second to import, for which no --help waits
+
+    interval = binomtest(int(right), int(n)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def trait_figures(labels, scores, trait):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import f1_score
 
 from mindpics.results.paired import pair
 from pinterest_id import metrics
@@ -64,6 +65,16 @@ def test_f1_intervals_hold_the_estimate():
     f1 = metrics.f1_macro(codes, scores)
     for interval in (metrics.f1_over_pins(codes, scores), metrics.f1_over_users(codes, scores)):
         assert interval.low < f1 < interval.high
+
+
+def test_f1_is_scikit_learn_s_with_users_never_named_and_users_without_a_pin():
+    rng = np.random.default_rng(0)
+    codes, scores = rng.integers(1, 7, 200), rng.random((200, 8))
+    scores[:, 2] = -1  # never named
+    scores[:, 7] = scores[:, 0] = -1  # nor these two, who have no pin
+    named = scores.argmax(axis=1)
+    wanted = f1_score(codes, named, labels=np.arange(8), average=None, zero_division=0)
+    np.testing.assert_allclose(metrics.f1_users(codes, scores), wanted, rtol=1e-15)
 
 
 def test_pearson_and_confused_pairs():
