@@ -13,6 +13,7 @@ import numpy as np
 from mindpics.benchmarks import timing
 from mindpics.benchmarks.machine import in_child, sgemm_gflops
 from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import write_json
 from mindpics.jobs.bars import bar_of
 from pinterest_id.generated import generate_pins
 from pinterest_id.layout import PINS, ExperimentFiles
@@ -26,7 +27,7 @@ MODALITIES = ("text", "image")
 ROWS = ("unit", "raw")  # readings of fc7
 PARTS = (8, 4, 2)  # of a user's pins, on which ours is run as well
 ITERATIONS = 1000  # of a peer at most
-SO_FAR = "so_far.json"
+SO_FAR = "so_far.json"  # written after each peer, which can take an hour: a stopped run has timed those before it
 
 
 def run(
@@ -82,19 +83,13 @@ def run(
     }
     if parts:
         result["costs"] = _costs(folder, size, parts, seed, rows[-1], facts[rows[-1]])
-    _keep(folder, result)
+    write_json(folder / SO_FAR, result)
     for times in _peers(folder, sizes, rows, peers, classes, most, seed) if classes else ():
         result["peers"] = as_rows(times)
-        _keep(folder, result)
+        write_json(folder / SO_FAR, result)
     if classes:
         result["fastest"] = fastest(result["peers"], _our_seconds(experiments))
     return result
-
-
-def _keep(folder, result):
-    """Write what there is of a result: a peer can take an hour, and a stopped run has timed those before it."""
-    with atomic_write(folder / SO_FAR) as stream:
-        json.dump(result, stream, indent=1)
 
 
 def _summary(runs):

@@ -228,9 +228,7 @@ def test_fifty_at_once(server, small_run, temporary, request):
     known = {name: server.post("/api/traits", picture=data)[2]["traits"] for name, data in good.items()}
     bad = {"bomb": png(30000, 30000), "cut": png(50, 50), "text": b"text", "large": bytes(3_000_000), "empty": b""}
     everything = list((good | bad).items())
-    files = {
-        path: path.stat().st_mtime_ns for path in small_run.rglob("*") if path.is_file() and path.name != "lock.mdb"
-    }
+    files = written_at(small_run)
     counts, end, peak = {}, time.monotonic() + seconds, []
 
     def ask(number):
@@ -256,9 +254,12 @@ def test_fifty_at_once(server, small_run, temporary, request):
     assert max(peak) < 1 << 30 and peak[-1] - peak[0] < 200 << 20
     kept = [path for path in temporary.rglob("*") if path.is_file() and not path.match("mindpics-*.caffe.log")]
     assert not kept  # but what Caffe said at the start, until the server ends
-    assert files == {
-        path: path.stat().st_mtime_ns for path in small_run.rglob("*") if path.is_file() and path.name != "lock.mdb"
-    }
+    assert files == written_at(small_run)
+
+
+def written_at(folder):
+    """When each file was; not an LMDB's lock, which any reader touches."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "lock.mdb"}
 
 
 def resident(pid):
