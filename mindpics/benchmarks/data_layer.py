@@ -91,8 +91,8 @@ def _write(path, pictures, encoding, seed):
     import cv2
     import lmdb
 
-    from mindpics.caffe_files.datum import to_datum
     from mindpics.caffe_files.lmdb_writer import LMDB
+    from mindpics.datasets.picture_lmdb import to_datum
 
     rng = np.random.default_rng(seed)
     own_folder.remove(path, LMDB)

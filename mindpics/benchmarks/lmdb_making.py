@@ -17,7 +17,7 @@ PARTS = (8, 4, 2)  # of the pictures, of which ours makes LMDBs as well
 # A process from its start, as theirs is.
 SCRIPT = f"""
 import sys
-from mindpics.caffe_files.lmdbs import read_rows, write_lmdb
+from mindpics.datasets.picture_lmdb import read_rows, write_lmdb
 table, root, out, reduced = sys.argv[1:]
 write_lmdb(read_rows(table, "train", root), out, {SIZE}, reduced=bool(reduced), force=True)
 """

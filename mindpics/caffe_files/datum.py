@@ -2,33 +2,9 @@
 
 import math
 
-import cv2
 import numpy as np
 from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
-
-from mindpics.posts.crops import pack
-
-FLAGS = {None: cv2.IMREAD_UNCHANGED, 1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}  # as util/io.cpp decodes
-
-
-def to_datum(pixels, label, encoding=None):
-    """Return the Datum of a picture.
-
-    Parameters
-    ----------
-    pixels : ndarray, uint8, [H, W, 3], BGR, or [H, W, 1], gray
-    label : int
-    encoding : {None, "png", "jpg"}
-        None stores raw bytes, channel first (CxHxW), as convert_imageset does;
-        the others an encoded picture that Caffe decodes as it reads.
-
-    Raises
-    ------
-    ValueError
-        `pixels` is no picture of bytes.
-    """
-    return wrap(pack(pixels, encoding), pixels.shape, label, encoding)
 
 
 def wrap(data, shape, label, encoding=None):
@@ -82,8 +58,7 @@ def to_pixels(datum, channels=None):
         The bytes do not decode, or the values are not channels x height x width.
     """
     if datum.encoded:
-        data = np.frombuffer(datum.data, np.uint8)
-        pixels = cv2.imdecode(data, FLAGS[channels]) if len(data) else None
+        pixels = _decoded(datum.data, channels) if datum.data else None
         if pixels is None:
             raise ValueError(
                 f"found an encoded Datum of {len(datum.data)} bytes that does not decode; wanted a picture"
@@ -100,3 +75,11 @@ def to_pixels(datum, channels=None):
     if is_float:
         return np.array(values, np.float32).reshape(shape)
     return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+def _decoded(data, channels):
+    """Return what Caffe's util/io.cpp decodes; None where OpenCV cannot."""
+    import cv2  # who reads no picture starts without it
+
+    flags = {None: cv2.IMREAD_UNCHANGED, 1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags[channels])

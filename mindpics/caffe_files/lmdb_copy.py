@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from mindpics.caffe_files.lmdb_writer import LmdbWriter
-from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, write_rejected
+from mindpics.caffe_files.lmdb_writer import LmdbWriter, write_rejected
+from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.json_files import read_objects
 from mindpics.jobs.bars import bar_of
@@ -17,7 +17,7 @@ def copy_lmdb(source, out, labels, force=False):
     Parameters
     ----------
     source : str or Path
-        An LMDB of `mindpics.caffe_files.lmdbs.write_lmdb`; its ``.rejected.jsonl`` is divided in the same way.
+        An LMDB of `mindpics.datasets.picture_lmdb.write_lmdb`; its ``.rejected.jsonl`` is divided in the same way.
     out : str or Path
         As there; a killed copy goes on with the same call.
     labels : collection of int

@@ -14,6 +14,7 @@ from pathlib import Path
 import lmdb
 
 from mindpics.files import own_folder
+from mindpics.files.atomic import atomic_write
 from mindpics.files.own_folder import KEY, Kind
 
 LMDB = Kind("an LMDB", ("data.mdb", "lock.mdb", "journal.jsonl", KEY), proof=("data.mdb", KEY))
@@ -136,3 +137,9 @@ class LmdbWriter:
                     state = note["done"], len(rejected), end
         done, n_rejected, end = state
         return done, rejected[:n_rejected], end
+
+
+def write_rejected(out, rejected):
+    """List the pictures of an LMDB that cannot be read, beside it."""
+    with atomic_write(out.with_name(out.name + ".rejected.jsonl")) as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rejected)

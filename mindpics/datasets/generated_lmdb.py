@@ -6,8 +6,8 @@ import cv2
 import lmdb
 import numpy as np
 
-from mindpics.caffe_files.datum import to_datum
 from mindpics.caffe_files.lmdbs import write_mean
+from mindpics.datasets.picture_lmdb import to_datum
 from mindpics.files.layout import DataFiles
 from mindpics.traits import N_LABELS, unpack
 

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from mindpics.caffe_files.lmdbs import COLUMNS
+from mindpics.datasets.picture_lmdb import COLUMNS
 from mindpics.files.findings import Finding
 from mindpics.files.layout import MindpicsFiles
 from mindpics.posts.summary import COLUMNS as MINDPICS_COLUMNS

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from mindpics.caffe_files.blobs import read_caffemodel
 from mindpics.caffe_files.lmdb_writer import LMDB
-from mindpics.caffe_files.lmdbs import mean_image, write_lmdb, write_mean
+from mindpics.caffe_files.lmdbs import mean_image, write_mean
 from mindpics.caffe_files.messages import write_message
+from mindpics.datasets.picture_lmdb import write_lmdb
 from mindpics.files import own_folder
 from mindpics.files.fingerprints import sha256
 from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from mindpics.caffe_files.datum import parse_datum, to_datum, to_pixels
+from mindpics.caffe_files.datum import parse_datum, to_pixels
+from mindpics.datasets.picture_lmdb import to_datum
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (6, 4, 3), np.uint8)
 

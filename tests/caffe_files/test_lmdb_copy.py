@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mindpics.caffe_files.lmdb_copy import copy_lmdb
-from mindpics.caffe_files.lmdbs import read_lmdb, write_lmdb
+from mindpics.caffe_files.lmdbs import read_lmdb
+from mindpics.datasets.picture_lmdb import write_lmdb
 
 
 @pytest.fixture

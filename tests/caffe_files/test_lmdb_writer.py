@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mindpics.caffe_files import lmdb_writer
-from mindpics.caffe_files import lmdbs as lmdb_io
 from mindpics.caffe_files.lmdb_writer import LmdbWriter
+from mindpics.datasets import picture_lmdb
 
 N = 23
 
@@ -101,13 +101,13 @@ def test_any_number_of_workers_and_a_stop_give_the_same_bytes(tmp_path, rows):
         raise KeyboardInterrupt
 
     for name, workers in (("one", 1), ("three", 3)):
-        assert lmdb_io.write_lmdb(rows, tmp_path / name, size=16, workers=workers) == (N - 1, 1)
+        assert picture_lmdb.write_lmdb(rows, tmp_path / name, size=16, workers=workers) == (N - 1, 1)
     keep = [row for row in rows if row[0] != "p7"]
-    lmdb_io.write_lmdb(keep, tmp_path / "kept", size=16)
+    picture_lmdb.write_lmdb(keep, tmp_path / "kept", size=16)
     with pytest.raises(KeyboardInterrupt):
-        lmdb_io.write_lmdb(keep, tmp_path / "again", size=16, run=stopped)
+        picture_lmdb.write_lmdb(keep, tmp_path / "again", size=16, run=stopped)
     seen = []
-    lmdb_io.write_lmdb(
+    picture_lmdb.write_lmdb(
         keep,
         tmp_path / "again",
         size=16,

@@ -23,6 +23,7 @@ from skimage.data import astronaut
 from mindpics.caffe_files import lmdbs as lmdb_io
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.datasets import picture_lmdb
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
 
@@ -50,7 +51,7 @@ def crawl(tmp_path_factory):
     return folder
 
 
-def write_csv(path, rows, header=lmdb_io.COLUMNS):
+def write_csv(path, rows, header=picture_lmdb.COLUMNS):
     with open(path, "w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([header, *rows])
     return path
@@ -58,8 +59,8 @@ def write_csv(path, rows, header=lmdb_io.COLUMNS):
 
 @pytest.fixture(scope="module")
 def made(crawl):
-    rows = lmdb_io.read_rows(crawl / "all.csv", "train")
-    assert lmdb_io.write_lmdb(rows, crawl / "train_lmdb", seed=5, workers=2) == (N, 2)
+    rows = picture_lmdb.read_rows(crawl / "all.csv", "train")
+    assert picture_lmdb.write_lmdb(rows, crawl / "train_lmdb", seed=5, workers=2) == (N, 2)
     return crawl / "train_lmdb"
 
 
@@ -81,9 +82,9 @@ def test_the_rejected_are_listed_with_the_true_reason(made):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_another_order(crawl, made):
-    rows = lmdb_io.read_rows(crawl / "all.csv", "train")
+    rows = picture_lmdb.read_rows(crawl / "all.csv", "train")
     for seed, same in ((5, True), (6, False)):
-        lmdb_io.write_lmdb(rows, crawl / f"again{seed}", seed=seed, workers=1)
+        picture_lmdb.write_lmdb(rows, crawl / f"again{seed}", seed=seed, workers=1)
         keys = [[key for key, _ in lmdb_io.read_lmdb(path)] for path in (made, crawl / f"again{seed}")]
         assert (keys[0] == keys[1]) == same
         records = [{d.SerializeToString() for _, d in lmdb_io.read_lmdb(p)} for p in (made, crawl / f"again{seed}")]
@@ -212,8 +213,8 @@ def test_the_mean_equals_compute_image_mean_bit_for_bit(made, tmp_path):
 
 @pytest.mark.parametrize("encoding", [None, "png"])
 def test_a_data_layer_reads_it_less_the_mean(crawl, tmp_path, encoding):
-    rows = lmdb_io.read_rows(crawl / "all.csv", "train")
-    lmdb_io.write_lmdb(rows, tmp_path / "db", size=64, encoding=encoding, workers=1)
+    rows = picture_lmdb.read_rows(crawl / "all.csv", "train")
+    picture_lmdb.write_lmdb(rows, tmp_path / "db", size=64, encoding=encoding, workers=1)
     mean = lmdb_io.mean_image(tmp_path / "db")
     lmdb_io.write_mean(tmp_path / "mean.binaryproto", mean)
     (tmp_path / "net.prototxt").write_text(f"""
@@ -229,12 +230,12 @@ def test_a_data_layer_reads_it_less_the_mean(crawl, tmp_path, encoding):
 
 
 def test_a_name_that_is_taken_is_kept_unless_forced(crawl, made):
-    rows = lmdb_io.read_rows(crawl / "all.csv", "test")
+    rows = picture_lmdb.read_rows(crawl / "all.csv", "test")
     with pytest.raises(ValueError, match="train_lmdb: found a file or folder of that name"):
-        lmdb_io.write_lmdb(rows, made)
+        picture_lmdb.write_lmdb(rows, made)
     assert lmdb_io.count_lmdb(made) == N
-    lmdb_io.write_lmdb(rows, crawl / "forced", workers=1)
-    assert lmdb_io.write_lmdb(rows, crawl / "forced", workers=1, force=True) == (1, 0)
+    picture_lmdb.write_lmdb(rows, crawl / "forced", workers=1)
+    assert picture_lmdb.write_lmdb(rows, crawl / "forced", workers=1, force=True) == (1, 0)
 
 
 def test_a_killed_run_leaves_nothing_under_the_name_and_another_list_starts_anew(tmp_path):
@@ -249,15 +250,15 @@ def test_a_killed_run_leaves_nothing_under_the_name_and_another_list_starts_anew
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert (tmp_path / "db.partial").exists() and not (tmp_path / "db").exists()
-    rows = lmdb_io.read_rows(path, "train")[:3]
-    assert lmdb_io.write_lmdb(rows, tmp_path / "db", workers=1) == (3, 0)
+    rows = picture_lmdb.read_rows(path, "train")[:3]
+    assert picture_lmdb.write_lmdb(rows, tmp_path / "db", workers=1) == (3, 0)
     assert not (tmp_path / "db.partial").exists()
 
 
 def test_only_broken_pictures_make_no_lmdb(crawl, tmp_path):
     rows = [("gone", crawl / "gone.jpg", 0)]
     with pytest.raises(ValueError, match="found none of 1 pictures readable .*no such file"):
-        lmdb_io.write_lmdb(rows, tmp_path / "db", workers=1)
+        picture_lmdb.write_lmdb(rows, tmp_path / "db", workers=1)
     assert not (tmp_path / "db").exists()
 
 
@@ -273,16 +274,16 @@ def test_only_broken_pictures_make_no_lmdb(crawl, tmp_path):
 )
 def test_a_bad_row_names_its_line(tmp_path, row, message):
     with pytest.raises(ValueError) as error:
-        lmdb_io.read_rows(write_csv(tmp_path / "bad.csv", [row]), "train")
+        picture_lmdb.read_rows(write_csv(tmp_path / "bad.csv", [row]), "train")
     assert message in str(error.value)
 
 
 def test_missing_columns_and_repeated_ids_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"line 1: found no column label, split in id, image"):
-        lmdb_io.read_rows(write_csv(tmp_path / "c.csv", [], header=("id", "image")), "train")
+        picture_lmdb.read_rows(write_csv(tmp_path / "c.csv", [], header=("id", "image")), "train")
     twice = [("a", "x.png", 1, "train"), ("a", "y.png", 1, "test")]
     with pytest.raises(ValueError, match="line 3: found id 'a' again; wanted each id once"):
-        lmdb_io.read_rows(write_csv(tmp_path / "d.csv", twice), "train")
+        picture_lmdb.read_rows(write_csv(tmp_path / "d.csv", twice), "train")
 
 
 def test_odd_records_are_named(tmp_path):
@@ -332,8 +333,8 @@ def test_an_lmdb_that_is_none_is_named(tmp_path):
 
 def test_the_rows_of_one_trait_are_read_alone(tmp_path):
     rows = [("a", "a.png", 0, "train", "O"), ("b", "b.png", 2, "train", "C"), ("c", "c.png", 1, "test", "O")]
-    path = write_csv(tmp_path / "mindpics.csv", rows, [*lmdb_io.COLUMNS, "trait"])
+    path = write_csv(tmp_path / "mindpics.csv", rows, [*picture_lmdb.COLUMNS, "trait"])
     for trait, ids in (("O", ["a"]), ("C", ["b"]), (None, ["a", "b"])):
-        assert [id_ for id_, _, _ in lmdb_io.read_rows(path, "train", trait=trait)] == ids
+        assert [id_ for id_, _, _ in picture_lmdb.read_rows(path, "train", trait=trait)] == ids
     with pytest.raises(ValueError, match="no row of split 'train' and trait E"):
-        lmdb_io.read_rows(path, "train", trait="E")
+        picture_lmdb.read_rows(path, "train", trait="E")

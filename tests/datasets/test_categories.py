@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from mindpics.caffe_files.lmdbs import read_rows
 from mindpics.datasets import categories
+from mindpics.datasets.picture_lmdb import read_rows
 
 
 def posts(**counts):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mindpics.caffe_files.lmdbs import read_rows
+from mindpics.datasets.picture_lmdb import read_rows
 from mindpics.files.json_files import LEFT_OUT, MAX_LINE, read_objects
 from mindpics.files.tables import read_table
 from mindpics.inference.features import read_items

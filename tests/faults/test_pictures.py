@@ -15,7 +15,8 @@ import pytest
 from bad_pictures import KINDS, NOISE, saved
 from PIL import Image
 
-from mindpics.caffe_files.lmdbs import read_lmdb, read_rows, write_lmdb
+from mindpics.caffe_files.lmdbs import read_lmdb
+from mindpics.datasets.picture_lmdb import read_rows, write_lmdb
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from caffe_nets import write_lmdb, write_solver
 
-from mindpics.caffe_files.lmdbs import read_lmdb, read_rows
-from mindpics.caffe_files.lmdbs import write_lmdb as write_our_lmdb
+from mindpics.caffe_files.lmdbs import read_lmdb
+from mindpics.datasets.picture_lmdb import read_rows
+from mindpics.datasets.picture_lmdb import write_lmdb as write_our_lmdb
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.own_folder import Kind

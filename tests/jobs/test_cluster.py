@@ -73,11 +73,11 @@ def test_a_killed_worker_costs_time_only(dask, client, tmp_path):
 
 
 def test_an_lmdb_of_the_cluster_is_that_of_one_process(dask, tmp_path, rows):
-    from mindpics.caffe_files import lmdbs as lmdb_io
+    from mindpics.datasets import picture_lmdb
 
     run = partial(dask.run_each, tmp_path / "shards", shard=9)
-    assert lmdb_io.write_lmdb(rows, tmp_path / "theirs", size=32, run=run) == (39, 1)
-    assert lmdb_io.write_lmdb(rows, tmp_path / "ours", size=32, workers=1) == (39, 1)
+    assert picture_lmdb.write_lmdb(rows, tmp_path / "theirs", size=32, run=run) == (39, 1)
+    assert picture_lmdb.write_lmdb(rows, tmp_path / "ours", size=32, workers=1) == (39, 1)
     for name in ("{}/data.mdb", "{}.rejected.jsonl"):
         ours, theirs = ((tmp_path / name.format(who)).read_bytes() for who in ("ours", "theirs"))
         assert ours == theirs

@@ -15,9 +15,9 @@ import pytest
 from finding_codes import codes_of, planted_in
 
 import pinterest_id.verify
-from mindpics.caffe_files.datum import to_datum
 from mindpics.caffe_files.lmdbs import mean_image, read_lmdb, write_mean
 from mindpics.caffe_files.messages import write_message
+from mindpics.datasets.picture_lmdb import to_datum
 from mindpics.files.findings import errors
 from mindpics.files.fingerprints import sha256
 from mindpics.nets.solvers import Schedule, solver
