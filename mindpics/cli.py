@@ -15,7 +15,6 @@ import runpy
 import shlex
 import sys
 from contextlib import nullcontext
-from importlib import metadata
 from pathlib import Path
 
 import argcomplete
@@ -152,6 +151,8 @@ def folder():
     checkout = Path(__file__).resolve().parents[1] / "tools"
     if checkout.is_dir():
         return checkout
+    from importlib import metadata  # a fifth of a tool's start
+
     paths = metadata.files("mindpics") or ()
     return next(Path(path.locate()).resolve().parent for path in paths if path.match("share/mindpics/tools/train_net"))
 

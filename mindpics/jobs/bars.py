@@ -4,9 +4,6 @@ import math
 import os
 import sys
 
-from tqdm.asyncio import tqdm as terminal_tqdm
-from tqdm.auto import tqdm
-
 SECONDS = 10  # between two lines of a pipe or a file, and before the first
 PARTS = 10
 IS_STAGE = "MINDPICS_STAGE"  # set where a runner reads the log to say how far the stage is: a line every SECONDS
@@ -22,7 +19,11 @@ def bar_of(items=None, total=None, **options):
     **options
         Of tqdm.
     """
-    if not is_live(options.get("file") or sys.stderr):
+    from tqdm.asyncio import tqdm as terminal_tqdm  # and asyncio: what shows no bar starts without them
+    from tqdm.auto import tqdm
+
+    # redrawn on a terminal, or as a notebook's widget
+    if not ((options.get("file") or sys.stderr).isatty() or tqdm is not terminal_tqdm):
         total = len(items) if total is None and hasattr(items, "__len__") else total
         options = {
             "mininterval": SECONDS,
@@ -31,11 +32,6 @@ def bar_of(items=None, total=None, **options):
             "delay": SECONDS,
         } | options
     return tqdm(items, total=total, **options)
-
-
-def is_live(stream):
-    """Tell whether a bar can be redrawn: on a terminal, or as a notebook's widget."""
-    return stream.isatty() or tqdm is not terminal_tqdm
 
 
 def _steps(total):

@@ -5,8 +5,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from mindpics.traits import label_of, trait_of
 
@@ -110,6 +108,9 @@ def group(mindpics, keys, copies):
     ValueError
         No post has the key.
     """
+    from scipy.sparse import coo_array  # a sixth of the main job's start
+    from scipy.sparse.csgraph import connected_components
+
     rows, columns, n_values = [], [], 0
     for key in keys:
         values = copies.tolist() if key == "copies" else [pic.post.get(key) for pic in mindpics]
