@@ -26,6 +26,7 @@ from mindpics.jobs.stages import StageError, standing_on, ways_left
 from mindpics.jobs.time_left import time_left
 
 INTERRUPTED = (128 + signal.SIGINT, -signal.SIGINT)  # of a stage that was sent Ctrl-C: with a snapshot, or at once
+LOOK = 0.05  # seconds between two looks at the stages that run
 FULL = 1 << 20  # bytes free; a stage that needs more has said so in its log
 
 
@@ -59,7 +60,7 @@ def _step_all(runners, jobs):
         while not all(runner.is_complete for runner in runners):
             for runner in runners:
                 runner.step(jobs - sum(len(other_runner.running) for other_runner in runners))
-            time.sleep(0.2)
+            time.sleep(LOOK)
         for runner in runners:
             runner.say_end()
     except BaseException:
@@ -145,23 +146,31 @@ class Runner:
         return stamp.get("key") == key and all(Path(path).exists() for path in stage.outputs)
 
     def _start_ready(self, room):
-        waiting = [s for s in self.stages if s.name not in self.done and s.name not in self.running]
-        waiting.sort(key=lambda stage: -self.way_left[stage.name])
-        missing = {path for s in self.stages if s.name not in self.done for path in s.outputs}
-        for stage in waiting:
-            if missing & set(stage.inputs):
-                continue
-            if stage.name not in self.keys:  # its inputs are made, so hashing them once will do
-                self.keys[stage.name] = self.key(stage)
-            key = self.keys[stage.name]
-            if self.is_done(stage, key):
-                self.done.add(stage.name)
-                self.unchanged += 1
-                self.account.note(f"{stage.name}: unchanged, skipped")
-                return
-            if room > 0:
-                self._start(stage, key)
+        """Start up to `room` stages whose inputs are made; those that are unchanged are passed over at once."""
+        ready = self._ready()
+        while ready:
+            stage = ready.pop(0)
+            if stage.name not in self.keys and self._is_unchanged(stage):
+                ready = self._ready()  # with those that stand on it
+            elif room > 0:
+                self._start(stage, self.keys[stage.name])
                 room -= 1
+
+    def _ready(self):
+        """Return the stages that may start, those first that have the longest way after them."""
+        waiting = [s for s in self.stages if s.name not in self.done and s.name not in self.running]
+        missing = {path for s in self.stages if s.name not in self.done for path in s.outputs}
+        waiting.sort(key=lambda stage: -self.way_left[stage.name])
+        return [stage for stage in waiting if not missing & set(stage.inputs)]
+
+    def _is_unchanged(self, stage):
+        key = self.keys[stage.name] = self.key(stage)  # once: its inputs are made
+        if not self.is_done(stage, key):
+            return False
+        self.done.add(stage.name)
+        self.unchanged += 1
+        self.account.note(f"{stage.name}: unchanged, skipped")
+        return True
 
     def _start(self, stage, key):
         begun = self._stamp(stage, "begun")
