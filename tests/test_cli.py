@@ -76,19 +76,33 @@ def test_help_has_an_example_with_its_line_breaks(name):
     assert max(map(len, help_.splitlines())) <= 130
 
 
-def test_help_waits_for_nothing_that_only_the_work_needs():
-    """Each takes half a second to import, scikit-learn more than one."""
+def imported(names):
+    """Return the modules that --help of some tools imports, as a set of names."""
     done = run(
         sys.executable,
         "-c",
-        "import sys\nfrom pathlib import Path\nfrom mindpics import cli\nfrom tool_module import load_tool\n"
-        "for path in cli.paths().values():\n"
-        "    tool = load_tool(path)\n"
+        "import sys\nfrom mindpics import cli\nfrom tool_module import load_tool\n"
+        "for name in sys.argv[1:]:\n"
+        "    tool = load_tool(cli.paths()[name])\n"
         "    cli.parser_of(tool.__doc__, tool.add_arguments).format_help()\n"
-        "print({'sklearn', 'scipy.stats', 'scipy.optimize', 'matplotlib', 'torch', 'onnx'} & set(sys.modules))",
+        "print('modules', *sys.modules)",
+        *names,
         PYTHONPATH=os.pathsep.join([str(ROOT / "tests/helpers"), os.environ.get("PYTHONPATH", "")]),
     )
-    assert done.stdout.splitlines()[-1:] == ["set()"], done.stdout + done.stderr
+    said, *modules = done.stdout.splitlines()[-1].split()
+    assert said == "modules" and "mindpics.cli" in modules, done.stdout + done.stderr
+    return set(modules)
+
+
+def test_help_waits_for_nothing_that_only_the_work_needs():
+    """Each takes half a second to import, scikit-learn more than one."""
+    slow = {"sklearn", "scipy.stats", "scipy.optimize", "matplotlib", "torch", "onnx"}
+    assert not slow & imported(cli.paths())
+
+
+def test_what_reads_no_pictures_starts_without_their_decoders():
+    decoders = {"cv2", "PIL", "simplejpeg", "pebble", "tqdm", "scipy", "pyarrow"}
+    assert not decoders & imported(["train_net", "lint_net", "compute_mean", "make_nets"])
 
 
 def test_an_unknown_tool_is_named_beside_those_there_are():

@@ -40,6 +40,7 @@ def write_report(
     study=None,
     further=(),
     progress=lambda items: items,
+    workers=1,
 ):
     """Draw a run's figures and write the report of one run, or of several side by side.
 
@@ -62,6 +63,8 @@ def write_report(
         Sections at the end of the results, such as of a sweep.
     progress : callable
         Wraps the list of drawing steps, as tqdm does.
+    workers : int
+        Processes that draw; with one it is this process.
 
     Returns
     -------
@@ -80,8 +83,8 @@ def write_report(
     comparing = Comparing([run, *(RunFiles(other_root, study=study) for other_root in other_roots)])
     figures, left_out, words = [], [], []
     if run.models():
-        drawn = RunFigures(run, _model(run, model), ReportFiles(page.parent).figures).draw_all(progress)
-        figures, left_out, words = drawn.drawn, drawn.left_out, drawn.words
+        of_run = RunFigures(run, _model(run, model), ReportFiles(page.parent).figures)
+        figures, left_out, words = of_run.draw_all(progress, workers), of_run.left_out, of_run.words
     elif run.table3:
         left_out.append(("Figures of MindPics", "no scores.npz is left of any row"))
     with atomic_write(page) as stream:

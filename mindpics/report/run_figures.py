@@ -1,20 +1,24 @@
 """Figures of a run, drawn into its report/figures."""
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from mindpics.files.feature_files import read_features
+from mindpics.jobs.parallel import run_each
 from mindpics.report import figures, maps, sheets
 from mindpics.report.training_curves import draw_training, read_run
 from mindpics.results.metrics import load_activations, load_scores
+from mindpics.results.run_files import RunFiles
 from mindpics.results.study import Figure
 from mindpics.traits import TRAIT_NAMES, TRAITS
 
 NUMBERS = {trait: 4 + place for place, trait in enumerate(TRAITS)}  # figure of each trait's pictures
 ALL = ("", "All MindPics; a black corner marks those of the test set, which the net has not been trained on.")
 TEST_ONLY = (", test pictures", "Test pictures alone, by their log odds.")
+LONGEST = 3600  # seconds that a figure may take
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Ranking:
 
 
 class RunFigures:
-    """Draw the figures of `run`; what cannot be drawn is listed in `left_out` with its reason.
+    """Figures of `run`, a step each; what cannot be drawn is listed in `left_out` with its reason.
 
     Parameters
     ----------
@@ -58,91 +62,111 @@ class RunFigures:
     model : str
         NET_HEADS_INIT, whose scores are shown.
     out : path
+
+    Attributes
+    ----------
+    steps : list of callable
+        Each draws a figure or a few, and returns them as `mindpics.results.study.Figure`.
+    words : list of dict
+        Of `mindpics.report.figures.word_figures`.
     """
 
     def __init__(self, run, model, out):
         self.run, self.model, self.out = run, model, Path(out)
-        self.drawn, self.left_out, self.words = [], [], []
+        self.left_out = []
         self.ids, self.labels, self.scores = load_scores(run.scores(model))
         self.selection = figures.read_selection(run.mindpics.selection)
+        self.words = figures.word_figures(self.ids, self.labels, self.scores, self.selection)
+        self.steps = [self._curves, self._confusions, self._words]
+        self.steps += [partial(self._training, *training) for training in run.trainings().items()]
+        self.steps += self._picture_steps()
 
-    def draw_all(self, progress=lambda items: items):
-        """Draw everything; `progress` wraps the list of steps (tqdm)."""
-        steps = [self._curves, self._confusions, self._words, self._training]
-        if self.run.pictures and self.run.pictures.is_dir():
-            self.thumbnails = sheets.Thumbnails(self.selection, self.run.pictures)
-            steps.append(self._samples)
-            for ranking in self._rankings():
-                steps += [lambda t=trait, r=ranking: self._activating(t, r) for trait in TRAITS]
-                steps += self._map_steps(ranking)
-        else:
+    def draw_all(self, progress=lambda steps: steps, workers=1):
+        """Draw everything; return the list of figures.
+
+        Parameters
+        ----------
+        progress : callable
+            Wraps the list of steps, as tqdm does.
+        workers : int
+            Processes that draw; with one it is this process.
+
+        Raises
+        ------
+        ValueError
+            A file of the run is broken, or a process ended as it drew.
+        """
+        draw = partial(_draw, self.run.root, self.run.pictures, self.model, self.out)
+        beside = run_each(draw, range(len(self.steps)), workers, LONGEST)
+        here = ((place, step(), None) for place, step in enumerate(self.steps))
+        drawn = []
+        for _, (_, of_step, reason) in zip(progress(self.steps), here if workers == 1 else beside, strict=True):
+            if reason is not None:
+                raise ValueError(reason)
+            drawn += of_step
+        return drawn
+
+    def _picture_steps(self):
+        if not (self.run.pictures and self.run.pictures.is_dir()):
             why = f"the pictures' folder is not there: {self.run.pictures or 'not recorded'} (--pictures)"
             self.left_out.append(("Figures 1, 4 to 10", why))
-        for step in progress(steps):
-            step()
-        return self
+            return []
+        self.thumbnails = sheets.Thumbnails(self.selection, self.run.pictures)
+        steps = [self._samples]
+        for ranking in self._rankings():
+            steps += [partial(self._activating, trait, ranking) for trait in TRAITS]
+            steps += self._map_steps(ranking)
+        return steps
 
-    def _add(self, *facts, **options):
-        self.drawn.append(Figure(self.out, *facts, **options))
+    def _figure(self, *facts, **options):
+        return Figure(self.out, *facts, **options)
 
     def _curves(self):
         figures.draw_curves(self.labels, self.scores, self.out / "figure3")
-        self._add(
+        first = self._figure(
             "figure3",
             "Accuracy",
             "Figure 3: ROC and precision-recall",
             f"Of {self.model}, each trait over its own test pictures; high is the positive class.",
         )
         best = self.run.best_model()
-        if best != self.model:
-            _, labels, scores = load_scores(self.run.scores(best))
-            figures.draw_curves(labels, scores, self.out / "figure3_best")
-            self._add("figure3_best", "Accuracy", f"The same of {best}", "The model with the best mean here.")
+        if best == self.model:
+            return [first]
+        _, labels, scores = load_scores(self.run.scores(best))
+        figures.draw_curves(labels, scores, self.out / "figure3_best")
+        told = f"The same of {best}", "The model with the best mean here."
+        return [first, self._figure("figure3_best", "Accuracy", *told)]
 
     def _confusions(self):
         figures.draw_confusions(self.labels, self.scores, self.out / "confusion")
-        self._add(
-            "confusion",
-            "Accuracy",
-            "Confusion of each trait",
-            f"Of {self.model}: test pictures, and their share of the true pole.",
-        )
+        told = f"Of {self.model}: test pictures, and their share of the true pole."
+        return [self._figure("confusion", "Accuracy", "Confusion of each trait", told)]
 
     def _words(self):
-        self.words = figures.word_figures(self.ids, self.labels, self.scores, self.selection)
         figures.draw_words(self.words, self.out / "words")
-        self._add(
-            "words",
-            "Accuracy",
-            "Accuracy of each word",
+        told = (
             f"Of {self.model}: which of the 110 words carry the result. In brackets the test pictures; "
-            "lines are 95% Wilson intervals.",
+            "lines are 95% Wilson intervals."
         )
+        return [self._figure("words", "Accuracy", "Accuracy of each word", told)]
 
-    def _training(self):
-        for name, folders in self.run.trainings().items():
-            rows = sorted(row for folder in folders for row in read_run(folder))
-            if len(folders) > 1:  # five nets, each with its own steps
-                rows = [row for row in rows if row[1] != "lr"]
-            if rows:
-                draw_training(rows, self.out / f"training_{name}")
-                self._add(
-                    f"training_{name}", "Training", name, "Caffe's own figures: test values are averages over batches."
-                )
+    def _training(self, name, folders):
+        rows = sorted(row for folder in folders for row in read_run(folder))
+        if len(folders) > 1:  # five nets, each with its own steps
+            rows = [row for row in rows if row[1] != "lr"]
+        if not rows:
+            return []
+        draw_training(rows, self.out / f"training_{name}")
+        told = "Caffe's own figures: test values are averages over batches."
+        return [self._figure(f"training_{name}", "Training", name, told)]
 
     def _samples(self):
         sheets.draw_samples(self.selection, self.thumbnails, self.out / "figure1")
-        self._add(
-            "figure1",
-            "Pictures",
-            "Figure 1: random samples",
-            "Ten pictures of each trait and pole, drawn by seed 0.",
-            pictures=True,
-        )
+        told = "Ten pictures of each trait and pole, drawn by seed 0."
+        first = self._figure("figure1", "Pictures", "Figure 1: random samples", told, pictures=True)
         sheets.draw_trait_samples(self.selection, "O", self.thumbnails, self.out / "figure10")
-        self._add(
-            "figure10", "Pictures", "Figure 10: random samples of Openness", "As the paper shows them.", pictures=True
-        )
+        told = "Figure 10: random samples of Openness", "As the paper shows them."
+        return [first, self._figure("figure10", "Pictures", *told, pictures=True)]
 
     def _rankings(self):
         """All MindPics by the activation of the output unit, where that is there; test pictures alone, second."""
@@ -160,13 +184,14 @@ class RunFigures:
         name = f"figure{NUMBERS[trait]}{ranking.suffix}"
         out = self.out / name
         sheets.draw_activating(ranking.ids, ranking.strengths, trait, ranking.thumbnails, out, measure=ranking.measure)
-        self._add(
+        figure = self._figure(
             name,
             "Pictures",
             f"Figure {NUMBERS[trait]}: most activating, {TRAIT_NAMES[trait]}{ranking.title}",
             f"What most activates High and Low in {self.model}, whatever its trait, strongest first. {ranking.caption}",
             pictures=True,
         )
+        return [figure]
 
     def _map_steps(self, ranking):
         try:
@@ -175,13 +200,13 @@ class RunFigures:
             self.left_out += [("Figures 4c to 8c and 9 (t-SNE)", str(error))] if ranking.suffix == "" else []
             return []
         features = dict(zip(ids, array, strict=True))
-        each = [lambda t=trait: self._map(t, features, ranking) for trait in TRAITS]
-        return [*each, lambda: self._all_map(features, ranking)]
+        each = [partial(self._map, trait, features, ranking) for trait in TRAITS]
+        return [*each, partial(self._all_map, features, ranking)]
 
     def _map(self, trait, features, ranking):
         name = f"figure{NUMBERS[trait]}c{ranking.suffix}"
         maps.draw_trait_map(ranking.ids, ranking.strengths, trait, features, ranking.thumbnails, self.out / name)
-        self._add(
+        figure = self._figure(
             name,
             "Maps",
             f"Figure {NUMBERS[trait]}c: t-SNE, {TRAIT_NAMES[trait]}{ranking.title}",
@@ -189,11 +214,12 @@ class RunFigures:
             f"Border: High orange, Low blue. {ranking.caption}",
             pictures=True,
         )
+        return [figure]
 
     def _all_map(self, features, ranking):
         name = f"figure9{ranking.suffix}"
         maps.draw_all_traits_map(ranking.ids, ranking.strengths, features, ranking.thumbnails, self.out / name)
-        self._add(
+        figure = self._figure(
             name,
             "Maps",
             f"Figure 9: t-SNE of all traits{ranking.title}",
@@ -202,3 +228,15 @@ class RunFigures:
             f"{ranking.caption}",
             pictures=True,
         )
+        return [figure]
+
+
+@cache
+def _opened(root, pictures, model, out):
+    """Return the figures of a run, once a process."""
+    return RunFigures(RunFiles(root, pictures), model, out)
+
+
+def _draw(root, pictures, model, out, place):
+    """Draw the figures of the step at a place; for a process of its own."""
+    return _opened(root, pictures, model, out).steps[place]()

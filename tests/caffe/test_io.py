@@ -1,4 +1,7 @@
-"""caffe.io runs with today's numpy and scikit-image."""
+"""caffe.io runs with today's numpy and scikit-image; OpenCV's readers of pictures are loaded when one is read."""
+
+import subprocess
+import sys
 
 import caffe
 import numpy as np
@@ -57,3 +60,32 @@ def test_load_image(tmp_path, color, channels):
     found = caffe.io.load_image(str(tmp_path / "white.png"), color)
     assert found.shape == (5, 6, channels)
     np.testing.assert_allclose(found, 1, rtol=1e-6)
+
+
+READS = """
+import sys
+from pathlib import Path
+import caffe
+
+def loaded():
+    return [name for name in ("libcaffe.so", "imgcodecs", "gdal") if name in Path("/proc/self/maps").read_text()]
+
+print(*loaded())
+net = caffe.Net("net.prototxt", caffe.TEST)
+net.forward()
+print(*loaded())
+print(net.blobs["data"].data[0, :, 1, 2].tolist())
+"""
+
+
+def test_opencvs_readers_of_pictures_are_loaded_with_the_first_picture(tmp_path):
+    picture = np.zeros((3, 4, 3), np.uint8)
+    picture[1, 2] = 10, 20, 30
+    skimage.io.imsave(tmp_path / "x.png", picture, check_contrast=False)
+    (tmp_path / "list").write_text("x.png 0\n")
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "x" type: "ImageData" top: "data" top: "label" image_data_param { source: "list" } }'
+    )
+    done = subprocess.run([sys.executable, "-c", READS], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["libcaffe.so", "libcaffe.so imgcodecs gdal", "[30.0, 20.0, 10.0]"]

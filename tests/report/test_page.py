@@ -127,6 +127,14 @@ def test_every_figure_has_its_three_files_and_is_in_the_page(made):
     ]
 
 
+def test_two_processes_draw_the_same_figures(made, tmp_path):
+    run, _, text, left_out = made
+    path, again = write_report(run, study=read_study, out=tmp_path / "r/index.html", workers=2)
+    assert again == left_out and path.read_text(encoding="utf-8") == text
+    drawn = {file.name: file.read_bytes() for file in (run / "report/figures").iterdir()}
+    assert drawn == {file.name: file.read_bytes() for file in (tmp_path / "r/figures").iterdir()}
+
+
 def test_with_features_and_activations_the_maps_are_drawn_over_all_mindpics_and_of_test_pictures_second(run):
     name = run / "mindpics" / "_".join(MODEL) / "pool5"
     units = np.random.default_rng(1).normal(size=(40, 5, 2)).astype(np.float32)
