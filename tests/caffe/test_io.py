@@ -68,7 +68,7 @@ from pathlib import Path
 import caffe
 
 def loaded():
-    return [name for name in ("libcaffe.so", "imgcodecs", "gdal") if name in Path("/proc/self/maps").read_text()]
+    return [name for name in ("libcaffe.so", "imgcodecs") if name in Path("/proc/self/maps").read_text()]
 
 print(*loaded())
 net = caffe.Net("net.prototxt", caffe.TEST)
@@ -88,4 +88,4 @@ def test_opencvs_readers_of_pictures_are_loaded_with_the_first_picture(tmp_path)
     )
     done = subprocess.run([sys.executable, "-c", READS], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["libcaffe.so", "libcaffe.so imgcodecs gdal", "[30.0, 20.0, 10.0]"]
+    assert done.stdout.splitlines() == ["libcaffe.so", "libcaffe.so imgcodecs", "[30.0, 20.0, 10.0]"]
