@@ -16,7 +16,7 @@ target_include_directories(bvlc_main PUBLIC ${CAFFE_SOURCE}/src)
 target_compile_definitions(bvlc_main PUBLIC GTEST_USE_OWN_TR1_TUPLE)
 target_precompile_headers(bvlc_main PRIVATE <gtest/gtest.h> <caffe/filler.hpp> <caffe/net.hpp>
                           <caffe/test/test_caffe_main.hpp> <caffe/test/test_gradient_check_util.hpp>)
-target_link_libraries(bvlc_main PUBLIC caffe)
+target_link_libraries(bvlc_main PUBLIC caffe ${opencv_imgcodecs_LIBRARY})  # tests read pictures themselves
 if(CUDA_TOOLKIT)
   target_link_libraries(bvlc_main PUBLIC ${CUDA_FOLDER}/lib/libcudart_static.a rt dl)
 endif()

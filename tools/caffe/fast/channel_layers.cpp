@@ -31,7 +31,7 @@ class FastBatchNormLayer : public BatchNormLayer<float> {
     // The gradient through the batch's statistics asks for the values again; layers in place may change them.
     float* kept = use_global_stats_ ? NULL : write(&x_norm_, DATA, blocked);
     affine(blocked, channels_of(*bottom[0]), x, mean_.cpu_data(), inverse_.data(), NULL, y, kept);
-    keep(x_norm_.data(), channels_of(*bottom[0]));
+    keep(&kept_, x_norm_.data(), channels_of(*bottom[0]));
   }
 
   void find_inverse() {
@@ -56,11 +56,6 @@ class FastBatchNormLayer : public BatchNormLayer<float> {
     memory->do_when_read(next);
   }
 
-  void keep(const shared_ptr<SyncedMemory>& normalized, const Channels& shape) {
-    kept_.reset(new Transform(shape));
-    kept_->x = normalized;
-  }
-
   void saved_statistics() {
     const float sum = blobs_[2]->cpu_data()[0], factor = sum == 0 ? 0 : 1 / sum;
     caffe_cpu_scale(channels_, factor, blobs_[0]->cpu_data(), mean_.mutable_cpu_data());
@@ -83,7 +78,7 @@ class FastBatchNormLayer : public BatchNormLayer<float> {
     use_threads(bottom[0]->count());
     const Channels shape = channels_of(*bottom[0]);
     if (use_global_stats_) return saved_backward(*top[0], bottom[0], shape);
-    if (!kept_ || kept_->x->size() < bottom[0]->count() * sizeof(float)) keep(x_norm_.data(), shape);
+    if (!keeps(kept_, shape)) keep(&kept_, x_norm_.data(), shape);
     SyncedMemory* memory = top[0]->diff().get();
     const shared_ptr<Gradient> gradient = take_gradient(*top[0], bottom[0] == top[0] ? RELU | SCALE : 0);
     if (gradient->over != kept_) gradient->take_sums(memory, kept_);
@@ -151,12 +146,7 @@ class FastScaleLayer : public ScaleLayer<float> {
 
   void keep_copy(bool blocked, const Blob<float>& bottom, const float* x) {
     scaled_copy(bottom.count(), 1, x, write(&temp_, DATA, blocked));
-    keep(temp_.data(), channels_of(bottom));
-  }
-
-  void keep(const shared_ptr<SyncedMemory>& values, const Channels& shape) {
-    kept_.reset(new Transform(shape));
-    kept_->x = values;
+    keep(&kept_, temp_.data(), channels_of(bottom));
   }
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom) override {
@@ -164,8 +154,8 @@ class FastScaleLayer : public ScaleLayer<float> {
     need_backward_ = true;  // `caffe time` asks nets for it that need none: the next Forward keeps what it reads
     use_threads(bottom[0]->count());
     const bool in_place = bottom[0] == top[0];
-    if (!in_place) keep(bottom[0]->data(), channels_of(*bottom[0]));
-    if (!kept_ || kept_->x->size() < bottom[0]->count() * sizeof(float)) keep(temp_.data(), channels_of(*bottom[0]));
+    const Channels shape = channels_of(*bottom[0]);
+    if (!in_place || !keeps(kept_, shape)) keep(&kept_, in_place ? temp_.data() : bottom[0]->data(), shape);
     SyncedMemory* memory = top[0]->diff().get();
     const shared_ptr<Gradient> gradient = take_gradient(*top[0], in_place ? RELU : 0);
     add_parameter_diffs(gradient.get(), memory);

@@ -102,6 +102,15 @@ void leave(const shared_ptr<Gradient>& gradient, SyncedMemory* memory) {
   gradient->dy || memory->may_move() ? memory->do_when_read(gradient) : gradient->finish(memory);
 }
 
+void keep(shared_ptr<Transform>* kept, const shared_ptr<SyncedMemory>& values, const Channels& shape) {
+  kept->reset(new Transform(shape));
+  (*kept)->x = values;
+}
+
+bool keeps(const shared_ptr<Transform>& kept, const Channels& shape) {
+  return kept && kept->x->size() >= count_of(shape) * sizeof(float);
+}
+
 void drop(shared_ptr<Transform>* kept) {
   if (kept->use_count() == 1 && (*kept)->x.use_count() == 1) (*kept)->x->release();
   kept->reset();

@@ -66,6 +66,10 @@ enum Layers { RELU = 1, SCALE = 2 };
 shared_ptr<Gradient> take_gradient(const Blob<float>& blob, int done_by);
 // Leaves it to whoever comes next; at once where someone outside holds the memory.
 void leave(const shared_ptr<Gradient>& gradient, SyncedMemory* memory);
+// Keeps values that no layer has changed.
+void keep(shared_ptr<Transform>* kept, const shared_ptr<SyncedMemory>& values, const Channels& shape);
+// Whether what is kept is of that size at least: a Backward may come without its Forward.
+bool keeps(const shared_ptr<Transform>& kept, const Channels& shape);
 // Hands the memory of what was kept on, unless others refer to it.
 void drop(shared_ptr<Transform>* kept);
 
