@@ -81,14 +81,16 @@ def save_pictures(figure, path):
     """Write PATH.png and PATH.svg, each whole or not at all."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    FigureCanvasAgg(figure)
+    figure.set_dpi(DPI)
+    # The canvas' own functions: Figure.savefig draws everything once before it draws it.
+    with atomic_write(f"{path}.png", "wb") as stream:
+        FigureCanvasAgg(figure).print_png(stream)
+    figure.set_layout_engine("none")  # the SVG has the PNG's layout, which is half of the drawing
     # Without a date, and with names that do not change, the same numbers give the same SVG.
-    with rc_context({"svg.hashsalt": path.name}):
-        for kind, metadata in (("png", None), ("svg", {"Date": None})):
-            with atomic_write(f"{path}.{kind}", "wb") as stream:
-                figure.savefig(stream, format=kind, dpi=DPI, metadata=metadata)
-            figure.set_layout_engine("none")  # the SVG has the PNG's layout, which is half of the drawing
+    with rc_context({"svg.hashsalt": path.name}), atomic_write(f"{path}.svg", "wb") as stream:
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})
 
 
 def literal(text):

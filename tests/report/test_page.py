@@ -151,7 +151,7 @@ def test_with_features_and_activations_the_maps_are_drawn_over_all_mindpics_and_
 
 
 def test_the_open_readings_stand_in_the_page_once_their_table_is_there(run):
-    _, text, _ = page_of(run)
+    _, text, _ = page_of(run, pictures=run / "none")
     assert 'id="sensitivity"' not in text
     line = sensitivity_line(
         Varied(Change("MindPics", "its number", "length", "28 epochs", EVIL), [Move(80, 82, -1, 5, 40)])
