@@ -23,7 +23,7 @@ DPI = 96  # what CSS says an inch is; without it sizes in mm or pt are refused
 MAX_SVG_BYTES = 4 << 20
 FILLED = 0.6  # share of the longer side below which a drawing is zoomed into
 MAX_ZOOM = 6  # a page drawn at 1,500 pixels takes 0.2 s, larger ones seconds
-TIMEOUT = 10  # seconds a drawing
+TIMEOUT = 60  # seconds a drawing: at 10 a busy machine lost two of nine thousand, which changed the tables
 
 
 @dataclass(frozen=True)
