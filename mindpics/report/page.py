@@ -63,8 +63,8 @@ def write_report(
         Sections at the end of the results, such as of a sweep.
     progress : callable
         Wraps the list of drawing steps, as tqdm does.
-    workers : int
-        Processes that draw; with one it is this process.
+    workers : int or None
+        Processes that draw; with one it is this process, None is one a core.
 
     Returns
     -------

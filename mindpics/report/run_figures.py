@@ -88,19 +88,20 @@ class RunFigures:
         ----------
         progress : callable
             Wraps the list of steps, as tqdm does.
-        workers : int
-            Processes that draw; with one it is this process.
+        workers : int or None
+            Processes that draw; with one it is this process, None is one a core.
 
         Raises
         ------
         ValueError
             A file of the run is broken, or a process ended as it drew.
         """
+        if workers == 1:
+            return [figure for step in progress(self.steps) for figure in step()]
         draw = partial(_draw, self.run.root, self.run.pictures, self.model, self.out)
-        beside = run_each(draw, range(len(self.steps)), workers, LONGEST)
-        here = ((place, step(), None) for place, step in enumerate(self.steps))
+        outcomes = run_each(draw, range(len(self.steps)), workers, LONGEST)
         drawn = []
-        for _, (_, of_step, reason) in zip(progress(self.steps), here if workers == 1 else beside, strict=True):
+        for _, (_, of_step, reason) in zip(progress(self.steps), outcomes, strict=True):
             if reason is not None:
                 raise ValueError(reason)
             drawn += of_step
