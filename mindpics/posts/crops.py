@@ -19,6 +19,7 @@ TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: I
 TURNS |= {5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE}
 TURNS |= {8: Image.Transpose.ROTATE_90}
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")  # none of them calls another program
+OPENCVS = ("JPEG", "TIFF")  # formats whose inks, Lab, YCbCr and 16 bits a channel OpenCV rounds in a way of its own
 
 
 def sides(size):
@@ -161,18 +162,20 @@ def _pixels(data, picture, reduced_to, gray):
         return _turned(_decode_jpeg(data, picture.size, reduced_to, "GRAY" if gray else "BGR"), turn)
     if picture.format == "JPEG":
         simplejpeg.decode_jpeg(data, "CMYK")  # Pillow passes over damage
-    pixels = _to_bgr(picture if turn is None else picture.transpose(turn))  # of gray too: what is damaged ends here
-    return _gray_of(data, picture, turn, pixels) if gray else pixels
+    pixels = _to_bgr(picture if turn is None else picture.transpose(turn))  # always: what is damaged ends here
+    return _as_opencv(data, picture, turn, pixels, gray) if gray or picture.format in OPENCVS else pixels
 
 
-def _gray_of(data, picture, turn, pixels):
-    """Return [H, W, 1] of OpenCV's own decoder; of the pixels where it has none, or would drop their white."""
-    flags = cv2.IMREAD_GRAYSCALE | (0 if picture.format == "TIFF" else cv2.IMREAD_IGNORE_ORIENTATION)
+def _as_opencv(data, picture, turn, pixels, gray):
+    """Return [H, W, 3 or 1] of OpenCV's own decoder; of the pixels where it has none, or would drop their white."""
+    flags = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR
+    if picture.format != "TIFF":
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
     is_clear = picture.format == "GIF" or picture.has_transparency_data
     decoded = None if is_clear else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if decoded is None:
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
-    return _turned(decoded[..., None], turn)
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None] if gray else pixels
+    return _turned(np.atleast_3d(decoded), turn)
 
 
 def _decode_jpeg(data, size, reduced_to, space):

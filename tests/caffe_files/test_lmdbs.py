@@ -162,6 +162,11 @@ def save_each_kind(folder):
     smooth.save(folder / "progressive.jpeg", progressive=True, subsampling=2)
     for kind in ("jpeg", "tiff"):
         smooth.convert("CMYK").save(folder / f"cmyk.{kind}")
+        noise.convert("CMYK").save(folder / f"cmyk_noise.{kind}")
+    for mode in ("LAB", "YCbCr"):
+        noise.convert(mode).save(folder / f"{mode}.tiff")
+    for compression in ("jpeg", "tiff_lzw"):
+        smooth.save(folder / f"{compression}.tiff", compression=compression)
     for mode, kinds in {"L": ("jpeg", "png", "tiff", "bmp"), "P": ("png", "tiff", "bmp"), "1": ("png",)}.items():
         for kind in kinds:
             smooth.convert(mode).save(folder / f"{mode}.{kind}")
@@ -171,19 +176,19 @@ def save_each_kind(folder):
         cv2.imwrite(str(folder / f"gray16.{kind}"), deep[..., 0])
 
 
-@pytest.mark.parametrize("size", [256, (40, 90)])
-def test_gray_pictures_are_those_of_convert_imageset_gray_bit_for_bit(tmp_path, size):
+@pytest.mark.parametrize(("gray", "size"), [(True, 256), (True, (40, 90)), (False, 256)])
+def test_pictures_of_every_kind_are_those_of_convert_imageset_bit_for_bit(tmp_path, gray, size):
     """A JPEG's gray is its luminance, up to 16 levels off the gray of its colours."""
     (tmp_path / "pictures").mkdir()
     save_each_kind(tmp_path / "pictures")
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     (tmp_path / "list.txt").write_text("".join(f"{name} 0\n" for name in names))
     height, width = size if isinstance(size, tuple) else (size, size)
-    switches = "--gray", f"--resize_height={height}", f"--resize_width={width}"
+    switches = f"--gray={str(gray).lower()}", f"--resize_height={height}", f"--resize_width={width}"
     places = f"{tmp_path}/pictures/", tmp_path / "list.txt", tmp_path / "theirs"
     subprocess.run([BIN / "convert_imageset", *switches, *places], check=True, capture_output=True)
     write_csv(tmp_path / "rows.csv", [(name, f"pictures/{name}", 0, "train") for name in names])
-    ours = "--split", "train", "--gray", "--size", f"{height}x{width}", "--out", tmp_path / "ours"
+    ours = "--split", "train", *["--gray"] * gray, "--size", f"{height}x{width}", "--out", tmp_path / "ours"
     subprocess.run([sys.executable, TOOLS / "create_lmdb", tmp_path / "rows.csv", *ours], check=True)
     theirs = {key.partition("_")[2]: datum for key, datum in lmdb_io.read_lmdb(tmp_path / "theirs")}
     made = {key.partition("_")[2]: datum for key, datum in lmdb_io.read_lmdb(tmp_path / "ours")}
@@ -191,7 +196,7 @@ def test_gray_pictures_are_those_of_convert_imageset_gray_bit_for_bit(tmp_path, 
     for name, datum in made.items():
         assert datum.SerializeToString() == theirs[name].SerializeToString(), name
     mean = lmdb_io.mean_image(tmp_path / "ours")
-    assert mean.shape == (1, height, width)
+    assert mean.shape == (1 if gray else 3, height, width)
 
 
 def test_what_is_clear_is_white_in_gray_too():
