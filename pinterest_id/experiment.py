@@ -7,7 +7,6 @@
 What the same inputs and options gave before is not computed again.
 """
 
-import json
 import platform
 import time
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.files import own_folder
-from mindpics.files.atomic import atomic_write
+from mindpics.files.json_files import write_json
 from pinterest_id.arrange import arrange
 from pinterest_id.cascade import LAMBDAS, cascade, linear
 from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, take_fits
@@ -215,8 +214,7 @@ class Experiment:
             | {"python": platform.python_version()},
             "seconds": self.seconds,
         }
-        with atomic_write(self.files.facts) as stream:
-            json.dump(facts, stream, indent=1)
+        write_json(self.files.facts, facts)
 
     def _inputs(self):
         files = self.features | ({"text": self.text} if self.text else {})

@@ -1,6 +1,5 @@
 """Linear classifiers as plain arrays: log probabilities, files without pickle."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from scipy.special import log_expit, logsumexp
 
 from mindpics.files.arrays import load_npz
 from mindpics.files.atomic import atomic_write
-from mindpics.files.json_files import read_document, shown
+from mindpics.files.json_files import read_document, shown, write_json
 
 KINDS = ("one-vs-rest", "multinomial")
 
@@ -78,8 +77,7 @@ def save_model(path, model):
     Path(f"{path}.json").unlink(missing_ok=True)  # a killed run leaves no old facts beside new arrays
     with atomic_write(f"{path}.npz", "wb") as stream:
         np.savez(stream, classes=model.classes, coef=model.coef, intercept=model.intercept)
-    with atomic_write(f"{path}.json") as stream:
-        json.dump({"kind": model.kind, **model.about}, stream, indent=1)
+    write_json(f"{path}.json", {"kind": model.kind, **model.about})
 
 
 def load_model(path):

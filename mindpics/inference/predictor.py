@@ -79,7 +79,7 @@ class Predictor:
         Raises
         ------
         ValueError
-            Names the picture that cannot be read, or an output that has no rows of pictures.
+            Names the picture that cannot be read, an output that has no rows of pictures, or outputs of unequal D.
         """
         for name in self.outputs:
             self._pictures.require_rows(self.files[0], name)
@@ -99,8 +99,14 @@ class Predictor:
         return self._each(pictures, self._to_blob[blob].run)
 
     def _outputs(self, batch):
-        values = list(self._pictures.outputs_of(batch, self.outputs).values())
-        return values[0] if len(values) == 1 else np.stack(values, axis=1)
+        rows_of = self._pictures.outputs_of(batch, self.outputs)
+        widths = {name: rows.shape[1] for name, rows in rows_of.items()}
+        if len(set(widths.values())) > 1:
+            raise ValueError(
+                f"{self.files[0]}: found outputs of {widths} values a picture; wanted as many of each. "
+                "features(pictures, blob) gives those of one"
+            )
+        return next(iter(rows_of.values())) if len(rows_of) == 1 else np.stack(list(rows_of.values()), axis=1)
 
     def _each(self, pictures, of_batch):
         if isinstance(pictures, (str, Path)):

@@ -216,6 +216,17 @@ def test_inputs_that_take_no_pictures_and_blobs_without_rows_are_named(tmp_path)
         Predictor(deploy_file, model, (1, 2, 3)).predict([np.zeros((8, 8, 3), np.uint8)])
 
 
+def test_outputs_of_unequal_width_are_named_and_each_can_be_had(tmp_path):
+    deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
+    two = FC.replace('"fc"', '"two"').replace("num_output: 4", "num_output: 2")
+    deploy_file.write_text(data() + FC % "data" + two % "data")
+    caffe.Net(str(deploy_file), caffe.TEST).save(str(model))
+    predictor, pictures = Predictor(deploy_file, model, (1, 2, 3)), [np.zeros((8, 8, 3), np.uint8)]
+    with pytest.raises(ValueError, match=r"found outputs of {'fc': 4, 'two': 2} values a picture; wanted as many"):
+        predictor.predict(pictures)
+    assert predictor.features(pictures, "two").shape == (1, 2)
+
+
 def test_arrays_for_a_gray_net_and_gray_arrays_for_a_colour_net(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     gray = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pixels])
