@@ -187,7 +187,7 @@ def _fine_tune(folder):
 
 @pytest.mark.parametrize("command", [_select, _features, _profile, _fine_tune])
 def test_a_set_without_a_readable_picture_is_an_error_with_the_first_reason(tmp_path, command):
-    """create_lmdb's is in tests/caffe_files/test_lmdbs.py."""
+    """create_lmdb's is in tests/datasets/test_picture_lmdb.py."""
     (tmp_path / "images").mkdir()
     keys = {"text": "a party", "tags": [], "source": "", "license": "", "board": None}
     parts, lines = ("train", "train", "validation", "test"), []
