@@ -57,7 +57,13 @@ def require(folder, kind, adds=False):
         return
     if not folder.is_dir():
         raise ValueError(f"{folder}: found no folder under that name; wanted {kind.name}")
-    entries = [entry for entry in _entries(folder) if entry.parts != (lock.NAME,)]
+    entries = []
+    for entry in _entries(folder):
+        if entry.parts == (lock.NAME,):
+            continue
+        entries.append(entry)
+        if not adds and not entry.fits(kind.files):
+            break  # it may be a home, of which one file says enough
     strange = [entry for entry in entries if not entry.fits(kind.files)]
     files = [entry for entry in entries if not entry.is_folder]
     proven = not kind.proof or any(entry.proves(kind.proof) for entry in entries)
@@ -151,13 +157,12 @@ class _Entry:
 
 
 def _entries(folder, inside=()):
-    """Return the `_Entry` of all that is below a folder, a folder after what is in it; links are not followed."""
-    below = []
+    """Yield the `_Entry` of all that is below a folder, a folder after what is in it; links are not followed."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             temporary = _TEMPORARY.fullmatch(entry.name)
             parts = (*inside, temporary.group(1) if temporary else entry.name)
             is_folder = entry.is_dir(follow_symlinks=False)
-            below += _entries(entry.path, parts) if is_folder else []
-            below.append(_Entry(Path(entry.path), parts, is_folder, entry.is_dir()))
-    return below
+            if is_folder:
+                yield from _entries(entry.path, parts)
+            yield _Entry(Path(entry.path), parts, is_folder, os.path.isdir(entry.path))  # of a link in a circle, False

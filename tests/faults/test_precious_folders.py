@@ -273,6 +273,27 @@ def test_links_are_removed_and_what_they_lead_to_is_not(tmp_path):
     assert (disk / "net_iter_1.caffemodel").read_text() == "far away"
 
 
+def test_a_link_that_leads_to_itself_is_the_users_like_any_other(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ValueError, match="found 'loop' in it; wanted an empty folder, or a run of train_net"):
+        own_folder.require(tmp_path, RUN)
+    (tmp_path / "loop").rename(tmp_path / "run.json")
+    (tmp_path / "snapshots/aside").mkdir(parents=True)
+    own_folder.clear(tmp_path, RUN)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_large_folder_of_the_users_is_refused_by_its_first_file(tmp_path, monkeypatch):
+    for name in ("a.txt", "home/b/c.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    seen, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: seen.append(Path(path)) or scandir(path))
+    with pytest.raises(ValueError, match="found 'a.txt' in it"):
+        own_folder.require(tmp_path, RUN)
+    assert seen == [tmp_path]
+
+
 def test_a_link_in_the_place_of_an_lmdb_is_refused(desk):
     make_pictures(desk)
     write_lmdb(desk / "far", [np.zeros((3, 4, 4), np.uint8)], [0])
