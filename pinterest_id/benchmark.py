@@ -41,6 +41,7 @@ def run(
     rows=ROWS,
     peers=tuple(peer.name for peer in PEERS),
     most=ITERATIONS,
+    stop_at=np.inf,
     seed=0,
 ):
     """Generate, run ours, each time in a process of its own, and the peers; return a JSON-able dict.
@@ -62,6 +63,8 @@ def run(
         Names in `peers.PEERS`.
     most : int
         Iterations of a peer at most.
+    stop_at : float
+        A peer is stopped when it has taken so many times as long as ours for both modalities.
     seed : int
     """
     folder, size = Path(folder), (n_users, pins_per_user, n_features)
@@ -84,11 +87,13 @@ def run(
     if parts:
         result["costs"] = _costs(folder, size, parts, seed, rows[-1], facts[rows[-1]])
     write_json(folder / SO_FAR, result)
-    for times in _peers(folder, sizes, rows, peers, classes, most, seed) if classes else ():
+    ours = _our_seconds(experiments)
+    at_most_s = {kind: stop_at * (ours["text"] + ours[kind]) for kind in rows}
+    for times in _peers(folder, sizes, at_most_s, peers, classes, most, seed) if classes else ():
         result["peers"] = as_rows(times)
         write_json(folder / SO_FAR, result)
     if classes:
-        result["fastest"] = fastest(result["peers"], _our_seconds(experiments))
+        result["fastest"] = fastest(result["peers"], ours)
     return result
 
 
@@ -141,6 +146,7 @@ def add_suite(suites):
     )
     suite.add_argument("--classes", type=int, default=2, help="that a one-vs-rest peer solves; 0 leaves peers out")
     suite.add_argument("--iterations", type=int, default=ITERATIONS, help="of a peer at most")
+    suite.add_argument("--stop-at", type=float, default=np.inf, help="times our seconds that a peer may take")
     suite.add_argument("--repeats", type=int, default=1, help="runs of the whole experiment")
     suite.add_argument("--parts", nargs="*", type=int, default=PARTS, help="run on 1/PART of the pins too; may be none")
     suite.set_defaults(run=_run_suite, format=format_result)
@@ -158,6 +164,7 @@ def _run_suite(args):
         args.rows,
         args.peers,
         args.iterations,
+        args.stop_at,
         args.seed,
     )
 
@@ -254,16 +261,21 @@ def _models(folder):
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
-def _peers(folder, sizes, rows, peers, classes, most, seed):
-    """Time the peers on the grid and the refit at the C that ours chose; yield the times so far after each."""
-    times, tol = [], Options().tol
+def _peers(folder, sizes, at_most_s, peers, classes, most, seed):
+    """Time the peers on the grid and the refit at the C that ours chose; yield the times so far after each.
+
+    `at_most_s` has the seconds that a peer may take for text and image rows together, by their kind.
+    """
+    times, tol, rows, of_text = [], Options().tol, tuple(at_most_s), {}
     for kind in ("text", *rows):
         out = folder / f"{rows[0] if kind == 'text' else kind}0"
         experiment = _experiment(folder, out, sizes, seed, kind)
         experiment.arrange()
         chosen = np.random.default_rng(seed).choice(len(experiment.pins.users), classes, replace=False)
         for peer in bar_of([peer for peer in PEERS if peer.name in peers], desc=f"peers, {kind} rows", unit="peer"):
-            times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, tol, most))
+            left_s = at_most_s.get(kind, max(at_most_s.values())) - of_text.get(peer.name, 0)
+            times.append(time_peer(peer, kind, _fits(experiment, kind, out), chosen, tol, most, left_s))
+            of_text.setdefault(peer.name, times[-1].seconds)
             yield times
 
 

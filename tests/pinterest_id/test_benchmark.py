@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ def test_it_times_ours_and_every_peer_in_one_run(tmp_path):
     assert result["costs"][0]["sizes"] == [48, 96]
     assert (tmp_path / "pinterest" / "pinterest_cost.svg").is_file()
     assert json.loads((tmp_path / "pinterest" / benchmark.SO_FAR).read_text()).items() < result.items()
+    assert not any(one["stopped"] for one in result["peers"]) and {one["fits"] for one in result["peers"]} == {5}
     for words in (
         "wanted: under 4",
         "wanted: at least 3 x ours",
@@ -56,7 +58,7 @@ def test_a_run_that_is_stopped_leaves_what_it_has_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "time_peer", stopped_at_the_second)
     multinomial = next(peer.name for peer in PEERS if peer.multinomial)
     with pytest.raises(KeyboardInterrupt):
-        benchmark.run(tmp_path, 4, 24, 16, parts=(), rows=("raw",), peers=(multinomial,))
+        benchmark.run(tmp_path, 4, 24, 16, parts=(), rows=("raw",), peers=(multinomial,), stop_at=1000)
     kept = json.loads((tmp_path / benchmark.SO_FAR).read_text())
     assert [row["rows"] for row in kept["peers"]] == ["text"] and set(kept["experiments"]) == {"raw"}
 
@@ -71,10 +73,33 @@ def test_a_peer_is_fitted_till_its_weights_are_as_near_to_its_optimum_as_ours_to
     assert not capped.at_optimum and capped.distance > 1e-9
 
 
-def test_the_fastest_is_the_least_sum_of_both_modalities_among_those_at_their_optimum():
-    def row(peer, rows, seconds, at_optimum=True):
-        return {"peer": peer, "rows": rows, "seconds": seconds, "at_optimum": at_optimum, "exact": True}
+@pytest.mark.parametrize("name", ["lbfgs, multinomial", "lbfgs, one-vs-rest"])
+def test_a_peer_is_stopped_when_it_has_taken_as_long_as_it_may(name):
+    peer = next(peer for peer in PEERS if peer.name == name)
+    X, y = load_digits(return_X_y=True)
+    fits = [(X / 16, y, C) for C in (1e-3, 1e6, 1e6)]
+    timed = time_peer(peer, "raw", fits, [3, 4], tol=1e-12, max_iter=1_000_000, at_most_s=2.0)
+    assert timed.stopped and not timed.at_optimum and timed.fits in (0, 1, 2)
+    assert 2.0 <= timed.seconds < 6 and timed.measured_s == pytest.approx(timed.seconds * timed.classes / 10)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    whole = time_peer(peer, "raw", fits[:1], [3, 4], tol=1e-2, max_iter=1000, at_most_s=60)
+    assert not whole.stopped and whole.at_optimum and whole.fits == 1
 
+
+def row(peer, rows, seconds, at_optimum=True, stopped=False):
+    at_optimum = at_optimum and not stopped
+    return locals() | {"exact": True}
+
+
+def test_where_the_least_is_of_one_that_was_stopped_the_ratio_is_a_lower_bound():
+    times = [row("a", "text", 1), row("a", "raw", 8, stopped=True), row("b", "text", 1), row("b", "raw", 29)]
+    best = fastest(times, {"text": 1, "raw": 2})["raw"]
+    assert best == {"peer": "a", "seconds": 9, "at_optimum": False, "stopped": True, "times_ours": 3}
+    times[-1] = row("b", "raw", 5)
+    assert fastest(times, {"text": 1, "raw": 2})["raw"]["peer"] == "b"
+
+
+def test_the_fastest_is_the_least_sum_of_both_modalities_among_those_at_their_optimum():
     times = [
         row("a", "text", 1),
         row("a", "raw", 20),
@@ -83,7 +108,7 @@ def test_the_fastest_is_the_least_sum_of_both_modalities_among_those_at_their_op
         row("c", "text", 1),
         row("c", "raw", 1, at_optimum=False),
     ]
-    best = {"peer": "b", "seconds": 15, "at_optimum": True, "times_ours": 5}
+    best = {"peer": "b", "seconds": 15, "at_optimum": True, "stopped": False, "times_ours": 5}
     assert fastest(times, {"text": 1, "raw": 2}) == {"raw": best}
 
 
