@@ -54,3 +54,17 @@ def labels_of_head(layer):
             return N_LABELS, None
     trait = native_trait(layer)
     return (N_LABELS, TRAITS.index(trait)) if trait else None
+
+
+def trait_heads(net):
+    """Return {trait's index: (score, label)}, the blobs that the losses of trait heads read in a NetParameter."""
+    heads = {}
+    labels = {native_trait(layer): layer.bottom[0] for layer in net.layer if native_trait(layer) and layer.bottom}
+    for layer in net.layer:
+        if is_our_layer(layer) and is_our_loss(layer) and len(layer.bottom) == 2:
+            heads[labels_of_head(layer)[1]] = tuple(layer.bottom)
+        elif layer.type == "SoftmaxWithLoss" and is_native_head(layer):
+            trait = layer.bottom[1].removeprefix("pole_")
+            if trait in labels:
+                heads[TRAITS.index(trait)] = layer.bottom[0], labels[trait]
+    return {head: blobs for head, blobs in heads.items() if head is not None}

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from mindpics.nets.trait_loss import FLT_MIN, check_labels, softmax
-from mindpics.traits import N_LABELS, TRAITS, unpack
+from mindpics.nets.trait_loss import FLT_MIN, softmax
+from mindpics.traits import TRAITS, own_poles
 
 # -log(FLT_MIN): Softmax gave the true class a zero, and Caffe clipped it.
 CLIPPED_LOSS = 87.33
@@ -28,15 +28,30 @@ class DivergedError(RuntimeError):
     iteration = None
 
 
-def clipped_losses(net):
-    """Return the blobs of a NetParameter that SoftmaxWithLoss means over, where 87.33 is a clip; not where it sums."""
-    return {top for layer in net.layer if _is_mean_of_softmax(layer) for top in layer.top[:1]}
+def clipped_losses(net, shapes):
+    """Return the losses of SoftmaxWithLoss that are means, where 87.33 is a clip; those that sum may be above it.
+
+    Parameters
+    ----------
+    net : NetParameter
+    shapes : dict
+        Blob -> shape, of the net that is trained.
+    """
+    return {top for layer in net.layer if _is_mean_of_softmax(layer, shapes) for top in layer.top[:1]}
 
 
-def _is_mean_of_softmax(layer):
+def _is_mean_of_softmax(layer, shapes):
+    """As `SoftmaxWithLossLayer::LayerSetUp` reads its normalization; by pictures it sums over a picture's positions."""
     if layer.type == "Python":
         return layer.python_param.layer == "TraitLoss"
-    return layer.type == "SoftmaxWithLoss" and layer.loss_param.normalization != layer.loss_param.NONE
+    if layer.type != "SoftmaxWithLoss" or layer.bottom[0] not in shapes:
+        return False
+    loss, normalization = layer.loss_param, layer.loss_param.normalization
+    if loss.HasField("normalize") and not loss.HasField("normalization"):
+        normalization = loss.VALID if loss.normalize else loss.BATCH_SIZE
+    shape = shapes[layer.bottom[0]]
+    positions = math.prod(shape[layer.softmax_param.axis % len(shape) + 1 :])
+    return normalization != loss.NONE and (normalization != loss.BATCH_SIZE or positions == 1)
 
 
 def check_losses(iteration, losses, clipped):
@@ -83,38 +98,39 @@ class StuckHeads:
 
     A dead AlexNet gives every picture the same answer, and its loss stays at that of
     guessing: 0.693 when the poles are balanced.
+
+    Parameters
+    ----------
+    patience : int
+    heads : dict
+        Trait's index -> (score, label): the blobs, see `mindpics.lint.heads.trait_heads`.
     """
 
-    def __init__(self, patience):
-        self.patience = patience
-        self.bad_windows = [0] * len(TRAITS)
+    def __init__(self, patience, heads):
+        self.patience, self.heads = patience, heads
+        self.bad_windows = dict.fromkeys(heads, 0)
         self._start_window()
 
     def _start_window(self):
         self.iterations = 0
-        self.loss = np.zeros(len(TRAITS))
-        self.poles = np.zeros((len(TRAITS), 2))
+        self.loss = dict.fromkeys(self.heads, 0.0)
+        self.poles = {head: np.zeros(2) for head in self.heads}
 
     def update(self, iteration, blobs):
-        """Take the blobs of one iteration (``score_O`` .. and ``label``); raise DivergedError when stuck."""
-        heads = [index for index, trait in enumerate(TRAITS) if f"score_{trait}" in blobs]
-        if not heads:  # another net, whose labels are its own
-            return
-        labels = check_labels(blobs["label"].data.reshape(-1))
-        rows, (traits, poles) = np.arange(len(labels)), unpack(labels)
-        scores = np.zeros((len(TRAITS), len(labels), 2))
-        for head in heads:
-            scores[head] = blobs[f"score_{TRAITS[head]}"].data.reshape(-1, 2)
-        true = softmax(scores[traits, rows])[rows, poles]  # by the head of each picture's trait
-        self.loss += np.bincount(traits, -np.log(np.maximum(true, FLT_MIN)), minlength=len(TRAITS))
-        self.poles += np.bincount(labels, minlength=N_LABELS).reshape(-1, 2)
+        """Take the blobs of one iteration; raise DivergedError when a head is stuck."""
+        for head, (score, label) in self.heads.items():
+            own, poles = own_poles(blobs[label].data.reshape(-1), head)
+            poles = poles[own]
+            true = softmax(blobs[score].data.reshape(-1, 2)[own])[np.arange(len(poles)), poles]
+            self.loss[head] -= np.log(np.maximum(true, FLT_MIN)).sum()
+            self.poles[head] += np.bincount(poles, minlength=2)
         self.iterations += 1
         if self.iterations == max(1, self.patience // WINDOWS):
-            self._judge(iteration, heads)
+            self._judge(iteration)
             self._start_window()
 
-    def _judge(self, iteration, heads):
-        for head in heads:
+    def _judge(self, iteration):
+        for head in self.heads:
             n = self.poles[head].sum()
             if not n or not self.poles[head].all():
                 continue

@@ -10,6 +10,7 @@ from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
 from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
+from mindpics.lint.heads import trait_heads
 from mindpics.training.caffe_log import TestPasses, log_line
 from mindpics.training.divergence import DivergedError, StuckHeads, check_losses, check_weights, clipped_losses
 from mindpics.training.history import History
@@ -41,10 +42,12 @@ class SolverRun:
         self.solver.net.release_diffs(True)  # nobody looks at them between two steps
         if patience is None:
             patience = max(1000, message.max_iter // 4)
-        self.stuck = StuckHeads(patience) if patience else None
+        blobs = self.solver.net.blobs
+        heads = {head: pair for head, pair in trait_heads(nets[0]).items() if blobs.keys() >= set(pair)}
+        self.stuck = StuckHeads(patience, heads) if patience and heads else None
         self.outputs = Outputs(self.solver.net)
         self.loss = LossOfPasses(self.outputs, message.iter_size)
-        self.clipped = clipped_losses(nets[0])
+        self.clipped = clipped_losses(nets[0], {name: tuple(blob.data.shape) for name, blob in blobs.items()})
         self.shapes = weight_files.shapes_of(self.solver.net)
         self.histories = histories(message, nets[0], self.shapes)
         self.rates = Rates(message)

@@ -112,14 +112,25 @@ layer { name: "wide" type: "Concat" bottom: "fc" bottom: "far" top: "wide" }
 """
 
 
+MAP = """layer { name: "twice" type: "Power" bottom: "wide" top: "twice" power_param { scale: 2 } }
+layer { name: "map" type: "Reshape" bottom: "twice" top: "map"
+  reshape_param { shape { dim: 1 dim: 5 dim: 4 dim: 1 } } }
+layer { name: "of map" type: "DummyData" top: "of map" dummy_data_param { shape { dim: 1 dim: 1 dim: 4 dim: 1 }
+  data_filler { type: "constant" value: 0 } } }
+layer { name: "unread" type: "Silence" bottom: "label" }
+"""
+
+
 @pytest.mark.parametrize(
     "loss",
     [
         'layer { name: "l" type: "EuclideanLoss" bottom: "wide" bottom: "zero" top: "l" }',
         'layer { name: "l" type: "SoftmaxWithLoss" bottom: "wide" bottom: "label" top: "l" '
         "loss_param { normalization: NONE } }",
+        MAP + 'layer { name: "l" type: "SoftmaxWithLoss" bottom: "map" bottom: "of map" top: "l" '
+        "loss_param { normalize: false } }",
     ],
-    ids=["EuclideanLoss", "a sum of SoftmaxWithLoss"],
+    ids=["EuclideanLoss", "a sum of SoftmaxWithLoss", "a sum over a picture's positions, as of FCN"],
 )
 def test_a_loss_above_87_is_no_divergence(train, loss):
     zero = FAR[: FAR.index('layer { name: "wide"')].replace('"far"', '"zero"').replace("dim: 2", "dim: 5")
@@ -129,6 +140,11 @@ def test_a_loss_above_87_is_no_divergence(train, loss):
     )
     assert float(rows[0]["l"]) > 100
     assert_as_logged(rows, log.train)
+
+
+def test_a_strangers_head_named_like_ours_is_not_watched(train):
+    rows, _, _ = train((FED + LOSS).replace('"fc"', '"score_O"'), SOLVER + 'lr_policy: "fixed"')
+    assert len(rows) == 8
 
 
 def test_a_mean_of_softmax_at_its_clip_is_a_divergence(train):

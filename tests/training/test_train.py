@@ -278,8 +278,7 @@ def test_a_stuck_head_is_named_and_a_learning_one_is_not():
         right = np.eye(2)[labels % 2] * 3
         return {"label": Blob(labels), "score_O": Blob(right), "score_C": Blob(score_c * right)}
 
-    watch = StuckHeads(patience=40)
-    watch.update(0, {"label": Blob(np.array([47])), "score": Blob(np.zeros((1, 48)))})  # pretraining has no heads
+    watch = StuckHeads(40, {0: ("score_O", "label"), 1: ("score_C", "label")})
     for iteration in range(30):  # a slow start
         watch.update(iteration, blobs(score_c=0))
     for iteration in range(30, 40):
