@@ -1,7 +1,7 @@
 """Nets built by Caffe itself, in a child process: its words where it refuses one, the shapes of weights where not."""
 
+import os
 import tempfile
-from pathlib import Path
 
 import caffe
 from caffe.proto import caffe_pb2
@@ -9,10 +9,11 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files.messages import write_message
 from mindpics.caffe_files.weights import targets_of
 from mindpics.jobs.fork_first import in_fork
-from mindpics.lint.data import stand_in_shape
+from mindpics.lint.data import known_channels, stand_in_shape
 from mindpics.lint.layers import check_reach
 from mindpics.lint.lists import SOURCES
 
+CHANNELS = 3, 1, 6, 2  # of pictures that are not there, tried in turn: colour, gray, and pairs of them
 FILLED = ("convolution_param", "inner_product_param", "embed_param")
 
 
@@ -31,13 +32,25 @@ def built_targets(view, allow_python_layers=False):
     """
     if not allow_python_layers and any(check_reach(view.prototxt)):
         return None
-    net = _stand_in(view)
-    if net is None:
-        return None
+    data = [layer for _, layer in view.layers if layer.type == "Data"]
+    guesses = CHANNELS if any(known_channels(layer) is None for layer in data) else CHANNELS[:1]
+    refusals = []
+    for channels in guesses:
+        net = _stand_in(view, channels)
+        if net is None:
+            return None
+        try:
+            return _built(net, view.phase)
+        except ValueError as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _built(net, phase):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/phase.prototxt"
         write_message(net, path)
-        built = in_fork(_targets, path, view.phase)
+        built = in_fork(_targets, path, phase)
         return {name: [(tuple(shape), shared) for shape, shared in target] for name, target in built}
 
 
@@ -50,8 +63,11 @@ def check_build(view, allow_python_layers):
         yield view.prototxt.finding("error", "caffe-refuses", text)
 
 
-def _stand_in(view):
-    """Return the layers of a NetPhase with Input layers for Data layers, and no fillers to wait for."""
+def _stand_in(view, channels):
+    """Return the layers of a NetPhase with Input layers for Data layers, and no fillers to wait for.
+
+    Pictures of which nothing tells how many channels they have are given so many.
+    """
     net = caffe_pb2.NetParameter(name=view.prototxt.message.name)
     for _, layer in view.layers:
         stand_in = net.layer.add()
@@ -59,11 +75,13 @@ def _stand_in(view):
         stand_in.ClearField("include")
         stand_in.ClearField("exclude")
         if layer.type == "Data":
-            shape = stand_in_shape(layer)
+            shape = stand_in_shape(layer, channels)
             if shape is None:
                 return None
             _feed(stand_in, max(1, layer.data_param.batch_size), shape)
-        elif layer.type in SOURCES and not Path(getattr(layer, SOURCES[layer.type]).source).is_file():
+        elif layer.type == "HDF5Output":  # which would empty its file when it is made
+            stand_in.CopyFrom(caffe_pb2.LayerParameter(name=layer.name, type="Silence", bottom=layer.bottom))
+        elif layer.type in SOURCES and not os.path.isfile(getattr(layer, SOURCES[layer.type]).source):
             return None
         for field in FILLED:
             if stand_in.HasField(field):

@@ -1,5 +1,6 @@
 """Lint of Data layers, and of the LMDBs and means they read where those are there."""
 
+import os
 import re
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def _both_phases(train, view, index, test):
 
 def _files(view, index, layer, required):
     source, mean = layer.data_param.source, layer.transform_param.mean_file
-    there = {path: Path(path).exists() for path in (source, mean) if path}
+    there = {path: os.path.exists(path) for path in (source, mean) if path}
     if not required:
         for path in (path for path, is_there in there.items() if not is_there):
             text = f"{path} is not there (relative to {Path.cwd()}); not checked"
@@ -103,9 +104,9 @@ def _mean_alone(view, index, layer):
 def _test_iter(solver, test, layer):
     """test_iter x batch should go through the test set once, the last batch wrapping around."""
     iterations, source, batch = solver.message.test_iter[test], layer.data_param.source, layer.data_param.batch_size
-    if not batch or not (Path(source) / "data.mdb").is_file():
+    pictures, tested = _pictures_in(source), iterations * batch
+    if not batch or pictures is None:
         return
-    pictures, tested = count_lmdb(source), iterations * batch
     if not pictures <= tested < pictures + batch:
         text = (
             f"test_iter {iterations} x batch {batch} = {tested}, but {source} has {pictures} pictures; "
@@ -117,11 +118,11 @@ def _test_iter(solver, test, layer):
 def _made_for(solver, layer):
     """The lengths of a solver that tools/make_nets wrote are epochs of as many pictures as it says."""
     source, batch = layer.data_param.source, layer.data_param.batch_size * max(1, solver.message.iter_size)
-    if not Path(solver.path).is_file() or not batch or not (Path(source) / "data.mdb").is_file():
+    pictures = _pictures_in(source)
+    if not os.path.isfile(solver.path) or not batch or not pictures:
         return
     comment = re.search(r"^# Made for (\d+) training pictures", Path(solver.path).read_text("utf-8", "replace"), re.M)
-    pictures = count_lmdb(source)
-    if comment and pictures and int(comment[1]) != pictures:
+    if comment and int(comment[1]) != pictures:
         text = (
             f"made for {int(comment[1]):,} training pictures, but {source} has {pictures:,}: max_iter "
             f"{solver.message.max_iter:,} is {solver.message.max_iter * batch / pictures:,.0f} epochs; "
@@ -130,14 +131,47 @@ def _made_for(solver, layer):
         yield solver.finding("warning", "made-for", text, "max_iter")
 
 
-def stand_in_shape(layer):
-    """Return (channels, height, width) of the blob a Data layer gives, as far as files tell; None if they do not."""
-    source, transform = layer.data_param.source, layer.transform_param
-    crop = transform.crop_size
+def _pictures_in(source):
+    """Return how many pictures an LMDB has; None where it is not there, or is none, which `_files` says."""
     try:
-        channels, height, width = preflight.picture_shape(layer) if (Path(source) / "data.mdb").is_file() else (3, 0, 0)
+        return count_lmdb(source) if _is_lmdb(source) else None
+    except ValueError:
+        return None
+
+
+def _is_lmdb(source):
+    return os.path.isfile(os.path.join(source, "data.mdb"))
+
+
+def known_channels(layer):
+    """Return how many channels a Data layer's pictures have, of which they themselves or the layer tells; or None."""
+    source, transform = layer.data_param.source, layer.transform_param
+    try:
+        if _is_lmdb(source):
+            return preflight.picture_shape(layer)[0]
+        if os.path.isfile(transform.mean_file):
+            return read_mean(transform.mean_file).shape[0]
+    except ValueError:
+        return None
+    if transform.force_color or transform.force_gray:
+        return 3 if transform.force_color else 1
+    return len(transform.mean_value) if len(transform.mean_value) > 1 else None
+
+
+def stand_in_shape(layer, guess=3):
+    """Return (channels, height, width) of the blob a Data layer gives, as far as files tell; None if they do not.
+
+    Parameters
+    ----------
+    layer : LayerParameter
+    guess : int
+        Channels of pictures of which nothing tells, see `known_channels`.
+    """
+    source, crop = layer.data_param.source, layer.transform_param.crop_size
+    try:
+        height, width = preflight.picture_shape(layer)[1:] if _is_lmdb(source) else (0, 0)
     except ValueError:
         return None
     if crop:
-        return channels, crop, crop
-    return (channels, height, width) if height else None
+        height, width = crop, crop
+    return (known_channels(layer) or guess, height, width) if height else None

@@ -195,9 +195,13 @@ def _python(layer):
         else:
             text = f"layer {layer.name}: {param.module} has no layer {param.layer!r}{nearest(param.layer, HEAD_LAYERS)}"
             yield "error", "python-layer", text, "layer"
-    if (has_our_class and is_our_loss(layer) or "loss" in param.layer.lower()) and not any(layer.loss_weight):
+    is_ours = has_our_class and is_our_loss(layer)
+    if (is_ours or "loss" in param.layer.lower()) and not layer.loss_weight:
         text = f"layer {layer.name}: no loss_weight; Caffe takes a Python layer for no loss without loss_weight: 1"
-        yield "error", "python-loss-weight", text
+        if is_ours:
+            yield "error", "python-loss-weight", text
+        else:
+            yield "warning", "python-loss-weight", text
 
 
 def _frozen(layer):
@@ -220,13 +224,13 @@ def _statistics(view, index, layer):
     if param.HasField("use_global_stats") and not param.use_global_stats and view.phase == TEST:
         text = "use_global_stats: false in phase TEST: a picture's score depends on its batch"
         yield view.finding("warning", "batchnorm-stats", index, text, *where)
-    if not any(reader.type == "Scale" for _, reader, _ in view.readers(layer.top[0], index)):
+    if not any(reader.type == "Scale" for top in layer.top for _, reader, _ in view.readers(top, index)):
         text = "no Scale layer follows; Caffe's BatchNorm has no scale and shift of its own"
         yield view.finding("warning", "batchnorm-alone", index, text)
 
 
 def _scale(view, index, layer):
-    maker = view.maker(layer.bottom[0], index)
+    maker = view.maker(layer.bottom[0], index) if layer.bottom else None
     if maker is not None and maker.type != "BatchNorm":
         text = f"a Scale behind {maker.name} ({maker.type}), not behind a BatchNorm"
         yield view.finding("warning", "scale-alone", index, text)

@@ -1,5 +1,6 @@
 """Lint of lists: the files that ImageData, HDF5Data and WindowData layers name, line by line."""
 
+import os
 from pathlib import Path
 
 from mindpics.caffe_files.blobs import HDF5
@@ -25,7 +26,7 @@ def check_list(view, index, layer, required):
     """
     field = SOURCES[layer.type]
     source = getattr(layer, field).source
-    if not Path(source).is_file():
+    if not os.path.isfile(source):
         text = f"{source or 'its source'} is not there (relative to {Path.cwd()})"
         severity, check, note = ("error", "list-absent", "") if required else ("note", "data-absent", "; not checked")
         yield view.finding(severity, check, index, text + note, field, "source")
@@ -33,7 +34,7 @@ def check_list(view, index, layer, required):
     if layer.type == "WindowData":
         return
     try:
-        lines = read_bytes(source, "a list of files").decode(errors="surrogateescape").splitlines()
+        lines = read_bytes(source, "a list of files").decode(errors="surrogateescape").removesuffix("\n").split("\n")
         if layer.type == "ImageData":
             yield from check_labels(view, index, layer, _images(layer, lines))
         else:
@@ -45,11 +46,12 @@ def check_list(view, index, layer, required):
 def _images(layer, lines):
     """Return the Records of a list of pictures and labels; ValueError where a picture is not there."""
     param, labels, runs, last = layer.image_data_param, {}, 0, None
-    if not lines:
+    if not any(lines):
         raise ValueError(f"{param.source}: found an empty list; wanted pictures and labels")
     for number, line in enumerate(lines, 1):
-        name, _, label = line.rpartition(" ")
-        if not Path(param.root_folder + name).is_file():
+        name, space, label = line.rpartition(" ")
+        name = name if space else line  # which is the label as well
+        if not os.path.isfile(param.root_folder + name):
             where = f"{param.source}:{number}"
             raise ValueError(f"{where}: found {param.root_folder + name!r}, which is not there; wanted PICTURE LABEL")
         label = _number(label)
@@ -71,8 +73,19 @@ def _hdf5_files(source, lines):
     if not names:
         raise ValueError(f"{source}: found an empty list; wanted HDF5 files")
     for name in names:
-        if not Path(name).is_file():
+        if not os.path.isfile(name):
             raise ValueError(f"{source}: found {name}, which is not there; wanted HDF5 files")
-        with open(name, "rb") as stream:
-            if stream.read(len(HDF5)) != HDF5:
-                raise ValueError(f"{source}: found {name}; wanted an HDF5 file")
+        if not _is_hdf5(name):
+            raise ValueError(f"{source}: found {name}; wanted an HDF5 file")
+
+
+def _is_hdf5(path):
+    """Tell whether a file has HDF5's signature where its format lets it be: at 0, or behind a block of the user's."""
+    size, start = os.path.getsize(path), 0
+    with open(path, "rb") as stream:
+        while start + len(HDF5) <= size:
+            stream.seek(start)
+            if stream.read(len(HDF5)) == HDF5:
+                return True
+            start = 2 * start or 512
+    return False

@@ -5,7 +5,7 @@ warnings are what Caffe runs but is rarely meant. Where nothing else is wrong, C
 itself is asked, in a child process (see `mindpics.lint.build`).
 """
 
-from pathlib import Path
+import os
 
 from caffe.proto import caffe_pb2
 
@@ -66,7 +66,7 @@ def _nets_of(solver):
         if isinstance(value, caffe_pb2.NetParameter):
             lines = solver.lines.fields.get(place.field, [])[place.number :]
             net, findings = Prototxt(value, solver.path, lines[0] if lines else solver.lines), []
-        elif not Path(value).is_file():
+        elif not os.path.isfile(value):
             continue
         else:
             net, findings = read_prototxt(value)

@@ -1,5 +1,6 @@
 """Lint of a solver, and of what it asks of its net."""
 
+import os
 from pathlib import Path
 
 from mindpics.caffe_files.prototxt import nearest
@@ -59,7 +60,7 @@ def _nets(solver):
         yield "error", "solver-net", text, *trained[1:2]
     for place in places:
         path = place.value(solver)
-        if isinstance(path, str) and not Path(path).is_file():
+        if isinstance(path, str) and not os.path.isfile(path):
             text = f"its net {path} is not there (paths are relative to {Path.cwd()})"
             yield "error", "solver-net", text, (place.field, place.number)
 

@@ -13,6 +13,9 @@ END = """layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_
   weight_filler { type: "gaussian" std: 0.001 } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
 """
+ZERO = """layer { name: "unread" type: "Silence" bottom: "label" }
+layer { name: "zero" type: "DummyData" top: "zero" dummy_data_param { shape { dim: 2 } } }
+"""
 SOLVER = 'net: "net.prototxt" base_lr: 0.001 lr_policy: "fixed" max_iter: 2 solver_mode: CPU random_seed: 1'
 TOPS = 'layer { name: "data" top: "data" top: "label" type: '
 IMAGES = TOPS + '"ImageData" image_data_param { source: "list" batch_size: 2 } }\n'
@@ -47,6 +50,19 @@ def test_a_good_list_is_trained_on(work, layer):
     (work / "list").write_text(GOOD[layer].replace(" \n", "\n"))
     assert not errors(lint_file("solver.prototxt", data=True))
     assert solve("solver.prototxt", "run", progress=False).iteration == 2
+
+
+def test_a_list_without_labels_and_a_file_behind_a_users_block_are_read_as_caffe_reads_them(work):
+    named = END.replace('"label" ', '"zero" ').replace('layer { name: "fc"', ZERO + 'layer { name: "fc"')
+    with h5py.File(work / "b.h5", "w", userblock_size=512) as file:
+        file["data"], file["label"] = np.ones((6, 5), "f4"), np.arange(6) % 2.0
+    odd = "a\u2028b 1.png"
+    (work / "0.png").rename(work / odd)
+    for layer, text in ((IMAGES, f"1.png\n{odd} 7\n2.png"), (HDF5, "b.h5 a.h5")):
+        (work / "net.prototxt").write_text(layer + named)
+        (work / "list").write_text(text)
+        assert not errors(lint_file("solver.prototxt", data=True)), text
+        assert solve("solver.prototxt", "run", progress=False, overwrite=True).iteration == 2
 
 
 @pytest.mark.parametrize(("layer", "text", "severity", "check", "words"), BAD)

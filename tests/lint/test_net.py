@@ -552,6 +552,55 @@ def test_a_mean_alone_that_is_none_is_named(good):
     assert_named(lint_file("net.prototxt"), "error", "data", "mean.binaryproto")
 
 
+def test_a_batch_norm_without_a_top_is_caffes_to_refuse(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 4 dim: 4 } } }\n'
+        'layer { name: "bn" type: "BatchNorm" bottom: "data" }\nlayer { name: "s" type: "Scale" top: "s" }\n'
+    )
+    assert "caffe-refuses" in {finding.check for finding in errors(lint_file(path))}
+
+
+def test_a_loss_weight_of_zero_is_one_and_a_strangers_layer_may_lack_it(good):
+    path = good / "net.prototxt"
+    plant(path, "  loss_weight: 1\n", "  loss_weight: 0\n")
+    assert not errors(lint_file(path))
+    plant(path, "  loss_weight: 0\n", "")
+    plant(path, 'module: "mindpics.layers"', 'module: "theirs"')
+    found = [finding for finding in lint_file(path, allow_python_layers=True) if finding.check == "python-loss-weight"]
+    assert [finding.severity for finding in found] == ["warning"]
+
+
+def test_pictures_that_are_not_there_may_have_other_channels_than_three(tmp_path):
+    """A siamese net over pairs of gray pictures: its second slice would have none of three."""
+    path = tmp_path / "net.prototxt"
+    tops = "".join(
+        f'layer {{ name: "{name}" type: "Convolution" bottom: "{name}" top: "conv{name}" param {{ name: "w" }} '
+        'convolution_param { num_output: 2 kernel_size: 3 bias_term: false weight_filler { type: "xavier" } } }\n'
+        for name in ("a", "b")
+    )
+    path.write_text(
+        'layer { name: "pairs" type: "Data" top: "pair" transform_param { crop_size: 8 } '
+        'data_param { source: "nowhere" batch_size: 2 backend: LMDB } }\n'
+        'layer { name: "slice" type: "Slice" bottom: "pair" top: "a" top: "b" slice_param { slice_point: 3 } }\n' + tops
+    )
+    assert not errors(lint_file(path))
+    path.write_text(path.read_text().replace("slice_point: 3", "slice_point: 9"))
+    assert [finding.check for finding in errors(lint_file(path))] == ["caffe-refuses"]
+
+
+def test_a_lint_leaves_the_file_of_an_hdf5_output_as_it_is(good):
+    kept = good / "scores.h5"
+    kept.write_bytes(b"an earlier run's")
+    path = good / "net.prototxt"
+    path.write_text(
+        path.read_text() + f'layer {{ name: "out" type: "HDF5Output" bottom: "label" bottom: "label" '
+        f'hdf5_output_param {{ file_name: "{kept}" }} }}\n'
+    )
+    lint_file(path, allow_python_layers=True)
+    assert kept.read_bytes() == b"an earlier run's"
+
+
 def test_a_frozen_blob_that_would_learn_is_named(good):
     net = caffe_pb2.NetParameter()
     read_message("net.prototxt", net)
