@@ -36,7 +36,7 @@ def categorise(folders, min_per_category=MIN_PER_CATEGORY, depth=DEPTH):
     list of str or None
     """
     parts = [PurePosixPath(folder).parts[:depth] for folder in folders]
-    categories = [p if p[0] not in NO_SUBJECT else () for p in parts]
+    categories = [p if p and p[0] not in NO_SUBJECT else () for p in parts]
     for level in range(depth, 0, -1):
         counts = Counter(categories)
         categories = [c[:-1] if len(c) == level and counts[c] < min_per_category else c for c in categories]
@@ -74,9 +74,11 @@ def label_pictures(
     ValueError
         A post has no "folder", or fewer than two categories are left.
     """
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"test_fraction: found {test_fraction}; wanted a share between 0 and 1")
     posts = list(posts)
     for post in posts:
-        if not post.get("folder"):
+        if not isinstance(post.get("folder"), str) or not post["folder"]:
             raise ValueError(f"post {post['id']!r}: found no 'folder' in {sorted(post)}; wanted one")
     categories = categorise([post["folder"] for post in posts], min_per_category, depth)
     members = defaultdict(list)

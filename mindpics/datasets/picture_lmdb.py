@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ def _key(rows, work):
     """Return the hash of what decides an LMDB: the rows, the pictures as they are, and what is made of them."""
     key = hashlib.sha256(json.dumps(work.keywords).encode())
     for post_id, path, label in rows:
-        stat = path.stat() if path.is_file() else None
+        stat = path.stat() if os.path.isfile(path) else None
         key.update(json.dumps([post_id, str(path), label, stat and (stat.st_size, stat.st_mtime_ns)]).encode())
     return key.hexdigest()
 

@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from mindpics.posts.posts import picture_path, read_posts
+from mindpics.posts.posts import files_below, picture_path, read_posts
 
 
 def of_author(manifest, author):
@@ -47,7 +47,7 @@ def in_folder(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}: found no such folder; wanted a folder of pictures")
-    inside = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    inside = [path.relative_to(folder) for path in files_below(folder)]
     inside = [path for path in inside if not any(part.startswith(".") for part in path.parts)]
     if not inside:
         raise ValueError(f"{folder}: found no file in it; wanted a folder of pictures")

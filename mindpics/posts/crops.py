@@ -77,7 +77,7 @@ def decode(data, max_pixels=MAX_PIXELS, reduced_to=None, gray=False):
         try:
             return _pixels(data, picture, reduced_to, gray)
         except Exception as error:
-            raise ValueError(f"broken {picture.format or 'picture'}: {error}") from None
+            raise ValueError(f"broken {_format(picture) or 'picture'}: {error}") from None
 
 
 def warp(pixels, size=SIZE):
@@ -151,19 +151,27 @@ def pack(pixels, encoding=None):
 def _orientation(picture):
     """Return EXIF's, from where OpenCV 4.6 reads it, with which Caffe is built. Pillow turns a TIFF by itself."""
     exif = Image.Exif()
-    if picture.format in ("JPEG", "PNG"):
-        exif.load(picture.info.get("exif", b""))
+    if _format(picture) in ("JPEG", "PNG"):
+        try:
+            exif.load(picture.info.get("exif", b""))
+        except Exception:  # what a header without TIFF's first bytes leads to; OpenCV passes over it
+            return 1
     return exif.get(ORIENTATION, 1)
+
+
+def _format(picture):
+    """Return Pillow's name of a format; a JPEG with more pictures behind it, such as a preview, is one (MPO)."""
+    return "JPEG" if picture.format == "MPO" else picture.format
 
 
 def _pixels(data, picture, reduced_to, gray):
     turn = TURNS.get(_orientation(picture))
-    if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
+    if _format(picture) == "JPEG" and picture.mode in ("RGB", "L"):
         return _turned(_decode_jpeg(data, picture.size, reduced_to, "GRAY" if gray else "BGR"), turn)
-    if picture.format == "JPEG":
+    if _format(picture) == "JPEG":
         simplejpeg.decode_jpeg(data, "CMYK")  # Pillow passes over damage
     pixels = _to_bgr(picture if turn is None else picture.transpose(turn))  # always: what is damaged ends here
-    return _as_opencv(data, picture, turn, pixels, gray) if gray or picture.format in OPENCVS else pixels
+    return _as_opencv(data, picture, turn, pixels, gray) if gray or _format(picture) in OPENCVS else pixels
 
 
 def _as_opencv(data, picture, turn, pixels, gray):

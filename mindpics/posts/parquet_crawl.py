@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from mindpics.files.json_files import MAX_LINE
 from mindpics.posts.crawl_rows import SCHEMA, TYPES, Rows
-from mindpics.posts.posts import REQUIRED, check_post
+from mindpics.posts.posts import REQUIRED, check_post, files_below
 
 BLOCK = 16 << 20  # bytes of posts that are unpacked at a time
 ROWS = 4096  # of a batch
@@ -152,7 +152,7 @@ def _files(path):
     """Return the Parquet files of a folder and those below it, or the one file."""
     if not path.is_dir():
         return [path]
-    files = [file for file in sorted(path.rglob("*.parquet")) if file.is_file() and file.name[0] not in "._"]
+    files = [file for file in files_below(path) if file.suffix == ".parquet" and file.name[0] not in "._"]
     if not files:
         raise ValueError(f"{path}: found a folder without a .parquet file; wanted posts")
     return files

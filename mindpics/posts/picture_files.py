@@ -1,5 +1,6 @@
 """Picture files, read in child processes. Imports no Caffe: that would take each child seconds."""
 
+import os
 from functools import partial
 
 from mindpics.posts import crops
@@ -44,7 +45,7 @@ def read_picture(path, max_pixels=crops.MAX_PIXELS, reduced_to=None, gray=False)
 
 def picture_state(path):
     """Return [path, size in bytes, time of change], by which a file is told from what it was; None where absent."""
-    status = path.stat() if path.is_file() else None
+    status = path.stat() if os.path.isfile(path) else None
     return [str(path), status and status.st_size, status and status.st_mtime_ns]
 
 

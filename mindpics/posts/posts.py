@@ -1,5 +1,6 @@
 """Manifest of a crawl: posts.jsonl, one post a line, beside its pictures."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -127,3 +128,26 @@ def check_id(post_id, where):
     """Raise ValueError unless `post_id` fits an LMDB key and a line of an ids.txt."""
     if not isinstance(post_id, str) or not post_id or not post_id.isprintable() or len(post_id.encode()) > MAX_ID_BYTES:
         raise ValueError(f"{where}: found id {shown(post_id)}; wanted 1 to {MAX_ID_BYTES} bytes of printable text")
+
+
+def files_below(folder):
+    """Return the paths of the files below a folder, sorted.
+
+    Raises
+    ------
+    ValueError
+        For a link to a folder: what lies behind it would be left out.
+    OSError
+        For a folder that may not be read.
+    """
+    files = []
+    for path, folders, names in os.walk(folder, onerror=_refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(path, name))]
+        if links:
+            raise ValueError(f"{path}: found the link {links[0]!r} to a folder; wanted folders and files alone")
+        files += (Path(path, name) for name in names)
+    return sorted(file for file in files if os.path.isfile(file))
+
+
+def _refuse(error):
+    raise error

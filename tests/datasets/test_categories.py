@@ -62,6 +62,10 @@ def test_the_csv_is_what_create_lmdb_reads(tmp_path):
         assert next(csv.reader(stream)) == list(categories.COLUMNS)
 
 
+def test_a_picture_at_the_top_has_no_category():
+    assert categories.categorise([".", "a", "a"], min_per_category=2) == [None, "a", "a"]
+
+
 def test_posts_that_cannot_be_labelled_are_named():
     with pytest.raises(ValueError, match="post 'x': found no 'folder'"):
         categories.label_pictures([{"id": "x", "image": "x.png"}])

@@ -167,6 +167,7 @@ KINDS = {
         for turn in range(5, 9)
     },
     "exif turn 77": (lambda: saved(NOISE, "JPEG", exif=exif(77)), WHOLE),
+    "exif of zeros": (lambda: saved(NOISE, "JPEG", exif=b"Exif\0\0" + bytes(20)), WHOLE),
     "broken exif": (lambda: saved(NOISE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(9)), WHOLE),
 }
 

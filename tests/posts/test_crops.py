@@ -57,6 +57,14 @@ def test_exif_turn():
     assert pixels[2, 5, 1] < 30 and pixels[17, 5, 1] > 225  # red above, white below
 
 
+def test_a_jpeg_with_a_preview_behind_it_is_turned_like_any_other():
+    picture, exif = Image.new("RGB", (20, 10), "white"), Image.Exif()
+    exif[0x0112] = 6
+    data = saved(picture, "MPO", save_all=True, append_images=[picture], exif=exif)
+    assert Image.open(io.BytesIO(data)).format == "MPO"
+    assert crops.decode(data).shape == (20, 10, 3) and crops.decode(data, gray=True).shape == (20, 10, 1)
+
+
 def photograph(side=1080):
     """A square photograph that scikit-image brings, as JPEG."""
     return saved(Image.fromarray(data.astronaut()).resize((side, side), Image.Resampling.BICUBIC), "JPEG", quality=90)

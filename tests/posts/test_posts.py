@@ -6,12 +6,22 @@ import tracemalloc
 import pytest
 from example_posts import COMPRESSIONS, POST, without, write
 
-from mindpics.posts.posts import picture_path, read_posts
+from mindpics.posts.posts import files_below, picture_path, read_posts
 
 
 def test_keeps_unknown_keys_and_order_and_passes_over_empty_lines(tmp_path):
     second = {**POST, "id": "b", "likes": 7}
     assert list(read_posts(write(tmp_path, POST, "", second, ""))) == [POST, second]
+
+
+def test_no_file_below_a_folder_is_passed_over_in_silence(tmp_path):
+    (tmp_path / "in/deep").mkdir(parents=True)
+    for name in ("b", "in/a", "in/deep/c"):
+        (tmp_path / name).touch()
+    assert [str(path.relative_to(tmp_path)) for path in files_below(tmp_path)] == ["b", "in/a", "in/deep/c"]
+    (tmp_path / "in/far").symlink_to("/usr", target_is_directory=True)
+    with pytest.raises(ValueError, match="in: found the link 'far' to a folder; wanted folders and files alone"):
+        files_below(tmp_path)
 
 
 @pytest.mark.parametrize("key", POST)
