@@ -22,6 +22,14 @@ def setting(text):
     return name, value_of(value)
 
 
+def settings(texts):
+    """Return {name: value} of "NAME=VALUE" texts; a name that is given several times has the list of its values."""
+    values = {}
+    for name, value in map(setting, texts):
+        values.setdefault(name, []).append(value)
+    return {name: given if len(given) > 1 else given[0] for name, given in values.items()}
+
+
 def value_of(text):
     """Return a text as an int, a float or a bool where it is written as one."""
     for kind in (int, float):

@@ -54,8 +54,14 @@ class Run:
         words = ["--weights", self.weights] if self.weights else []
         words += ["--seed", str(self.seed)] if self.seed is not None else []
         for name, value in self.settings.items():
-            words += words_of(name, value) if name in SWITCHES else ["--set", f"{name}={_written(value)}"]
+            words += words_of(name, value) if name in SWITCHES else _set(name, value)
         return words
+
+
+def _set(name, value):
+    """Return the words that set a field, of which a repeated one has a list."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [word for element in values for word in ("--set", f"{name}={_written(element)}")]
 
 
 def _written(value):

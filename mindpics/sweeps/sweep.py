@@ -1,10 +1,15 @@
 """Sweep: a solver under many settings, each an ordinary run folder; a diverged one is a row, not the end."""
 
 import math
+import re
 from pathlib import Path
 
-from mindpics.caffe_files.solver_nets import split_weights
+from caffe.proto import caffe_pb2
+
+from mindpics.caffe_files import solver_nets
+from mindpics.caffe_files.messages import read_message
 from mindpics.files import own_folder
+from mindpics.files.bounded import read_text
 from mindpics.files.json_files import read_json, write_json
 from mindpics.files.layout import SweepFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
@@ -13,11 +18,13 @@ from mindpics.jobs.commands import start_here
 from mindpics.jobs.log_tail import clock
 from mindpics.jobs.runner import Runner, default_jobs, threads_of
 from mindpics.jobs.stages import Stage
+from mindpics.lint.lists import SOURCES
 from mindpics.lint.net import refuse_errors
 from mindpics.sweeps.cost import timed
 from mindpics.sweeps.page import write_page
 from mindpics.sweeps.settings import SWITCHES, runs_of
 from mindpics.training.history import read_rows
+from mindpics.training.outputs import kinds_of
 from mindpics.training.readings import read_otherwise
 from mindpics.training.solver_files import read_solver
 
@@ -35,10 +42,10 @@ class OnGpus:
     def __init__(self, gpus):
         self.processes = dict.fromkeys(gpus)
 
-    def __call__(self, command, log, threads, resumable=False):
+    def __call__(self, command, log, threads, again=None):
         free = (gpu for gpu, process in self.processes.items() if process is None or process.poll() is not None)
         gpu = next(free)
-        self.processes[gpu] = start_here([*command, "--gpu", str(gpu)], log, threads, resumable)
+        self.processes[gpu] = start_here([*command, "--gpu", str(gpu)], log, threads, again)
         return self.processes[gpu]
 
 
@@ -170,7 +177,7 @@ def commands_again(solver, out, runs, rows):
 
 def weights_of(run):
     """Return the caffemodels that a run starts from; ValueError where one is not there."""
-    files = [] if run.weights is None else split_weights(run.weights)
+    files = [] if run.weights is None else solver_nets.split_weights(run.weights)
     absent = [path for path in files if not Path(path).is_file()]
     if absent:
         raise ValueError(f"{absent[0]}: found no such file; wanted a caffemodel to start from")
@@ -178,11 +185,15 @@ def weights_of(run):
 
 
 def inputs_of(solver):
-    """Return the files that all runs stand on: solver, net, and the net's LMDBs and means."""
+    """Return the files that all runs stand on: solver, net, weights, and the net's LMDBs, lists of files and means."""
     message, nets = read_solver(solver)
-    paths = [str(solver), message.net, message.train_net, *message.test_net]
+    paths = [str(solver), message.net, message.train_net, *message.test_net, *solver_nets.weights_of(message)]
     for layer in (layer for net in nets for layer in net.layer):
         paths += [layer.data_param.source, layer.transform_param.mean_file]
+        if layer.type in SOURCES:
+            paths.append(getattr(layer, SOURCES[layer.type]).source)
+        if layer.type == "HDF5Data" and Path(paths[-1]).is_file():
+            paths += read_text(paths[-1], "a list of HDF5 files").split()
     return tuple(dict.fromkeys(path for path in paths if path and Path(path).exists()))
 
 
@@ -197,29 +208,25 @@ def _configured(solver, run):
 
 
 def row_of(run, folder):
-    """Return a run as a row: settings, how it ended, last and best of each test output, seconds, path."""
+    """Return a run as a row: settings, how it ended, last, best of each test output and their means, seconds, path."""
     files = TrainingFiles(Path(folder))
     facts = read_json(files.facts)
     row = dict(run.settings) | {"weights": run.weights or "none", "seed": run.seed}
     row |= {"ended": "diverged" if facts["diverged"] else "done", "iterations": facts["iterations"]}
     tests = read_rows(files.tests)
-    names = list(dict.fromkeys(name for test in tests for name in test if name != "iteration"))
-    for name in names:
+    kinds = {}
+    for path in (files.net, *Path(folder).glob(TrainingFiles.test_nets)):
+        kinds |= kinds_of(read_message(path, caffe_pb2.NetParameter()))
+    measured = {"accuracy": [], "loss": []}
+    for name in dict.fromkeys(name for test in tests for name in test if name != "iteration"):
         values = [test[name] for test in tests if name in test]
-        row |= {f"last_{name}": values[-1], f"best_{name}": (min if name.startswith("loss") else max)(values)}
-    row |= _means(row)
+        kind = kinds.get(re.sub(r"\[\d+\]|#\d+", "", name))
+        row |= {f"last_{name}": values[-1], f"best_{name}": (min if kind == "loss" else max)(values)}
+        measured.get(kind, []).append(name)
+    for kind, names in measured.items():
+        for when in ("last", "best") if names else ():
+            row[f"{when}_mean_{kind}"] = math.fsum(row[f"{when}_{name}"] for name in names) / len(names)
     return row | {"seconds": facts["seconds"], "path": str(folder), "why": facts["diverged"] or ""}
-
-
-def _means(row):
-    """Return the mean of all heads' last and best accuracy, or loss where nothing measures accuracy."""
-    means = {}
-    for kind in ("accuracy", "loss"):
-        for when in ("last", "best"):
-            values = [value for name, value in row.items() if name.startswith(f"{when}_{kind}")]
-            if values:
-                means[f"{when}_mean_{kind}"] = math.fsum(values) / len(values)
-    return means
 
 
 def ranked(rows):

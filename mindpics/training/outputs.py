@@ -44,6 +44,18 @@ class Outputs:
         )
 
 
+def kinds_of(net):
+    """Return {blob: "accuracy" or "loss"} of what the layers of a NetParameter measure, whatever it is called."""
+    kinds = {}
+    for layer in net.layer:
+        kind = layer.python_param.layer if layer.type == "Python" else layer.type
+        if kind.endswith("Accuracy"):
+            kinds |= dict.fromkeys(layer.top, "accuracy")
+        elif kind.endswith("Loss") or any(layer.loss_weight):
+            kinds |= dict.fromkeys(layer.top, "loss")
+    return kinds
+
+
 class LossOfPasses:
     """The mean loss over the passes of an iteration (iter_size), which Caffe does not keep."""
 

@@ -4,7 +4,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from mindpics.caffe_files.fields import set_layers, setting
+from mindpics.caffe_files.fields import set_layers, setting, settings
 from mindpics.sweeps.settings import Range, Run, parse, runs_of
 
 
@@ -32,6 +32,13 @@ def test_a_setting_is_read_as_it_is_written():
     assert parse("layer[fc6].dropout_ratio=.5,.7") == ("layer[fc6].dropout_ratio", [0.5, 0.7])
     assert parse("base_lr=1e-4..1e-1") == ("base_lr", Range(1e-4, 1e-1))
     assert [setting(f"a={text}")[1] for text in ("3", ".5", "true", "VALID")] == [3, 0.5, True, "VALID"]
+
+
+def test_values_of_a_repeated_field_are_given_one_by_one_and_come_together_again():
+    settings_of_run = {"stepvalue": [100, 200], "gamma": 0.5}
+    words = Run(settings_of_run).words()
+    assert words == ["--set", "stepvalue=100", "--set", "stepvalue=200", "--set", "gamma=0.5"]
+    assert settings(words[1::2]) == settings_of_run
 
 
 @pytest.mark.parametrize("text", ["base_lr", "base_lr=", "=3", "base_lr=1..0.1", "base_lr=a..b"])

@@ -13,7 +13,8 @@ import pytest
 from mindpics.api import load_run, sweep
 from mindpics.jobs.commands import start_here
 from mindpics.sweeps.cost import START, timed
-from mindpics.sweeps.sweep import OnGpus
+from mindpics.sweeps.settings import Run
+from mindpics.sweeps.sweep import OnGpus, row_of
 from mindpics.training.solver_files import read_solver
 
 SWEEP = Path(__file__).resolve().parents[2] / "tools" / "sweep"
@@ -102,6 +103,21 @@ def test_a_setting_that_the_net_does_not_take_is_refused_before_anything_runs(sm
     with pytest.raises(ValueError, match=r"found layer\[fc9\]"):
         sweep(small_job[0], tmp_path / "s", {"layer[fc9].num_output": [1, 2]})
     assert not (tmp_path / "s").exists()
+
+
+def test_what_is_a_loss_the_net_says_and_no_name(tmp_path):
+    """GoogLeNet's accuracies are called loss1/top-1."""
+    layers = (("SoftmaxWithLoss", "loss1/loss1"), ("Accuracy", "loss1/top-1"), ("SoftmaxWithLoss", "softmax_loss"))
+    named = "".join(f'layer {{ name: "{name}" type: "{kind}" top: "{name}" }}\n' for kind, name in layers)
+    (tmp_path / "net.prototxt").write_text(named)
+    (tmp_path / "test.csv").write_text(
+        "iteration,loss1/loss1,loss1/top-1,softmax_loss,loss1/top-1#1\n1,2,.5,4,.1\n2,1,.25,2,.3\n"
+    )
+    (tmp_path / "run.json").write_text('{"diverged": null, "iterations": 2, "seconds": 1}')
+    row = row_of(Run({}), tmp_path)
+    assert (row["best_loss1/loss1"], row["best_loss1/top-1"], row["best_softmax_loss"]) == (1, 0.5, 2)
+    assert (row["best_mean_accuracy"], row["last_mean_accuracy"]) == (0.4, 0.275)
+    assert (row["best_mean_loss"], row["last_mean_loss"]) == (1.5, 1.5)
 
 
 def test_from_python_a_sweep_returns_its_rows_the_best_first(small_job, tmp_path):
