@@ -180,7 +180,7 @@ class Cluster:
         """How many workers there are now; one at least."""
         return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
 
-    def start(self, command, log, threads, resumable=False):
+    def start(self, command, log, threads, again=None):
         """Start a command on a worker; see `mindpics.jobs.commands.ClusterCommand`.
 
         Parameters
@@ -190,14 +190,14 @@ class Cluster:
             Gets the command's output.
         threads : int
             Of BLAS and OpenMP.
-        resumable : bool
+        again : Stage, optional
             The command takes ``--resume`` when its first worker died.
 
         Returns
         -------
         mindpics.jobs.commands.ClusterCommand
         """
-        return ClusterCommand(self.client, command, log, threads, resumable)
+        return ClusterCommand(self.client, command, log, threads, again)
 
 
 def _itself(value):

@@ -33,7 +33,7 @@ def as_typed(command):
     return shlex.join([program, *map(str, arguments)])
 
 
-def start_here(command, log, threads, resumable=False):
+def start_here(command, log, threads, again=None):
     """Start a command whose output goes to `log`; return its Popen. It dies with this process.
 
     Parameters
@@ -43,7 +43,7 @@ def start_here(command, log, threads, resumable=False):
         Output is appended to it.
     threads : int
         Of BLAS and OpenMP.
-    resumable : bool
+    again : Stage, optional
         Without effect here; a cluster's start takes it.
 
     Returns
@@ -69,7 +69,7 @@ def _die_with_parent():
 class ClusterCommand:
     """A command on a worker that sees this folder under the same path.
 
-    When the worker dies Dask gives the command to another, with ``--resume`` if it is resumable.
+    When the worker dies Dask gives the command to another.
 
     Parameters
     ----------
@@ -78,10 +78,11 @@ class ClusterCommand:
         With --gpu it goes to a worker whose resources name a GPU.
     log : Path
     threads : int
-    resumable : bool
+    again : Stage, optional
+        One that the other worker goes on with, by ``--resume``, where it had come to its own work.
     """
 
-    def __init__(self, client, command, log, threads, resumable=False):
+    def __init__(self, client, command, log, threads, again=None):
         self.stop = Path(f"{log}.{uuid.uuid4().hex}.stop").resolve()
         self.future = client.submit(
             _run,
@@ -89,7 +90,7 @@ class ClusterCommand:
             os.getcwd(),
             Path(log).resolve(),
             threads,
-            resumable,
+            again,
             self.stop,
             pure=False,
             resources={"GPU": 1} if "--gpu" in command else None,
@@ -119,12 +120,14 @@ class ClusterCommand:
         self.future.cancel()
 
 
-def _run(command, folder, log, threads, resumable, stop):
+def _run(command, folder, log, threads, again, stop):
     """Run a command on a worker; return its exit status."""
     os.chdir(folder)
-    again = _begun(stop).exists()  # a worker before this one died over it
-    _begun(stop).touch()
-    process = start_here(command + (["--resume"] if again and resumable else []), log, threads)
+    stamp = _begun(stop)
+    resume = again is not None and stamp.exists() and again.has_begun_since(stamp)
+    if not stamp.exists():  # else a worker before this one died over it
+        stamp.touch()
+    process = start_here(command + ["--resume"] * resume, log, threads)
     while process.poll() is None:
         if stop.exists():
             process.terminate()

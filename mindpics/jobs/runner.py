@@ -184,7 +184,7 @@ class Runner:
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [*python_of(stage.command), *(["--resume"] if resume else [])]
         log.write_text(f"{ASKED}{as_typed(stage.command)}\n", encoding="utf-8")
-        process = self.start(command, log, threads_of(self.jobs), stage.resumable and not resume)
+        process = self.start(command, log, threads_of(self.jobs), stage if stage.resumable and not resume else None)
         self.running[stage.name] = (stage, process, key, time.time())
         self.account.note(f"{stage.name}: {'goes on' if resume else 'starts'}  {stage.note}")
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 
-from mindpics.jobs import cluster, parallel
+from mindpics.jobs import cluster, commands, parallel
 from mindpics.jobs.runner import Runner
 from mindpics.jobs.stages import Stage, StageError
 from pinterest_id.choice_of_C import Data, Fitting, choose, refit
@@ -119,6 +120,18 @@ def test_stages_run_on_the_cluster_and_a_killed_worker_s_goes_on_elsewhere(dask,
     ]
     left = Path(f"/proc/{stage}/stat")  # nobody may have asked for the exit status of the one that died with its worker
     assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_second_worker_resumes_what_the_first_had_begun_and_no_older_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stage = Stage("train", (), (), (), resumable=True, begun="solver")
+    Path("solver").touch()  # of another setting's run
+    command = [sys.executable, "-c", "import sys; open('given', 'w').write(sys.argv[-1])"]
+    stop = tmp_path / "log.1.stop"
+    for begun, given in ((0, "-c"), (0, "-c"), (10, "--resume")):
+        os.utime("solver", (time.time() + begun - 5,) * 2)
+        assert commands._run(command, tmp_path, tmp_path / "log", 1, stage, stop) == 0
+        assert Path("given").read_text() == given
 
 
 def test_a_failed_stage_on_the_cluster_shows_its_log(dask, tmp_path, monkeypatch):
