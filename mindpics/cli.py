@@ -146,6 +146,13 @@ def size(text):
     return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
 
 
+def count(text):
+    """Return a number of things, for argparse: 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}; wanted 1 or more")
+    return int(text)
+
+
 def folder():
     """Return the folder of the tools: the checkout's, or where ``pip install`` has put them."""
     checkout = Path(__file__).resolve().parents[1] / "tools"

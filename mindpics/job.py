@@ -1,9 +1,9 @@
 """Main job's settings: arguments, the command that repeats them, paths."""
 
-from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mindpics.cli import count
 from mindpics.files.environment import environment
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json, write_json
@@ -100,7 +100,7 @@ def add_arguments(parser):
     device.add_argument(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--seeds", type=_count, default=1, metavar="N", help="run N seeds from --seed on, the later ones into OUT-seedS"
+        "--seeds", type=count, default=1, metavar="N", help="run N seeds from --seed on, the later ones into OUT-seedS"
     )
     parser.add_argument("--split", choices=("image", "group"), default="image", help="the paper's, or by group")
     parser.add_argument(
@@ -115,12 +115,6 @@ def add_arguments(parser):
     parser.add_argument(
         "--out", help="folder of the run (default runs/SCALE, with --posts or --pins runs/SCALE-FOLDER)"
     )
-
-
-def _count(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"found {text}; wanted 1 or more")
-    return int(text)
 
 
 def jobs_of(args):
