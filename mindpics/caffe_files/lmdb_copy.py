@@ -34,6 +34,8 @@ def copy_lmdb(source, out, labels, force=False):
         `out` exists, `source` is no LMDB, or it holds none of the labels.
     """
     source, out = Path(source), Path(out)
+    if out.resolve() == source.resolve():
+        raise ValueError(f"{out}: found the LMDB that is copied; wanted another name, or its other rows would be lost")
     if out.exists() and not force:
         raise ValueError(f"{out}: found a file or folder of that name; wanted a new name, or force=True")
     rejected = [note for note in _rejected(source) if note.get("label") in labels]

@@ -89,7 +89,8 @@ class Predictor:
     def outputs(self):
         """Names of the net's outputs, in the order of the deploy net: for a trait net prob_O .. prob_N."""
         answers = set(self.net.outputs) - set(self.net.inputs)  # an input that nothing reads is an output to Caffe
-        return [top for tops in self.net.top_names.values() for top in tops if top in answers]
+        tops = (top for tops in self.net.top_names.values() for top in tops)
+        return list(dict.fromkeys(top for top in tops if top in answers))  # once, though a layer in place has it too
 
     def features(self, pictures, blob="fc7"):
         """Return a blob of the centre crops, float32 [N, D]; `pictures` as `predict` takes them."""

@@ -101,6 +101,9 @@ def messages(model, setting, counts, *, data_root, net_path, snapshot_prefix, se
     """
     recipe = setting.recipe(model.net, model.heads, model.init)
     pictures = {split: sum(counts[split][trait] for trait in model.traits) for split in ("train", "test")}
+    for split, number in pictures.items():
+        if not number:
+            raise ValueError(f"{model.name}: found no {split} picture of {' '.join(model.traits)}; wanted one at least")
     files = DataFiles(data_root)
     data = Data(
         train=files.lmdb("train", model.lmdb_suffix),

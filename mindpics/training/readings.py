@@ -66,11 +66,18 @@ def _lengthen(message, net, epochs):
             f"found epochs={epochs:g}, and no Data layer for training in {net.name}; wanted one, "
             "whose pictures are counted"
         )
+    if not sizes[1]:
+        raise ValueError(f"found epochs={epochs:g}, and a batch_size or iter_size of 0; wanted 1 or more pictures")
     before, message.max_iter = message.max_iter, max(1, math.ceil(epochs * sizes[0] / sizes[1]))
-    times = message.max_iter / before
-    for name in LENGTHS:
-        if getattr(message, name):
-            setattr(message, name, max(1, round(times * getattr(message, name))))
+    lengths = [name for name in LENGTHS if getattr(message, name)]
+    if not before and (lengths or message.stepvalue):
+        raise ValueError(
+            f"found epochs={epochs:g}, and no max_iter that {' and '.join(lengths or ['stepvalue'])} belong to; "
+            "wanted one, by which they are scaled"
+        )
+    times = message.max_iter / before if before else 1
+    for name in lengths:
+        setattr(message, name, max(1, round(times * getattr(message, name))))
     message.stepvalue[:] = [max(1, round(times * value)) for value in message.stepvalue]
 
 

@@ -5,8 +5,6 @@ import sys
 import time
 from contextlib import closing
 
-from caffe.proto import caffe_pb2
-
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.solver_nets import split_weights, weights_of
 from mindpics.files.bounded import digest
@@ -99,8 +97,7 @@ def solve(
             lint.refuse_errors(message, nets, allow_python_layers)
             build_in_fork(message, nets)
             set_device(gpu)
-            if gpu is None:
-                message.solver_mode = caffe_pb2.SolverParameter.CPU
+            message.solver_mode = message.CPU if gpu is None else message.GPU
             started = time.time()
             run, state = _run(folder, message, nets, weights, resume, patience, events.wanted(tensorboard), progress)
             asked = {

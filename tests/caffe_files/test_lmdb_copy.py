@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mindpics.caffe_files.lmdb_copy import copy_lmdb
-from mindpics.caffe_files.lmdbs import read_lmdb
+from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb
 from mindpics.datasets.picture_lmdb import write_lmdb
 
 
@@ -56,6 +56,13 @@ def test_a_killed_copy_goes_on(whole, tmp_path, monkeypatch):
         assert left.stat()["entries"] > 0
     assert copy_lmdb(whole, tmp_path / "some_lmdb", range(9)) == (8, 1)
     assert len(list(read_lmdb(tmp_path / "some_lmdb"))) == 8
+
+
+def test_an_lmdb_is_not_copied_onto_itself(whole):
+    before = count_lmdb(whole)
+    with pytest.raises(ValueError, match="found the LMDB that is copied; wanted another name"):
+        copy_lmdb(whole, whole, [0], force=True)
+    assert count_lmdb(whole) == before
 
 
 def test_none_of_the_labels_and_a_name_that_is_taken_are_said(whole, tmp_path):

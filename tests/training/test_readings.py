@@ -22,6 +22,20 @@ def test_epochs_scale_length_steps_snapshots_and_tests(small_job):
         assert getattr(after, field) == pytest.approx(2 * getattr(before, field), abs=1), field
 
 
+def test_epochs_of_a_solver_without_a_length_or_a_batch_are_refused_in_words(small_job):
+    message, (net,) = read_solver(small_job[0])
+    message.max_iter = 0
+    with pytest.raises(ValueError, match="and no max_iter that stepsize and snapshot and test_interval belong to"):
+        read_otherwise(message, net, {"epochs": 2})
+    message.ClearField("stepsize"), message.ClearField("snapshot"), message.ClearField("test_interval")
+    message.max_iter = 0
+    read_otherwise(message, net, {"epochs": 2})
+    assert message.max_iter == 40
+    net.layer[0].data_param.batch_size = 0
+    with pytest.raises(ValueError, match="a batch_size or iter_size of 0"):
+        read_otherwise(message, net, {"epochs": 2})
+
+
 def test_snapshots_are_so_many_of_the_length_that_is_asked_for(small_job, tmp_path):
     message, _ = read(small_job, epochs=18, snapshots=4)
     assert message.snapshot == message.max_iter // 4
