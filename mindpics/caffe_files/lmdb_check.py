@@ -33,7 +33,7 @@ class Records:
     ----------
     count : int
     shapes : dict
-        (channels, height, width) -> (key of the first such record, whether that is encoded).
+        (channels, height, width) -> key of the first such record.
     labels : dict
         Label -> key of the first record that has it.
     runs : int
@@ -46,8 +46,14 @@ class Records:
     runs: int
 
 
-def check_records(path):
+def check_records(path, channels=None):
     """Check that Caffe can read every record: a Datum with as many values as it says, or a picture that decodes.
+
+    Parameters
+    ----------
+    path : path
+    channels : {None, 1, 3}
+        Of encoded pictures, see `mindpics.caffe_files.datum.to_pixels`.
 
     Returns
     -------
@@ -59,8 +65,8 @@ def check_records(path):
     ValueError
         Names the record by its key; or there is none.
     """
-    count, shapes, labels, runs = _once(_read, *_state(path))
-    return Records(count, {tuple(shape): tuple(first) for shape, first in shapes}, dict(labels), runs)
+    count, shapes, labels, runs = _once(_read, *_state(path), channels)
+    return Records(count, {tuple(shape): key for shape, key in shapes}, dict(labels), runs)
 
 
 def _state(path):
@@ -73,10 +79,10 @@ def _state(path):
 
 
 @functools.lru_cache(maxsize=64)
-def _once(look, path, size, _changed):
+def _once(look, path, size, _changed, *options):
     terminal = os.dup(2)  # the child's own goes to a file
     try:
-        return in_fork(look, path, size, terminal, timeout=60 + size / BYTES_A_SECOND)
+        return in_fork(look, path, size, terminal, *options, timeout=60 + size / BYTES_A_SECOND)
     except ValueError as error:
         raise ValueError(f"{path}: found what cannot be read ({error}); wanted an LMDB") from None
     finally:
@@ -101,18 +107,18 @@ def _walk(path, size, _terminal):
         bytes(value[:1]), bytes(value[-1:])
 
 
-def _read(path, size, terminal):
+def _read(path, size, terminal, channels):
     """Return the fields of `Records`, as JSON has them."""
     count, shapes, labels, runs, last = 0, {}, {}, 0, None
     for key, value in _shown(_records(path, size), path, terminal):
         name = key_text(bytes(key))
         try:
             datum = parse_datum(bytes(value))
-            shape = _shape(datum)
+            shape = _shape(datum, channels)
         except ValueError as error:
             raise ValueError(f"key {name!r}: {error}") from None
         count, runs, last = count + 1, runs + (datum.label != last), datum.label
-        shapes.setdefault(shape, (name, datum.encoded))
+        shapes.setdefault(shape, name)
         labels.setdefault(datum.label, name)
     if not count:
         raise ValueError("found an empty LMDB; wanted records")
@@ -127,8 +133,8 @@ def _shown(records, path, terminal):
         )
 
 
-def _shape(datum):
-    pixels = to_pixels(datum)
+def _shape(datum, channels):
+    pixels = to_pixels(datum, channels)
     if datum.encoded and pixels.dtype != np.uint8:
         raise ValueError(f"found an encoded picture of {pixels.dtype}; wanted bytes")
     if min(pixels.shape) < 1:

@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 
-from mindpics.caffe_files.lmdb_check import check_records
 from mindpics.caffe_files.lmdbs import count_lmdb, read_mean
 from mindpics.lint import preflight
 from mindpics.lint.heads import check_head_outputs
@@ -84,7 +83,7 @@ def _files(view, index, layer, required):
     if source:
         try:
             preflight.check_data_layer(layer)
-            yield from check_labels(view, index, layer, check_records(source))
+            yield from check_labels(view, index, layer, preflight.records_of(layer))
         except ValueError as error:
             yield view.prototxt.finding("error", "data", str(error), ("layer", index))
 

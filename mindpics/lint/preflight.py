@@ -11,7 +11,7 @@ def check_data_layer(layer):
     source, transform = layer.data_param.source, layer.transform_param
     if transform.force_color and transform.force_gray:
         raise ValueError(f"layer {layer.name}: found force_color and force_gray; wanted one of them")
-    shapes = _shapes(layer)
+    shapes = records_of(layer).shapes
     (first, key), *further = shapes.items()
     for shape, other in further:
         if shape[0] != first[0]:
@@ -37,13 +37,10 @@ def check_data_layer(layer):
 
 def picture_shape(layer):
     """Return (channels, height, width) of the first picture that a Data layer's LMDB gives it; ValueError for none."""
-    return next(iter(_shapes(layer)))
+    return next(iter(records_of(layer).shapes))
 
 
-def _shapes(layer):
-    """Return {(channels, height, width): key of the first} of the pictures as a Data layer decodes them."""
-    transform, shapes = layer.transform_param, {}
-    forced = 3 if transform.force_color else 1 if transform.force_gray else None
-    for shape, (key, is_encoded) in check_records(layer.data_param.source).shapes.items():
-        shapes.setdefault((forced, *shape[1:]) if forced and is_encoded else shape, key)
-    return shapes
+def records_of(layer):
+    """Return the `Records` of a Data layer's LMDB, its pictures in as many channels as the layer asks for."""
+    transform = layer.transform_param
+    return check_records(layer.data_param.source, 3 if transform.force_color else 1 if transform.force_gray else None)

@@ -13,7 +13,9 @@ from mindpics.jobs.quiet import redirected
 def caffe_log(path):
     """Send file descriptor 2 to the end of `path`; yield a text stream to the terminal.
 
-    The file reads as `caffe train`'s does, so that Caffe's ``parse_log.py`` takes it.
+    The file reads as `caffe train`'s does, so that Caffe's ``parse_log.py`` takes it. But a step at a
+    time Caffe begins its mean of ``average_loss`` losses and its clock anew: a line has the loss of its iteration, and
+    its iter/s are no speed.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     _log_every_line()

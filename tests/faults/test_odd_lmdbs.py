@@ -36,8 +36,8 @@ def raw(*shape, **fields):
     return caffe_pb2.Datum(**datum | fields)
 
 
-def encoded(*shape):
-    pixels = RNG.integers(0, 256, shape, dtype=np.uint8)
+def encoded(*shape, dtype=np.uint8):
+    pixels = RNG.integers(0, 256, shape, dtype=dtype)
     return caffe_pb2.Datum(encoded=True, data=cv2.imencode(".png", pixels)[1].tobytes())
 
 
@@ -46,6 +46,7 @@ FLOATS = [caffe_pb2.Datum(channels=2, height=4, width=4, float_data=RNG.normal(s
 ENCODED_GRAY = [encoded(8, 8) for _ in range(9)]
 MIXED = [encoded(8, 8, 3) if i != 5 else encoded(8, 8) for i in range(9)]
 SIZES = [encoded(8 + i, 9, 3) for i in range(9)]
+SIXTEEN_BITS = [encoded(8, 8, 3, dtype=np.uint16) for _ in range(9)]
 FIVE = [raw(3, 8, 8) for _ in range(9)]
 # records, batch, transform_param, of the loss
 READ = {
@@ -56,6 +57,7 @@ READ = {
     "encoded gray": (ENCODED_GRAY, 4, "crop_size: 4 mean_value: 3", ""),
     "encoded gray in colour": (ENCODED_GRAY, 4, "force_color: true mean_value: 1 mean_value: 2 mean_value: 3", ""),
     "gray and colour in colour": (MIXED, 4, "force_color: true", ""),
+    "sixteen bits in colour": (SIXTEEN_BITS, 4, "force_color: true", ""),
     "five channels": ([raw(5, 8, 8) for _ in range(9)], 4, "", ""),
     "sizes with a crop": (SIZES, 4, "crop_size: 8", ""),
     "bytes beside floats": ([raw(1, 2, 2, float_data=[1] * 4) for _ in range(9)], 4, "", ""),
@@ -73,13 +75,7 @@ REFUSED = {
     "three mean_value for gray": (GRAY, 4, "mean_value: 1 mean_value: 2 mean_value: 3", "", "each of 1 channels"),
     "force_color and force_gray": (ENCODED_GRAY, 4, "force_color: true force_gray: true", "", "wanted one of them"),
     "too few bytes": ([raw(1, 4, 4, data=b"123")] * 9, 4, "", "", "key '00000000': found a Datum of 3 bytes"),
-    "sixteen bits": (
-        [caffe_pb2.Datum(encoded=True, data=cv2.imencode(".png", np.full((8, 8), 9, np.uint16))[1].tobytes())] * 9,
-        4,
-        "",
-        "",
-        "an encoded picture of uint16",
-    ),
+    "sixteen bits": (SIXTEEN_BITS, 4, "", "", "an encoded picture of uint16"),
 }
 
 
