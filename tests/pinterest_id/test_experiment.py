@@ -236,6 +236,14 @@ def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
         write_report(tmp_path / "run")
 
 
+def test_a_run_without_fine_tuned_features_in_a_folder_that_had_them_has_no_rows_of_them(run, tmp_path):
+    experiment = write_data(tmp_path, small_pins())
+    shutil.copytree(run, experiment.out)
+    experiment.run()
+    assert not list((experiment.out / "scores").glob("*_fine_tuned.npz"))
+    assert [row["model"] for row in write_report(experiment.out)][7:] == ["late fusion, learned"]
+
+
 def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     write_data(tmp_path, small_pins())
     command = [
