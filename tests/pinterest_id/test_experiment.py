@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_experiment import SMALL, small_pins, write_data
+from tool_module import parsed
 
 from pinterest_id import experiment as experiment_module
 from pinterest_id.classifiers import JointLogisticRegression
@@ -134,6 +135,18 @@ def test_figures_are_redone_from_scores_alone(run, tmp_path):
     (run / "figures" / "figure4.png").unlink()
     subprocess.run([sys.executable, ROOT / "tools" / "eval_identification", run], check=True, capture_output=True)
     assert (run / "figures" / "figure4.png").is_file() and "text only" in (run / "table2.csv").read_text()
+
+
+def test_tables_are_redone_with_the_runs_own_seed_unless_asked_otherwise(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    facts = json.loads((run / "run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps(facts | {"options": facts["options"] | {"seed": 3}}))
+    said = []
+    for words in ((), ("--seed", 3), ("--seed", 0)):
+        tool, arguments = parsed("eval_identification", tmp_path / "run", *words)
+        tool.main(arguments)
+        said.append([(tmp_path / "run" / name).read_text() for name in ("table1.csv", "intervals.csv")])
+    assert said[0] == said[1] and said[1][0] != said[2][0] and said[1][1] != said[2][1]
 
 
 def test_a_killed_run_fits_only_what_is_missing(tmp_path, monkeypatch):
