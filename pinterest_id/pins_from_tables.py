@@ -7,7 +7,7 @@ the column map is where a table of any shape is fitted to pins.
 import json
 from pathlib import Path
 
-from mindpics.files.json_files import parse_object, shown
+from mindpics.files.json_files import object_of, parse_object, refuse_repeated, shown
 from mindpics.files.tables import read_table
 from pinterest_id.encodings import UTF8, read_text
 from pinterest_id.records import KEYS, check_records
@@ -108,11 +108,12 @@ def _objects(path, user, encoding):
     """Yield (where, object) of a JSON file of one of the three forms."""
     text = _text(path, encoding)
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=object_of)
     except (ValueError, RecursionError):
         yield from _of_lines(path, text)
         return
     if isinstance(document, dict) and any(isinstance(entry, list) for entry in document.values()):
+        refuse_repeated(document, path)
         for name, pins in document.items():
             yield from ((where, {user: name} | entry) for where, entry in _of_array(f"{path}, user {name!r}", pins))
         return
@@ -130,6 +131,7 @@ def _of_array(where, pins):
     if not isinstance(pins, list):
         raise ValueError(f"{where}: found a {type(pins).__name__}; wanted an array of pins")
     for number, pin in enumerate(pins, 1):
+        refuse_repeated(pin, f"{where}, pin {number}")
         # Written and read again, since what is no object, or half a surrogate pair, is said in one place.
         yield f"{where}, pin {number}", parse_object(json.dumps(pin).encode(), f"{where}, pin {number}")
 
