@@ -13,7 +13,7 @@ from pinterest_id.records import Rejection, check_records
 NO_AUTHOR = ("", "unknown", "anonymous")
 
 
-def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",), seed=0):
+def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",), seed=0, **keep):
     """Make pins of a posts.jsonl, its authors being the users.
 
     Parameters
@@ -27,6 +27,8 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
     words : sequence of str
         Keys of a post that a pin's text is made of: "text", "tags", or what else the posts have ("title").
     seed : int
+    **keep
+        keep_empty_text: as of `pinterest_id.records.read_pins`.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
     keys = {key for post in drawn for key in post}
     if absent := [key for key in words if key not in keys]:
         raise ValueError(f"{path}: found no post with {', '.join(absent)}; wanted keys of {shown(sorted(keys))}")
-    pins, without = check_records((_record(post, words, path) for post in drawn), path.parent)
+    pins, without = check_records((_record(post, words, path) for post in drawn), path.parent, **keep)
     return pins, [*rejected, *without]
 
 

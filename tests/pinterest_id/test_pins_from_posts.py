@@ -55,6 +55,7 @@ def test_a_key_that_no_post_has_is_an_error_and_a_post_without_text_a_rejection(
     pins, rejected = pins_from_posts(path, (1, 1), words=["title"])
     assert [(pin.id, pin.text) for pin in pins] == [("p2", "two words")]
     assert [(item.id, item.reason) for item in rejected] == [("p1", "no text")]
+    assert len(pins_from_posts(path, (1, 1), words=["title"], keep_empty_text=True)[0]) == 2
 
 
 def test_an_author_without_a_letter_leaves_the_texts_whole(tmp_path):
