@@ -102,6 +102,7 @@ def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
     C_grid : sequence of float
     fitting : Fitting
     curve : str
+        "": no CURVE.csv is written.
     """
     folder, steps, best = Path(folder), [], None
     for C, model in zip(C_grid, _Fits(fitting, data.designs).grid(C_grid, data, folder), strict=True):
@@ -111,7 +112,8 @@ def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
         if best is None or (right, -C) > (best[0].accuracy, -best[0].C):
             best = (steps[-1], logs, model)
     chosen, validation, model = best
-    _write_curve(folder / f"{curve}.csv", steps, chosen)
+    if curve:
+        _write_curve(folder / f"{curve}.csv", steps, chosen)
     return Choice(chosen.C, tuple(C_grid), model, validation)
 
 
@@ -121,17 +123,23 @@ def choose_together(modalities, C_grid=C_GRID, fitting=None):
     Parameters
     ----------
     modalities : dict
-        Folder, as of `choose` -> Data, of the same pins.
+        Folder, as of `choose` -> Data, of the same pins. Its curve.csv gets the accuracies of the product.
     C_grid : sequence of float
     fitting : Fitting
     """
-    users, best = next(iter(modalities.values())).validation_users, None
+    first, curves = next(iter(modalities)), {folder: [] for folder in modalities}
+    users = modalities[first].validation_users
     for C in C_grid:
-        choices = [choose(data, folder, (C,), fitting) for folder, data in modalities.items()]
-        named = choices[0].model.classes[cascade(*(choice.validation for choice in choices)).argmax(axis=1)]
-        right = float(np.mean(named == users))
-        best = max(best or (right, -C), (right, -C))
-    return -best[1]
+        choices = {folder: choose(data, folder, (C,), fitting, curve="") for folder, data in modalities.items()}
+        fused, classes = cascade(*(choice.validation for choice in choices.values())), choices[first].model.classes
+        right = float(100 * np.mean(classes[fused.argmax(axis=1)] == users))
+        for folder, choice in choices.items():
+            curves[folder].append(Step(C, right, choice.model.about["seconds"]))
+    steps = curves[first]
+    best = max(range(len(steps)), key=lambda place: (steps[place].accuracy, -steps[place].C))
+    for folder, steps_of_folder in curves.items():
+        _write_curve(Path(folder) / "curve.csv", steps_of_folder, steps_of_folder[best])
+    return steps[best].C
 
 
 def take_fits(out, other):

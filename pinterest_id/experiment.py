@@ -10,7 +10,7 @@ What the same inputs and options gave before is not computed again.
 import platform
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
 from pinterest_id.options import Options
 from pinterest_id.projection import save_projection
 from pinterest_id.refine import refine
-from pinterest_id.scores import Scores, save_scores
+from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS, Scores, save_scores
 from pinterest_id.text import PinTfidf
 from pinterest_id.word_tables import write_dictionary
 
@@ -64,6 +64,7 @@ class Experiment:
         self.text = text
         self.fits_of = fits_of
         self.seconds = {}
+        self._saved = set()  # slugs of the score files of this run
 
     @property
     def files(self):
@@ -82,7 +83,7 @@ class Experiment:
         with self._timed("pins"):
             self.arrange()
         take_fits(self.out, self.fits_of)
-        self.C_grid = (self.choose_one_C(),) if self.options.one_C else self.C_grid
+        self.one_C = self.choose_one_C() if self.options.one_C else None
         with self._timed("text"):
             text = self.fit_text()
         for name in self.features:
@@ -93,6 +94,7 @@ class Experiment:
             if name == "image":
                 with self._timed("projection"):
                     self.project(text, image)
+        self._remove_other_rows()
         self.write_facts()
 
     @contextmanager
@@ -105,7 +107,7 @@ class Experiment:
         """Read, match, split and order the pins."""
         files = [*self.features.values(), *([self.text] if self.text else [])]
         self.pins = arrange(self.pins_path, files, self.options, self.out)
-        self.facts, self.C_grid = {**self.pins.facts, "C": {}}, self.options.C_grid
+        self.facts, self.one_C = {**self.pins.facts, "C": {}}, None
 
     def fit_text(self):
         """Fit the text classifier; return its log probabilities and tf-idf matrices."""
@@ -138,10 +140,8 @@ class Experiment:
 
     def _fit(self, name, first, final):
         """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""
-        data, folder, grids = self._data(first, final), self.files.model(name), {"": self.C_grid}
-        if self.options.C_grid_baselines:
-            grids["_baselines"] = self.options.C_grid_baselines
-        choices = {suffix: choose(data, folder, grid, self.fitting, f"curve{suffix}") for suffix, grid in grids.items()}
+        data, folder = self._data(first, final), self.files.model(name)
+        choices = self._choose(name, data, folder)
         tests = {
             suffix: refit(data, choice, folder / f"final{suffix}", self.fitting)[1]
             for suffix, choice in choices.items()
@@ -149,6 +149,19 @@ class Experiment:
         for suffix, choice in choices.items():
             self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, "end": choice.end}
         return Fitted(choices[""].validation, tests[""], tests.get("_baselines", tests[""]), final)
+
+    def _choose(self, name, data, folder):
+        """Return {suffix of its files: Choice}: "" the cascade's, and the baselines' where they have another grid."""
+        grid = self.options.C_grid
+        if self.one_C is None:
+            choices = {"": choose(data, folder, grid, self.fitting)}
+        else:  # what decided is in the curves already, of those that took part
+            curve = "" if name in ("text", "image") else "curve"
+            choices = {"": replace(choose(data, folder, (self.one_C,), self.fitting, curve), grid=grid)}
+        if self.options.C_grid_baselines:
+            baselines = choose(data, folder, self.options.C_grid_baselines, self.fitting, "curve_baselines")
+            choices["_baselines"] = baselines
+        return choices
 
     def _data(self, first, final):
         n_train, n_seen, users = self.pins.n_train, self.pins.n_seen, self.pins.names
@@ -197,6 +210,12 @@ class Experiment:
         test, pins = slice(self.pins.n_seen, None), self.pins
         scores = Scores(np.array(pins.ids[test]), pins.codes[test], pins.users, logs)
         save_scores(self.files.scores_of(slug), scores)
+        self._saved.add(slug)
+
+    def _remove_other_rows(self):
+        """Remove scores that an earlier run left in the folder: tables are made of all that are there."""
+        for slug in {**PAPER_ROWS, **OTHER_ROWS}.keys() - self._saved:
+            self.files.scores_of(slug).unlink(missing_ok=True)
 
     def project(self, text, image):
         """Save the first two principal components of all pins, and the variance of ten (figure 3)."""

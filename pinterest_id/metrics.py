@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mindpics.results.metrics import wilson
+
 REPEATS = 2000
 
 
@@ -78,9 +80,17 @@ def accuracy_over_pins(codes, scores, repeats=REPEATS, seed=0):
     scores : float array [N, K]
     repeats, seed : int
         Of the bootstrap.
+
+    Returns
+    -------
+    Interval
+        Wilson's where all pins are right or none is: every resample would be the same.
     """
+    hits = right(codes, scores)
+    if hits.all() or not hits.any():
+        return Interval(*wilson(hits.sum(), len(hits)))
     # The number of right pins in a resample with replacement is binomial: no resample need be drawn.
-    draws = np.random.default_rng(seed).binomial(len(codes), accuracy(codes, scores), repeats) / len(codes)
+    draws = np.random.default_rng(seed).binomial(len(codes), float(np.mean(hits)), repeats) / len(codes)
     return _interval(draws)
 
 
@@ -100,7 +110,10 @@ def accuracy_over_users(codes, scores, repeats=REPEATS, seed=0):
 
 
 def f1_over_pins(codes, scores, repeats=500, seed=0):
-    """Return the bootstrap interval of macro F1 over pins.
+    """Return the bootstrap interval of macro F1 when other pins of these users are drawn, as many of each user.
+
+    Too narrow where users have two or three pins: it held the truth in 81 to 90% of generated sets of 60 such users,
+    the basic and the bias-corrected interval in 78 to 89%; with 20 pins of 117 users each in 94%.
 
     Parameters
     ----------
@@ -109,7 +122,7 @@ def f1_over_pins(codes, scores, repeats=500, seed=0):
     """
     scores = _check(codes, scores)
     n_users, named, rng = scores.shape[1], scores.argmax(axis=1), np.random.default_rng(seed)
-    draws = [_f1(codes[rows], named[rows], n_users).mean() for rows in _resamples(len(codes), repeats, rng)]
+    draws = [_f1(codes, named[rows], n_users).mean() for rows in _resamples(codes, repeats, rng)]
     return _interval(draws)
 
 
@@ -159,8 +172,11 @@ def _f1(codes, named, n_users):
     return np.divide(2 * hits, sizes, out=np.zeros(n_users), where=sizes > 0)
 
 
-def _resamples(n, repeats, rng):
-    return (rng.integers(0, n, n) for _ in range(repeats))
+def _resamples(codes, repeats, rng):
+    """Yield for each pin another of its user's or itself, as rows [N]: a user without any would have F1 0."""
+    order, counts = np.argsort(codes, kind="stable"), np.bincount(codes)
+    first, counts = (np.cumsum(counts) - counts)[codes], counts[codes]
+    return (order[first + rng.integers(0, counts)] for _ in range(repeats))
 
 
 def _interval(draws):

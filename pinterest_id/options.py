@@ -34,3 +34,7 @@ class Options:
     one_C: bool = False
     refine_modality: str = "mean"
     refine_top: int = TOP
+
+    def __post_init__(self):
+        if self.refine_top < 1:
+            raise ValueError(f"top: found {self.refine_top}; wanted 1 or more")

@@ -24,7 +24,7 @@ class Tree:
     passed: Counter = field(default_factory=Counter)
 
 
-def read_pins_folder(root, texts=None, encoding=UTF8):
+def read_pins_folder(root, texts=None, encoding=UTF8, **keep):
     """Read ROOT/USER/[BOARD/]NAME.jpg and its text.
 
     A text is NAME.txt beside the picture, or at the same place in `texts`; or USER.txt holds a user's, a line
@@ -39,6 +39,8 @@ def read_pins_folder(root, texts=None, encoding=UTF8):
         Where the texts are; `root` itself by default.
     encoding : str
         Of the texts.
+    **keep
+        keep_empty_text, keep_no_image: as of `pinterest_id.records.read_pins`.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def read_pins_folder(root, texts=None, encoding=UTF8):
         records += _records(user, images, beside, written.root, encoding)
     if not any(record["image"] for _, record in records):
         raise ValueError(f"{root}: found no USER/NAME{'|'.join(IMAGE_ENDINGS)}; wanted a folder for each user")
-    pins, rejected = check_records(records, pictures.root)
+    pins, rejected = check_records(records, pictures.root, **keep)
     unused = [
         path for tree in {id(t): t for t in (pictures, written)}.values() for path in tree.outside if path not in used
     ]

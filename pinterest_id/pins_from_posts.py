@@ -2,16 +2,18 @@
 
 import re
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.json_files import shown
 from mindpics.posts.posts import read_posts
-from pinterest_id.records import Pin
+from pinterest_id.records import Rejection, check_records
 
 NO_AUTHOR = ("", "unknown", "anonymous")
 
 
-def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",), seed=0):
+def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",), seed=0, **keep):
     """Make pins of a posts.jsonl, its authors being the users.
 
     Parameters
@@ -25,31 +27,47 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
     words : sequence of str
         Keys of a post that a pin's text is made of: "text", "tags", or what else the posts have ("title").
     seed : int
+    **keep
+        keep_empty_text: as of `pinterest_id.records.read_pins`.
 
     Returns
     -------
-    list of Pin
-        Sorted by user; `board` is None. Words of the author's name are taken out of the texts: to
-        find them there would be no identification.
+    pins, rejected
+        As of `pinterest_id.records.read_pins`, and the posts of authors whose names cannot be printed; sorted by
+        user, `board` is None. Words of the author's name are taken out of the texts: to find them there would be no
+        identification.
 
     Raises
     ------
     ValueError
-        When fewer than two authors have enough posts.
+        When fewer than two authors have enough posts; on a key that no post has, or whose value is no text.
     """
-    least, most = pins_per_user
-    posts = defaultdict(list)
-    for post in read_posts(path):
-        posts[post["author"].strip()].append(post)
-    for name in [name for name in posts if name.lower() in NO_AUTHOR]:
-        del posts[name]
+    path, (least, most) = Path(path), pins_per_user
+    posts, rejected = _by_author(path)
     rng = np.random.default_rng(seed)
     authors = sorted(author for author, works in posts.items() if len(works) >= least)
     if len(authors) < 2:
         raise ValueError(f"{path}: found {len(authors)} authors of {least} posts or more; wanted two or more")
     if max_users and len(authors) > max_users:
         authors = sorted(rng.choice(authors, max_users, replace=False))
-    return [_from_post(post, words) for author in authors for post in _draw(posts[author], most, rng)]
+    drawn = [post for author in authors for post in _draw(posts[author], most, rng)]
+    keys = {key for post in drawn for key in post}
+    if absent := [key for key in words if key not in keys]:
+        raise ValueError(f"{path}: found no post with {', '.join(absent)}; wanted keys of {shown(sorted(keys))}")
+    pins, without = check_records((_record(post, words, path) for post in drawn), path.parent, **keep)
+    return pins, [*rejected, *without]
+
+
+def _by_author(path):
+    """Return {author: posts}, and a rejection of each post of a name that no file of pins may have."""
+    posts, rejected = defaultdict(list), []
+    for post in read_posts(path):
+        author = post["author"].strip()
+        if not author.isprintable():
+            rejected.append(Rejection(post["id"], _where(path, post), "author not printable"))
+        elif author.lower() not in NO_AUTHOR:
+            posts[author].append(post)
+    return posts, rejected
 
 
 def _draw(posts, most, rng):
@@ -58,13 +76,28 @@ def _draw(posts, most, rng):
     return [posts[i] for i in sorted(rng.choice(len(posts), most, replace=False))]
 
 
-def _from_post(post, words):
-    author = post["author"].strip()
-    values = [post.get(key) or "" for key in words]
-    text = " ".join(value if isinstance(value, str) else " ".join(value) for value in values)
-    return Pin(post["id"], author, None, post["image"], _without(author, text))
+def _where(path, post):
+    return f"{path}, post {post['id']!r}"
+
+
+def _record(post, words, path):
+    """Return where a post stands and its pin, as `check_records` takes them."""
+    where, author = _where(path, post), post["author"].strip()
+    text = " ".join(_text(post, key, where) for key in words)
+    pin = {"id": post["id"], "user": author, "board": None, "image": post["image"], "text": _without(author, text)}
+    return where, pin
+
+
+def _text(post, key, where):
+    value = post.get(key)
+    parts = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ValueError(f"{where}: found {key} {shown(value)}; wanted a text or a list of texts")
+    return " ".join(parts)
 
 
 def _without(author, text):
-    name = re.compile(r"\b(?:" + "|".join(map(re.escape, re.findall(r"\w+", author))) + r")\b", re.IGNORECASE)
-    return " ".join(name.sub(" ", text).split())
+    names = re.findall(r"\w+", author)
+    if names:
+        text = re.sub(r"\b(?:" + "|".join(map(re.escape, names)) + r")\b", " ", text, flags=re.IGNORECASE)
+    return " ".join(text.split())

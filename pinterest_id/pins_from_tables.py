@@ -7,7 +7,7 @@ the column map is where a table of any shape is fitted to pins.
 import json
 from pathlib import Path
 
-from mindpics.files.json_files import parse_object, shown
+from mindpics.files.json_files import object_of, parse_object, refuse_repeated, shown
 from mindpics.files.tables import read_table
 from pinterest_id.encodings import UTF8, read_text
 from pinterest_id.records import KEYS, check_records
@@ -16,7 +16,7 @@ NEEDED = ("user", "image", "text")
 MAX_JSON = 1 << 30  # bytes that are read at once
 
 
-def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=True, quotes=True):
+def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=True, quotes=True, **keep):
     r"""Read pins from a table.
 
     Parameters
@@ -32,6 +32,8 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
         "cp1252" is what Windows wrote.
     header, quotes : bool
         See `mindpics.files.tables.read_table`.
+    **keep
+        keep_empty_text, keep_no_image: as of `pinterest_id.records.read_pins`.
 
     Returns
     -------
@@ -50,10 +52,10 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
         )
     table = read_table(path, [columns[key] for key in NEEDED], delimiter, encoding, header, quotes)
     records = ((where, _record(row, columns, number)) for number, (where, row) in enumerate(table, 1))
-    return check_records(records, path.parent)
+    return check_records(records, path.parent, **keep)
 
 
-def read_pins_json(path, columns=None, *, encoding=UTF8):
+def read_pins_json(path, columns=None, *, encoding=UTF8, **keep):
     """Read pins from JSON: an array of objects, an object a line, or an object of users with an array each.
 
     Parameters and errors are those of `read_pins_csv`; other keys of the objects are kept.
@@ -65,6 +67,8 @@ def read_pins_json(path, columns=None, *, encoding=UTF8):
     columns : dict, optional
         Pin key to key of the objects, as `read_pins_csv` has it; other keys are kept.
     encoding : str
+    **keep
+        As `read_pins_csv` has them.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def read_pins_json(path, columns=None, *, encoding=UTF8):
         (where, _from_object(where, entry, columns, number))
         for number, (where, entry) in enumerate(_objects(path, columns["user"], encoding), 1)
     )
-    return check_records(records, path.parent)
+    return check_records(records, path.parent, **keep)
 
 
 def _columns(column_map):
@@ -108,11 +112,12 @@ def _objects(path, user, encoding):
     """Yield (where, object) of a JSON file of one of the three forms."""
     text = _text(path, encoding)
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=object_of)
     except (ValueError, RecursionError):
         yield from _of_lines(path, text)
         return
     if isinstance(document, dict) and any(isinstance(entry, list) for entry in document.values()):
+        refuse_repeated(document, path)
         for name, pins in document.items():
             yield from ((where, {user: name} | entry) for where, entry in _of_array(f"{path}, user {name!r}", pins))
         return
@@ -130,6 +135,7 @@ def _of_array(where, pins):
     if not isinstance(pins, list):
         raise ValueError(f"{where}: found a {type(pins).__name__}; wanted an array of pins")
     for number, pin in enumerate(pins, 1):
+        refuse_repeated(pin, f"{where}, pin {number}")
         # Written and read again, since what is no object, or half a surrogate pair, is said in one place.
         yield f"{where}, pin {number}", parse_object(json.dumps(pin).encode(), f"{where}, pin {number}")
 

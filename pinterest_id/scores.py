@@ -7,6 +7,24 @@ import numpy as np
 from mindpics.files.arrays import load_npz
 from mindpics.files.atomic import atomic_write
 
+# Scores file -> name of the row; the first seven are Table 2's, in its order.
+PAPER_ROWS = {
+    "text": "text only",
+    "images": "images only",
+    "linear_0.3": "linear 0.3",
+    "linear_0.5": "linear 0.5",
+    "linear_0.7": "linear 0.7",
+    "cf": "CF",
+    "cf_ref": "CF+Ref",
+}
+OTHER_ROWS = {
+    "late_fusion": "late fusion, learned",
+    "images_fine_tuned": "images only, fc7 fine-tuned",
+    "cf_fine_tuned": "CF, fc7 fine-tuned",
+    "cf_ref_fine_tuned": "CF+Ref, fc7 fine-tuned",
+    "late_fusion_fine_tuned": "late fusion, learned, fc7 fine-tuned",
+}
+
 
 @dataclass(frozen=True)
 class Scores:

@@ -13,26 +13,9 @@ from pinterest_id import figures, metrics
 from pinterest_id.facts_table import read_facts, write_facts_table
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published, table2_row
-from pinterest_id.scores import load_scores
+from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS, load_scores
 from pinterest_id.word_tables import read_csv, write_csv
 
-# Scores file -> name of the row; the first seven are Table 2's, in its order.
-PAPER_ROWS = {
-    "text": "text only",
-    "images": "images only",
-    "linear_0.3": "linear 0.3",
-    "linear_0.5": "linear 0.5",
-    "linear_0.7": "linear 0.7",
-    "cf": "CF",
-    "cf_ref": "CF+Ref",
-}
-OTHER_ROWS = {
-    "late_fusion": "late fusion, learned",
-    "images_fine_tuned": "images only, fc7 fine-tuned",
-    "cf_fine_tuned": "CF, fc7 fine-tuned",
-    "cf_ref_fine_tuned": "CF+Ref, fc7 fine-tuned",
-    "late_fusion_fine_tuned": "late fusion, learned, fc7 fine-tuned",
-}
 NOT_IN_PAPER = "not in the paper"
 BASELINES = ("text", "images", "linear_0.3", "linear_0.5", "linear_0.7")  # whose C may come of another grid
 ONE_MODALITY = {"text": "text", "images": "image", "images_fine_tuned": "image"}

@@ -53,13 +53,16 @@ def verify(folder, pictures=True):
     return findings
 
 
-def _read(path):
+def _read(path, options=None):
+    """Return the pins that take part by a run's options, by default those with image and text, and the findings."""
+    keep = [bool((options or {}).get(name)) for name in ("keep_empty_text", "keep_no_image")]
     try:
-        pins, rejected = read_pins(path)
+        pins, rejected = read_pins(path, *keep)
     except (ValueError, OSError) as error:
         return None, [Finding("error", "pins", str(error), str(path))]
-    findings = [Finding("ok", "pins", f"{len(pins)} pins, {len(rejected)} without image or text", str(path))]
-    return pins, findings if pins else [Finding("error", "pins", "no pin in it", str(path))]
+    if not pins and not rejected:
+        return pins, [Finding("error", "pins", "no pin in it", str(path))]
+    return pins, [Finding("ok", "pins", f"{len(pins)} pins, {len(rejected)} without image or text", str(path))]
 
 
 def check_pins(pins, path):
@@ -125,7 +128,7 @@ def check_experiment(folder, pictures=True):
         yield Finding("error", "run", str(error), str(files.facts))
         return
     named = Path(facts.get("inputs", {}).get("pins", ""))
-    pins = _read(named)[0] if named.is_file() else None
+    pins = _read(named, facts.get("options"))[0] if named.is_file() else None
     yield from check_split(files.split, pins or [], facts)
     if pins and pictures:
         yield from check_leak(pins, named.parent, files.split)
@@ -182,8 +185,10 @@ def check_split(path, pins, facts):
             yield Finding("error", "split-count", f"{parts[part]} pins of {part}; run.json says {count}", str(path))
     per_user = Counter((row["user"], row["split"]) for _, row in rows)
     kept = {user for user, part in per_user if part != UNUSED}
+    demanded = PARTS[:1] if facts.get("options", {}).get("split_file") else PARTS  # as `parts_of_file` has it
     for part, paper_count in zip(PARTS, PAPER_COUNTS, strict=True):
-        if missing := sorted(user for user in kept if not per_user[user, part]):
+        missing = sorted(user for user in kept if part in demanded and not per_user[user, part])
+        if missing:
             yield Finding("error", "split-user", f"user {missing[0]!r} has no pin of {part}", str(path))
         median = float(np.median([per_user[user, part] for user in kept] or [0]))
         yield _compare(path, f"median {part} pins a user", median, paper_count)

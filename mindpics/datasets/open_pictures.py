@@ -14,10 +14,11 @@ from mindpics.datasets.svg import FILLED, MAX_ZOOM, RENDERER, SIZE, TIMEOUT, dra
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.json_files import write_json, write_objects
+from mindpics.files.layout import CorpusFiles
 from mindpics.files.own_folder import Kind
 
 CORPORA = Kind("what fetch_open_pictures makes", ("emoji/**", "clipart/**", "downloads/**"))
-CORPUS = Kind("a corpus of fetch_open_pictures", proof=("request.json",))
+CORPUS = Kind("a corpus of fetch_open_pictures", proof=(CorpusFiles.request,))
 IMAGES = Kind("pictures drawn by fetch_open_pictures", ("*_*.png", "*_*.tmp"))
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _already(folder, request):
     if summary.get("request") == request and (folder / "posts.jsonl").exists():
         log.info("%s: already there", folder)
         return summary
-    started = folder / "request.json"
+    started = CorpusFiles(folder).request
     if started.exists() and json.loads(started.read_text(encoding="utf-8")) != request:
         log.info("%s holds another request's pictures; drawing anew", folder)
         own_folder.clear(folder / "images", IMAGES)

@@ -25,8 +25,8 @@ def read_features(name):
 
 
 def read_ids(path):
-    """Return the ids of a list; ValueError when it is no such file, or an id comes twice."""
-    ids = read_text(path, "a list of ids, one a line, UTF-8", LIST).splitlines()
+    """Return the ids of a list, a byte order mark aside; ValueError when it is no such file, or an id comes twice."""
+    ids = read_text(path, "a list of ids, one a line, UTF-8", LIST).removeprefix("\ufeff").splitlines()
     if len(set(ids)) != len(ids):
         repeated = next(id_ for id_, count in Counter(ids).items() if count > 1)
         raise ValueError(f"{path}: found id {repeated!r} twice; wanted each id once")

@@ -3,6 +3,7 @@
 import codecs
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 from mindpics.files.atomic import atomic_write
@@ -102,6 +103,37 @@ def read_objects(path, file_type="one JSON object a line", keys=None, left_out=N
             yield where, record
 
 
+class Repeating(dict):
+    """A JSON object with keys given twice, `repeated`; it holds their last values."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        self.repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+
+
+def object_of(pairs):
+    """Return the dict of a JSON object, as an `object_pairs_hook`; a `Repeating` where a key is given twice."""
+    record = dict(pairs)
+    return record if len(record) == len(pairs) else Repeating(pairs)
+
+
+def refuse_repeated(record, where, keys=None):
+    """Raise ValueError when a JSON object, read with `Repeating`, has one of some keys twice.
+
+    Parameters
+    ----------
+    record : object
+        What is no `Repeating` has none.
+    where : str
+        Begins the message.
+    keys : collection of str, optional
+        All by default.
+    """
+    for key in getattr(record, "repeated", ()):
+        if keys is None or key in keys:
+            raise ValueError(f"{where}: found {key!r} twice; wanted each key once")
+
+
 def parse_object(line, where, keys=None):
     """Return the JSON object of a line of bytes; ValueError says what else was found, HalfPair of half a pair.
 
@@ -119,17 +151,9 @@ def parse_object(line, where, keys=None):
     -------
     dict
     """
-    repeated = []  # keys of the object read last, which is the outermost
-
-    def unique(pairs):
-        record = dict(pairs)
-        names = [key for key, _ in pairs] if len(record) < len(pairs) else []
-        repeated[:] = [key for key in names if names.count(key) > 1 and (keys is None or key in keys)]
-        return record
-
     try:
         text = line.decode("utf-8", "surrogatepass")  # as some write halves: neither \\ud800 nor UTF-8
-        record = json.loads(text, object_pairs_hook=unique)
+        record = json.loads(text, object_pairs_hook=object_of)
         whole = _whole(record) if b"\\u" in line or b"\xed" in line else record
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -140,8 +164,7 @@ def parse_object(line, where, keys=None):
         raise ValueError(f"{where}: found {start!r}; wanted a JSON object ({error})") from None
     if not isinstance(record, dict):
         raise ValueError(f"{where}: found a {type(record).__name__}; wanted a JSON object")
-    if repeated:
-        raise ValueError(f"{where}: found {repeated[0]!r} twice; wanted each key once")
+    refuse_repeated(record, where, keys)
     if whole is not record:
         raise HalfPair(whole, where)
     return record

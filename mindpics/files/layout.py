@@ -98,6 +98,14 @@ class RowFiles(Files):
         return TrainingFiles(self.path(name))
 
 
+class CorpusFiles(Files):
+    """An open corpus as fetch_open_pictures draws it: what was asked, which no crawl of a user's has, comes first."""
+
+    request = File("request.json")
+    summary = File("summary.json")
+    rejected = File("rejected.jsonl")
+
+
 class MindpicsFiles(DataFiles):
     """MindPics' part of a job: the selection, its data, its nets, a folder each row of Table 3, the table."""
 

@@ -153,7 +153,12 @@ class _Entry:
         return enough and all(map(fnmatchcase, self.parts, pattern))
 
     def proves(self, patterns):
-        return any(fnmatchcase("/".join(self.parts), pattern) for pattern in patterns)
+        return any(_same(self.parts, pattern.split("/")) for pattern in patterns)
+
+
+def _same(parts, pattern):
+    """Part by part: "*.txt" is no "below/a.txt"."""
+    return len(parts) == len(pattern) and all(map(fnmatchcase, parts, pattern))
 
 
 def _entries(folder, inside=()):

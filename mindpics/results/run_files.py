@@ -1,11 +1,10 @@
 """File layout of a main job's folder, read whatever part of it is there."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
-from mindpics.files.json_files import read_json
-from mindpics.files.layout import JobFiles, MindpicsFiles, NetFiles, TrainingFiles
+from mindpics.files.json_files import read_json, read_objects
+from mindpics.files.layout import CorpusFiles, JobFiles, MindpicsFiles, NetFiles, TrainingFiles
 from mindpics.published import Row
 from mindpics.results.sensitivity import FOLDER
 from mindpics.results.table3 import read_table3
@@ -114,15 +113,20 @@ class RunFiles:
         paths = sorted(self.root.glob("**/*rejected.jsonl"))
         paths = [path for path in paths if FOLDER not in path.relative_to(self.root).parts]  # the same again, varied
         if self.pictures:
-            paths += sorted(self.pictures.parent.glob("*/rejected.jsonl"))
+            lists = [CorpusFiles(folder).rejected for folder in {self.pictures, *self._open_corpora()}]
+            paths += sorted(path for path in lists if path.is_file())
         return [_count(path) for path in paths]
 
     def corpora(self):
         """Return {folder: summary.json} of the drawn pictures, the run's own and those beside them."""
-        if not self.pictures:
-            return {}
-        summaries = {path.parent.name: read_json(path) for path in sorted(self.pictures.parent.glob("*/summary.json"))}
+        summaries = {folder.name: read_json(CorpusFiles(folder).summary) for folder in self._open_corpora()}
         return {name: summary for name, summary in summaries.items() if "drawn" in summary}
+
+    def _open_corpora(self):
+        """Return the folders of open corpora; none where the pictures are a crawl, beside which all is the user's."""
+        if not self.pictures or not CorpusFiles(self.pictures).request.is_file():
+            return []
+        return sorted(path.parent for path in self.pictures.parent.glob(f"*/{CorpusFiles.request}"))
 
     def _pictures(self):
         posts = self.selection.get("arguments", {}).get("posts")
@@ -133,8 +137,8 @@ class RunFiles:
 
 
 def _count(path):
-    with open(path, encoding="utf-8") as stream:
-        reasons = Counter(str(json.loads(line).get("reason", "")).split(" to ")[0] for line in stream if line.strip())
+    rejections = read_objects(path, "rejections, one JSON object a line")
+    reasons = Counter(str(rejection.get("reason", "")).split(" to ")[0] for _, rejection in rejections)
     return {"file": str(path), "count": reasons.total(), "reasons": reasons.most_common(5)}
 
 

@@ -25,6 +25,7 @@ from mindpics.jobs.cluster import Cluster
 from mindpics.report.publish import publish_row
 from mindpics.training.run_folder import RUN
 from mindpics.training.train import solve
+from pinterest_id.layout import IDENTIFICATION
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 NET = """
@@ -355,6 +356,16 @@ def test_what_is_removed_by_name_and_what_is_a_proof(tmp_path):
     (tmp_path / "part_1").touch()
     with pytest.raises(ValueError, match="found 'part_1'"):
         own_folder.require(tmp_path, kind)
+
+
+def test_a_proof_is_as_deep_as_its_pattern(tmp_path):
+    features = tmp_path / "mini/pinterest_id/fc7.ids.txt"
+    features.parent.mkdir(parents=True)
+    features.write_text("a\n")
+    (tmp_path / "mini/run.json").write_text("{}")
+    with pytest.raises(ValueError, match="mini: found 'pinterest_id/fc7.ids.txt' in it; wanted .* run_identification"):
+        own_folder.require(tmp_path / "mini", IDENTIFICATION, adds=True)
+    own_folder.require(tmp_path / "mini/pinterest_id", IDENTIFICATION, adds=True)
 
 
 def test_a_killed_write_leaves_nothing_once_the_file_is_written_again(tmp_path):

@@ -38,6 +38,11 @@ def test_ids_that_do_not_go_with_the_rows_are_named(name, ids, message):
         read_features(name)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_id(name):
+    name.with_name("fc7.ids.txt").write_text("a\r\nb\r\nc\r\n", encoding="utf-8-sig")  # as Windows' Notepad writes
+    assert read_features(name)[1] == ["a", "b", "c"]
+
+
 def test_objects_and_whole_numbers_are_no_features(name):
     np.save(name.with_name("fc7.npy"), np.arange(6).reshape(3, 2))
     with pytest.raises(ValueError, match=r"int64 \(3, 2\); wanted float \[N, D\]"):

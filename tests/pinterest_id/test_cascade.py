@@ -8,6 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from pinterest_id.cascade import CascadeClassifier, cascade, linear
 from pinterest_id.classifiers import JointLogisticRegression
 from pinterest_id.fusion import fit_late_fusion, late_fusion
+from pinterest_id.options import Options
 from pinterest_id.refine import refine
 
 N, K, TRAIN = 40, 17, 200
@@ -49,6 +50,12 @@ def test_117_users_do_not_underflow():
     logs = np.full((2, 117), -800.0, dtype=np.float32)
     logs[0, 3] = -700
     assert np.isfinite(cascade(logs, logs)).all() and cascade(logs, logs)[0].argmax() == 3
+
+
+@pytest.mark.parametrize("top", [0, -3])
+def test_fewer_than_one_user_to_refine_is_refused_before_a_run(top):
+    with pytest.raises(ValueError, match=f"top: found {top}; wanted 1 or more"):
+        Options(refine_top=top)
 
 
 def cosine(a, b):

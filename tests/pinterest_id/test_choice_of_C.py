@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_experiment import SMALL, small_pins, write_data
 
+from pinterest_id.choice_of_C import read_curve
 from pinterest_id.classifiers import JointLogisticRegression
 from pinterest_id.experiment import Experiment, Options
 from pinterest_id.scores import load_scores
@@ -28,6 +29,20 @@ def test_a_C_at_an_end_of_its_grid_is_said_in_the_table(tmp_path, grid, ends):
     assert rows["text only"]["C_image"] == "" and ("may lie beyond" in format_table2(list(rows.values()))) == bool(
         rows["CF"]["C_at_end"]
     )
+
+
+def test_one_C_at_an_end_of_its_grid_is_said_and_the_curves_have_what_decided(tmp_path):
+    experiment = write_data(tmp_path, small_pins())
+    experiment.options = replace(SMALL, C_grid=(1e-5, 1e-6), one_C=True)
+    experiment.run()
+    text, image = (experiment.facts["C"][name] for name in ("text", "image"))
+    assert text == image and text["grid"] == (1e-5, 1e-6)
+    assert text["end"] == {1e-5: "highest", 1e-6: "lowest"}[text["chosen"]]
+    curves = [read_curve(experiment.files.model(name) / "curve.csv") for name in ("text", "image")]
+    steps = curves[0]
+    assert [(step.C, step.accuracy) for step in steps] == [(step.C, step.accuracy) for step in curves[1]]
+    assert [step.C for step in steps] == [1e-5, 1e-6] and [s.C for s in steps if s.chosen] == [text["chosen"]]
+    assert max(step.accuracy for step in steps) == next(step.accuracy for step in steps if step.chosen) > 0
 
 
 def test_the_baselines_may_have_section_4_1s_grid(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_experiment import SMALL, small_pins, write_data
+from tool_module import parsed
 
 from pinterest_id import experiment as experiment_module
 from pinterest_id.classifiers import JointLogisticRegression
@@ -136,6 +137,18 @@ def test_figures_are_redone_from_scores_alone(run, tmp_path):
     assert (run / "figures" / "figure4.png").is_file() and "text only" in (run / "table2.csv").read_text()
 
 
+def test_tables_are_redone_with_the_runs_own_seed_unless_asked_otherwise(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    facts = json.loads((run / "run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps(facts | {"options": facts["options"] | {"seed": 3}}))
+    said = []
+    for words in ((), ("--seed", 3), ("--seed", 0)):
+        tool, arguments = parsed("eval_identification", tmp_path / "run", *words)
+        tool.main(arguments)
+        said.append([(tmp_path / "run" / name).read_text() for name in ("table1.csv", "intervals.csv")])
+    assert said[0] == said[1] and said[1][0] != said[2][0] and said[1][1] != said[2][1]
+
+
 def test_a_killed_run_fits_only_what_is_missing(tmp_path, monkeypatch):
     experiment, fits = write_data(tmp_path, small_pins()), []
     fit = JointLogisticRegression.fit
@@ -234,6 +247,14 @@ def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
     (tmp_path / "run" / "scores" / "cf.npz").unlink()
     with pytest.raises(ValueError, match="found no scores of cf; wanted what tools/run_identification makes"):
         write_report(tmp_path / "run")
+
+
+def test_a_run_without_fine_tuned_features_in_a_folder_that_had_them_has_no_rows_of_them(run, tmp_path):
+    experiment = write_data(tmp_path, small_pins())
+    shutil.copytree(run, experiment.out)
+    experiment.run()
+    assert not list((experiment.out / "scores").glob("*_fine_tuned.npz"))
+    assert [row["model"] for row in write_report(experiment.out)][7:] == ["late fusion, learned"]
 
 
 def test_the_tool_runs_and_says_what_is_wrong(tmp_path):

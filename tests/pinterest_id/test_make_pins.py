@@ -216,6 +216,27 @@ def test_a_text_of_another_encoding_is_named_with_the_switch_or_place(crawl, lay
     assert "\n" not in str(stopped.value) and not Path("pins.jsonl").exists()
 
 
+@pytest.mark.parametrize("layout", [of_table, of_json_array, of_folders])
+def test_pins_without_text_or_picture_are_kept_where_asked(crawl, layout, capsys):
+    words = layout(crawl)
+    if words[0] == "folder":
+        (crawl / "ann/2.txt").write_text("")
+        (crawl / "bob/x.bmp").unlink()
+    else:
+        source = (crawl / words[1]).read_text()
+        texts = (PINS[0].text.replace('"', '""'), json.dumps(PINS[0].text)[1:-1])  # as csv and as JSON quote
+        (crawl / words[1]).write_text(source.replace(texts[words[0] == "json"], "").replace("bob/x.bmp", ""))
+    kept = {}
+    for switches in ((), ("--keep-empty-text",), ("--keep-no-image",), ("--keep-empty-text", "--keep-no-image")):
+        run(*words, *switches)
+        pins, _ = read_pins("pins.jsonl", "--keep-empty-text" in switches, "--keep-no-image" in switches)
+        kept[switches] = {pin.id for pin in pins}
+    assert [len(ids) for ids in kept.values()] == [2, 3, 3, 4]
+    assert "2 pins of 2 users; rejected: 1 no text, 1 no image" in capsys.readouterr().out.replace(
+        "1 no image, 1 no text", "1 no text, 1 no image"
+    )
+
+
 def test_no_pin_is_an_error_and_writes_nothing(crawl):
     command = [sys.executable, make_pins.__file__, "folder", ".", "--out", "pins.jsonl"]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -67,6 +67,24 @@ def test_f1_intervals_hold_the_estimate():
         assert interval.low < f1 < interval.high
 
 
+def test_each_user_keeps_as_many_pins_in_the_f1_interval():
+    """60 users of two pins, half of all right: a resample of all pins leaves one user of seven without any, F1 0."""
+    codes = np.repeat(np.arange(60), 2)
+    named = np.where(np.random.default_rng(1).random(120) < 0.5, codes, (codes + 7) % 60)
+    interval, f1 = metrics.f1_over_pins(codes, np.eye(60)[named]), metrics.f1_macro(codes, np.eye(60)[named])
+    assert interval.low < f1 < interval.high
+    assert abs((interval.low + interval.high) / 2 - f1) < (interval.high - interval.low) / 4
+    perfect = metrics.f1_over_pins(codes, np.eye(60)[codes])
+    assert (perfect.low, perfect.high) == (1, 1)  # no user loses all pins
+
+
+@pytest.mark.parametrize(("named", "wanted"), [(CODES, (0.6097, 1)), ((CODES + 1) % 3, (0, 0.3903))])
+def test_all_right_or_all_wrong_has_wilsons_interval(named, wanted):
+    """n / (n + z^2) of 6 pins: 6 / 9.8415."""
+    interval = metrics.accuracy_over_pins(CODES, np.eye(3)[named])
+    assert (interval.low, interval.high) == pytest.approx(wanted, abs=1e-4)
+
+
 def test_f1_is_scikit_learn_s_with_users_never_named_and_users_without_a_pin():
     rng = np.random.default_rng(0)
     codes, scores = rng.integers(1, 7, 200), rng.random((200, 8))

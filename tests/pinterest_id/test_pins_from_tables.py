@@ -25,6 +25,10 @@ def test_a_table_is_read_by_its_column_map(tmp_path):
         ('{"ann": [{"image": "a", "text": "b"}], "bob": 3}', "crawl.json, user 'bob': found a int; wanted an array"),
         ('[{"user": "ann"}]', r"crawl.json, pin 1: found \['user'\]; wanted image, text too"),
         ('[["ann"]]', "crawl.json, pin 1: found a list; wanted a JSON object"),
+        ('[{"user": "ann", "image": "a", "text": "b", "text": "c"}]', "crawl.json, pin 1: found 'text' twice"),
+        ('{"user": "ann", "image": "a", "text": "b", "text": "c"}', "crawl.json, pin 1: found 'text' twice"),
+        ('{"ann": [{"image": "a", "text": "b"}], "ann": []}', "crawl.json: found 'ann' twice; wanted each key once"),
+        ('{"ann": [{"image": "a", "text": "b", "image": "c"}]}', "crawl.json, user 'ann', pin 1: found 'image' twice"),
         ('{"user": "ann"}\n{"', r"crawl.json, line 1: found \['user'\]; wanted image, text"),
     ],
 )
@@ -38,3 +42,10 @@ def test_numbers_are_names_in_json_and_other_keys_are_kept(tmp_path):
     (tmp_path / "crawl.json").write_text('[{"id": 7, "user": 12, "image": "a.jpg", "text": "b", "likes": 3}]')
     pins, _ = read_pins_json(tmp_path / "crawl.json")
     assert (pins[0].id, pins[0].user, pins[0].extra) == ("7", "12", {"likes": 3})
+
+
+def test_a_key_twice_below_a_pins_own_is_left_alone_as_in_lines(tmp_path):
+    pin = '{"user": "ann", "image": "a.jpg", "text": "b", "more": {"x": 1, "x": 2}}'
+    for text in (f"[{pin}]", f"{pin}\n{pin.replace('ann', 'bob')}\n"):
+        (tmp_path / "crawl.json").write_text(text)
+        assert read_pins_json(tmp_path / "crawl.json")[0][0].extra == {"more": {"x": 2}}

@@ -19,6 +19,7 @@ from mindpics.report.page import write_report
 from mindpics.report.specification import draw_sensitivity
 from mindpics.results.claims import claims
 from mindpics.results.comparisons import right_answers
+from mindpics.results.run_files import RunFiles
 from mindpics.results.sensitivity import Change, Move, Varied
 from mindpics.results.sensitivity import line_of as sensitivity_line
 from mindpics.results.table3 import line_of, write_table3
@@ -103,6 +104,27 @@ def test_nothing_leaves_the_machine(made):
     assert page.links and all(link.startswith("data:") for link in page.links)
     assert "default-src 'none'" in text
     assert not re.search(r"url\(|@import|\bfetch\b|https?://", text)
+
+
+def test_of_what_lies_beside_the_pictures_only_open_corpora_are_told(run):
+    pictures = run.parent / "emoji"
+    for name in ("emoji", "clipart", "thesis", "notes"):
+        (run.parent / name).mkdir(exist_ok=True)
+        (run.parent / name / "rejected.jsonl").write_text(json.dumps({"reason": f"of {name}"}) + "\n")
+        (run.parent / name / "summary.json").write_text(json.dumps({"read": 2, "drawn": 1}))
+    (run.parent / "notes" / "rejected.jsonl").write_text("['no JSON']\n")
+    (run.parent / "notes" / "summary.json").write_text("[]")
+    of_crawl = RunFiles(run)
+    assert [Path(row["file"]).parent.name for row in of_crawl.rejected()] == ["mindpics", "emoji"]
+    assert of_crawl.corpora() == {}
+    for name in ("emoji", "clipart"):
+        (run.parent / name / "request.json").write_text("{}")
+    of_open = RunFiles(run)
+    assert [row["reasons"] for row in of_open.rejected()[1:]] == [[("of clipart", 1)], [("of emoji", 1)]]
+    assert list(of_open.corpora()) == ["clipart", "emoji"]
+    (pictures / "rejected.jsonl").write_text('{"reason": "a"}\n["b"]\n')
+    with pytest.raises(ValueError, match="emoji/rejected.jsonl, line 2: found a list; wanted a JSON object"):
+        of_open.rejected()
 
 
 def test_values_are_escaped(made):

@@ -454,6 +454,32 @@ def test_each_papers_own_run_json_is_read(job):
     assert len(named(pinterest_id.verify.verify(job), "error", "run", "not JSON")) == 1
 
 
+def test_a_run_that_kept_pins_without_text_or_picture_is_sound(job):
+    text(PINS, '"images/ann1.png", "text": "blue sky over the sea"', '"images/ann1.png", "text": ""')(job)
+    text(PINS, '"images/bob1.png"', "null")(job)
+    found = named(pinterest_id.verify.verify(job), "error", "split-id", "is not among the pins")
+    assert {finding.message[4:10] for finding in found} == {"'ann1'", "'bob1'"}
+    options(job, keep_empty_text=True, keep_no_image=True)
+    assert not errors(pinterest_id.verify.verify(job))
+    (job / PINS).write_text((job / PINS).read_text().replace("blue sky over the sea", ""))  # as with --text-matrix
+    assert not errors(pinterest_id.verify.verify(job))
+
+
+def test_a_user_may_lack_test_pins_where_the_split_was_given(job):
+    text(SPLIT, "ann5,ann,test", "ann5,ann,")(job)
+    options(job, split_file="mine.csv")
+    assert not named(pinterest_id.verify.verify(job), "error", "split-user", "ann")
+    for number in range(4):
+        text(SPLIT, f"ann{number},ann,train", f"ann{number},ann,")(job)
+    assert named(pinterest_id.verify.verify(job), "error", "split-user", "'ann' has no pin of train")
+
+
+def options(job, **values):
+    """Write options into the run.json of the experiment on pins."""
+    path = job / "pinterest_id/run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"options": values}))
+
+
 def test_every_check_has_a_planted_fault():
     planted = planted_in("tests/results/test_verify.py")
     lacking = codes_of("mindpics/results/verify*.py", "pinterest_id/verify.py") - planted

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from PIL import Image
-from tool_module import run_tool
+from tool_module import parsed, run_tool
 
 from mindpics.caffe_files.lmdbs import read_lmdb, read_mean
 from mindpics.caffe_files.messages import read_message, write_message
@@ -137,6 +137,24 @@ def test_another_picture_under_the_old_name_or_another_fit_is_learned_anew(pins,
     Image.new("RGB", (75, 75)).save(pins / "3.png")
     call(fit="crop")
     assert len(trained) == 3
+
+
+@pytest.mark.parametrize(("switches", "learned"), [((), 14), (("--keep-empty-text",), 15)])
+def test_the_tool_keeps_pins_without_text_where_the_identification_did(pins, monkeypatch, switches, learned):
+    lines = (pins / "pins.jsonl").read_text()
+    (pins / "pins.jsonl").write_text(lines.replace('"x"', '""', 1))
+    options = ("--pins", pins / "pins.jsonl", "--split", pins / "split.csv", "--weights", "w", "--out", pins / "out")
+    tool, arguments = parsed("finetune_fc7", *options, *switches)
+    seen = []
+
+    def fine_tune_nothing(train, *rest, **options):
+        seen.extend(train)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, "fine_tune", fine_tune_nothing)
+    with pytest.raises(KeyboardInterrupt):
+        tool.main(arguments)
+    assert len(seen) == learned
 
 
 def test_a_folder_of_something_else_is_left_alone(pins):
