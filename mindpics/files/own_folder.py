@@ -3,6 +3,7 @@
 A folder is known by the names of all that is in it: what no tool of ours names so is the user's.
 """
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -57,19 +58,17 @@ def require(folder, kind, adds=False):
         return
     if not folder.is_dir():
         raise ValueError(f"{folder}: found no folder under that name; wanted {kind.name}")
-    entries = []
-    for entry in _entries(folder):
-        if entry.parts == (lock.NAME,):
-            continue
-        entries.append(entry)
-        if not adds and not entry.fits(kind.files):
-            break  # it may be a home, of which one file says enough
-    strange = [entry for entry in entries if not entry.fits(kind.files)]
-    files = [entry for entry in entries if not entry.is_folder]
-    proven = not kind.proof or any(entry.proves(kind.proof) for entry in entries)
-    if (files or strange) and not (proven and (adds or not strange)):
-        name = "/".join((strange or files)[0].parts)
-        raise ValueError(f"{folder}: found {name!r} in it; wanted an empty folder, or {kind.name}; nothing is changed")
+    depth = max((pattern.count("/") + 1 for pattern in kind.proof), default=0)
+    proven = not kind.proof or any(entry.proves(kind.proof) for entry in _entries(folder, depth))
+    if proven and adds:
+        return
+    for entry in _entries(folder):  # it may be a home, of which the first file says enough
+        is_strange = not entry.fits(kind.files) or not (proven or entry.is_folder)
+        if is_strange and entry.parts != (lock.NAME,):
+            name = "/".join(entry.parts)
+            raise ValueError(
+                f"{folder}: found {name!r} in it; wanted an empty folder, or {kind.name}; nothing is changed"
+            )
 
 
 def clear(folder, kind, keep=()):
@@ -161,13 +160,13 @@ def _same(parts, pattern):
     return len(parts) == len(pattern) and all(map(fnmatchcase, parts, pattern))
 
 
-def _entries(folder, inside=()):
+def _entries(folder, depth=math.inf, inside=()):
     """Yield the `_Entry` of all that is below a folder, a folder after what is in it; links are not followed."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             temporary = _TEMPORARY.fullmatch(entry.name)
             parts = (*inside, temporary.group(1) if temporary else entry.name)
             is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder:
-                yield from _entries(entry.path, parts)
+            if is_folder and len(parts) < depth:
+                yield from _entries(entry.path, depth, parts)
             yield _Entry(Path(entry.path), parts, is_folder, os.path.isdir(entry.path))  # of a link in a circle, False

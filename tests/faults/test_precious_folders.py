@@ -290,9 +290,14 @@ def test_a_large_folder_of_the_users_is_refused_by_its_first_file(tmp_path, monk
         (tmp_path / name).touch()
     seen, scandir = [], os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: seen.append(Path(path)) or scandir(path))
-    with pytest.raises(ValueError, match="found 'a.txt' in it"):
-        own_folder.require(tmp_path, RUN)
-    assert seen == [tmp_path]
+    kind = Kind("a kind", ("**",), proof=("key", "of old.key"))
+    for adds in (False, True):
+        with pytest.raises(ValueError, match="found 'a.txt' in it"):
+            own_folder.require(tmp_path, kind, adds=adds)
+    assert set(seen) == {tmp_path}
+    (tmp_path / "key").touch()
+    own_folder.require(tmp_path, kind, adds=True)
+    assert set(seen) == {tmp_path}
 
 
 def test_a_link_in_the_place_of_an_lmdb_is_refused(desk):
