@@ -143,8 +143,4 @@ def _of_array(where, pins):
 def _text(path, encoding):
     if not path.is_file():
         raise ValueError(f"{path}: found no such file; wanted pins in JSON")
-    if path.stat().st_size > MAX_JSON:
-        raise ValueError(
-            f"{path}: found {path.stat().st_size} bytes; wanted at most {MAX_JSON}, which are read at once"
-        )
-    return read_text(path, encoding)
+    return read_text(path, encoding, "pins in JSON", MAX_JSON)

@@ -38,6 +38,12 @@ def test_json_that_holds_no_pins_is_named(tmp_path, text, message):
         read_pins_json(tmp_path / "crawl.json")
 
 
+def test_a_json_is_read_that_is_larger_than_other_documents_may_be(tmp_path):
+    path = tmp_path / "pins.json"
+    path.write_text(" " * (65 << 20) + '[{"id": "a", "user": "u", "image": "a.jpg", "text": "w"}]')
+    assert [pin.id for pin in read_pins_json(path)[0]] == ["a"]
+
+
 def test_numbers_are_names_in_json_and_other_keys_are_kept(tmp_path):
     (tmp_path / "crawl.json").write_text('[{"id": 7, "user": 12, "image": "a.jpg", "text": "b", "likes": 3}]')
     pins, _ = read_pins_json(tmp_path / "crawl.json")
