@@ -43,7 +43,7 @@ RUNS = {
     "make_table3": "--row resnet50/all-in-one/finetune {run}/mindpics/{net}/scores.npz again --out {out}/table3.csv",
     "plot_training_log": "{run}/mindpics/{net}/{net}/caffe.log --out {out}/curves",
     "report": "{run} --out {out}/report/index.html",
-    "make_pins": "posts {out}/job/data/open/clipart/posts.jsonl --pins-per-user 5 9 "
+    "make_pins": "posts {out}/job/data/open/clipart/posts.jsonl --pins-per-user 5 9 --keep-empty-text "
     "--out {out}/job/data/open/clipart/pins.jsonl",
     "run_identification": "--pins {run}/../clipart/pins.jsonl --features {run}/pinterest_id/fc7 --split 8 2 2 "
     "--out {out}/identified",

@@ -24,10 +24,10 @@ def setting(text):
 
 def settings(texts):
     """Return {name: value} of "NAME=VALUE" texts; a name that is given several times has the list of its values."""
-    values = {}
+    lists = {}
     for name, value in map(setting, texts):
-        values.setdefault(name, []).append(value)
-    return {name: given if len(given) > 1 else given[0] for name, given in values.items()}
+        lists.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in lists.items()}
 
 
 def value_of(text):

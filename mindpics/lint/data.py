@@ -143,7 +143,12 @@ def _is_lmdb(source):
 
 
 def known_channels(layer):
-    """Return how many channels a Data layer's pictures have, of which they themselves or the layer tells; or None."""
+    """Return how many channels a Data layer's pictures have, of which they themselves or the layer tells; or None.
+
+    Parameters
+    ----------
+    layer : LayerParameter
+    """
     source, transform = layer.data_param.source, layer.transform_param
     try:
         if _is_lmdb(source):

@@ -57,7 +57,12 @@ def labels_of_head(layer):
 
 
 def trait_heads(net):
-    """Return {trait's index: (score, label)}, the blobs that the losses of trait heads read in a NetParameter."""
+    """Return {trait's index: (score, label)}, the blobs that the losses of trait heads read.
+
+    Parameters
+    ----------
+    net : NetParameter
+    """
     heads = {}
     labels = {native_trait(layer): layer.bottom[0] for layer in net.layer if native_trait(layer) and layer.bottom}
     for layer in net.layer:

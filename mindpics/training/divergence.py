@@ -119,9 +119,9 @@ class StuckHeads:
     def update(self, iteration, blobs):
         """Take the blobs of one iteration; raise DivergedError when a head is stuck."""
         for head, (score, label) in self.heads.items():
-            own, poles = own_poles(blobs[label].data.reshape(-1), head)
-            poles = poles[own]
-            true = softmax(blobs[score].data.reshape(-1, 2)[own])[np.arange(len(poles)), poles]
+            is_of_head, poles = own_poles(blobs[label].data.reshape(-1), head)
+            poles = poles[is_of_head]
+            true = softmax(blobs[score].data.reshape(-1, 2)[is_of_head])[np.arange(len(poles)), poles]
             self.loss[head] -= np.log(np.maximum(true, FLT_MIN)).sum()
             self.poles[head] += np.bincount(poles, minlength=2)
         self.iterations += 1
