@@ -47,7 +47,8 @@ class SolverRun:
         self.stuck = StuckHeads(patience, heads) if patience and heads else None
         self.outputs = Outputs(self.solver.net)
         self.loss = LossOfPasses(self.outputs, message.iter_size)
-        self.clipped = clipped_losses(nets[0], {name: tuple(blob.data.shape) for name, blob in blobs.items()})
+        shapes = {name: tuple(blob.shape) for name, blob in blobs.items()}  # no data: what Python has seen is kept
+        self.clipped = clipped_losses(nets[0], shapes)
         self.shapes = weight_files.shapes_of(self.solver.net)
         self.histories = histories(message, nets[0], self.shapes)
         self.rates = Rates(message)
