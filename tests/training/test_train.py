@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
@@ -286,6 +287,16 @@ def test_a_stuck_head_is_named_and_a_learning_one_is_not():
     with pytest.raises(DivergedError, match="iteration 79: head C is stuck at 0.69"):
         for iteration in range(40, 100):
             watch.update(iteration, blobs(score_c=0))
+
+
+def test_a_training_looks_at_no_more_blobs_than_it_tells_of(small_job, tmp_path, monkeypatch):
+    """Layers share passes and memory only of blobs that Python has not seen: a ResNet-50 step took twice as long."""
+    seen, data = set(), caffe._caffe.Blob.data
+    monkeypatch.setattr(
+        caffe._caffe.Blob, "data", property(lambda blob: seen.add(tuple(blob.shape)) or data.fget(blob))
+    )
+    solve(small_job[0], tmp_path / "run", iterations=1, progress=False)
+    assert seen and not [shape for shape in seen if len(shape) == 4 and shape[0] == 20]
 
 
 def test_a_run_is_neither_overwritten_unasked_nor_lost_to_a_new_one_that_cannot_start(small_job, tmp_path):
