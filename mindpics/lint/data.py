@@ -162,7 +162,7 @@ def known_channels(layer):
     return len(transform.mean_value) if len(transform.mean_value) > 1 else None
 
 
-def stand_in_shape(layer, guess=3):
+def stand_in_shape(layer, guess):
     """Return (channels, height, width) of the blob a Data layer gives, as far as files tell; None if they do not.
 
     Parameters
@@ -171,11 +171,11 @@ def stand_in_shape(layer, guess=3):
     guess : int
         Channels of pictures of which nothing tells, see `known_channels`.
     """
-    source, crop = layer.data_param.source, layer.transform_param.crop_size
+    crop, is_there = layer.transform_param.crop_size, _is_lmdb(layer.data_param.source)
     try:
-        height, width = preflight.picture_shape(layer)[1:] if _is_lmdb(source) else (0, 0)
+        shape = preflight.picture_shape(layer) if is_there else (known_channels(layer) or guess, 0, 0)
     except ValueError:
         return None
     if crop:
-        height, width = crop, crop
-    return (known_channels(layer) or guess, height, width) if height else None
+        return shape[0], crop, crop
+    return shape if is_there else None
