@@ -38,6 +38,7 @@ class TrainingFiles(Files):
     net = File("net.prototxt")
     test_nets = File("test_net_*.prototxt")
     solver = _SOLVER
+    start = File("start.json")
     log = File("caffe.log")
     losses = File("train.csv")
     tests = File("test.csv")

@@ -12,7 +12,7 @@ from mindpics.caffe_files.snapshots import Snapshots
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.environment import environment
-from mindpics.files.json_files import write_json
+from mindpics.files.json_files import read_json, write_json
 from mindpics.files.layout import TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.training.history import read_rows
@@ -26,6 +26,7 @@ RUN = Kind(
     "a run of train_net",
     (
         *BEGUN.files,
+        TrainingFiles.start,
         TrainingFiles.losses,
         TrainingFiles.tests,
         TrainingFiles.facts,
@@ -88,13 +89,15 @@ class RunFolder:
         message.test_net[:] = [str(self.path / Path(path).name) for path in message.test_net]
         return message
 
-    def begin(self, solver, resume):
+    def begin(self, solver, start, resume):
         """Let the run that `prepare` wrote take its place, now that its nets are built: only here an old run goes.
 
         Parameters
         ----------
         solver : SolverParameter
             What was built.
+        start : dict
+            What it starts from, which `start` returns to a run that goes on.
         resume : bool
             The run that is there goes on, and keeps what it has.
         """
@@ -102,10 +105,15 @@ class RunFolder:
             own_folder.clear(self.path, RUN, keep=(self.begun.name,))
             self.snapshots.prepare()
             self.log_until_begun(resume).replace(self.log)
+        write_json(self.files.start, start)
         for path in self.begun.glob("*net*.prototxt"):
             path.replace(self.path / path.name)
         write_message(solver, self.solver)
         self.give_up()
+
+    def start(self):
+        """Return what the run that is there started from, as `begin` wrote it; {} where no run is."""
+        return read_json(self.files.start)
 
     def log_until_begun(self, resume):
         """Return where the log begins: a run that is gone on with has one."""

@@ -53,16 +53,17 @@ class SolverRun:
         self.histories = histories(message, nets[0], self.shapes)
         self.rates = Rates(message)
         self.history, self.diverged = History(), None
-        self.fit = None
+        self.start = None
         self.last_test = []
 
-    def start(self, weights, state, model, resume):
+    def begin(self, start, state, model, resume):
         """Copy weights, or restore a snapshot and the CSV rows up to it; then the run takes its folder.
 
         Parameters
         ----------
-        weights : list of path
-            caffemodels to copy by name, one after the other; none, or a snapshot, leaves the fillers.
+        start : dict
+            What the run starts from: caffemodels to copy by name, one after the other, as
+            `mindpics.training.start_weights.start_weights` has them, and how they fit, where a snapshot has them in.
         state, model : Path or None
             solverstate and caffemodel of the snapshot to go on from.
         resume : bool
@@ -70,17 +71,18 @@ class SolverRun:
         """
         if state is not None:
             self._restore(state, model)
-        elif weights:
-            nets = self.solver.net, *self.solver.test_nets
-            fits = [str(weight_files.copy(path, *nets)) for path in weights]
-            self.fit = "; ".join(fits)
-            for path, fit in zip(weights, fits, strict=True):
-                self.say(f"{path}: {fit}")
+        elif start["weights"]:
+            nets, fits = (self.solver.net, *self.solver.test_nets), []
+            for told in start["weights"]:
+                fits.append(str(weight_files.copy(told["path"], *nets)))
+                self.say(f"{told['path']}: {fits[-1]}")
+            start = start | {"weights_fit": "; ".join(fits)}
+        self.start = start
         if self.outputs.left_out:
             self.say(f"not in train.csv, for their many values: {printable_names(self.outputs.left_out)}")
         self.check_room()
         self.warn_of_room(self.snapshots_left())
-        self.folder.begin(self.message, resume)
+        self.folder.begin(self.message, start, resume)
         self.columns = list(dict.fromkeys(("iteration", "lr", "loss", *self.outputs.names)))
         self.folder.write_csv(self.folder.files.losses, self.history.train, columns=self.columns)
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)

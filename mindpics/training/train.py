@@ -5,9 +5,6 @@ import sys
 import time
 from contextlib import closing
 
-from mindpics.caffe_files import weights as weight_files
-from mindpics.caffe_files.solver_nets import split_weights, weights_of
-from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.lock import locked
 from mindpics.lint import net as lint
@@ -19,6 +16,7 @@ from mindpics.training.readings import read_otherwise
 from mindpics.training.run_folder import RunFolder
 from mindpics.training.solver_files import build_in_fork, read_solver
 from mindpics.training.solver_run import SolverRun
+from mindpics.training.start_weights import start_weights
 
 
 def solve(
@@ -49,6 +47,7 @@ def solve(
         TensorBoard's events.out.tfevents.*.
     weights : path, optional
         caffemodel whose layers are copied by name, as ``caffe train --weights`` does; several with commas between.
+        A resumed run has those it began with, and takes no others.
     gpu : int, optional
         Device; CPU without it.
     iterations : int, optional
@@ -93,16 +92,17 @@ def solve(
         try:
             message, nets = read_solver(solver, iterations, seed, fields)
             read_otherwise(message, nets[0], otherwise or {})
-            weights = _weight_files(weights, message)
+            start = folder.start() if resume else {}
+            weights = start_weights(weights, message, start.get("weights"))
             lint.refuse_errors(message, nets, allow_python_layers)
             build_in_fork(message, nets)
             set_device(gpu)
             message.solver_mode = message.CPU if gpu is None else message.GPU
             started = time.time()
-            run, state = _run(folder, message, nets, weights, resume, patience, events.wanted(tensorboard), progress)
+            start = {"weights": weights, "weights_fit": start.get("weights_fit")}
+            run, state = _run(folder, message, nets, start, resume, patience, events.wanted(tensorboard), progress)
             asked = {
                 "solver": _path_of(solver),
-                "weights": weights,
                 "gpu": gpu,
                 "otherwise": otherwise or {},
                 "fields": fields,
@@ -117,7 +117,7 @@ def solve(
     return run.history
 
 
-def _run(folder, message, nets, weights, resume, patience, tensorboard, progress):
+def _run(folder, message, nets, start, resume, patience, tensorboard, progress):
     """Train; return (`SolverRun`, the solverstate that it went on from)."""
     state, model, passed_over = folder.snapshots.newest() if resume else (None, None, [])
     is_hdf5 = message.snapshot_format == message.HDF5
@@ -127,7 +127,7 @@ def _run(folder, message, nets, weights, resume, patience, tensorboard, progress
             for path in passed_over:
                 print(f"passed over, not a whole snapshot: {path}", file=terminal)
             run = SolverRun(folder, message, nets, board, terminal if progress else None, patience)
-            run.start(weights, state, model, resume)
+            run.begin(start, state, model, resume)
             run.train()
         run.finish()
         if is_hdf5 and run.history.caffemodel == folder.files.weights:
@@ -136,14 +136,14 @@ def _run(folder, message, nets, weights, resume, patience, tensorboard, progress
 
 
 def _record(folder, run, state, asked, seconds):
-    history, diverged, weights = run.history, run.diverged, asked["weights"]
+    history, diverged, weights = run.history, run.diverged, run.start["weights"]
     folder.write_run(
         command=sys.argv,
         solver=asked["solver"],
-        weights=_told_by(weights[0]) if weights else None,
-        more_weights=list(map(_told_by, weights[1:])),
+        weights=weights[0] if weights else None,
+        more_weights=weights[1:],
         engine=os.environ.get("MINDPICS_ENGINE", "fast"),
-        weights_fit=run.fit,
+        weights_fit=run.start["weights_fit"],
         gpu=asked["gpu"],
         random_seed=run.message.random_seed,
         resumed_from=None if state is None else str(state),
@@ -162,21 +162,5 @@ def _record(folder, run, state, asked, seconds):
     )
 
 
-def _weight_files(weights, message):
-    """Return the caffemodels to copy in: those asked for, or the solver's, which Caffe would abort on when broken."""
-    named = weights_of(message)
-    message.ClearField("weights")
-    if weights is None:
-        return named
-    return [weights] if os.path.exists(weights) else split_weights(str(weights))
-
-
 def _path_of(solver):
     return str(solver) if isinstance(solver, (str, os.PathLike)) else "given as a message"
-
-
-def _told_by(weights):
-    """Return what weights are told by later: path, hashes, and the published name that the SHA-1 belongs to."""
-    sha1 = digest(weights, "sha1")
-    published = weight_files.KNOWN_SHA1.get(sha1)
-    return {"path": str(weights), "sha256": sha256(weights), "sha1": sha1, "published": published}

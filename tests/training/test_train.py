@@ -162,6 +162,33 @@ def test_weights_are_copied_by_name_and_the_fit_is_kept(small_job, tmp_path):
     assert fit.endswith("in the file only: score_N")
 
 
+def test_a_run_that_goes_on_has_the_weights_it_began_with(small_job, tmp_path):
+    solver, _ = small_job
+    first = solve(solver, tmp_path / "first", iterations=2, progress=False).caffemodel
+    undisturbed = solve(solver, tmp_path / "undisturbed", first, iterations=4, progress=False)
+    changed_solver(solver, snapshot=ENDLESS)
+    run = tmp_path / "run"
+    command = [sys.executable, TRAIN_NET, solver, "--out", run, "--weights", first, "--iterations", ENDLESS]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    while not (run / "train.csv").exists() or len((run / "train.csv").read_text().splitlines()) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()  # before its first snapshot
+    process.wait()
+    solve(solver, run, iterations=2, resume=True, progress=False)
+    history = solve(solver, run, iterations=4, resume=True, progress=False)
+    assert history.caffemodel.read_bytes() == undisturbed.caffemodel.read_bytes()
+    facts = [json.loads((folder / "run.json").read_text()) for folder in (run, tmp_path / "undisturbed")]
+    assert facts[0]["weights"]["path"] == str(first)
+    assert [facts[0][name] for name in ("weights", "weights_fit")] == [
+        facts[1][name] for name in ("weights", "weights_fit")
+    ]
+    with pytest.raises(ValueError, match=r"wanted none or the same again, since this run began with .*first/final"):
+        solve(solver, run, undisturbed.caffemodel, iterations=6, resume=True, progress=False)
+    with pytest.raises(ValueError, match="this run began with its fillers"):
+        solve(solver, tmp_path / "first", undisturbed.caffemodel, iterations=6, resume=True, progress=False)
+
+
 def rename(layer, old, new):
     for names in (layer.bottom, layer.top):
         for index, name in enumerate(names):
