@@ -36,7 +36,7 @@ STAGES = {
 
 
 # keywords of the library that its messages have with a value and that are switches of the tools
-KEYWORDS = ("gpu", "resume", "patience", "allow_python_layers", "force", "with_mean")
+KEYWORDS = ("gpu", "iterations", "resume", "patience", "allow_python_layers", "force", "with_mean")
 READINGS = ("normalization", "base_lr", "epochs", "batch", "snapshots", "frozen_batch_norm", "alexnet_crop", "loss")
 OTHERWISE = {"overwrite": "force", "draws": "random"}  # keyword -> switch, where they differ
 _KEYWORD = re.compile(rf"\b({'|'.join((*KEYWORDS, *READINGS, *OTHERWISE))})=(True\b|N\b|-?\d[\d.e+-]*\b|'[A-Z_]+')")

@@ -76,9 +76,12 @@ def switched(setting, **values):
     Raises
     ------
     ValueError
-        A rate, a length or a crop that is none, or a batch that does not divide a net's.
+        A rate, a length or a crop that is none, or a batch that does not divide a net's or is above all nets'.
     """
     check(values)
+    largest = max(recipe.batch for recipe in setting.recipes.values())
+    if values.get("batch", largest) > largest:
+        raise ValueError(f"found batch={values['batch']}; wanted {largest}, the largest of a net, or a divisor of it")
     recipes = {key: _recipe(key, recipe, values) for key, recipe in setting.recipes.items()}
     whole = {name: values[name] for name in ("normalization", "loss", "snapshots") if name in values}
     return replace(setting, recipes=recipes, switches=setting.switches | values, **whole)

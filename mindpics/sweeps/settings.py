@@ -88,6 +88,16 @@ def parse(text):
     return name, Range(low, high)
 
 
+def axes_of(texts):
+    """Return {name: values} of texts of --set; ValueError where a name stands twice."""
+    axes = {}
+    for name, values in map(parse, texts):
+        if name in axes:
+            raise ValueError(f"--set: found {name} twice; wanted its values behind it, {name}=A,B")
+        axes[name] = values
+    return axes
+
+
 def runs_of(settings, weights=(None,), seeds=1, draws=None):
     """Return the `Run`s of a sweep, in order.
 
@@ -96,6 +106,7 @@ def runs_of(settings, weights=(None,), seeds=1, draws=None):
     settings : dict
         Name -> list of values, or `Range`.
     weights : sequence of path or None
+        None for the solver's own, or else the fillers; "none" for the fillers.
     seeds : int
         Each setting is run with the seeds 0, 1, ...
     draws : int, optional
@@ -104,8 +115,11 @@ def runs_of(settings, weights=(None,), seeds=1, draws=None):
     Raises
     ------
     ValueError
-        For a range without `draws`.
+        For a range without `draws`, and for weights or seeds among the settings.
     """
+    for name, parameter in (("weights", "weights"), ("random_seed", "seeds")):
+        if name in settings:
+            raise ValueError(f"found {name} among the settings; wanted it as {parameter}")
     axes = settings | {"weights": [path and str(path) for path in weights]}
     ranges = [name for name, values in axes.items() if isinstance(values, Range)]
     if ranges and not draws:

@@ -25,8 +25,7 @@ from mindpics.sweeps.page import write_page
 from mindpics.sweeps.settings import SWITCHES, runs_of
 from mindpics.training.history import read_rows
 from mindpics.training.outputs import kinds_of
-from mindpics.training.readings import read_otherwise
-from mindpics.training.solver_files import read_solver
+from mindpics.training.solver_files import NO_WEIGHTS, read_solver
 
 SWEEP = Kind("a sweep", proof=(SweepFiles.facts,))
 
@@ -61,7 +60,7 @@ def sweep(solver, out, settings, *, weights=(None,), seeds=1, draws=None, jobs=N
         Name -> values: fields of the solver, ``layer[NAME].FIELD`` of the net, and train_net's switches
         (normalization, epochs, batch, frozen_batch_norm).
     weights : sequence of path or None
-        caffemodels to start from; None for the fillers.
+        caffemodels to start from; None for the solver's own, or else the fillers; "none" for the fillers.
     seeds : int
         Runs of each setting.
     draws : int, optional
@@ -177,7 +176,7 @@ def commands_again(solver, out, runs, rows):
 
 def weights_of(run):
     """Return the caffemodels that a run starts from; ValueError where one is not there."""
-    files = [] if run.weights is None else solver_nets.split_weights(run.weights)
+    files = [] if run.weights in (None, NO_WEIGHTS) else solver_nets.split_weights(run.weights)
     absent = [path for path in files if not Path(path).is_file()]
     if absent:
         raise ValueError(f"{absent[0]}: found no such file; wanted a caffemodel to start from")
@@ -201,27 +200,26 @@ def _configured(solver, run):
     """Return (SolverParameter, NetParameters) of a run; ValueError where a setting does not fit them."""
     weights_of(run)
     fields = {name: value for name, value in run.settings.items() if name not in SWITCHES}
-    message, nets = read_solver(solver, seed=run.seed, fields=fields)
     readings = {name: value for name, value in run.settings.items() if name in SWITCHES and value is not False}
-    read_otherwise(message, nets[0], readings)
-    return message, nets
+    return read_solver(solver, seed=run.seed, fields=fields, otherwise=readings)
 
 
 def row_of(run, folder):
     """Return a run as a row: settings, how it ended, last, best of each test output and their means, seconds, path."""
     files = TrainingFiles(Path(folder))
     facts = read_json(files.facts)
-    row = dict(run.settings) | {"weights": run.weights or "none", "seed": run.seed}
+    weights = [told["path"] for told in (facts["weights"], *facts["more_weights"]) if told]
+    row = dict(run.settings) | {"weights": ",".join(weights) or NO_WEIGHTS, "seed": run.seed}
     row |= {"ended": "diverged" if facts["diverged"] else "done", "iterations": facts["iterations"]}
     tests = read_rows(files.tests)
-    kinds = {}
-    for path in (files.net, *Path(folder).glob(TrainingFiles.test_nets)):
-        kinds |= kinds_of(read_message(path, caffe_pb2.NetParameter()))
+    kinds = _kinds(files, tests)
+    losses = {name for name, kind in kinds.items() if kind == "loss"}
+    sound = [test for test in tests if all(math.isfinite(test[name]) for name in losses & test.keys())]
     measured = {"accuracy": [], "loss": []}
-    for name in dict.fromkeys(name for test in tests for name in test if name != "iteration"):
-        values = [test[name] for test in tests if name in test]
-        kind = kinds.get(re.sub(r"\[\d+\]|#\d+", "", name))
-        row |= {f"last_{name}": values[-1], f"best_{name}": (min if kind == "loss" else max)(values)}
+    for name, kind in kinds.items():
+        row[f"last_{name}"] = [test[name] for test in tests if name in test][-1]
+        values = [test[name] for test in sound if math.isfinite(test.get(name, math.nan))]
+        row[f"best_{name}"] = (min if kind == "loss" else max)(values, default=math.nan)
         measured.get(kind, []).append(name)
     for kind, names in measured.items():
         for when in ("last", "best") if names else ():
@@ -229,11 +227,21 @@ def row_of(run, folder):
     return row | {"seconds": facts["seconds"], "path": str(folder), "why": facts["diverged"] or ""}
 
 
+def _kinds(files, tests):
+    """Return {column: "accuracy", "loss" or None} of the tests of a run."""
+    kinds = {}
+    for path in (files.net, *files.folder.glob(TrainingFiles.test_nets)):
+        kinds |= kinds_of(read_message(path, caffe_pb2.NetParameter()))
+    columns = dict.fromkeys(name for test in tests for name in test if name != "iteration")
+    return {name: kinds.get(re.sub(r"\[\d+\]|#\d+", "", name)) for name in columns}
+
+
 def ranked(rows):
-    """Return rows, the best first: by mean best accuracy, else by mean best loss; diverged ones last."""
+    """Return rows, the best first: by mean best accuracy, else loss; those of no number, then diverged, last."""
 
     def place(row):
         accuracy, loss = row.get("best_mean_accuracy"), row.get("best_mean_loss")
-        return (row["ended"] == "diverged", -accuracy if accuracy is not None else loss if loss is not None else 0)
+        value = -accuracy if accuracy is not None else loss if loss is not None else 0
+        return (row["ended"] == "diverged", math.isnan(value), value)
 
     return sorted(rows, key=place)

@@ -1,19 +1,27 @@
-"""Reader of a solver and its nets for train_net, writer of both for Caffe."""
+"""Reader of a solver, its nets and the weights it starts from for train_net, writer of solver and nets for Caffe."""
 
+import os
 import tempfile
 from pathlib import Path
 
 import caffe
 from caffe.proto import caffe_pb2
 
+from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.fields import LAYER, set_fields, set_layers
 from mindpics.caffe_files.messages import read_message, write_message
-from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets
+from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets, split_weights, weights_of
+from mindpics.files.bounded import digest
+from mindpics.files.fingerprints import sha256
 from mindpics.files.layout import TrainingFiles
 from mindpics.jobs.fork_first import in_fork
+from mindpics.training.readings import read_otherwise
+
+NO_WEIGHTS = "none"  # for the fillers, where the solver names weights
+SAME_FIELD = {"iterations": "max_iter", "epochs": "max_iter", "seed": "random_seed", "snapshots": "snapshot"}
 
 
-def read_solver(solver, iterations=None, seed=None, fields=None):
+def read_solver(solver, iterations=None, seed=None, fields=None, otherwise=None):
     """Return (SolverParameter, its NetParameters) with the caller's changes in.
 
     Parameters
@@ -23,6 +31,8 @@ def read_solver(solver, iterations=None, seed=None, fields=None):
         Instead of the solver's max_iter and random_seed.
     fields : dict, optional
         Field of SolverParameter, or ``layer[NAME].FIELD``, -> value; see `mindpics.caffe_files.fields`.
+    otherwise : dict, optional
+        Other readings, see `mindpics.training.readings.read_otherwise`.
 
     Returns
     -------
@@ -33,14 +43,15 @@ def read_solver(solver, iterations=None, seed=None, fields=None):
     Raises
     ------
     ValueError
-        When it is no solver, or has not one net to train.
+        When it is no solver, has not one net to train, or a field is asked for twice.
     """
+    fields, otherwise = fields or {}, otherwise or {}
+    _refuse_twice({"iterations": iterations, "seed": seed} | otherwise, fields)
     message = caffe_pb2.SolverParameter()
     if isinstance(solver, caffe_pb2.SolverParameter):
         message.CopyFrom(solver)
     else:
         read_message(solver, message)
-    fields = fields or {}
     set_fields(message, {name: value for name, value in fields.items() if not name.startswith(LAYER)})
     trained = [name for name in TRAINED if message.HasField(name)]
     if len(trained) != 1:
@@ -52,7 +63,58 @@ def read_solver(solver, iterations=None, seed=None, fields=None):
     if seed is not None:
         message.random_seed = seed
     message.display = message.display or 20
+    read_otherwise(message, nets[0], otherwise)
     return message, nets
+
+
+def _refuse_twice(asked, fields):
+    """Raise ValueError where two changes are of one field of the solver, of which one would be forgotten."""
+    changes = {}
+    for name, value in (*asked.items(), *fields.items()):
+        if value is not None:
+            changes.setdefault(SAME_FIELD.get(name, name), []).append(f"{name}={value}")
+    for field, texts in changes.items():
+        if len(texts) > 1:
+            raise ValueError(f"found {' and '.join(texts)}; wanted one of them, since each sets the solver's {field}")
+
+
+def start_weights(weights, message, before=None):
+    """Return what each caffemodel to copy in is told by later: path, hashes, published name of its SHA-1.
+
+    Parameters
+    ----------
+    weights : path, optional
+        Those asked for, several with commas between, or "none"; without it the solver's own.
+    message : SolverParameter
+        Its weights are cleared, since Caffe would abort on a broken file.
+    before : list of dict, optional
+        Of the run that is gone on with, as returned here.
+
+    Raises
+    ------
+    ValueError
+        For no file, and for other weights than the run began with.
+    """
+    named = weights_of(message) or None
+    message.ClearField("weights")
+    if weights is not None:
+        named = [weights] if os.path.exists(weights) else split_weights(str(weights))
+        named = [] if named == [NO_WEIGHTS] else named
+    if named is None:
+        return before or []
+    asked = list(map(_told_by, named))
+    if before is not None and [told["sha256"] for told in asked] != [told["sha256"] for told in before]:
+        began = ", ".join(f"{told['path']} (SHA-256 {told['sha256'][:8]}…)" for told in before) or "its fillers"
+        raise ValueError(
+            f"found weights {', '.join(map(str, named)) or NO_WEIGHTS}; wanted none or the same again, since this "
+            f"run began with {began}, or overwrite=True to start afresh"
+        )
+    return asked
+
+
+def _told_by(path):
+    sha1 = digest(path, "sha1")
+    return {"path": str(path), "sha256": sha256(path), "sha1": sha1, "published": weight_files.KNOWN_SHA1.get(sha1)}
 
 
 def write_solver(message, nets, folder):

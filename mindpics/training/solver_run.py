@@ -63,7 +63,7 @@ class SolverRun:
         ----------
         start : dict
             What the run starts from: caffemodels to copy by name, one after the other, as
-            `mindpics.training.start_weights.start_weights` has them, and how they fit, where a snapshot has them in.
+            `mindpics.training.solver_files.start_weights` has them, and how they fit, where a snapshot has them in.
         state, model : Path or None
             solverstate and caffemodel of the snapshot to go on from.
         resume : bool

@@ -12,11 +12,9 @@ from mindpics.training import events
 from mindpics.training.caffe_log import caffe_log
 from mindpics.training.device import set_device
 from mindpics.training.history import Interrupted
-from mindpics.training.readings import read_otherwise
 from mindpics.training.run_folder import RunFolder
-from mindpics.training.solver_files import build_in_fork, read_solver
+from mindpics.training.solver_files import build_in_fork, read_solver, start_weights
 from mindpics.training.solver_run import SolverRun
-from mindpics.training.start_weights import start_weights
 
 
 def solve(
@@ -46,8 +44,8 @@ def solve(
         Gets net.prototxt, solver.prototxt, caffe.log, train.csv, test.csv, snapshots/, run.json, and
         TensorBoard's events.out.tfevents.*.
     weights : path, optional
-        caffemodel whose layers are copied by name, as ``caffe train --weights`` does; several with commas between.
-        A resumed run has those it began with, and takes no others.
+        caffemodel whose layers are copied by name, as ``caffe train --weights`` does; several with commas between;
+        by default the solver's own, "none" for the fillers. A resumed run has those it began with, and takes no others.
     gpu : int, optional
         Device; CPU without it.
     iterations : int, optional
@@ -90,8 +88,7 @@ def solve(
     folder.check(resume, overwrite)  # before a lock is put there
     with locked(out):
         try:
-            message, nets = read_solver(solver, iterations, seed, fields)
-            read_otherwise(message, nets[0], otherwise or {})
+            message, nets = read_solver(solver, iterations, seed, fields, otherwise)
             start = folder.start() if resume else {}
             weights = start_weights(weights, message, start.get("weights"))
             lint.refuse_errors(message, nets, allow_python_layers)

@@ -91,6 +91,12 @@ def test_a_length_of_nothing_is_refused():
             switches.switched(MINI, epochs=value)
 
 
+def test_a_batch_above_that_of_every_net_is_refused():
+    with pytest.raises(ValueError, match="found batch=256; wanted 128, the largest of a net, or a divisor of it"):
+        switches.switched(PAPER, batch=256)
+    assert switches.switched(PAPER, batch=128).recipe("resnet50", "independent", "finetune").iter_size == 1
+
+
 def test_a_setting_is_recorded_row_by_row():
     recorded = switches.switched(MINI, base_lr=0.002).recorded()
     assert recorded["crop"]["alexnet all-in-one scratch"] == 99

@@ -5,7 +5,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from mindpics.caffe_files.fields import set_layers, setting, settings
-from mindpics.sweeps.settings import Range, Run, parse, runs_of
+from mindpics.sweeps.settings import Range, Run, axes_of, parse, runs_of
 
 
 def test_a_grid_has_every_combination_with_every_seed():
@@ -45,6 +45,15 @@ def test_values_of_a_repeated_field_are_given_one_by_one_and_come_together_again
 def test_what_is_no_setting_is_refused(text):
     with pytest.raises(ValueError, match="wanted"):
         parse(text)
+
+
+def test_a_name_that_stands_twice_or_has_a_switch_of_its_own_is_refused():
+    with pytest.raises(ValueError, match="found base_lr twice; wanted its values behind it, base_lr=A,B"):
+        axes_of(["base_lr=.01", "momentum=.9", "base_lr=.001"])
+    with pytest.raises(ValueError, match="found weights among the settings; wanted it as weights"):
+        runs_of({"weights": ["a.caffemodel"]})
+    with pytest.raises(ValueError, match="found random_seed among the settings; wanted it as seeds"):
+        runs_of({"random_seed": [1, 2]})
 
 
 def test_a_range_wants_random_draws():

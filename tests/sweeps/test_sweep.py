@@ -1,6 +1,8 @@
 """A sweep of real trainings: killed in the middle it ends as an undisturbed one, a diverged run is a row."""
 
 import csv
+import json
+import math
 import re
 import shlex
 import subprocess
@@ -9,12 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from caffe.proto import caffe_pb2
 
-from mindpics.api import load_run, sweep
+from mindpics.api import load_run, solve, sweep
+from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.jobs.commands import start_here
 from mindpics.sweeps.cost import START, timed
 from mindpics.sweeps.settings import Run
-from mindpics.sweeps.sweep import OnGpus, row_of
+from mindpics.sweeps.sweep import OnGpus, ranked, row_of
 from mindpics.training.solver_files import read_solver
 
 SWEEP = Path(__file__).resolve().parents[2] / "tools" / "sweep"
@@ -105,6 +109,35 @@ def test_a_setting_that_the_net_does_not_take_is_refused_before_anything_runs(sm
     assert not (tmp_path / "s").exists()
 
 
+FACTS = {"diverged": None, "iterations": 2, "seconds": 1, "weights": None, "more_weights": []}
+
+
+def test_the_best_is_of_passes_whose_losses_are_numbers(tmp_path):
+    """An untrained net with BatchNorm gives NaN at iteration 0, where Caffe counts each picture as right."""
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "l" type: "SoftmaxWithLoss" top: "l" }\nlayer { name: "a" type: "Accuracy" top: "a" }\n'
+    )
+    (tmp_path / "run.json").write_text(json.dumps(FACTS))
+    (tmp_path / "test.csv").write_text("iteration,l,a\n0,nan,1\n1,.7,.5\n2,.6,.4\n")
+    row = row_of(Run({}), tmp_path)
+    assert (row["best_l"], row["best_a"], row["last_a"]) == (0.6, 0.5, 0.4)
+    (tmp_path / "test.csv").write_text("iteration,l,a\n0,nan,1\n1,nan,1\n")
+    nothing = row_of(Run({}), tmp_path)
+    assert math.isnan(nothing["best_mean_accuracy"])
+    assert ranked([nothing, row]) == [row, nothing]
+
+
+def test_the_weights_of_a_row_are_those_that_were_copied(tmp_path, small_job):
+    solver, _ = small_job
+    weights = solve(solver, tmp_path / "first", iterations=1, progress=False).caffemodel
+    message = read_message(solver, caffe_pb2.SolverParameter())
+    message.weights.append(str(weights))
+    message.max_iter = 1
+    write_message(message, solver)
+    rows = sweep(solver, tmp_path / "s", {}, weights=[None, "none"], jobs=1)
+    assert sorted(row["weights"] for row in rows) == sorted([str(weights), "none"])
+
+
 def test_what_is_a_loss_the_net_says_and_no_name(tmp_path):
     """GoogLeNet's accuracies are called loss1/top-1."""
     layers = (("SoftmaxWithLoss", "loss1/loss1"), ("Accuracy", "loss1/top-1"), ("SoftmaxWithLoss", "softmax_loss"))
@@ -113,7 +146,7 @@ def test_what_is_a_loss_the_net_says_and_no_name(tmp_path):
     (tmp_path / "test.csv").write_text(
         "iteration,loss1/loss1,loss1/top-1,softmax_loss,loss1/top-1#1\n1,2,.5,4,.1\n2,1,.25,2,.3\n"
     )
-    (tmp_path / "run.json").write_text('{"diverged": null, "iterations": 2, "seconds": 1}')
+    (tmp_path / "run.json").write_text(json.dumps(FACTS))
     row = row_of(Run({}), tmp_path)
     assert (row["best_loss1/loss1"], row["best_loss1/top-1"], row["best_softmax_loss"]) == (1, 0.5, 2)
     assert (row["best_mean_accuracy"], row["last_mean_accuracy"]) == (0.4, 0.275)

@@ -36,6 +36,19 @@ def test_epochs_of_a_solver_without_a_length_or_a_batch_are_refused_in_words(sma
         read_otherwise(message, net, {"epochs": 2})
 
 
+def test_a_field_that_is_asked_for_twice_is_refused(small_job):
+    for asked in (
+        {"iterations": 5, "otherwise": {"epochs": 2}},
+        {"fields": {"max_iter": 5}, "otherwise": {"epochs": 2}},
+        {"fields": {"max_iter": 5}, "iterations": 6},
+        {"fields": {"random_seed": 5}, "seed": 6},
+        {"fields": {"base_lr": 0.5}, "otherwise": {"base_lr": 0.6}},
+        {"fields": {"snapshot": 5}, "otherwise": {"snapshots": 2}},
+    ):
+        with pytest.raises(ValueError, match="found .*=.* and .*=.*; wanted one of them, since each sets the solver's"):
+            read_solver(small_job[0], **asked)
+
+
 def test_snapshots_are_so_many_of_the_length_that_is_asked_for(small_job, tmp_path):
     message, _ = read(small_job, epochs=18, snapshots=4)
     assert message.snapshot == message.max_iter // 4
