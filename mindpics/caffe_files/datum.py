@@ -55,7 +55,7 @@ def to_pixels(datum, channels=None):
     Raises
     ------
     ValueError
-        The bytes do not decode, or the values are not channels x height x width.
+        The bytes do not decode, or the values are fewer than channels x height x width; of more, Caffe reads the first.
     """
     if datum.encoded:
         pixels = _decoded(datum.data, channels) if datum.data else None
@@ -67,14 +67,15 @@ def to_pixels(datum, channels=None):
     shape = (datum.channels, datum.height, datum.width)
     is_float = bool(datum.float_data) and not datum.data  # Caffe looks at the bytes first
     values = datum.float_data if is_float else datum.data
-    if min(shape) < 0 or len(values) != math.prod(shape):
+    count = math.prod(shape)
+    if min(shape) < 0 or len(values) < count:
         raise ValueError(
             f"found a Datum of {len(datum.data)} bytes and {len(datum.float_data)} floats; "
-            f"wanted {'x'.join(map(str, shape))} = {math.prod(shape)} values"
+            f"wanted {'x'.join(map(str, shape))} = {count} values"
         )
     if is_float:
-        return np.array(values, np.float32).reshape(shape)
-    return np.frombuffer(values, np.uint8).reshape(shape)
+        return np.array(values[:count], np.float32).reshape(shape)
+    return np.frombuffer(values, np.uint8, count).reshape(shape)
 
 
 def _decoded(data, channels):

@@ -46,6 +46,12 @@ def check_with_net(prototxt, views, weights):
     if any(view.test is not None and _feeds(view) in feeds for view in views):
         text = "test_iter, but no layer feeds the test net alone: it would be tested on the training pictures"
         yield prototxt.finding("warning", "no-test-net", text, "test_iter")
+    layers = [layer for view in trained for _, layer in view.layers]
+    factors = [layer.name for layer in layers if layer.type == "Scale" and len(layer.bottom) == 1]
+    if factors and solver.iter_size > 1 and any(layer.data_param.batch_size == 1 for layer in layers):
+        text = f"iter_size {solver.iter_size} over single pictures: the gradient of a Scale's factor ({factors[0]}) is "
+        text += "that of the last picture alone, which BVLC's Scale writes where others add; a batch_size of 2 adds"
+        yield prototxt.finding("warning", "single-pictures", text, "iter_size")
 
 
 def _feeds(view):

@@ -4,10 +4,13 @@ import subprocess
 import sys
 
 import caffe
+import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from caffe_nets import data_layer, make_net, write_lmdb, write_solver
+
+from mindpics.caffe_files.datum import to_pixels
 
 SEED = 1701
 WEIGHTS = """
@@ -91,3 +94,12 @@ def test_mean_crop_and_mirror(tmp_path, pictures, encoded):
 
     centre = make_net(tmp_path, layer.replace("mirror: true", ""), caffe.TEST).forward()["data"]
     np.testing.assert_array_equal(centre, (pictures.astype(np.float32) - mean)[:, :, 2:10, 1:9])
+
+
+def test_of_a_datum_with_more_bytes_than_it_says_the_first_are_read(tmp_path, pictures):
+    with lmdb.open(str(tmp_path / "lmdb"), map_size=1 << 20) as environment, environment.begin(write=True) as records:
+        datum = caffe_pb2.Datum(channels=3, height=12, width=10, data=pictures[0].tobytes() + b"padding")
+        records.put(b"0", datum.SerializeToString())
+    found = make_net(tmp_path, data_layer(tmp_path / "lmdb")).forward()["data"]
+    np.testing.assert_array_equal(found[0], pictures[0])
+    np.testing.assert_array_equal(to_pixels(datum), pictures[0])

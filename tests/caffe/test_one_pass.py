@@ -51,7 +51,33 @@ def changed(old, new, text=None):
     return text.replace(old, new)
 
 
+def without_norms():
+    """Convolutions right under ReLU and the sum."""
+    text = block()
+    for name in "abc":
+        text = changed(NORM.format(name) + SCALE.format(name), "", text)
+    return text
+
+
+def shaped(name, bottom, *dims):
+    shape = " ".join(f"dim: {dim}" for dim in dims)
+    return (
+        f'layer {{ name: "{name}" type: "Reshape" bottom: "{bottom}" top: "{name}" '
+        f"reshape_param {{ shape {{ {shape} }} }} }}\n"
+    )
+
+
 B_SCALE, B_RELU, C_CONV = SCALE.format("b"), RELU.format("b"), CONV.format("c", "b", 16)
+
+
+def norm_of_each(scale):
+    """BatchNorm over each picture's own pixels, between two Reshapes, as instance normalisation is written in Caffe."""
+    norm = shaped("g", "b", 1, 80, 9, 7) + NORM.format("g") + shaped("r", "g", 5, 16, 9, 7)
+    return changed(
+        NORM.format("b") + B_SCALE + B_RELU + C_CONV, norm + scale + RELU.format("r") + CONV.format("c", "r", 16)
+    )
+
+
 NETS = {
     "residual block": block(),
     "channels that are no blocks": block(12),
@@ -98,6 +124,23 @@ NETS = {
         'type: "ReLU" bottom: "sum" top: "sum"',
     ),
     "sum of rectified values": changed('bottom: "a" bottom: "c"', 'bottom: "b" bottom: "c"'),
+    "no BatchNorm and no Scale": without_norms(),
+    "normalised picture by picture": norm_of_each(SCALE.format("r")),
+    "normalised picture by picture, no Scale": norm_of_each(""),
+    "normalised picture by picture, in the sum": changed(
+        NORM.format("c") + SCALE.format("c"),
+        shaped("g", "c", 1, 80, 9, 7) + NORM.format("g") + shaped("r", "g", 5, 16, 9, 7),
+        changed('bottom: "a" bottom: "c"', 'bottom: "a" bottom: "r"'),
+    ),
+    "ReLU before other planes": HEAD.format(3)
+    + CONV.format("b", "data", 8)
+    + RELU.format("b")
+    + shaped("s", "b", 5, 24, 7, 3)
+    + CONV.format("out", "s", 8)
+    + TAIL,
+    "sum in place": changed('bottom: "a" bottom: "c" top: "sum"', 'bottom: "c" bottom: "a" top: "c"')
+    .replace('bottom: "sum" top: "sum"', 'bottom: "c" top: "c"')
+    .replace('bottom: "sum"', 'bottom: "c"'),
     "stock ReLU between": changed(B_RELU, B_RELU.replace('type: "ReLU"', 'type: "ReLU" relu_param { engine: CAFFE }')),
 }
 
@@ -117,6 +160,13 @@ def twice(net):
 def held(net):
     """Numpy holds all values, so that each layer has its own pass."""
     arrays = [(blob.data, blob.diff) for blob in net.blobs.values()]
+    whole(net)
+    assert arrays
+
+
+def data_held(net):
+    """Numpy holds the values, which are plain from then on, and no gradients."""
+    arrays = [blob.data for blob in net.blobs.values()]
     whole(net)
     assert arrays
 
@@ -171,8 +221,20 @@ def stock(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", NETS)
 def test_shared_passes_equal_stock_and_separate_ones(tmp_path, stock, name, phase):
     wanted = stock(NETS[name], whole, phase)
-    for act in (whole, held, looked_at):
+    for act in (whole, held, data_held, looked_at):
         assert_close(found_by(tmp_path, NETS[name], act, phase), wanted)
+
+
+def test_the_gradient_of_a_factor_over_single_pictures_is_bvlcs_of_the_last_pass_alone(tmp_path, stock):
+    """BVLC's Scale writes it where it adds elsewhere; iter_size counts on sums."""
+
+    def again(net):
+        whole(net)
+        net.params["b_scale"][0].data[...] *= 2
+        whole(net)
+
+    text = changed("dim: 5", "dim: 1")
+    assert_close(found_by(tmp_path, text, again), stock(text, again))
 
 
 @pytest.mark.parametrize("name", ["residual block", "Scale not in place", "saved statistics"])

@@ -145,3 +145,60 @@ def test_a_step_holds_one_diff_at_a_time(tmp_path):
     ]
     blob = 6 * 16 * 260 * 260 * 4 / 1e9
     assert peaks[0] - peaks[1] > 7 * blob
+
+
+GROWING = """
+import sys, caffe
+from mindpics.benchmarks.machine import peak_memory_gb
+net = caffe.Net(sys.argv[1], caffe.TRAIN)
+net.release_diffs(sys.argv[2] == "release")
+for side in range(100, 300, 4):
+    net.blobs["0"].reshape(1, 8, side, side)
+    net.forward()
+    net.backward()
+print(peak_memory_gb())
+"""
+
+
+def test_what_pictures_of_another_size_left_is_given_back(tmp_path):
+    """FCN's pictures have each its own size: what is handed on is taken by none of another."""
+    net = """force_backward: true
+layer { name: "data" type: "Input" top: "0" input_param { shape { dim: 1 dim: 8 dim: 100 dim: 100 } } }
+"""
+    for number in range(8):
+        net += f'layer {{ name: "relu{number}" type: "ReLU" bottom: "{number}" top: "{number + 1}" }}\n'
+    (tmp_path / "net.prototxt").write_text(net)
+    run = [sys.executable, "-c", GROWING, tmp_path / "net.prototxt"]
+    keep, release = (
+        float(subprocess.run([*run, word], capture_output=True, text=True, check=True).stdout)
+        for word in ("keep", "release")
+    )
+    assert release < keep
+
+
+def test_a_blob_without_values_is_passed_over(tmp_path, monkeypatch):
+    """A top of no boxes yet, as detectors have; Silence takes it."""
+    (tmp_path / "no_boxes.py").write_text(
+        "import caffe\n"
+        "class NoBoxes(caffe.Layer):\n"
+        "    def setup(self, bottom, top): pass\n"
+        "    def reshape(self, bottom, top):\n"
+        "        top[0].reshape(*bottom[0].shape)\n"
+        "        top[1].reshape(0, 5)\n"
+        "    def forward(self, bottom, top): top[0].data[...] = bottom[0].data\n"
+        "    def backward(self, top, down, bottom): bottom[0].diff[...] = top[0].diff\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    boxes = """layer { name: "boxes" type: "Python" bottom: "conv2" top: "same" top: "boxes"
+      python_param { module: "no_boxes" layer: "NoBoxes" } }
+    layer { name: "silence" type: "Silence" bottom: "boxes" }
+    """
+    text = NET.replace('bottom: "conv2" top: "conv3"', 'bottom: "same" top: "conv3"')
+    at = text.index('layer { name: "conv3"')
+    for engine in ("fast", "caffe"):
+        monkeypatch.setenv("MINDPICS_ENGINE", engine)
+        net = make_net(tmp_path, text[:at] + boxes + text[at:], caffe.TRAIN)
+        net.release_diffs(True)
+        net.forward()
+        net.backward()
+        assert net.params["conv1"][0].diff.any()

@@ -445,6 +445,13 @@ def test_a_fault_in_the_solver_is_named(good, old, new, severity, check, words):
         assert finding.line == line
 
 
+def test_scale_over_single_pictures_that_are_to_be_added_up_is_named(good):
+    plant(good / "solver.prototxt", "max_iter: 200", "max_iter: 200 iter_size: 4")
+    assert not [finding for finding in lint_file("solver.prototxt") if finding.check == "single-pictures"]
+    plant(good / "net.prototxt", "batch_size: 20", "batch_size: 1")
+    assert_named(lint_file("solver.prototxt"), "warning", "single-pictures", "iter_size 4 over single pictures")
+
+
 def test_data_that_is_not_there_is_an_error_only_when_asked_for(good):
     (good / "train_lmdb").unlink()
     assert not errors(lint_file("solver.prototxt"))

@@ -77,6 +77,9 @@ class GpuScaleLayer : public ScaleLayer<float> {
     const Channels shape = channels_of(*bottom[0]);
     const float *x = (bottom[0] == top[0] ? temp_ : *bottom[0]).gpu_data(), *dy = top[0]->gpu_diff();
     const bool scale = param_propagate_down_[0], bias = bias_layer_ && param_propagate_down_[bias_param_id_];
+    // Of a single picture BVLC's overwrites the diff of earlier passes (iter_size): the sum goes straight there.
+    const bool overwrites = shape.num == 1 && (shape.channels > 1 || shape.pixels == 1);
+    if (scale && overwrites) caffe_gpu_set(shape.channels, 0.f, blobs_[0]->mutable_gpu_diff());
     if (scale || bias) {
       gpu::sums(shape, dy, x, true, bias ? blobs_[bias_param_id_]->mutable_gpu_diff() : NULL,
                 scale ? blobs_[0]->mutable_gpu_diff() : NULL);

@@ -171,7 +171,11 @@ class FastScaleLayer : public ScaleLayer<float> {
     if (!param_propagate_down_[0] && !to_bias) return;
     gradient->take_sums(memory, kept_);
     const int channels = gradient->shape.channels;
-    if (param_propagate_down_[0]) caffe_axpy(channels, 1.f, gradient->sum_x.data(), blobs_[0]->mutable_cpu_diff());
+    // Of a single picture BVLC's overwrites the diff of earlier passes (iter_size): the sum goes straight there.
+    const bool overwrites = gradient->shape.num == 1 && (channels > 1 || gradient->shape.pixels == 1);
+    if (param_propagate_down_[0]) {
+      caffe_cpu_axpby(channels, 1.f, gradient->sum_x.data(), overwrites ? 0.f : 1.f, blobs_[0]->mutable_cpu_diff());
+    }
     if (to_bias) caffe_axpy(channels, 1.f, gradient->sum.data(), blobs_[bias_param_id_]->mutable_cpu_diff());
   }
 

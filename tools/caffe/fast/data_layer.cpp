@@ -31,7 +31,8 @@ Picture ReplayingTransformer::open(const Datum& datum) const {
   }
   Picture picture = {datum.channels(), datum.height(), datum.width(), false,
                      reinterpret_cast<const uint8_t*>(datum.data().data())};
-  CHECK_EQ(datum.data().size(), picture.size());
+  CHECK_GE(datum.data().size(), picture.size())
+      << "a Datum of " << picture.channels << "x" << picture.height << "x" << picture.width << " whose data ends early";
   return picture;
 }
 

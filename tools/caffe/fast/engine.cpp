@@ -116,6 +116,7 @@ float* change(Blob<float>* blob, Part part, bool blocked) {
 
 const float* read(SyncedMemory* memory, size_t count, int pixels, bool blocked) {
   if (!blocked) return static_cast<const float*>(memory->cpu_data());
+  memory->finish();  // which may leave plain values where blocks were to come
   if (memory->blocked_pixels() != pixels) memory->block(count, pixels);
   return memory->blocked_data();
 }

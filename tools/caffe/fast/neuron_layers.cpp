@@ -77,15 +77,15 @@ class FastEltwiseLayer : public EltwiseLayer<float> {
   bool is_sum() const { return op_ == EltwiseParameter_EltwiseOp_SUM; }
 
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
-    if (!is_sum()) return EltwiseLayer<float>::Forward_cpu(bottom, top);
+    // In place BVLC's clears the bottom before it adds it.
+    const bool in_place = std::find(bottom.begin(), bottom.end(), top[0]) != bottom.end();
+    if (!is_sum() || in_place) return EltwiseLayer<float>::Forward_cpu(bottom, top);
     use_threads(bottom[0]->count());
     const bool blocked = better_blocked(bottom, DATA) && may_block(*top[0], DATA);
-    const bool in_place = std::find(bottom.begin(), bottom.end(), top[0]) != bottom.end();
-    if (!in_place && pixels_of(*top[0])) return add_up(blocked, bottom, top[0]);
+    if (pixels_of(*top[0])) return add_up(blocked, bottom, top[0]);
     vector<const float*> x;
     for (size_t i = 0; i < bottom.size(); ++i) x.push_back(read(*bottom[i], DATA, blocked));
-    float* y = in_place ? change(top[0], DATA, blocked) : write(top[0], DATA, blocked);
-    weighted_sum(top[0]->count(), x.size(), x.data(), coeffs_.data(), y);
+    weighted_sum(top[0]->count(), x.size(), x.data(), coeffs_.data(), write(top[0], DATA, blocked));
   }
 
   // What BatchNorm and Scale below have left to do is done on the way.

@@ -43,6 +43,7 @@ class FastPoolingLayer : public PoolingLayer<float> {
     if (!is_max()) return average_pool_forward(both, window(*bottom[0], both), x, y);
     mask_.resize(top[0]->count());
     mask_blocked_ = both;
+    masked_ = planes_of(*bottom[0]);
     max_pool_forward(both, window(*bottom[0], both), x, y, mask_.data());
   }
 
@@ -58,8 +59,14 @@ class FastPoolingLayer : public PoolingLayer<float> {
     average_pool_backward(blocked, window(*bottom[0], blocked), dy, write(bottom[0], DIFF, blocked));
   }
 
-  // The mask lies as the forward pass left it, and the diffs follow it.
+  static vector<int> planes_of(const Blob<float>& blob) { return {blob.channels(), blob.height(), blob.width()}; }
+
+  // The mask lies as the forward pass left it, and the diffs follow it. Without one on such pictures nothing goes down.
   void max_backward(const Blob<float>& top, Blob<float>* bottom) {
+    if (mask_.size() < top.count() || masked_ != planes_of(*bottom)) {
+      mask_.assign(top.count(), NOWHERE);
+      mask_blocked_ = false;
+    }
     const bool top_any = top.count(2) == 1;
     const bool direct = !mask_blocked_ || (may_block(*bottom, DIFF) && (top_any || may_block(top, DIFF)));
     if (direct) {
@@ -77,6 +84,7 @@ class FastPoolingLayer : public PoolingLayer<float> {
   }
 
   vector<uint8_t> mask_;
+  vector<int> masked_;  // channels, height and width of the pictures that it is of
   bool mask_blocked_;
 };
 

@@ -11,6 +11,11 @@ const float* or_null(const vector<float>& values) { return values.empty() ? NULL
 
 size_t count_of(const Channels& s) { return size_t(s.num) * s.channels * s.pixels; }
 
+// A Reshape's top has the memory of its bottom, and may divide the same values into other channels.
+bool has_shape(const Blob<float>& blob, const Channels& shape) {
+  return pixels_of(blob) == shape.pixels && blob.shape(0) == shape.num && blob.shape(1) == shape.channels;
+}
+
 }  // namespace
 
 void Transform::finish(SyncedMemory* memory) {
@@ -40,7 +45,7 @@ Gradient::~Gradient() {
 // Blocks where the gradient lies so and all others may.
 Gradient::Operands Gradient::read_all(SyncedMemory* memory, const Transform* kept, const SyncedMemory* to) {
   SyncedMemory* from = dy ? dy.get() : memory;
-  const bool blocked = from->blocked_pixels() && to->may_block() && (!y || y->may_block())
+  const bool blocked = from->blocked_pixels() == shape.pixels && shape.channels % BLOCK == 0 && to->may_block() && (!y || y->may_block())
       && (!kept || kept->x->may_block());
   const auto values = [&](SyncedMemory* part) { return read(part, count_of(shape), shape.pixels, blocked); };
   Operands found = {blocked, values(from), kept ? values(kept->x.get()) : NULL};
@@ -79,7 +84,10 @@ shared_ptr<SyncedMemory> copied_by(const SyncedMemory& memory) {
 }
 
 shared_ptr<Transform> transform_of(const Blob<float>& blob) {
-  return boost::dynamic_pointer_cast<Transform>(blob.data()->work());
+  const shared_ptr<Transform> found = boost::dynamic_pointer_cast<Transform>(blob.data()->work());
+  if (!found || has_shape(blob, found->shape)) return found;
+  blob.data()->finish();
+  return shared_ptr<Transform>();
 }
 
 shared_ptr<Transform> next_transform(const Blob<float>& blob) {
@@ -90,7 +98,7 @@ shared_ptr<Transform> next_transform(const Blob<float>& blob) {
 shared_ptr<Gradient> take_gradient(const Blob<float>& blob, int done_by) {
   SyncedMemory& memory = *blob.diff();
   const shared_ptr<Gradient> found = boost::dynamic_pointer_cast<Gradient>(memory.work());
-  if (found && !(found->y && !(done_by & RELU)) && !(found->factor.size() && !(done_by & SCALE))) {
+  if (found && has_shape(blob, found->shape) && !(found->y && !(done_by & RELU)) && !(found->factor.size() && !(done_by & SCALE))) {
     memory.take_work();
     return found;
   }

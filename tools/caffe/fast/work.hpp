@@ -57,11 +57,12 @@ struct Gradient : SyncedMemory::Work {
 
 // The memory whose values `memory` waits to copy, or NULL.
 shared_ptr<SyncedMemory> copied_by(const SyncedMemory& memory);
-// What the blob's data wait for, or NULL.
+// What the blob's data wait for, or NULL; work on channels of another shape is done first.
 shared_ptr<Transform> transform_of(const Blob<float>& blob);
 // A copy of it, or one that begins with the values that are there: for a layer in place to add to.
 shared_ptr<Transform> next_transform(const Blob<float>& blob);
-// The work on the blob's diff, taken off it, to add to or to do: nothing yet if it is past that of the layers named.
+// The work on the blob's diff, taken off it, to add to or to do: nothing yet if it is past that of the layers named
+// or of another shape.
 enum Layers { RELU = 1, SCALE = 2 };
 shared_ptr<Gradient> take_gradient(const Blob<float>& blob, int done_by);
 // Leaves it to whoever comes next; at once where someone outside holds the memory.
