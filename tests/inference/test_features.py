@@ -24,7 +24,7 @@ from mindpics.caffe_files.messages import write_message
 from mindpics.inference import features
 from mindpics.inference.feature_net import FeatureNet, load_mean, ten_crops
 from mindpics.inference.features import extract_features, read_items
-from mindpics.inference.picture_net import centre_crop
+from mindpics.inference.picture_net import PictureNet, centre_crop
 from mindpics.inference.predictor import Predictor
 from mindpics.inference.reading import Reading, load_reading
 from mindpics.nets.whole import deploy, features_deploy
@@ -174,6 +174,42 @@ def test_any_deploy_that_caffe_opens_is_run(tmp_path, photographs, name):
         net.blobs["data"].data[0] = pixels[:, top : top + crop[0], start : start + crop[1]].astype(np.float32) - 10
         net.forward()
         np.testing.assert_allclose(row, net.blobs["fc"].data[0], rtol=1e-4, atol=1e-2)
+
+
+OTHER = FC.replace('"fc"', '"other"')
+RESHAPE = 'layer { name: "r" type: "Reshape" bottom: "fc" top: "r" reshape_param { shape { dim: %s dim: -1 } } }\n'
+SOFTMAX = 'layer { name: "prob" type: "Softmax" bottom: "r" top: "prob" }\n'
+ROWS = 'layer { name: "r" type: "Concat" bottom: "fc" bottom: "other" top: "r" concat_param { axis: 0 } }\n'
+CONSTANT = """layer { name: "c" type: "DummyData" top: "c" dummy_data_param { shape { dim: 1 dim: 4 }
+  data_filler { type: "constant" value: 2 } } }
+layer { name: "flat" type: "Flatten" bottom: "c" top: "flat" flatten_param { axis: 0 } }
+layer { name: "r" type: "Scale" bottom: "fc" bottom: "flat" top: "r" }
+"""
+# what stands between fc and a softmax; whether the net takes any number of pictures
+OF_ONE_PICTURE = {
+    "one row of whatever comes": (RESHAPE % "1", False),
+    "two rows of whatever comes, as of two pictures": (RESHAPE % "2", False),
+    "rows in another order": (OTHER % "data" + ROWS, False),
+    "a row of each": (RESHAPE % "0", True),
+    "a constant of one row": (CONSTANT, True),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_PICTURE)
+def test_pictures_of_a_batch_are_not_mixed(tmp_path, name):
+    between, takes_any = OF_ONE_PICTURE[name]
+    deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
+    fc = FC.replace("std: 1", "std: 0.001") % "data"
+    deploy_file.write_text(data().replace("dim: 3", "dim: 1", 1) + fc + between + SOFTMAX)
+    net = caffe.Net(str(deploy_file), caffe.TEST)
+    net.save(str(model))
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    predictor = Predictor(deploy_file, model, (0, 0, 0), size=8)
+    for _ in range(2):
+        for row, pixels in zip(predictor.predict(pictures), pictures, strict=True):
+            net.blobs["data"].data[0] = pixels[..., ::-1].transpose(2, 0, 1)
+            np.testing.assert_allclose(row, net.forward()["prob"].ravel(), rtol=1e-5)
+    assert PictureNet(deploy_file, net).is_fixed != takes_any
 
 
 def test_a_rectangular_mean_image_says_how_large_pictures_are(tmp_path, photographs):
