@@ -273,8 +273,14 @@ def test_arrays_for_a_gray_net_and_gray_arrays_for_a_colour_net(tmp_path):
     of_colour = Predictor(*write_odd("a batch of three, whatever comes", tmp_path)[1], (10, 10, 10), size=8)
     repeated = np.repeat(gray[..., None], 3, axis=3)
     np.testing.assert_array_equal(of_colour.predict(list(gray)), of_colour.predict(repeated))
-    with pytest.raises(ValueError, match=r"found an array uint8 \(8, 8, 4\); wanted uint8 \[H, W, 3\], RGB"):
-        of_gray.predict([np.zeros((8, 8, 4), np.uint8)])
+    for alone in (pixels[0], gray[0], gray[0][..., None]):
+        for predictor in (of_gray, of_colour):
+            np.testing.assert_array_equal(predictor.predict(alone), predictor.predict([alone]))
+        np.testing.assert_array_equal(of_colour.features(alone, "fc"), of_colour.predict(alone))
+    np.testing.assert_array_equal(of_gray.predict(gray), wanted)
+    for pictures in ([np.zeros((8, 8, 4), np.uint8)], np.zeros((8, 8, 4), np.uint8)):
+        with pytest.raises(ValueError, match=r"found an array uint8 \(8, 8, 4\); wanted uint8 \[H, W, 3\], RGB"):
+            of_gray.predict(pictures)
 
 
 def test_ten_crops_are_corners_centre_and_their_mirrors(net_files, pictures, tmp_path):
