@@ -181,9 +181,10 @@ def _join(shards, out, paths, facts):
         os.posix_fallocate(stream.fileno(), 0, os.path.getsize(stream.name))
     row = 0
     for part in parts:
-        rows = part["features"]
-        array[row : row + len(rows)] = rows
-        row += len(rows)
+        end = row + len(part["ids"])
+        if end > row:  # rows of none have no width
+            array[row:end] = part["features"]
+        row = end
     array.flush()
     write_features(out, shards / "all.npy", ids, rejected, facts | {"done": len(ids), "rejected": len(rejected)})
     own_folder.remove(shards, SHARDS)

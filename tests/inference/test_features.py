@@ -323,6 +323,12 @@ def test_a_killed_run_goes_on_with_the_shards_it_has(net_files, pictures, tmp_pa
     assert sum(runs) == 12
 
 
+def test_a_shard_without_a_picture_that_can_be_read_costs_no_other(net_files, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SHARD", 1)
+    assert extract_features(FeatureNet(*net_files), read_items(pictures), tmp_path / "fc7", MEAN) == (6, 1)
+    assert np.load(tmp_path / "fc7.npy").shape == (6, 256)
+
+
 def test_a_wrong_blob_lists_those_there_are(net_files):
     with pytest.raises(ValueError, match=r"found no blob 'fc9'; wanted one of data, conv1, .*fc6, fc7"):
         FeatureNet(*net_files, blob="fc9")
