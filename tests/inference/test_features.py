@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import resource
 import subprocess
 import sys
 import warnings
@@ -327,6 +329,23 @@ def test_a_shard_without_a_picture_that_can_be_read_costs_no_other(net_files, pi
     monkeypatch.setattr(features, "SHARD", 1)
     assert extract_features(FeatureNet(*net_files), read_items(pictures), tmp_path / "fc7", MEAN) == (6, 1)
     assert np.load(tmp_path / "fc7.npy").shape == (6, 256)
+
+
+def test_shards_are_joined_with_few_files_open(net_files, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SHARD", 1)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def run_tasks(write, shards):
+        yield from (write(*shard) for shard in shards)
+        taken = set(map(int, os.listdir("/proc/self/fd")))
+        fifth = [number for number in range(len(taken) + 5) if number not in taken][4]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fifth, limits[1]))
+
+    items = read_items(pictures)
+    try:
+        assert extract_features(FeatureNet(*net_files), items, tmp_path / "fc7", MEAN, run_tasks=run_tasks) == (6, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_wrong_blob_lists_those_there_are(net_files):
