@@ -109,11 +109,12 @@ def draw_pairs(table):
     """The most confused pairs of users, CF+Ref."""
     rows = read_csv(table)[::-1]
     figure, axes = _axes("Test pins", "", height=max(2.5, 0.28 * len(rows) + 1))
-    names = [f"{_short(row['user_a'])} / {_short(row['user_b'])}" for row in rows]
+    places = range(len(rows))  # shortened names may agree, and would share a bar
+    axes.set_yticks(places, [f"{_short(row['user_a'])} / {_short(row['user_b'])}" for row in rows])
     there = np.array([int(row["pins_of_a_given_to_b"]) for row in rows])
-    axes.barh(names, there, color=BLUE, label="first's given to second")
+    axes.barh(places, there, color=BLUE, label="first's given to second")
     axes.barh(
-        names,
+        places,
         [int(row["pins_of_b_given_to_a"]) for row in rows],
         left=there,
         color=ORANGE,

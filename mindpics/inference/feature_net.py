@@ -107,7 +107,7 @@ def load_mean(source, size, channels=3):
         Of the net.
     """
     kinds = f"a binaryproto, a .npy, or {'three numbers' if channels == 3 else 'a number'}"
-    if len(source) == channels and (channels > 1 or _is_number(source[0])):
+    if are_numbers(source, channels):
         return np.broadcast_to(np.array(source, np.float32)[:, None, None], (channels, *sides(size)))
     if len(source) > 1:
         raise ValueError(f"mean: found {len(source)} numbers; wanted {kinds}")
@@ -118,6 +118,11 @@ def load_mean(source, size, channels=3):
     if mean.ndim != 3 or mean.shape[0] != channels:
         raise ValueError(f"{path}: found a mean of shape {mean.shape}; wanted [{channels}, height, width]")
     return mean.astype(np.float32)
+
+
+def are_numbers(source, channels):
+    """Tell whether a mean is given as a number a channel, and not as a path; see `load_mean`."""
+    return len(source) == channels and (channels > 1 or _is_number(source[0]))
 
 
 def _is_number(text):

@@ -168,22 +168,26 @@ def _read(items, shape, fit, workers, max_pixels):
 
 
 def _join(shards, out, paths, facts):
-    parts = [np.load(path, allow_pickle=False) for path in paths]
-    ids = [str(id_) for part in parts for id_ in part["ids"]]
-    rejected = [tuple(map(str, pair)) for part in parts for pair in part["rejected"]]
+    ids, rejected, width = [], [], 0
+    for path in paths:
+        with np.load(path, allow_pickle=False) as part:  # one at a time: a process may open a thousand files
+            ids += map(str, part["ids"])
+            rejected += [tuple(map(str, pair)) for pair in part["rejected"]]
+            width = width or part["features"].shape[1]  # 0 where no picture of a shard can be read
     if not ids:
         raise ValueError(
             f"{out}: found none of {len(rejected)} pictures that can be read ({rejected[:1]} the first); wanted one"
         )
-    width = max(part["features"].shape[1] for part in parts)
     array = np.lib.format.open_memmap(shards / "all.npy", "w+", np.float32, (len(ids), width))
     with open(shards / "all.npy", "r+b") as stream:  # a write into a map that the disk has no room for ends the process
         os.posix_fallocate(stream.fileno(), 0, os.path.getsize(stream.name))
     row = 0
-    for part in parts:
-        rows = part["features"]
-        array[row : row + len(rows)] = rows
-        row += len(rows)
+    for path in paths:
+        with np.load(path, allow_pickle=False) as part:
+            end = row + len(part["ids"])
+            if end > row:  # rows of none have no width
+                array[row:end] = part["features"]
+            row = end
     array.flush()
     write_features(out, shards / "all.npy", ids, rejected, facts | {"done": len(ids), "rejected": len(rejected)})
     own_folder.remove(shards, SHARDS)

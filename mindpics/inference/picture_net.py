@@ -12,8 +12,8 @@ class PictureNet:
     """A net in TEST phase, one of whose inputs takes pictures.
 
     Of several inputs the pictures are `data`, or else the first that pictures fit; the others stay zero, as Caffe
-    leaves them. Where the net has several, or says how many pictures a batch has (a Reshape with numbers), it is run
-    by batches of that size, the last filled up with zeros.
+    leaves them. Where the net has several, or says how many pictures a batch has (a Reshape with numbers, a Concat of
+    rows), it is run by batches of that size, the last filled up with zeros.
 
     Parameters
     ----------
@@ -160,17 +160,30 @@ def _input(deploy, net, channels):
 
 
 def _takes_any_batch(deploy, data):
-    """Tell whether a net follows its input's number of pictures: a child tries, for Caffe aborts where it does not."""
+    """Tell whether a net follows its input's number of pictures: a child tries, for Caffe may abort where not."""
     try:
-        in_fork(_reshape, str(deploy), data)
+        return in_fork(_follows, str(deploy), data)
     except ValueError:
         return False
-    return True
 
 
-def _reshape(deploy, data):
+def _follows(deploy, data):
+    """Tell whether every blob made of the pictures has a row of each, with one picture more too."""
     caffe.set_mode_cpu()
     net = caffe.Net(deploy, caffe.TEST)
     number, *rest = net.blobs[data].data.shape
-    net.blobs[data].reshape(number + 1, *rest)
-    net.reshape()
+    blobs, firsts = [net._blobs[place] for place in _made_of(net, data)], []
+    for pictures in (number, number + 1):
+        net.blobs[data].reshape(pictures, *rest)
+        net.reshape()
+        firsts.append({tuple(blob.shape)[:1] for blob in blobs})
+    return firsts == [{(number,)}, {(number + 1,)}]
+
+
+def _made_of(net, data):
+    """Return the places of the blobs that an input goes into; a constant is of the same shape whatever comes."""
+    places = {list(net._blob_names).index(data)}
+    for layer in range(len(net.layers)):
+        if places & set(net._bottom_ids(layer)):
+            places |= set(net._top_ids(layer))
+    return places

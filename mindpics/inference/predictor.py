@@ -68,9 +68,10 @@ class Predictor:
 
         Parameters
         ----------
-        pictures : list of path, or of uint8 [H, W, 3] or [H, W], or uint8 [N, H, W, 3]
-            Arrays are RGB, as Pillow and matplotlib read them, or gray. Files are read as convert_imageset does, with
-            --gray for a net of one channel.
+        pictures : list of path, or of uint8 [H, W, 3] or [H, W], or uint8 [N, H, W, 3] or [N, H, W]; or one of these
+            Arrays are RGB, as Pillow and matplotlib read them, or gray. One whose third and last axis is at most 4 is
+            one picture, whose channels these are. Files are read as convert_imageset does, with --gray for a net of
+            one channel.
 
         Returns
         -------
@@ -110,7 +111,7 @@ class Predictor:
         return next(iter(rows_of.values())) if len(rows_of) == 1 else np.stack(list(rows_of.values()), axis=1)
 
     def _each(self, pictures, of_batch):
-        if isinstance(pictures, (str, Path)):
+        if isinstance(pictures, (str, Path)) or _is_one(pictures):
             pictures = [pictures]
         if not len(pictures):
             raise ValueError("found no picture; wanted a list of files or arrays")
@@ -129,6 +130,13 @@ class Predictor:
             return read_picture(Path(picture), gray=self.channels == 1)
         except ValueError as error:
             raise ValueError(f"{picture}: {error}") from None
+
+
+def _is_one(pictures):
+    """Tell an array [H, W] or [H, W, channels] from several pictures, gray ones [N, H, W] among them."""
+    if not isinstance(pictures, np.ndarray):
+        return False
+    return pictures.ndim == 2 or pictures.ndim == 3 and pictures.shape[2] <= 4  # RGBA, which is refused, is one too
 
 
 def _of_array(pixels, channels):

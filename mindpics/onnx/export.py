@@ -11,7 +11,7 @@ from mindpics.caffe_files.prototxt import read_prototxt
 from mindpics.caffe_files.solver_nets import plain_build
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import sha256
-from mindpics.inference.feature_net import load_mean
+from mindpics.inference.feature_net import are_numbers, load_mean
 from mindpics.inference.infer import load_net
 from mindpics.inference.open_net import check_net
 from mindpics.inference.picture_net import PictureNet, centre
@@ -96,7 +96,7 @@ def _mean(net, deploy, source, size, with_mean):
         "mean": "in the graph" if with_mean else "to be subtracted before",
         f"mean_{order.lower()}": " ".join(f"{value:.4f}" for value in mean.mean(axis=(1, 2), dtype=np.float64)),
     }
-    if len(source) == 1:
+    if not are_numbers(source, pictures.channels):
         facts |= {"mean_file": Path(source[0]).name, "mean_sha256": sha256(source[0])}
     return centre(mean, crop), facts
 

@@ -71,6 +71,7 @@ def render_card(row, net, digests, *, url, license=None):
         iterations=facts.get("iterations", "not recorded"),
         base_lr=f"{solver.base_lr:g}",
         random_seed=solver.random_seed,
+        lmdbs=_lmdbs(net),
         weights=_weights(row, model, facts),
         versions={"caffe": "of a version not recorded"} | versions,
         python=facts.get("python", "not recorded"),
@@ -125,6 +126,12 @@ def _numbers(row, model):
         percent = {share: f"{100 * figures[key][share]:.1f}" for share in shares}
         rows.append({"name": name, "n": figures[key]["n"], "published": published[key]} | percent)
     return rows
+
+
+def _lmdbs(net):
+    """Return the names of the LMDBs of the net that was trained; an independent net has those of its trait."""
+    message = read_message(TrainingFiles(net.folder).net, caffe_pb2.NetParameter())
+    return list(dict.fromkeys(Path(layer.data_param.source).name for layer in message.layer if layer.type == "Data"))
 
 
 def _weights(row, model, facts):

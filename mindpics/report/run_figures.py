@@ -195,11 +195,22 @@ class RunFigures:
         return [figure]
 
     def _map_steps(self, ranking):
+        """Maps of the pictures that have features: one that could not be read when they were extracted has none."""
+        name, maps_named = self.run.features(self.model), "Figures 4c to 8c and 9 (t-SNE)"
         try:
-            array, ids = read_features(self.run.features(self.model))
+            array, ids = read_features(name)
         except ValueError as error:
-            self.left_out += [("Figures 4c to 8c and 9 (t-SNE)", str(error))] if ranking.suffix == "" else []
+            self.left_out += [(maps_named, str(error))] if ranking.suffix == "" else []
             return []
+        has, maps_named = np.isin(ranking.ids, ids), maps_named + ranking.title
+        if has.sum() < 2:
+            why = f"found features of {has.sum()} of {len(has)} pictures in {name}; wanted of two at least"
+            self.left_out.append((maps_named, why))
+            return []
+        if not has.all():
+            why = f"found no features of them in {name}, {ranking.ids[~has][0]} the first"
+            self.left_out.append((f"{maps_named}: {(~has).sum()} of {len(has)} pictures", why))
+        ranking = replace(ranking, ids=ranking.ids[has], strengths=ranking.strengths[has])
         features = dict(zip(ids, array, strict=True))
         each = [partial(self._map, trait, features, ranking) for trait in TRAITS]
         return [*each, partial(self._all_map, features, ranking)]

@@ -1,6 +1,7 @@
 """Training curves, from any Caffe log or from a run folder's CSVs."""
 
 import csv
+import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mindpics.report.charts import literal, new_figure, save, style_of
 from mindpics.traits import TRAITS
 
 BINS = 60  # points a training curve is averaged to: a paper-size run has 189,000 iterations
+COLUMNS = ("phase", "output", "iteration", "value")
 PANELS = ("train loss", "test loss", "train accuracy", "test accuracy", "learning rate")
 
 
@@ -99,7 +101,19 @@ def draw_training(rows, out, title=""):
         _panel(axes, label, panels[label], names)
     figure.suptitle(literal(title))
     points = [(*key, f"{x:g}", f"{y:.6g}") for key, (xs, ys) in names.items() for x, y in zip(xs, ys, strict=True)]
-    save(figure, out, ("phase", "output", "iteration", "value"), points)
+    save(figure, out, COLUMNS, points)
+
+
+def require_own(out):
+    """Raise ValueError where OUT.csv, .png or .svg is there and `draw_training` did not write it, as OUT.csv shows."""
+    table, header = Path(f"{out}.csv"), ",".join(COLUMNS)
+    if table.is_file():
+        with open(table, encoding="utf-8", errors="replace") as stream:
+            if stream.readline(len(header) + 1).strip() == header:
+                return
+    for path in (table, f"{out}.png", f"{out}.svg"):
+        if os.path.lexists(path):
+            raise ValueError(f"{path}: found another's file; wanted curves drawn before, or another name (--out)")
 
 
 def _panel(axes, label, keys, names):

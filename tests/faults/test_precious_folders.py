@@ -339,6 +339,20 @@ def test_a_json_file_of_the_users_is_not_taken_for_that_of_features(desk, monkey
     assert Path("package.json").read_text() == '{"name": "thesis"}'
 
 
+@pytest.mark.parametrize("name", ["train.csv", "train.png"])
+def test_what_lies_beside_a_log_is_not_written_over_unless_it_is_its_curves(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train.log").write_text("I0101 00:00:00.000000     1 solver.cpp:239] Iteration 0, loss = 0.69\n" * 3)
+    Path(name).write_text("id,image,label,split\na,a.png,0,train\n")
+    before = contents(tmp_path)
+    assert f"{name}: found another's file; wanted curves" in said_by("plot_training_log", ["train.log"], monkeypatch)
+    assert contents(tmp_path) == before
+    Path(name).unlink()
+    for _ in range(2):
+        assert said_by("plot_training_log", ["train.log"], monkeypatch) is None
+    assert set(os.listdir(tmp_path)) == {"train.log", "train.csv", "train.png", "train.svg"}
+
+
 def test_what_is_removed_by_name_and_what_is_a_proof(tmp_path):
     kind = Kind("a kind", ("key", "part_*/data", "deep/**"), proof=("key",))
     for name in ("key", ".key.tmp", ".key.77.tmp", "part_1/data", "deep/a/b"):

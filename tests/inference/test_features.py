@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import resource
 import subprocess
 import sys
 import warnings
@@ -24,7 +26,7 @@ from mindpics.caffe_files.messages import write_message
 from mindpics.inference import features
 from mindpics.inference.feature_net import FeatureNet, load_mean, ten_crops
 from mindpics.inference.features import extract_features, read_items
-from mindpics.inference.picture_net import centre_crop
+from mindpics.inference.picture_net import PictureNet, centre_crop
 from mindpics.inference.predictor import Predictor
 from mindpics.inference.reading import Reading, load_reading
 from mindpics.nets.whole import deploy, features_deploy
@@ -176,6 +178,42 @@ def test_any_deploy_that_caffe_opens_is_run(tmp_path, photographs, name):
         np.testing.assert_allclose(row, net.blobs["fc"].data[0], rtol=1e-4, atol=1e-2)
 
 
+OTHER = FC.replace('"fc"', '"other"')
+RESHAPE = 'layer { name: "r" type: "Reshape" bottom: "fc" top: "r" reshape_param { shape { dim: %s dim: -1 } } }\n'
+SOFTMAX = 'layer { name: "prob" type: "Softmax" bottom: "r" top: "prob" }\n'
+ROWS = 'layer { name: "r" type: "Concat" bottom: "fc" bottom: "other" top: "r" concat_param { axis: 0 } }\n'
+CONSTANT = """layer { name: "c" type: "DummyData" top: "c" dummy_data_param { shape { dim: 1 dim: 4 }
+  data_filler { type: "constant" value: 2 } } }
+layer { name: "flat" type: "Flatten" bottom: "c" top: "flat" flatten_param { axis: 0 } }
+layer { name: "r" type: "Scale" bottom: "fc" bottom: "flat" top: "r" }
+"""
+# what stands between fc and a softmax; whether the net takes any number of pictures
+OF_ONE_PICTURE = {
+    "one row of whatever comes": (RESHAPE % "1", False),
+    "two rows of whatever comes, as of two pictures": (RESHAPE % "2", False),
+    "rows in another order": (OTHER % "data" + ROWS, False),
+    "a row of each": (RESHAPE % "0", True),
+    "a constant of one row": (CONSTANT, True),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_PICTURE)
+def test_pictures_of_a_batch_are_not_mixed(tmp_path, name):
+    between, takes_any = OF_ONE_PICTURE[name]
+    deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
+    fc = FC.replace("std: 1", "std: 0.001") % "data"
+    deploy_file.write_text(data().replace("dim: 3", "dim: 1", 1) + fc + between + SOFTMAX)
+    net = caffe.Net(str(deploy_file), caffe.TEST)
+    net.save(str(model))
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    predictor = Predictor(deploy_file, model, (0, 0, 0), size=8)
+    for _ in range(2):
+        for row, pixels in zip(predictor.predict(pictures), pictures, strict=True):
+            net.blobs["data"].data[0] = pixels[..., ::-1].transpose(2, 0, 1)
+            np.testing.assert_allclose(row, net.forward()["prob"].ravel(), rtol=1e-5)
+    assert PictureNet(deploy_file, net).is_fixed != takes_any
+
+
 def test_a_rectangular_mean_image_says_how_large_pictures_are(tmp_path, photographs):
     net, files = write_odd("wide", tmp_path)
     mean = np.random.default_rng(0).uniform(90, 150, (3, 11, 24)).astype(np.float32)
@@ -237,8 +275,14 @@ def test_arrays_for_a_gray_net_and_gray_arrays_for_a_colour_net(tmp_path):
     of_colour = Predictor(*write_odd("a batch of three, whatever comes", tmp_path)[1], (10, 10, 10), size=8)
     repeated = np.repeat(gray[..., None], 3, axis=3)
     np.testing.assert_array_equal(of_colour.predict(list(gray)), of_colour.predict(repeated))
-    with pytest.raises(ValueError, match=r"found an array uint8 \(8, 8, 4\); wanted uint8 \[H, W, 3\], RGB"):
-        of_gray.predict([np.zeros((8, 8, 4), np.uint8)])
+    for alone in (pixels[0], gray[0], gray[0][..., None]):
+        for predictor in (of_gray, of_colour):
+            np.testing.assert_array_equal(predictor.predict(alone), predictor.predict([alone]))
+        np.testing.assert_array_equal(of_colour.features(alone, "fc"), of_colour.predict(alone))
+    np.testing.assert_array_equal(of_gray.predict(gray), wanted)
+    for pictures in ([np.zeros((8, 8, 4), np.uint8)], np.zeros((8, 8, 4), np.uint8)):
+        with pytest.raises(ValueError, match=r"found an array uint8 \(8, 8, 4\); wanted uint8 \[H, W, 3\], RGB"):
+            of_gray.predict(pictures)
 
 
 def test_ten_crops_are_corners_centre_and_their_mirrors(net_files, pictures, tmp_path):
@@ -279,6 +323,29 @@ def test_a_killed_run_goes_on_with_the_shards_it_has(net_files, pictures, tmp_pa
     net_files[1].write_bytes(net_files[1].read_bytes() + b"\x08\x00")  # a field more: other weights to a hash
     extract_features(net, items, tmp_path / "fc7", MEAN)
     assert sum(runs) == 12
+
+
+def test_a_shard_without_a_picture_that_can_be_read_costs_no_other(net_files, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SHARD", 1)
+    assert extract_features(FeatureNet(*net_files), read_items(pictures), tmp_path / "fc7", MEAN) == (6, 1)
+    assert np.load(tmp_path / "fc7.npy").shape == (6, 256)
+
+
+def test_shards_are_joined_with_few_files_open(net_files, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SHARD", 1)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def run_tasks(write, shards):
+        yield from (write(*shard) for shard in shards)
+        taken = set(map(int, os.listdir("/proc/self/fd")))
+        fifth = [number for number in range(len(taken) + 5) if number not in taken][4]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fifth, limits[1]))
+
+    items = read_items(pictures)
+    try:
+        assert extract_features(FeatureNet(*net_files), items, tmp_path / "fc7", MEAN, run_tasks=run_tasks) == (6, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_wrong_blob_lists_those_there_are(net_files):

@@ -26,6 +26,11 @@ from mindpics.traits import TRAITS
 ROOT = Path(__file__).resolve().parents[2]
 TOOL, PROTOTXT = ROOT / "tools" / "export_onnx", ROOT / "prototxt"
 TINY, NAME = SETTINGS["tiny"], "alexnet_all-in-one_finetune"
+GRAY = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+"""
 
 
 def outputs_of(path, pictures):
@@ -139,6 +144,18 @@ def test_three_numbers_are_a_mean(tiny, tmp_path):
     assert (told["warp"], told["mean_bgr"]) == ("80x80", "104.0000 117.0000 123.0000") and "mean_file" not in told
     mean = next(numpy_helper.to_array(tensor) for tensor in model.graph.initializer if tensor.name == "data:mean")
     assert (mean == np.array([104, 117, 123], np.float32)[:, None, None]).all()
+
+
+def test_a_number_is_the_mean_of_a_gray_net(tmp_path):
+    deploy, weights = tmp_path / "deploy.prototxt", tmp_path / "net.caffemodel"
+    deploy.write_text(GRAY)
+    caffe.Net(str(deploy), caffe.TEST).save(str(weights))
+    done = run_tool(deploy, weights, "--mean", "128", "--out", tmp_path / "tool.onnx")
+    assert done.returncode == 0, done.stderr
+    export_onnx(deploy, weights, tmp_path / "net.onnx", [128.0])
+    for name in ("tool.onnx", "net.onnx"):
+        told = {entry.key: entry.value for entry in onnx.load(tmp_path / name).metadata_props}
+        assert (told["channel_order"], told["mean_gray"]) == ("gray", "128.0000") and "mean_file" not in told
 
 
 def _other_lrn(model):

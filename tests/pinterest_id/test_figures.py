@@ -28,3 +28,16 @@ def test_the_legend_of_the_pairs_lies_above_their_bars(tmp_path, monkeypatch):
     legend = axes.get_legend().get_window_extent()
     assert legend.y0 >= max(bar.get_window_extent().y1 for bar in axes.patches)
     assert drawn[0].bbox.y1 >= legend.y1 and drawn[0].bbox.x1 >= legend.x1
+
+
+def test_pairs_whose_shown_names_agree_have_a_bar_each(tmp_path, monkeypatch):
+    header = ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"]
+    address = "https://www.pinterest.com"
+    write_csv(tmp_path / "pairs.csv", header, [[f"{address}/a{i}", f"{address}/b{i}", 3, 2] for i in range(5)])
+    drawn = []
+    monkeypatch.setattr(figures, "save_pictures", lambda figure, path: drawn.append(figure))
+    draw_pairs(tmp_path / "pairs.csv")
+    (axes,) = drawn[0].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(names) == 5 and len(set(names)) == 1
+    assert len({bar.get_y() for bar in axes.patches}) == 5 and len(axes.patches) == 10

@@ -78,8 +78,7 @@ def page_of(run, **options):
 
 def test_table_3_is_the_csv_beside_the_paper(made):
     run, page, text, _ = made
-    with open(run / "mindpics" / "table3.csv", newline="") as stream:
-        (ours,) = csv.DictReader(stream)
+    (ours,) = read(run / "mindpics" / "table3.csv")
     table = page.table("row", "paper", "ours, on the stand-in")
     avg, paper = float(ours["avg"]), 63.4
     assert table[1] == [
@@ -167,9 +166,24 @@ def test_with_features_and_activations_the_maps_are_drawn_over_all_mindpics_and_
     assert left_out == [] and "Figure 9" in text and "Figure 4c" in text
     for name in ("figure4", "figure4c", "figure9"):
         assert text.index(f'download="{name}.csv"') < text.index(f'download="{name}_test.csv"')
-    with open(run / "report/figures/figure4.csv", newline="") as stream:
-        first = next(csv.DictReader(stream))
+    first = read(run / "report/figures/figure4.csv")[0]
     assert (first["id"], first["activation"]) == (f"p{units[:, 0, 1].argmax()}", f"{units[:, 0, 1].max():.4f}")
+
+
+@pytest.mark.parametrize("extracted", [range(1, 40), range(39, 40)], ids=["all but p0", "p39 alone"])
+def test_pictures_without_features_cost_their_places_in_the_maps_alone(run, extracted):
+    name, maps = run / "mindpics" / "_".join(MODEL) / "pool5", "Figures 4c to 8c and 9 (t-SNE), test pictures"
+    np.save(f"{name}.npy", np.random.default_rng(0).normal(size=(len(extracted), 6)).astype(np.float32))
+    Path(f"{name}.ids.txt").write_text("".join(f"p{i}\n" for i in extracted))
+    _, text, (_, told) = page_of(run)
+    if len(extracted) == 1:
+        assert told == (maps, f"found features of 1 of 40 pictures in {name}; wanted of two at least")
+        assert 'download="figure9.csv"' not in text
+    else:
+        assert told == (f"{maps}: 1 of 40 pictures", f"found no features of them in {name}, p0 the first")
+        assert 'download="figure9.csv"' in text
+        assert "p0" not in {row["id"] for row in read(run / "report/figures/figure9.csv")}
+        assert "p0" in {row["id"] for row in read(run / "report/figures/figure4.csv")}
 
 
 def test_the_open_readings_stand_in_the_page_once_their_table_is_there(run):

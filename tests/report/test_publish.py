@@ -103,6 +103,7 @@ def test_the_card_has_the_runs_numbers_and_escapes_what_it_says(small_run, publi
         "Neuroticism",
     ]
     assert "**Trained on a stand-in:** drawn stripes &lt;script&gt;" in card and "<script>" not in card
+    assert "names <code>train_lmdb</code>, <code>test_lmdb</code> and <code>mean.binaryproto</code>" in card
     assert "160 pictures to learn from, 40 to test on, split by image, seed 0." in card
     for path in published.iterdir():
         if path.name != "readme.md":
@@ -174,7 +175,11 @@ def independent(small_run, tmp_path_factory):
     nets = []
     for trait in TRAITS:
         folder, out = mindpics / "nets/prototxt" / f"{name}_{trait}", mindpics / name / f"{name}_{trait}"
-        write_message(train_val("alexnet", Data(*paths, 4, 4, 67), (trait,), **size), folder / "train_val.prototxt")
+        lmdbs = [mindpics / f"{split}_{trait}_lmdb" for split in ("train", "test")]
+        for lmdb, whole in zip(lmdbs, paths[:2], strict=True):
+            lmdb.symlink_to(whole)
+        data = Data(*map(str, lmdbs), paths[2], 4, 4, 67)
+        write_message(train_val("alexnet", data, (trait,), **size), folder / "train_val.prototxt")
         write_message(deploy("alexnet", (trait,), crop=67, **size), folder / "deploy.prototxt")
         message = solver(
             str(folder / "train_val.prototxt"),
@@ -202,6 +207,9 @@ def test_independent_nets_get_a_folder_each(independent, tmp_path):
     assert found["caffemodel_url"] == ""
     card = (folders[2] / "readme.md").read_text(encoding="utf-8")
     assert "| Extraversion |" in card and "| Openness |" not in card
+    net = read_message(folders[2] / "train_val.prototxt", caffe_pb2.NetParameter())
+    assert [layer.data_param.source for layer in net.layer[:2]] == ["train_E_lmdb", "test_E_lmdb"]
+    assert "names <code>train_E_lmdb</code>, <code>test_E_lmdb</code> and <code>mean.binaryproto</code>" in card
     assert "| mean of the row's five nets |" in card.replace("&#39;", "'")
 
 
