@@ -10,6 +10,7 @@ from mindpics.files.tables import read_table, write_table
 from mindpics.traits import POLES, TRAITS, word_slots
 
 SELECTION = Kind("a selection of select_mindpics", proof=(MindpicsFiles.selection,))
+POSTED_AGAIN = "its picture is another post's that was picked"
 COLUMNS = ("id", "image", "trait", "pole", "word", "label", "split", "group")
 
 
@@ -43,17 +44,17 @@ def summarise(mindpics, candidates, rejected, copies):
     candidates : mindpics.posts.candidates.Candidates
         All posts that carry a word.
     rejected : list of dict
-        Picked posts whose picture cannot be read.
+        Picked posts whose picture cannot be read, or is another's, each with its "reason".
     copies : sequence of int, [N]
         Near-copy group of each of `mindpics`.
 
     Returns
     -------
     dict
-        ``picked == selected + unreadable`` and
+        ``picked == selected + posted_again + unreadable`` and
         ``carry_a_word == picked + over_the_cap``.
     """
-    picked = len(mindpics) + len(rejected)
+    picked, again = len(mindpics) + len(rejected), sum(post["reason"] == POSTED_AGAIN for post in rejected)
     return {
         "posts_read": candidates.n_read,
         "half_surrogates": len(candidates.left_out),
@@ -62,7 +63,8 @@ def summarise(mindpics, candidates, rejected, copies):
         "carry_several_slots": candidates.several,
         "over_the_cap": len(candidates) - picked,
         "picked": picked,
-        "unreadable": len(rejected),
+        "posted_again": again,
+        "unreadable": len(rejected) - again,
         "selected": len(mindpics),
         "train": sum(pic.split == "train" for pic in mindpics),
         "test": sum(pic.split == "test" for pic in mindpics),
@@ -113,12 +115,13 @@ def _mean_larger(mindpics):
 def table(summary):
     """Return the summary as text for a terminal."""
     s, copies = summary, summary["near_copies"]
-    halves = s["half_surrogates"]
+    halves, again = s["half_surrogates"], s["posted_again"]
     lines = [
         *([f"{halves} posts left out for half a surrogate pair: see rejected.jsonl"] if halves else []),
         f"{s['posts_read']} posts read = {s['carry_no_word']} without a word + {s['carry_a_word']} with one"
         f" ({s['carry_several_slots']} could fill several slots, each fills one)",
         f"{s['carry_a_word']} with a word = {s['over_the_cap']} over the cap + {s['unreadable']} unreadable"
+        f"{again and f' + {again} of a picture that was picked' or ''}"
         f" + {s['selected']} selected ({s['train']} train, {s['test']} test)",
         f"near copies: {copies['pictures']} pictures in {copies['groups']} groups;"
         f" {copies['test_pictures_with_a_copy_in_train']} test pictures have a copy in train",

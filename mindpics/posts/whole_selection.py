@@ -1,5 +1,6 @@
 """Selection of MindPics whole: from a crawl to mindpics.csv, rejected.jsonl and summary.json."""
 
+import os
 import sys
 from dataclasses import asdict, dataclass
 
@@ -116,18 +117,29 @@ def _joined(mindpics, group_by, groups):
 
 
 def _pick_readable(picker, picked, root, workers, max_pixels):
-    """Read, and fill words up whose pictures cannot be read, from the same word while it has any; see `look`."""
-    mindpics, hashes, rejected = [], [], []
+    """Read, and fill words up whose pictures cannot be read, from the same word while it has any; see `look`.
+
+    A file that several posts name is a picture of the first that is picked: it would stand on both sides of the split.
+    """
+    mindpics, hashes, rejected, post_of = [], [], [], {}
     while picked:
-        readable, picked_hashes, unreadable = look(picked, root, workers, max_pixels)
+        firsts = [pic for pic in picked if post_of.setdefault(_file(pic), pic.post["id"]) == pic.post["id"]]
+        readable, picked_hashes, unreadable = look(firsts, root, workers, max_pixels)
         mindpics += readable
         hashes.append(picked_hashes)
         rejected += unreadable
-        lost = {post["id"] for post in unreadable}
-        words = picker.give_back([pic for pic in picked if pic.post["id"] in lost])
+        rejected += [
+            pic.post | {"reason": summary.POSTED_AGAIN} for pic in picked if post_of[_file(pic)] != pic.post["id"]
+        ]
+        kept = {pic.post["id"] for pic in readable}
+        words = picker.give_back([pic for pic in picked if pic.post["id"] not in kept])
         picked = picker.pick(words) if words else []
     if not mindpics:
         first = rejected[0]
         reason = f"{first['id']}: {first['reason']}"
         raise ValueError(f"{root}: found none of {len(rejected)} pictures readable ({reason}); wanted one")
     return mindpics, np.concatenate(hashes), rejected
+
+
+def _file(pic):
+    return os.path.normpath(pic.post["image"])

@@ -34,6 +34,7 @@ def selection(run):
         "posts_read": "posts read",
         "carry_no_word": "carry none of the 110 words",
         "over_the_cap": "over the cap",
+        "posted_again": "picture is another post's that was picked",
         "unreadable": "picture cannot be read",
         "selected": "selected",
         "train": "of these, train",

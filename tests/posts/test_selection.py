@@ -207,6 +207,23 @@ def test_a_word_whose_pictures_cannot_be_read_is_filled_up_from_the_same_word_wh
     assert before["unreadable"] == 0 and after["carry_a_word"] == after["picked"] + after["over_the_cap"]
 
 
+def test_a_file_that_several_posts_name_is_one_picture(tmp_path):
+    """A repost of the same file would stand in train and in test, perhaps under opposite poles."""
+    posts = [*all_poles(6), *(post(f"moon{i}", "moon") for i in range(8))]
+    posts += [p | {"id": f"again-{p['id']}", "image": f"./{p['image']}", "text": "stupid"} for p in posts[:30]]
+    manifest = write_pictures(tmp_path, posts)
+    facts = select(manifest, tmp_path / "out", Choices(per_word=6), 1)
+    rows = selection_summary.read_mindpics(tmp_path / "out/mindpics.csv")
+    images = [row["image"].removeprefix("./") for row in rows]
+    assert len(images) == len(set(images)) == facts["selected"]
+    rejected = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text().splitlines()]
+    assert rejected and {p["reason"] for p in rejected} == {"its picture is another post's that was picked"}
+    assert facts["posted_again"] == len(rejected) and facts["unreadable"] == 0
+    assert facts["picked"] == facts["selected"] + facts["posted_again"]
+    assert f" + {len(rejected)} of a picture that was picked" in selection_summary.table(facts)
+    assert Counter(row["word"] for row in rows)["moon"] == 6  # filled up from the others
+
+
 def test_a_filled_up_word_takes_no_other_words_room(candidates_of):
     picker = selection.Picker(candidates_of([post(i, "moon sky") for i in range(9)]), per_word=3)
     first = picker.pick()
