@@ -1,11 +1,11 @@
 """Main job's stages that make data: pictures, selection, LMDBs, means, categories for pretraining."""
 
 import os
-from pathlib import Path
 
 from mindpics.job import selection_words
 from mindpics.jobs.stages import Stage
 from mindpics.nets import switches
+from mindpics.posts.posts import picture_root
 from mindpics.results.provenance import OPEN
 from mindpics.sizes import sizes_of
 from mindpics.traits import TRAITS
@@ -43,7 +43,7 @@ def data_stages(job):
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
         )
     )
-    stages += _lmdb_stages(job, selected, str(Path(posts).parent))
+    stages += _lmdb_stages(job, selected, str(picture_root(posts)))
     stages.append(_mean_stage("mean", files.lmdb("train"), files.mean))
     nets = job.files.mindpics.nets
     stages.append(
@@ -157,7 +157,7 @@ def pretraining_data_stages(job):
                     labelled,
                     "--force",
                     "--root",
-                    str(Path(posts).parent),
+                    str(picture_root(posts)),
                     "--split",
                     split,
                     "--size",

@@ -1,13 +1,12 @@
 """Main job's stages, from posts to Table 3, which meet through files."""
 
-from pathlib import Path
-
 from mindpics.data_stages import CATEGORIES, about, data_stages, pictures_of, pretraining_data_stages
 from mindpics.files.layout import JobFiles, TrainingFiles
 from mindpics.job import pretrained, row_command
 from mindpics.jobs.stages import Stage, stages_for
 from mindpics.nets import switches
 from mindpics.nets.rows import models_of
+from mindpics.posts.posts import picture_root
 from mindpics.published import ROWS
 from mindpics.results.provenance import OPEN
 from mindpics.results.run_files import PAPERS_BEST, POOL
@@ -81,7 +80,7 @@ def report_stages(jobs, tables, maps=True):
                 "--csv",
                 selected,
                 "--root",
-                str(Path(posts).parent),
+                str(picture_root(posts)),
                 "--blob",
                 POOL,
                 "--out",

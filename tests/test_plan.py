@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from tool_module import parsed, run_tool
 
@@ -15,10 +17,12 @@ from mindpics.job import Job, add_arguments, describe, jobs_of, row_command, wri
 from mindpics.nets.scales import MINI, PAPER
 from mindpics.nets.switches import switched
 from mindpics.plan import plan, report_stages
+from mindpics.posts.posts import read_posts
 from mindpics.published import ROWS, Row
 from mindpics.report.facts import run_choices
 from mindpics.results.run_files import RunFiles
 from mindpics.results.table3 import write_table3
+from mindpics.traits import word_slots
 from pinterest_id.plan import refuse_other_pins
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +104,22 @@ def test_other_readings_reach_every_stage_and_the_command_that_repeats_them():
         OTHER_JOB.group_by,
         OTHER_JOB.tags_only,
     )
+
+
+def test_pictures_of_a_folder_of_parquet_are_looked_for_in_it(tmp_path):
+    """As the selection does; of a manifest they are beside it."""
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    posts = [{"id": str(i), "image": f"{i}.jpg", "author": "a", "text": word[0]} for i, word in enumerate(word_slots())]
+    posts = [post | {"tags": ["of"], "source": "", "license": ""} for post in posts]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(posts), crawl / "posts.parquet")
+    for path in (crawl, crawl / "posts.parquet"):
+        job = replace(PAPER_JOB, posts=str(path))
+        stages = [*plan(job), *report_stages([job], ())]
+        roots = [stage.command[stage.command.index("--root") + 1] for stage in stages if "--root" in stage.command]
+        assert len(roots) >= 3 and set(roots) == {str(crawl)}
+    with pytest.raises(ValueError, match="crawl: found Parquet, .*; wanted a line a post"):
+        next(read_posts(crawl))
 
 
 def test_a_runs_setting_is_recorded_and_shown(tmp_path):

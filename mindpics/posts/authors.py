@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from mindpics.posts.posts import files_below, picture_path, read_posts
+from mindpics.posts.posts import files_below, picture_path, picture_root, read_posts
 
 
 def of_author(manifest, author):
@@ -24,7 +24,7 @@ def of_author(manifest, author):
     pictures, other_authors = [], set()
     for post in read_posts(manifest):
         if post["author"] == author:
-            pictures.append((post["id"], picture_path(Path(manifest).parent, post["image"], post["id"])))
+            pictures.append((post["id"], picture_path(picture_root(manifest), post["image"], post["id"])))
         else:
             other_authors.add(post["author"])
     if not pictures:

@@ -16,7 +16,7 @@ from mindpics.files.compressed import unpack
 from mindpics.files.json_files import MAX_LINE
 from mindpics.posts.crawl_rows import SCHEMA, Rows
 from mindpics.posts.parquet_crawl import Parquet
-from mindpics.posts.posts import check_post, parse_post
+from mindpics.posts.posts import check_post, parse_post, picture_root
 
 BLOCK = 16 << 20  # bytes of JSON lines a worker reads at a time
 FEW = 64  # lines that are no longer worth another try of Arrow's
@@ -48,7 +48,7 @@ class JsonLines:
 
     def __init__(self, path, block=BLOCK):
         self.path, self.block = Path(path), block
-        self.root = self.path.parent.resolve()
+        self.root = picture_root(self.path).resolve()
         self.unpacked = unpack(self.path, WANTED)
         self.file = Path(self.unpacked.name) if self.unpacked else self.path
 

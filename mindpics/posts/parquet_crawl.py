@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from mindpics.files.json_files import MAX_LINE
 from mindpics.posts.crawl_rows import SCHEMA, TYPES, Rows
-from mindpics.posts.posts import REQUIRED, check_post, files_below
+from mindpics.posts.posts import REQUIRED, check_post, files_below, picture_root
 
 BLOCK = 16 << 20  # bytes of posts that are unpacked at a time
 ROWS = 4096  # of a batch
@@ -39,7 +39,7 @@ class Parquet:
 
     def __init__(self, path):
         self.path = Path(path)
-        self.root = (self.path if self.path.is_dir() else self.path.parent).resolve()
+        self.root = picture_root(self.path).resolve()
         self.groups = [group for file in _files(self.path) for group in _groups(file)]
         self.counts = [group.rows for group in self.groups]
         self.firsts = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)

@@ -35,7 +35,9 @@ def read_posts(manifest):
         Names the file, the line, what was found and what was wanted.
     """
     manifest = Path(manifest)
-    root = manifest.parent.resolve()
+    if manifest.is_dir() or manifest.suffix == ".parquet":
+        raise ValueError(f"{manifest}: found Parquet, which selections alone are made of; wanted a line a post (JSON)")
+    root = picture_root(manifest).resolve()
     first_line, left_out = {}, []
     for where, post in read_objects(manifest, "a manifest, one JSON object a line", REQUIRED, left_out):
         check_post(post, root, where)
@@ -49,6 +51,12 @@ def read_posts(manifest):
         yield post
     if left_out:
         print(f"{manifest}: left out {len(left_out)} posts, the first: {left_out[0]}", file=sys.stderr)
+
+
+def picture_root(manifest):
+    """Return the folder that the pictures of a manifest are in: its own, or itself where it is one of Parquet files."""
+    manifest = Path(manifest)
+    return manifest if manifest.is_dir() else manifest.parent
 
 
 def picture_path(root, image, where):

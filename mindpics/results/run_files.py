@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mindpics.files.json_files import read_json, read_objects
 from mindpics.files.layout import CorpusFiles, JobFiles, MindpicsFiles, NetFiles, TrainingFiles
+from mindpics.posts.posts import picture_root
 from mindpics.published import Row
 from mindpics.results.sensitivity import FOLDER
 from mindpics.results.table3 import read_table3
@@ -130,7 +131,7 @@ class RunFiles:
 
     def _pictures(self):
         posts = self.selection.get("arguments", {}).get("posts")
-        return Path(posts).parent if posts else None
+        return picture_root(posts) if posts else None
 
     def _table(self, path):
         return read_table3(path) if path.is_file() else []
