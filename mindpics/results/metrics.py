@@ -12,6 +12,7 @@ from mindpics.traits import TRAITS, own_poles
 
 Z95 = 1.959963984540054  # the normal distribution's 97.5th percentile
 RESAMPLES = 10_000
+_TINY = np.finfo(np.float32).tiny
 
 
 def wilson(right, n):
@@ -99,6 +100,25 @@ def evaluate(labels, scores, seed=0):
         key: float(np.mean([row[key] for row in rows])) for key in ("accuracy", "balanced_accuracy", "larger_pole")
     } | {"n": sum(row["n"] for row in rows), "low95": float(low), "high95": float(high)}
     return figures
+
+
+def log_odds(scores):
+    """Return the log odds of high against low of every head.
+
+    Probabilities near 1 are rounded to 1 in float32 where their complements still differ,
+    so the odds rank pictures that the probability of high alone would tie.
+
+    Parameters
+    ----------
+    scores : float array [N,5,2]
+        Low and high of each trait.
+
+    Returns
+    -------
+    float64 [N,5]
+    """
+    logs = np.log(np.maximum(np.asarray(scores, dtype=np.float64), _TINY))
+    return logs[..., 1] - logs[..., 0]
 
 
 def load_scores(path):
