@@ -140,6 +140,25 @@ def load_scores(path):
     return ids, labels, scores
 
 
+def load_iterate(path):
+    """Return [(name, iteration), ...] of the nets that a scores.npz is of, as `tools/score_net` keeps them.
+
+    See `mindpics.training.iterates.iterate_of`; [] of a file that does not tell, as older ones.
+
+    Raises
+    ------
+    ValueError
+        When what it tells is no such thing.
+    """
+    _, names, iterations = load_npz(path, ("ids",), "a scores file", optional=("iterate", "iterations"))
+    if names is None or iterations is None:
+        return []
+    if names.dtype.kind != "U" or iterations.dtype.kind != "i" or names.ndim != 1 or names.shape != iterations.shape:
+        kinds = f"iterate {names.dtype} {names.shape}, iterations {iterations.dtype} {iterations.shape}"
+        raise ValueError(f"{path}: found {kinds}; wanted str [K], int [K]")
+    return [(str(name), None if number < 0 else int(number)) for name, number in zip(names, iterations, strict=True)]
+
+
 def load_activations(path):
     """Return (ids, activations) of a scores.npz of ``tools/score_net --activations``: str [N], float32 [N,5,2].
 
