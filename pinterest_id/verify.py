@@ -1,6 +1,5 @@
 """Verification of pins, split, features and scores, against each other and against the paper."""
 
-import csv
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.files.feature_files import IDS
-from mindpics.files.findings import Finding
-from mindpics.files.json_files import read_document
+from mindpics.files.findings import Finding, guarded
+from mindpics.files.json_files import read_json
+from mindpics.files.tables import numbered_rows
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.layout import PINS, ExperimentFiles
 from pinterest_id.matrix_files import ENDINGS
@@ -44,12 +44,12 @@ def verify(folder, pictures=True):
             pins, read_findings = _read(place / PINS)
             findings += read_findings
         if pins:
-            findings += check_pins(pins, place / PINS)
-            findings += check_features(pins, place)
+            findings += guarded("pins", check_pins(pins, place / PINS), place / PINS)
+            findings += guarded("features", check_features(pins, place), place)
         if pins and pictures:
-            findings += check_pictures(pins, place)
+            findings += guarded("pin-pictures", check_pictures(pins, place), place / PINS)
         if {ExperimentFiles.split, ExperimentFiles.facts} <= set(files):
-            findings += check_experiment(place, pictures)
+            findings += guarded("run", check_experiment(place, pictures), ExperimentFiles(place).facts)
     return findings
 
 
@@ -123,55 +123,55 @@ def check_experiment(folder, pictures=True):
     """
     files = ExperimentFiles(folder)
     try:
-        facts = read_document(files.facts)
+        facts = read_json(files.facts)
     except ValueError as error:
         yield Finding("error", "run", str(error), str(files.facts))
         return
     named = Path(facts.get("inputs", {}).get("pins", ""))
     pins = _read(named, facts.get("options"))[0] if named.is_file() else None
-    yield from check_split(files.split, pins or [], facts)
-    if pins and pictures:
-        yield from check_leak(pins, named.parent, files.split)
-    words = facts.get("dictionary", {}).get("train and validation")
-    if words is not None:
-        path = files.dictionary
-        lines = _count_rows(path)
-        if lines != words:
-            yield Finding("error", "dictionary", f"{lines} words; run.json says {words}", str(path))
-        yield _compare(path, "words in the dictionary", words, published()["dataset"]["dictionary_words"])
-    tested = sorted(id_ for id_, part in _parts(files.split).items() if part == "test")
+    yield from guarded("dictionary", _dictionary(files.dictionary, facts), files.dictionary)
+    try:
+        rows = list(numbered_rows(files.split, ("id", "user", "split")))
+    except ValueError as error:
+        yield Finding("error", "split", str(error), str(files.split))
+        tested = None
+    else:
+        yield from guarded("split", check_split(files.split, rows, pins or [], facts), files.split)
+        if pins and pictures:
+            yield from guarded("pin-pictures", check_leak(files.split, rows, pins, named.parent), files.split)
+        tested = sorted(id_ for id_, part in _parts(rows).items() if part == "test")
     for path in sorted(files.scores.glob("*.npz")):
-        yield from _scores(path, tested)
+        yield from guarded("pin-scores", _scores(path, tested), path)
 
 
-def _count_rows(path):
-    if not path.is_file():
-        return 0
-    with open(path, encoding="utf-8", newline="") as stream:
-        return sum(1 for _ in csv.DictReader(stream))
+def _dictionary(path, facts):
+    words = facts.get("dictionary", {}).get("train and validation")
+    if words is None:
+        return
+    lines = sum(1 for _ in numbered_rows(path)) if path.is_file() else 0
+    if lines != words:
+        yield Finding("error", "dictionary", f"{lines} words; run.json says {words}", str(path))
+    yield _compare(path, "words in the dictionary", words, published()["dataset"]["dictionary_words"])
 
 
-def _parts(path):
-    """Return {id: part} of a split.csv; {} without one."""
-    if not path.is_file():
-        return {}
-    with open(path, encoding="utf-8", newline="") as stream:
-        return {row["id"]: row["split"] for row in csv.DictReader(stream)}
+def _parts(rows):
+    """Return {id: part} of the rows of a split.csv."""
+    return {row["id"]: row["split"] for _, row in rows}
 
 
-def check_split(path, pins, facts):
+def check_split(path, rows, pins, facts):
     """Yield contradictions of split.csv: ids twice or unknown, users, parts, counts.
 
     Parameters
     ----------
     path : Path
+    rows : list of (line, dict)
+        What stands in it.
     pins : list of Pin
         [] where they are not there.
     facts : dict
         Of run.json.
     """
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(enumerate(csv.DictReader(stream), 2))
     users = {pin.id: pin.user for pin in pins}
     ids = set()
     for line, row in rows:
@@ -207,18 +207,19 @@ def _row_problem(row, ids, users):
 
 
 def _scores(path, tested):
+    """Check scores; `tested` are the ids of the test pins, None where split.csv cannot be read."""
     try:
         scores = load_scores(path)
     except Exception as error:  # whatever a broken archive leads numpy to
         yield Finding("error", "pin-scores", f"cannot be read: {error}", str(path))
         return
-    if sorted(map(str, scores.ids)) != tested:
+    if tested is not None and sorted(map(str, scores.ids)) != tested:
         text = f"{len(scores.ids)} pins that are not the {len(tested)} test pins of split.csv"
         yield Finding("error", "pin-scores", text, str(path))
     elif np.isnan(scores.logs).any():
         yield Finding("error", "pin-scores", "NaN among the scores", str(path))
     else:
-        yield Finding("ok", "pin-scores", f"{len(tested)} test pins, {len(scores.users)} users", str(path))
+        yield Finding("ok", "pin-scores", f"{len(scores.ids)} test pins, {len(scores.users)} users", str(path))
 
 
 def check_pictures(pins, folder):
@@ -233,22 +234,21 @@ def check_pictures(pins, folder):
     yield _compare(path, "pictures of two or more users, %", shared_of(by_digest), share, 0.05)
 
 
-def check_leak(pins, folder, split):
+def check_leak(path, rows, pins, folder):
     """Yield pictures that one user has on both sides of a split.csv: the same bytes learned and tested.
 
     Parameters
     ----------
-    pins : list of Pin
+    path, rows, pins
+        As `check_split` has them.
     folder : Path
         What image paths are relative to.
-    split : Path
-        split.csv.
     """
-    parts = _parts(split)
+    parts = _parts(rows)
     leaked = [same for same in digests(pins, folder)[0].values() if _leaks(same, parts)]
     if leaked:
         text = f"{len(leaked)} pictures of one user are in test and in what is learned, first pin {leaked[0][0].id!r}"
-        yield Finding("warning", "pin-leak", text, str(split))
+        yield Finding("warning", "pin-leak", text, str(path))
 
 
 def _leaks(pins, parts):

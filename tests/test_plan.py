@@ -21,7 +21,7 @@ from mindpics.posts.posts import read_posts
 from mindpics.published import ROWS, Row
 from mindpics.report.facts import run_choices
 from mindpics.results.run_files import RunFiles
-from mindpics.results.table3 import write_table3
+from mindpics.results.table3 import COLUMNS, write_table3
 from mindpics.traits import word_slots
 from pinterest_id.plan import refuse_other_pins
 
@@ -128,7 +128,7 @@ def test_a_runs_setting_is_recorded_and_shown(tmp_path):
     recorded = json.loads((tmp_path / "run.json").read_text())["setting"]
     assert recorded == json.loads(json.dumps(job.setting.recorded()))
     (tmp_path / "mindpics").mkdir()
-    write_table3(tmp_path / "mindpics/table3.csv", [dict.fromkeys(("net", "heads", "init"), "x")])
+    write_table3(tmp_path / "mindpics/table3.csv", [dict.fromkeys(COLUMNS, "1") | ROWS[0]._asdict()])
     shown = run_choices(RunFiles(tmp_path))
     assert shown["crop"] == {"alexnet": 97, "resnet50": 99}
     length = "3 epochs, rate 0.002, divided by ten every 2.3"

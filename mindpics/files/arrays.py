@@ -52,8 +52,8 @@ def load_npy(path, mmap=False):
         raise ValueError(f"{path}: found {_defect(path, error)}; wanted an array in .npy form") from None
 
 
-def load_npz(path, keys, file_type="arrays"):
-    """Return the arrays of a .npz in the order of `keys`.
+def load_npz(path, keys, file_type="arrays", optional=()):
+    """Return the arrays of a .npz in the order of `keys` and `optional`.
 
     Parameters
     ----------
@@ -61,10 +61,13 @@ def load_npz(path, keys, file_type="arrays"):
     keys : sequence of str
     file_type : str
         What the file is to be, for the message: "scores".
+    optional : sequence of str
+        Keys that the file may lack.
 
     Returns
     -------
     list of ndarray
+        None for an optional one that is not there.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def load_npz(path, keys, file_type="arrays"):
             unpacked = sum(member.file_size for member in stored.zip.infolist())
             if unpacked > ARRAYS:
                 raise ValueError(f"{unpacked} bytes unpacked, more than {ARRAYS}")
-            return [stored[key] for key in keys]
+            return [stored[key] for key in keys] + [stored.get(key) for key in optional]
     except _BROKEN as error:
         raise ValueError(f"{path}: found {_defect(path, error)}; wanted {file_type} with {', '.join(keys)}") from None
 

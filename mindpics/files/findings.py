@@ -36,6 +36,24 @@ class Finding:
         return printable_name(f"{place + ': ' if place else ''}{self.severity}: {self.message} [{self.check}]")
 
 
+def guarded(check, findings, path):
+    """Yield the findings of a check; an exception, which a broken file led it to, is the last: its caller goes on.
+
+    Parameters
+    ----------
+    check : str
+        Of that `Finding`.
+    findings : iterable of Finding
+    path : str or Path
+        What the check reads.
+    """
+    try:
+        yield from findings
+    except Exception as error:  # whatever a broken file leads a library to
+        text = str(error) if isinstance(error, ValueError) else f"found what leads to {error!r}; wanted a sound file"
+        yield Finding("error", check, text, str(path))
+
+
 def unique(findings):
     """Return the findings once each, in order: both phases of a net report what they share."""
     return list(dict.fromkeys(findings))

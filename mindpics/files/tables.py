@@ -32,6 +32,16 @@ def read_table(path, columns=(), delimiter=",", encoding="utf-8-sig", header=Tru
         Names the file, the line, what was found and what was wanted: no such file, bytes that are not
         of the encoding, a column that is missing, a row with more or fewer fields than the header.
     """
+    for line, row in _rows(path, columns, delimiter, encoding, header, quotes):
+        yield f"{path}, line {line}", row
+
+
+def numbered_rows(path, columns=()):
+    """Yield ``(line, {column: text})`` of each row of a CSV with a header, and raise, as `read_table` does."""
+    return _rows(path, columns, delimiter=",", encoding="utf-8-sig", header=True, quotes=True)
+
+
+def _rows(path, columns, delimiter, encoding, header, quotes):
     csv.field_size_limit(MAX_FIELD)
     quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     file = open_regular(path, "a CSV with a header" if header else "a CSV")
@@ -40,15 +50,14 @@ def read_table(path, columns=(), delimiter=",", encoding="utf-8-sig", header=Tru
         begins, names = 1, None
         try:
             for row in reader:
-                where = f"{path}, line {begins}"
-                begins = reader.line_num + 1
+                line, begins = begins, reader.line_num + 1
                 if names is None:
                     names = row if header else [str(number) for number in range(1, len(row) + 1)]
                     _check_header(path, names, columns)
                     if header:
                         continue
                 if row:
-                    yield where, _fields(names, row, where)
+                    yield line, _fields(names, row, f"{path}, line {line}")
             if names is None:
                 _check_header(path, [], columns)
         except UnicodeDecodeError as error:

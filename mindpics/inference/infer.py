@@ -168,7 +168,7 @@ def _picture(lmdb, key, datum, mean):
     return pixels
 
 
-def save_scores(path, ids, labels, scores, activations=None):
+def save_scores(path, ids, labels, scores, activations=None, iterate=()):
     """Write scores.npz, whole or not at all.
 
     Parameters
@@ -181,7 +181,12 @@ def save_scores(path, ids, labels, scores, activations=None):
         Probabilities of low and high.
     activations : float32 [N,5,2], optional
         What the output units gave, before the softmax.
+    iterate : sequence of (name, iteration)
+        Of each net, as `mindpics.training.iterates.iterate_of` has them; () is not kept.
     """
     arrays = {} if activations is None else {"activations": activations}
+    if iterate:
+        arrays["iterate"] = np.array([name for name, _ in iterate])
+        arrays["iterations"] = np.array([-1 if iteration is None else iteration for _, iteration in iterate])
     with atomic_write(path, "wb") as stream:
         np.savez(stream, ids=np.array(ids), labels=labels, scores=scores, **arrays)

@@ -9,8 +9,7 @@ import math
 import numpy as np
 from scipy.special import stdtrit
 
-from mindpics.report.figures import log_odds
-from mindpics.results.metrics import RESAMPLES, Z95
+from mindpics.results.metrics import RESAMPLES, Z95, log_odds
 from mindpics.traits import TRAIT_NAMES, TRAITS
 
 SHOWN = 6  # pictures a pole

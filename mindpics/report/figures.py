@@ -4,29 +4,8 @@ import numpy as np
 
 from mindpics.posts.summary import read_mindpics
 from mindpics.report.charts import GREY, POLE_COLOURS, TRAIT_STYLES, literal, new_figure, save
-from mindpics.results.metrics import wilson
+from mindpics.results.metrics import log_odds, wilson
 from mindpics.traits import POLES, TRAIT_NAMES, TRAITS, label_of, own_poles, unpack
-
-_TINY = np.finfo(np.float32).tiny
-
-
-def log_odds(scores):
-    """Return the log odds of high against low of every head.
-
-    Probabilities near 1 are rounded to 1 in float32 where their complements still differ,
-    so the odds rank pictures that the probability of high alone would tie.
-
-    Parameters
-    ----------
-    scores : float array [N,5,2]
-        Low and high of each trait.
-
-    Returns
-    -------
-    float64 [N,5]
-    """
-    logs = np.log(np.maximum(np.asarray(scores, dtype=np.float64), _TINY))
-    return logs[..., 1] - logs[..., 0]
 
 
 def curves(labels, scores):

@@ -14,8 +14,9 @@ from mindpics.posts.posts import read_posts
 from mindpics.posts.summary import read_mindpics
 from mindpics.published import table3_row
 from mindpics.report.pages import template
-from mindpics.results.metrics import evaluate, load_scores
+from mindpics.results.metrics import evaluate, load_iterate, load_scores
 from mindpics.results.run_files import STAND_IN
+from mindpics.training.iterates import LAST
 from mindpics.traits import TRAIT_NAMES
 
 BVLC_COMMIT = "9b891540183ddc834a02b2bd81b31afae71b2153"  # what tools/caffe builds and mends to agree with
@@ -110,11 +111,14 @@ def _numbers(row, model):
         raise ValueError(
             f"{row.run.mindpics.table3}: found no row of {row.name}; wanted its numbers, which belong to a net"
         )
-    _, labels, scores = load_scores(row.run.scores(row.name))
+    path = row.run.scores(row.name)
+    if foreign := {name for name, _ in load_iterate(path)} - {LAST}:
+        raise ValueError(f"{path}: found scores of {' and '.join(sorted(foreign))}; wanted those of the last iterate")
+    _, labels, scores = load_scores(path)
     figures = evaluate(labels, scores)
     if abs(100 * figures["avg"]["accuracy"] - row.accuracy["avg"]) > 0.01:
         raise ValueError(
-            f"{row.run.scores(row.name)}: found the mean accuracy {100 * figures['avg']['accuracy']:.2f}; "
+            f"{path}: found the mean accuracy {100 * figures['avg']['accuracy']:.2f}; "
             f"wanted table3.csv's {row.accuracy['avg']}: make the table again"
         )
     published = table3_row(model.net, model.heads, model.init)

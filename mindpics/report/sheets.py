@@ -11,7 +11,7 @@ from mindpics.posts import crops
 from mindpics.posts.picture_files import read_picture
 from mindpics.posts.posts import picture_path
 from mindpics.report.charts import DPI, new_figure, save
-from mindpics.report.figures import log_odds
+from mindpics.results.metrics import log_odds
 from mindpics.traits import POLES, TRAIT_NAMES, TRAITS
 
 SHOWN = 50  # pictures a pole (figures 4 to 8)

@@ -8,7 +8,7 @@ import numpy as np
 from mindpics.files.findings import Finding
 from mindpics.files.layout import MindpicsFiles
 from mindpics.published import ROWS, table3_row
-from mindpics.results.metrics import Z95, load_scores
+from mindpics.results.metrics import Z95, load_scores, log_odds
 from mindpics.results.run_files import PAPERS_BEST
 from mindpics.traits import N_LABELS, TRAIT_NAMES, TRAITS, own_poles
 
@@ -110,7 +110,9 @@ def _right(labels, scores, trait):
 
 def _auc_order(scored):
     """Extraversion above Conscientiousness, and that above each of the others."""
-    auc = {trait: _auc(scored[1], scored[2], index) for index, trait in enumerate(TRAITS)}
+    _, labels, scores = scored
+    odds = log_odds(scores)
+    auc = {trait: _auc(*own_poles(labels, index), odds[:, index]) for index, trait in enumerate(TRAITS)}
     pairs = [("E", "C"), *(("C", trait) for trait in "OAN")]
     return [
         _claim(
@@ -123,12 +125,11 @@ def _auc_order(scored):
     ]
 
 
-def _auc(labels, scores, trait):
-    """Return a head's AUC and DeLong's variance of it (DeLong, DeLong and Clarke-Pearson 1988)."""
+def _auc(of_trait, poles, odds):
+    """Return a head's AUC, that of figure 3, and DeLong's variance (DeLong, DeLong and Clarke-Pearson 1988)."""
     from scipy.stats import rankdata  # a second, which only a run with scores takes
 
-    of_trait, poles = own_poles(labels, trait)
-    high, low = (scores[of_trait, trait, 1][poles[of_trait] == pole] for pole in (1, 0))
+    high, low = (odds[of_trait & (poles == pole)] for pole in (1, 0))
     ranks = rankdata(np.concatenate([high, low]))
     of_high = (ranks[: len(high)] - rankdata(high)) / len(low)
     of_low = 1 - (ranks[len(high) :] - rankdata(low)) / len(high)

@@ -12,6 +12,7 @@ from mindpics.traits import TRAITS, own_poles
 
 Z95 = 1.959963984540054  # the normal distribution's 97.5th percentile
 RESAMPLES = 10_000
+_TINY = np.finfo(np.float32).tiny
 
 
 def wilson(right, n):
@@ -101,6 +102,25 @@ def evaluate(labels, scores, seed=0):
     return figures
 
 
+def log_odds(scores):
+    """Return the log odds of high against low of every head.
+
+    Probabilities near 1 are rounded to 1 in float32 where their complements still differ,
+    so the odds rank pictures that the probability of high alone would tie.
+
+    Parameters
+    ----------
+    scores : float array [N,5,2]
+        Low and high of each trait.
+
+    Returns
+    -------
+    float64 [N,5]
+    """
+    logs = np.log(np.maximum(np.asarray(scores, dtype=np.float64), _TINY))
+    return logs[..., 1] - logs[..., 0]
+
+
 def load_scores(path):
     """Return (ids, labels, scores) of a scores.npz: str [N], int [N], float32 [N,5,2].
 
@@ -118,6 +138,25 @@ def load_scores(path):
             f"{path}: found scores {scores.shape}, labels {labels.shape}, {len(ids)} ids; wanted [N,5,2], [N], N"
         )
     return ids, labels, scores
+
+
+def load_iterate(path):
+    """Return [(name, iteration), ...] of the nets that a scores.npz is of, as `tools/score_net` keeps them.
+
+    See `mindpics.training.iterates.iterate_of`; [] of a file that does not tell, as older ones.
+
+    Raises
+    ------
+    ValueError
+        When what it tells is no such thing.
+    """
+    _, names, iterations = load_npz(path, ("ids",), "a scores file", optional=("iterate", "iterations"))
+    if names is None or iterations is None:
+        return []
+    if names.dtype.kind != "U" or iterations.dtype.kind != "i" or names.ndim != 1 or names.shape != iterations.shape:
+        kinds = f"iterate {names.dtype} {names.shape}, iterations {iterations.dtype} {iterations.shape}"
+        raise ValueError(f"{path}: found {kinds}; wanted str [K], int [K]")
+    return [(str(name), None if number < 0 else int(number)) for name, number in zip(names, iterations, strict=True)]
 
 
 def load_activations(path):

@@ -10,8 +10,8 @@ from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import JobFiles, MindpicsFiles, TrainingFiles
 from mindpics.files.tables import read_table
-from mindpics.results.metrics import load_scores
-from mindpics.training.iterates import caffes_accuracies
+from mindpics.results.metrics import load_iterate, load_scores
+from mindpics.training.iterates import LAST, caffes_accuracies
 from mindpics.traits import label_of
 
 COLUMNS = (
@@ -48,9 +48,10 @@ def provenance(scores_path):
         key: "; ".join(dict.fromkeys(training[key] for training in trainings))
         for key in (trainings[0] if trainings else {})
     }
-    if trainings:
-        ends = [read_json(TrainingFiles(run).facts).get("iterations") for run in runs]
-        columns["iterate"] = f"last, {_iterations(ends)}"
+    ends = [(LAST, read_json(TrainingFiles(run).facts).get("iterations")) for run in runs]
+    if scored := load_iterate(scores_path) or ends:  # older scores do not tell
+        names = " and ".join(dict.fromkeys(name for name, _ in scored))
+        columns["iterate"] = f"{names}, {_iterations(iteration for _, iteration in scored)}"
     return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent) | {"code": code_version()}
 
 

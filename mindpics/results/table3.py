@@ -8,20 +8,9 @@ from mindpics.results import provenance
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.traits import TRAITS
 
-COLUMNS = (
-    "net",
-    "heads",
-    "init",
-    *TRAITS,
-    "avg",
-    "larger_pole_avg",
-    "low95",
-    "high95",
-    "n",
-    "published_avg",
-    "command",
-    *provenance.COLUMNS,
-)
+NUMBERS = (*TRAITS, "avg", "larger_pole_avg", "low95", "high95", "n", "published_avg")
+FIXED = ("net", "heads", "init", *NUMBERS, "command")  # a table of any age has these
+COLUMNS = (*FIXED, *provenance.COLUMNS)
 
 
 def line_of(row, scores_path, command):
@@ -73,14 +62,28 @@ def read_table3(path):
     Returns
     -------
     list of dict
-        A row of the table each, with the columns COLUMNS.
+        A row of the table each, with the columns COLUMNS, of an older table fewer of the last.
 
     Raises
     ------
     ValueError
         When it is not there or broken; it names the line.
     """
-    return [{key: _number(text) for key, text in line.items()} for _, line in read_table(path)]
+    return [line | _numbers(where, line) for where, line in read_table(path, FIXED)]
+
+
+def _numbers(where, line):
+    """Return the numbers of a line, Caffe's own where there are; ValueError names what is none, or no row."""
+    try:
+        table3_row(*Row.of(line))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    numbers = (*NUMBERS, *(key for key in ("caffe_avg", "caffe_best_avg") if line.get(key)))
+    try:
+        return {key: float(line[key]) for key in numbers}
+    except ValueError as error:
+        named = ", ".join(numbers)
+        raise ValueError(f"{where}: found what is no number ({error}); wanted numbers in {named}") from None
 
 
 def heading_of(rows):
@@ -153,10 +156,3 @@ def write_figures(path, scores_path):
     """Write all figures of a scores file (see `mindpics.results.metrics.evaluate`) as JSON."""
     _, labels, scores = load_scores(scores_path)
     write_json(path, evaluate(labels, scores))
-
-
-def _number(text):
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -7,7 +7,7 @@ no fault of the files; "ok" is what was looked at and agrees.
 import os
 from pathlib import Path
 
-from mindpics.files.findings import Finding
+from mindpics.files.findings import Finding, guarded
 from mindpics.files.layout import MindpicsFiles, TrainingFiles
 from mindpics.results.claims import check_claims
 from mindpics.results.table3 import COLUMNS
@@ -41,7 +41,7 @@ def verify(folder, pictures=True):
         raise ValueError(f"{folder}: found no such folder; wanted a data folder or a run")
     findings = []
     for place in _folders(folder):
-        findings += _check_folder(place, pictures)
+        findings += guarded("folder", _check_folder(place, pictures), place)
     return findings
 
 
@@ -56,26 +56,30 @@ def _check_folder(folder, pictures):
     selection = None
     for table in (folder / name for name in TABLES if (folder / name).is_file()):
         selection, findings = _read(table)
-        yield from findings
+        yield from guarded("csv", findings, table)
     if lmdbs_in(folder):
-        yield from check_lmdbs(folder, selection, pictures)
-    if TrainingFiles(folder).facts.is_file():  # or JobFiles
-        yield from check_run(folder)
-        yield from check_job(folder)
-    table, scores = MindpicsFiles(folder).table3, TrainingFiles(folder).scores
+        yield from guarded("lmdb", check_lmdbs(folder, selection, pictures), folder)
+    files = TrainingFiles(folder)
+    if files.facts.is_file():  # or JobFiles
+        yield from guarded("run", check_run(folder), files.facts)
+        yield from guarded("job-hash", check_job(folder), files.facts)
+    table = MindpicsFiles(folder).table3
+    if table.is_file():
+        yield from guarded("table3", _check_table3(table), table)
+    if files.scores.is_file():
+        yield from guarded("scores", check_scores(files.scores), files.scores)
+    for path in sorted(folder.glob("*.caffemodel")):
+        yield from guarded("weights-sha1", check_weight_file(path), path)
+
+
+def _check_table3(table):
     if _is_table3(table):
         yield from check_table3(table)
         yield from check_claims(table)
-    if scores.is_file():
-        yield from check_scores(scores)
-    for path in sorted(folder.glob("*.caffemodel")):
-        yield from check_weight_file(path)
 
 
 def _is_table3(path):
-    """Return whether a file is there that may be Table 3, broken or not: another paper's shares no column with it."""
-    if not path.is_file():
-        return False
+    """Return whether a file may be Table 3, broken or not: another paper's shares no column with it."""
     with open(path, encoding="utf-8-sig", errors="replace") as stream:
         header = set(stream.readline(1000).strip().split(",")) - {""}
     return not header or bool(header & set(COLUMNS))
@@ -87,4 +91,4 @@ def _read(table):
     except (ValueError, OSError) as error:
         return None, [Finding("error", "csv", str(error), str(table))]
     check = check_selection if table.name == MindpicsFiles.selection else check_labels
-    return selection, list(check(selection))
+    return selection, check(selection)

@@ -1,7 +1,6 @@
 """Verification of LMDBs against their csv, of the mean against both, and of pictures on both sides."""
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,8 +10,9 @@ import numpy as np
 
 from mindpics.caffe_files.datum import to_pixels
 from mindpics.caffe_files.lmdbs import count_lmdb, read_lmdb, read_mean
-from mindpics.files.bounded import read_text
-from mindpics.files.findings import Finding
+from mindpics.files.bounded import read_prototxt_text
+from mindpics.files.findings import Finding, guarded
+from mindpics.files.json_files import read_objects, shown
 from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
 from mindpics.jobs.bars import bar_of
 from mindpics.posts.near_copies import near_pairs, perceptual_hash
@@ -77,11 +77,12 @@ def check_lmdbs(folder, selection, pictures):
             continue
         yield from _check_scan(scan)
         if selection is not None:
-            yield from _against_csv(scan, selection, split, trait)
+            yield from guarded("lmdb-count", _against_csv(scan, selection, split, trait), path)
         if trait is None:
             whole[split] = scan
-    if DataFiles(folder).mean.is_file():
-        yield from _check_mean(folder, whole.get("train"), pictures)
+    mean = DataFiles(folder).mean
+    if mean.is_file():
+        yield from guarded("mean", _check_mean(folder, whole.get("train"), pictures), mean)
     if len(whole) == 2:
         yield from _both_sides(whole["train"], whole["test"], pictures)
 
@@ -169,7 +170,12 @@ def _rejected(path):
     listed = path.with_name(path.name + ".rejected.jsonl")
     if not listed.is_file():
         return []
-    return [json.loads(line)["id"] for line in read_text(listed, "rejected pictures").splitlines() if line.strip()]
+    rejected = []
+    for where, record in read_objects(listed, "rejected pictures, one JSON object a line"):
+        if not isinstance(record.get("id"), str):
+            raise ValueError(f"{where}: found {shown(record)}; wanted an id")
+        rejected.append(record["id"])
+    return rejected
 
 
 def _check_mean(folder, train, pictures):
@@ -179,10 +185,8 @@ def _check_mean(folder, train, pictures):
     except Exception as error:  # protobuf's own, or ours
         yield Finding("error", "mean", f"not a mean file: {error}", str(path))
         return
-    for crop, net in _crops(folder):
-        if crop > min(mean.shape[1:]):
-            text = f"mean {mean.shape} is smaller than the crop of {crop} in {net}"
-            yield Finding("error", "mean-crop", text, str(path))
+    for net in sorted([*folder.rglob(NetFiles.train_val), *folder.rglob(TrainingFiles.net)]):
+        yield from guarded("mean-crop", _check_crops(mean, net, path), net)
     if train is None or not train.shapes:
         return
     if mean.shape not in train.shapes:
@@ -196,11 +200,13 @@ def _check_mean(folder, train, pictures):
             yield Finding("ok", "mean", f"the mean of {train.path.name}, within {off:.4f}", str(path))
 
 
-def _crops(folder):
-    """Yield (crop, path) of the nets below a data folder."""
-    for path in sorted([*folder.rglob(NetFiles.train_val), *folder.rglob(TrainingFiles.net)]):
-        crops = re.findall(r"^\s*crop_size:\s*(\d+)", read_text(path, "a net"), re.MULTILINE)
-        yield from ((crop, path) for crop in {int(crop) for crop in crops})
+def _check_crops(mean, net, path):
+    """Check the crops of a net below the data folder."""
+    crops = re.findall(r"^\s*crop_size:\s*(\d+)", read_prototxt_text(net, "a net"), re.MULTILINE)
+    for crop in sorted({int(crop) for crop in crops}):
+        if crop > min(mean.shape[1:]):
+            text = f"mean {mean.shape} is smaller than the crop of {crop} in {net}"
+            yield Finding("error", "mean-crop", text, str(path))
 
 
 def _both_sides(train, test, pictures):

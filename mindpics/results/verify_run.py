@@ -1,6 +1,5 @@
 """Verification of runs: run.json, the paper's training, scores, Table 3, published weights."""
 
-import csv
 import math
 from pathlib import Path
 
@@ -10,22 +9,18 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files.lmdbs import read_lmdb
 from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.weights import KNOWN_SHA1, describe
-from mindpics.files.findings import Finding
+from mindpics.files.findings import Finding, guarded
 from mindpics.files.fingerprints import sha256
-from mindpics.files.json_files import read_document
+from mindpics.files.json_files import read_json
 from mindpics.files.layout import DataFiles, JobFiles, TrainingFiles
+from mindpics.files.tables import numbered_rows
 from mindpics.published import Row, table3_row
 from mindpics.results.metrics import load_scores
 from mindpics.results.verify_training import check_training
 from mindpics.traits import TRAITS
 
-
-def read_facts(folder):
-    """Return run.json; ValueError when it is no JSON object."""
-    facts = read_document(TrainingFiles(folder).facts)
-    if not isinstance(facts, dict):
-        raise ValueError(f"found a {type(facts).__name__}; wanted an object")
-    return facts
+KEYS = ("caffemodel", "iterations", "max_iter", "interrupted", "weights")  # of a run.json with caffemodel_sha256
+ROW = ("net", "heads", "init", *TRAITS, "avg", "low95", "high95", "published_avg")  # of a table3.csv
 
 
 def check_run(folder):
@@ -33,24 +28,28 @@ def check_run(folder):
     run = TrainingFiles(folder)
     place = str(run.facts)
     try:
-        facts = read_facts(folder)
+        facts = read_json(run.facts)
     except ValueError as error:
-        yield Finding("error", "run", f"not JSON: {error}", place)
+        yield Finding("error", "run", str(error), place)
         return
     if facts.get("diverged"):
         yield Finding("error", "run-diverged", facts["diverged"], place)
     if facts.get("caffemodel_sha256") is None:
         return
+    if missing := [key for key in KEYS if key not in facts]:
+        yield Finding("error", "run", f"found no key {', '.join(missing)}; wanted what train_net writes", place)
+        return
     files = {"caffemodel": Path(facts["caffemodel"]).name, "net": run.net.name, "solver": run.solver.name}
     for name, file in files.items():
         if f"{name}_sha256" in facts:
-            yield from _hash(_in_run(folder, file), facts[f"{name}_sha256"])
+            path = _in_run(folder, file)
+            yield from guarded("hash", _hash(path, facts[f"{name}_sha256"]), path)
     if facts["iterations"] < facts["max_iter"] and not facts["interrupted"]:
         text = f"ended at iteration {facts['iterations']} of {facts['max_iter']}, but not as interrupted"
         yield Finding("error", "run-length", text, place)
-    yield from _weights(facts, place)
-    yield from _losses(run.losses, facts["iterations"])
-    yield from _solver(run.solver, facts)
+    yield from guarded("run-weights", _weights(facts, place), place)
+    yield from guarded("train-csv", _losses(run.losses, facts["iterations"]), run.losses)
+    yield from guarded("solver", _solver(run.solver, facts), run.solver)
 
 
 def _in_run(folder, file):
@@ -83,18 +82,26 @@ def _losses(path, iterations):
     if not path.is_file():
         yield Finding("error", "train-csv", "not there", str(path))
         return
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    logged = [int(row["iteration"]) for row in rows]
+    rows = [(line, _numbers(path, line, row)) for line, row in numbered_rows(path, ("iteration",))]
+    logged = [row["iteration"] for _, row in rows]
     if sorted(set(logged)) != logged or (logged and logged[-1] != iterations - 1):
         last = logged[-1] if logged else None
         text = f"{len(logged)} rows up to iteration {last}; run.json says {iterations} iterations"
         yield Finding("error", "train-csv", text, str(path))
-    for line, row in enumerate(rows, 2):
-        bad = [name for name, value in row.items() if name.startswith("loss") and not math.isfinite(float(value))]
+    for line, row in rows:
+        bad = [name for name, value in row.items() if not math.isfinite(value)]
         if bad:
             yield Finding("error", "loss", f"{bad[0]} is {row[bad[0]]}", str(path), line)
             return
+
+
+def _numbers(path, line, row):
+    """Return the iteration and the losses of a row of train.csv."""
+    try:
+        losses = {name: float(text) for name, text in row.items() if name.startswith("loss")}
+        return {"iteration": int(row["iteration"])} | losses
+    except ValueError as error:
+        raise ValueError(f"{path}, line {line}: found what is no number ({error}); wanted numbers") from None
 
 
 def _solver(path, facts):
@@ -113,13 +120,13 @@ def _solver(path, facts):
 def check_job(folder):
     """Yield contradictions of the main job's run.json: selection and table by their hashes."""
     try:
-        facts = read_facts(folder)
+        facts = read_json(JobFiles(folder).facts)
     except ValueError:
         return  # said by check_run
     files = JobFiles(folder).mindpics
     for key, path in (("selection", files.selection), ("table3", files.table3)):
         if facts.get(key):
-            yield from _hash(path, facts[key], "job-hash")
+            yield from guarded("job-hash", _hash(path, facts[key], "job-hash"), path)
 
 
 def check_scores(path):
@@ -146,12 +153,11 @@ def check_scores(path):
 
 def check_table3(path):
     """Yield contradictions of a table3.csv: averages, intervals, published figures."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        for line, row in enumerate(csv.DictReader(stream), 2):
-            try:
-                yield from _table_row(row, str(path), line)
-            except (KeyError, TypeError, ValueError) as error:
-                yield Finding("error", "table3", f"unreadable row: {error!r}", str(path), line)
+    for line, row in numbered_rows(path, ROW):
+        try:
+            yield from _table_row(row, str(path), line)
+        except ValueError as error:
+            yield Finding("error", "table3", f"unreadable row: {error}", str(path), line)
 
 
 def _table_row(row, place, line):

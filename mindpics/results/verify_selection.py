@@ -1,13 +1,13 @@
 """Verification of mindpics.csv against Table 1, its own summary, and the paper's counts."""
 
-import csv
-import json
 from collections import Counter
 from pathlib import Path
 
 from mindpics.datasets.picture_lmdb import COLUMNS
 from mindpics.files.findings import Finding
+from mindpics.files.json_files import read_json
 from mindpics.files.layout import MindpicsFiles
+from mindpics.files.tables import numbered_rows
 from mindpics.posts.summary import COLUMNS as MINDPICS_COLUMNS
 from mindpics.published import published
 from mindpics.traits import POLES, TRAITS, label_of, word_slots
@@ -18,12 +18,8 @@ class Selection:
 
     def __init__(self, path):
         self.path = Path(path)
-        with open(path, encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = MINDPICS_COLUMNS if self.path.name == MindpicsFiles.selection else COLUMNS
-            if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-                raise ValueError(f"found the columns {reader.fieldnames}; wanted {', '.join(missing)} too")
-            self.rows = [(reader.line_num, row) for row in reader]
+        columns = MINDPICS_COLUMNS if self.path.name == MindpicsFiles.selection else COLUMNS
+        self.rows = list(numbered_rows(path, columns))
         self.by_id = {row["id"]: row for _, row in self.rows}
 
     def count(self, **values):
@@ -66,7 +62,7 @@ def check_labels(selection):
         yield from selection.summed(check, f"{key} twice", twice)
     bad = [(line, repr(row["split"])) for line, row in selection.rows if row["split"] not in ("train", "test")]
     yield from selection.summed("split", "split is neither train nor test", bad)
-    bad = [(line, repr(row["label"])) for line, row in selection.rows if not (row["label"] or "").isdecimal()]
+    bad = [(line, repr(row["label"])) for line, row in selection.rows if not row["label"].isdecimal()]
     yield from selection.summed("label", "label is no whole number", bad)
     yield selection.finding("ok", "rows", f"{len(selection.rows)} rows")
 
@@ -113,9 +109,9 @@ def _summary(selection):
     if not path.is_file():
         return
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = read_json(path)
     except ValueError as error:
-        yield Finding("error", "summary", f"not JSON: {error}", str(path))
+        yield Finding("error", "summary", str(error), str(path))
         return
     counts = {"selected": len(selection.rows)} | {split: selection.count(split=split) for split in ("train", "test")}
     for name, count in counts.items():

@@ -6,7 +6,7 @@ import math
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message
-from mindpics.files.findings import Finding
+from mindpics.files.findings import Finding, guarded
 from mindpics.files.layout import TrainingFiles
 from mindpics.nets.solvers import SCHEDULES
 from mindpics.published import published
@@ -34,7 +34,8 @@ def check_training(solver, net_path, facts):
         return
     heads = [layer for layer in net.layer if layer.name in {f"score_{trait}" for trait in TRAITS}]
     if heads:
-        yield from (_beside(*row, net_path) for row in _of_net(net, heads, solver, init))
+        findings = (_beside(*row, net_path) for row in _of_net(net, heads, solver, init))
+        yield from guarded("paper-training", findings, net_path)
 
 
 def _of_solver(solver, init):

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.json_files import read_json
 from mindpics.files.layout import TrainingFiles
 from mindpics.files.tables import read_table
 
 _SNAPSHOT = re.compile(r"net_iter_(\d+)\.caffemodel")
+_NUMBERED = re.compile(r".*_iter_(\d{1,9})\.caffemodel(\.h5)?")  # as Caffe names the snapshots of any prefix
+LAST, BEST, SNAPSHOT, GIVEN = "last", "best on the test set", "a snapshot", "weights as given"
 
 
 def caffes_accuracies(run):
@@ -31,6 +34,24 @@ def caffes_accuracies(run):
         if heads and all(map(math.isfinite, heads)):
             passes[int(row["iteration"])] = 100 * float(np.mean(heads))
     return passes
+
+
+def iterate_of(weights):
+    """Return (name, iteration) of a caffemodel: LAST where a run of train_net ended with it, else SNAPSHOT or GIVEN.
+
+    Parameters
+    ----------
+    weights : path
+        By whose name and place it is told; the iteration is None where they do not tell.
+    """
+    weights = Path(weights)
+    snapshot = _NUMBERED.fullmatch(weights.name)
+    of_run = weights.parent.name == TrainingFiles.snapshots
+    ended = read_json(TrainingFiles(weights.parents[1] if of_run else weights.parent).facts).get("iterations")
+    if snapshot:
+        return LAST if of_run and int(snapshot[1]) == ended else SNAPSHOT, int(snapshot[1])
+    is_end = weights.name in (TrainingFiles.weights, TrainingFiles.weights_hdf5) and isinstance(ended, int)
+    return (LAST, ended) if is_end else (GIVEN, None)
 
 
 def best_snapshot(run):

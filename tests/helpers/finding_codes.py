@@ -8,7 +8,7 @@ from mindpics.files.findings import SEVERITIES
 
 ROOT = Path(__file__).resolve().parents[2]
 FINDERS = ("finding", "Finding")  # called with severity and check
-SUMMED = "summed"  # called with the check first
+BY_CHECK = ("summed", "guarded")  # called with the check first
 GOOD = ("ok", "note")
 
 
@@ -32,7 +32,7 @@ def _pair(node):
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if name in FINDERS and len(node.args) > 2:
             return node.args[:2]
-        if name == SUMMED:
+        if name in BY_CHECK:
             return ast.Constant("error"), node.args[0]
     return None
 

@@ -1,5 +1,6 @@
 """Scores of saved nets: the same pixels as Caffe's own data layer, one net or five, bad input."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from mindpics.caffe_files.messages import write_message
 from mindpics.inference.infer import save_scores, score_lmdb
 from mindpics.inference.picture_net import centre_crop
 from mindpics.nets.whole import deploy
-from mindpics.results.metrics import load_activations, load_scores
+from mindpics.results.metrics import load_activations, load_iterate, load_scores
 from mindpics.traits import TRAITS
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -130,3 +131,19 @@ def test_activations_are_the_output_units_whose_softmax_the_scores_are_over_seve
     save_scores(out, ids, np.zeros(90, int), scores)
     with pytest.raises(ValueError, match="all.npz.*activations"):
         load_activations(out)
+
+
+def test_scores_keep_which_iterate_they_are_of(large_pictures):
+    lmdb, mean, out = (large_pictures / name for name in ("lmdb", "mean.binaryproto", "all.npz"))
+    deployed, weights = save_random_net(large_pictures, "all", TRAITS)
+    run = large_pictures / "run"
+    (run / "snapshots").mkdir(parents=True)
+    (run / "run.json").write_text('{"iterations": 40}')
+    (run / "test.csv").write_text("iteration,accuracy_O\n20,0.9\n40,0.8\n")
+    for name in ("final.caffemodel", "snapshots/net_iter_20.caffemodel", "snapshots/net_iter_40.caffemodel"):
+        shutil.copy(weights, run / name)
+    for iterate, kept in (("last", ("last", 40)), ("best", ("best on the test set", 20))):
+        command = [sys.executable, TOOLS / "score_net", "--net", deployed, run / "final.caffemodel", "--mean", mean]
+        command += ["--lmdb", lmdb, "--out", out, "--iterate", iterate]
+        subprocess.run(command, check=True, capture_output=True)
+        assert load_iterate(out) == [kept] and len(load_scores(out)[0]) == 45

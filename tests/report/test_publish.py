@@ -21,6 +21,7 @@ from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.published import Row
 from mindpics.report.publish import publish_row
+from mindpics.results.metrics import load_scores
 from mindpics.results.table3 import line_of, read_table3, write_table3
 from mindpics.results.trained_row import TrainedRow
 from mindpics.training.train import solve
@@ -227,6 +228,12 @@ def test_what_does_not_belong_together_is_not_published(independent, tmp_path):
     write_table3(copy / "mindpics/table3.csv", [table[0] | {"avg": 99.0}])
     with pytest.raises(ValueError, match=r"mean accuracy .*; wanted table3.csv's 99"):
         publish_row(TrainedRow(there), tmp_path / "other")
+    whole = (there / "scores.npz").read_bytes()
+    save_scores(there / "scores.npz", *load_scores(there / "scores.npz"), iterate=[("best on the test set", 2)])
+    with pytest.raises(ValueError, match="scores.npz: found scores of best on the test set; wanted those of the last"):
+        publish_row(TrainedRow(there), tmp_path / "other")
+    (there / "scores.npz").write_bytes(whole)
+    write_table3(copy / "mindpics/table3.csv", table)
     net = TrainedRow(there).nets[3]
     facts = json.loads((net.folder / "run.json").read_text()) | {"caffemodel_sha256": "0" * 64}
     (net.folder / "run.json").write_text(json.dumps(facts))

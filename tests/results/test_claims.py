@@ -5,7 +5,9 @@ import pytest
 
 from mindpics.inference.infer import save_scores
 from mindpics.published import ROWS
+from mindpics.report.figures import curves
 from mindpics.results.claims import check_claims, claims
+from mindpics.results.run_files import PAPERS_BEST
 
 LABELS = np.tile(np.arange(10), 200)  # 400 pictures a trait
 
@@ -58,6 +60,17 @@ def test_equal_scores_are_not_told_from_chance_and_the_reverse_contradicts(mindp
     assert verdicts[words] == "not told from chance"
     other.write_bytes(better)
     assert {claim.words: claim.verdict for claim in claims(mindpics)}[words] == "contradicted"
+
+
+def test_an_auc_is_figure_3s_where_probabilities_of_high_are_rounded_to_1(mindpics):
+    odds = np.random.default_rng(1).normal(18, 3, (len(LABELS), 5)) + LABELS[:, None] % 2
+    scores = (1 / (1 + np.exp(np.stack([odds, -odds], axis=2)))).astype(np.float32)
+    assert (scores[..., 1] == 1).mean() > 0.5
+    save_scores(mindpics / PAPERS_BEST / "scores.npz", [f"p{i}" for i in range(len(LABELS))], LABELS, scores)
+    shown = {claim.words: claim.shown for claim in claims(mindpics)}
+    drawn = {trait: 100 * curve["auc"] for trait, curve in curves(LABELS, scores).items()}
+    assert shown["AUC of Extraversion is above Conscientiousness's"] == pytest.approx(drawn["E"] - drawn["C"])
+    assert shown["AUC of Conscientiousness is above Neuroticism's"] == pytest.approx(drawn["C"] - drawn["N"])
 
 
 def test_rows_on_other_pictures_are_not_compared(mindpics):

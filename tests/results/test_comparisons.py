@@ -61,7 +61,7 @@ def test_the_difference_of_heads_is_all_in_one_less_independent(tmp_path):
     lines = []
     for heads, average, right in (("independent", 50, 0), ("all-in-one", 100, 1)):
         cells = {"net": "alexnet", "heads": heads, "init": "scratch", "avg": average, "published_avg": 60 + right}
-        lines.append(",".join(str(cells.get(column, "")) for column in COLUMNS))
+        lines.append(",".join(str(cells.get(column, 0)) for column in COLUMNS))
         scores = np.zeros((2, 5, 2), np.float32)
         scores[:, 0, 0] = 1, right - 0.5  # the second picture, of label 0 as well, is right in the second row alone
         folder = tmp_path / "mindpics" / f"alexnet_{heads}_scratch"

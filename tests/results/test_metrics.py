@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from mindpics.published import Row
-from mindpics.results.metrics import evaluate, load_scores, trait_figures, wilson
+from mindpics.results.metrics import evaluate, load_iterate, load_scores, trait_figures, wilson
 from mindpics.results.table3 import line_of, read_table3, write_table3
 
 
@@ -75,6 +75,17 @@ def test_scores_file_is_checked_and_no_pickle_is_loaded(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(ValueError, match="text.npz: found .*; wanted a scores file"):
         load_scores(tmp_path / "text.npz")
+
+
+def test_the_iterate_of_scores_is_checked_and_older_scores_have_none(tmp_path):
+    arrays = {"ids": np.array(["a"]), "iterate": np.array(["last", "a snapshot"]), "iterations": np.array([9, -1])}
+    np.savez(tmp_path / "s.npz", **arrays)
+    assert load_iterate(tmp_path / "s.npz") == [("last", 9), ("a snapshot", None)]
+    np.savez(tmp_path / "s.npz", ids=arrays["ids"])
+    assert load_iterate(tmp_path / "s.npz") == []
+    np.savez(tmp_path / "s.npz", **arrays | {"iterations": np.array([9])})
+    with pytest.raises(ValueError, match=r"s.npz: found iterate .*; wanted str \[K\], int \[K\]"):
+        load_iterate(tmp_path / "s.npz")
 
 
 def test_table3_round_trip(tmp_path):

@@ -115,6 +115,20 @@ def test_caffes_own_accuracy_stands_beside_the_last_iterates_and_the_best_is_nam
     assert all_in_one["heads"] == "all-in-one" and all_in_one["caffe_avg"] == ""
 
 
+def test_a_row_of_another_iterate_than_the_last_says_which(run):
+    scores = run / ROWS[1].name / "scores.npz"
+    for iterate, words in (
+        ([("best on the test set", 60)], "best on the test set, iteration 60"),
+        ([("last", 90), ("a snapshot", 30)], "last and a snapshot, iterations 30 to 90"),
+        ([("weights as given", None)], "weights as given, iteration not recorded"),
+        ((), "last, iteration 90"),  # as older scores
+    ):
+        save_scores(scores, *load_scores(scores), iterate=iterate)
+        rows, printed = table(run, *ROWS)
+        assert rows["alexnet scratch"]["iterate"] == words and f"from fillers; BATCH_SIZE; {words}" in printed
+        assert rows["alexnet finetune"]["iterate"] == "last, iteration 90"
+
+
 def test_what_the_five_nets_of_a_row_have_in_common_is_said_once_and_their_iterations_from_first_to_last(run):
     score(run, ROWS[0], [f"p{i}" for i in range(10)], None)
     table(run, *ROWS)

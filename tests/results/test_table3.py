@@ -1,6 +1,10 @@
 """Six rows of Table 3 from six scores files of known answers, by tools/make_table3 and the report, cell by cell."""
 
 import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,9 @@ from mindpics.report.tables import table3, table3_traits
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.results.run_files import RunFiles
 from mindpics.results.seeds import rows_of as seeds_rows
+from mindpics.results.table3 import read_table3, write_table3
 
+ROOT = Path(__file__).resolve().parents[2]
 # pictures of low and high of each trait, unequal, so that pooled, balanced and batch-wise accuracy differ
 POLES = {"O": (12, 4), "C": (3, 9), "E": (10, 10), "A": (7, 1), "N": (5, 15)}
 PUBLISHED = {  # Table 3
@@ -116,3 +122,49 @@ def test_the_rows_of_several_runs_are_each_rows_own(run):
     for place, row in enumerate(seeds_rows([RunFiles(run), RunFiles(run)])):
         assert (row.name, row.published) == (ROWS[place].title, PUBLISHED[tuple(ROWS[place])][5])
         assert row.mean == pytest.approx(float(table(run)[place]["avg"])) and row.sd == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("net,heads", "a,b", "line 1: found no column net, heads in a,"),
+        (",command,", ",made,", "line 1: found no column command in net,"),
+        (",76,63.4", ",many,63.4", "line 3: found what is no number .*'many'.*; wanted numbers in O, C, E, A, N, avg"),
+        (
+            "alexnet,all-in-one,scratch",
+            "vgg,all-in-one,scratch",
+            "line 3: found vgg, all-in-one, scratch; wanted a",
+        ),
+    ],
+)
+def test_a_broken_table_is_named_with_its_line(run, tmp_path, old, new, words):
+    path = tmp_path / "table3.csv"
+    text = (run / "mindpics" / "table3.csv").read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=f"table3.csv, {words}"):
+        read_table3(path)
+
+
+@pytest.mark.parametrize("average", ["", "85,2", "none"])
+def test_an_average_that_is_no_number_is_named_with_its_line(run, tmp_path, average):
+    rows = table(run)
+    rows[1]["avg"] = average
+    write_table3(tmp_path / "table3.csv", rows)
+    with pytest.raises(ValueError, match="table3.csv, line 3: found what is no number"):
+        read_table3(tmp_path / "table3.csv")
+
+
+def test_no_table_is_made_of_no_scores_or_over_another_csv(run, tmp_path):
+    out, scores = tmp_path / "table3.csv", run / "mindpics" / ROWS[0].name / "scores.npz"
+    tool = [sys.executable, ROOT / "tools/make_table3", "--out", out, "--row", ROWS[0].switch]
+    shutil.copy(run / "mindpics" / "table3.csv", out)
+    for csv_there, given, words in (
+        (out.read_text(), "TYPO.npz", "make_table3: TYPO.npz: found no scores of a row; wanted some, and"),
+        ("a,b\n1,2\n", scores, f"make_table3: {out}, line 1: found no column net, heads, init"),
+        ("net,heads,init,command\nx,y,z,rm\n", scores, f"make_table3: {out}, line 1: found no column O, C"),
+    ):
+        out.write_text(csv_there)
+        refused = subprocess.run([*tool, given, "again"], capture_output=True, text=True)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1) and words in refused.stderr
+        assert out.read_text() == csv_there

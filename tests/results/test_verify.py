@@ -224,9 +224,23 @@ def nan_scores(job):
     save_scores(job / "pinterest_id/scores/cf.npz", scores)
 
 
-CSV, PINS, SPLIT = "mindpics/mindpics.csv", "pins/pins.jsonl", "pinterest_id/split.csv"
+def too_long(job):
+    """A folder whose path is as long as a path may be, so that no file's name fits behind it."""
+    folder = job
+    while len(str(folder)) < 3900:
+        folder /= 150 * "d"
+    (folder / ((4094 - len(str(folder))) * "d")).mkdir(parents=True)
+
+
+CSV, TABLE, PINS, SPLIT = "mindpics/mindpics.csv", "mindpics/table3.csv", "pins/pins.jsonl", "pinterest_id/split.csv"
 FAULTS = {
-    "column missing": (text(CSV, "word", "wort"), "error", "csv", "wanted word too"),
+    "column missing": (text(CSV, "word", "wort"), "error", "csv", "mindpics.csv, line 1: found no column word"),
+    "field missing": (
+        text(CSV, "images/p1.png,", ""),
+        "error",
+        "csv",
+        "mindpics.csv, line 3: found 7 fields; wanted 8",
+    ),
     "id twice": (text(CSV, "\np1,", "\np0,"), "error", "duplicate-id", "'p0' stands on line 2 as well"),
     "picture twice": (text(CSV, "images/p1.", "images/p0."), "error", "duplicate-image", "images/p0.png"),
     "split unknown": (text(CSV, ",train,", ",trian,"), "error", "split", "'trian'"),
@@ -289,6 +303,18 @@ FAULTS = {
         "1 ids are in train as well",
     ),
     "no LMDB": (file("mindpics/train_lmdb/data.mdb", b"nothing"), "error", "lmdb", "cannot be read"),
+    "rejected no JSON": (
+        file("mindpics/test_lmdb.rejected.jsonl", b'{"id": "p2"}\n{'),
+        "error",
+        "lmdb-count",
+        "test_lmdb.rejected.jsonl, line 2: found '{'",
+    ),
+    "rejected without id": (
+        file("mindpics/test_lmdb.rejected.jsonl", b'{"reason": "gone"}\n'),
+        "error",
+        "lmdb-count",
+        "test_lmdb.rejected.jsonl, line 1: found {'reason': 'gone'}; wanted an id",
+    ),
     "rejected and in": (file("mindpics/test_lmdb.rejected.jsonl", b'{"id": "p2"}\n'), "error", "lmdb-rejected", "'p2'"),
     "same picture": (lambda job: copy_of_train(job, lambda pixels: pixels), "error", "leak-same", "pixel by pixel"),
     "near copy": (
@@ -300,6 +326,12 @@ FAULTS = {
     "mean of others": (mean(np.full((3, SIZE, SIZE), 100, np.float32)), "error", "mean", "not the mean of train_lmdb"),
     "mean of another size": (mean(np.zeros((3, 30, 30), np.float32)), "error", "mean-shape", "mean (3, 30, 30)"),
     "mean under the crop": (mean(np.zeros((3, 20, 20), np.float32)), "error", "mean-crop", "the crop of 27"),
+    "net of other bytes": (
+        file(f"{RUN}/net.prototxt", b'name: "\xff"'),
+        "error",
+        "mean-crop",
+        "net.prototxt:1: found bytes that are not UTF-8",
+    ),
     "no mean": (file("mindpics/mean.binaryproto", b"nothing"), "error", "mean", "not a mean file"),
     "weights of the run": (file(f"{RUN}/final.caffemodel", b"others"), "error", "hash", "run.json says"),
     "net of the run": (text(f"{RUN}/net.prototxt", "27", "26"), "error", "hash", "run.json says"),
@@ -314,6 +346,25 @@ FAULTS = {
     "loss rows": (text(f"{RUN}/train.csv", "9,0.01,0.7\n", ""), "error", "train-csv", "run.json says 10 iterations"),
     "loss nan": (text(f"{RUN}/train.csv", "5,0.01,0.7", "5,0.01,nan"), "error", "loss", "loss_O is nan"),
     "run.json": (text(f"{RUN}/run.json", "{", "["), "error", "run", "not JSON"),
+    "run.json of another kind": (file(f"{RUN}/run.json", b"[]"), "error", "run", "found a list; wanted a JSON object"),
+    "run.json of few keys": (
+        text(f"{RUN}/run.json", '"max_iter": 10, ', ""),
+        "error",
+        "run",
+        "found no key max_iter; wanted what train_net writes",
+    ),
+    "run.json of other values": (
+        text(f"{RUN}/run.json", '"iterations": 10', '"iterations": "ten"'),
+        "error",
+        "run",
+        "'<'",
+    ),
+    "start of the run no object": (
+        text(f"{RUN}/run.json", '"weights": null', '"weights": "w"'),
+        "error",
+        "run-weights",
+        "TypeError",
+    ),
     "momentum": (text(f"{RUN}/solver.prototxt", "momentum: 0.9", "momentum: 0.8"), "differs", "paper-training", "0.8"),
     "selection of the job": (
         text("run.json", '"selection": "', '"selection": "0'),
@@ -347,6 +398,18 @@ FAULTS = {
         "paper-training",
         "base_lr 0.01; the paper: 0.001",
     ),
+    "iteration no number": (
+        text(f"{RUN}/train.csv", "5,0.01", "foo,0.01"),
+        "error",
+        "train-csv",
+        "train.csv, line 7: found what is no number (invalid literal for int() with base 10: 'foo')",
+    ),
+    "loss rows cut short": (
+        text(f"{RUN}/train.csv", "9,0.01,0.7\n", "9,0.01"),
+        "error",
+        "train-csv",
+        "train.csv, line 11: found 2 fields; wanted 3",
+    ),
     "loss rows gone": (lambda job: (job / RUN / "train.csv").unlink(), "error", "train-csv", "not there"),
     "no solver": (file(f"{RUN}/solver.prototxt", b"nothing {"), "error", "solver", "solver.prototxt"),
     "solver of another length": (
@@ -354,6 +417,15 @@ FAULTS = {
         "error",
         "solver",
         "max_iter 11, run.json says 10",
+    ),
+    "loss of a net no JSON": (
+        file(
+            f"{RUN}/net.prototxt",
+            b'layer { name: "score_O" }\nlayer { type: "Python" python_param { layer: "TraitLoss" param_str: "{" } }',
+        ),
+        "error",
+        "paper-training",
+        "line 1 column 2",
     ),
     "decay": (
         text(f"{RUN}/solver.prototxt", "weight_decay: 0.0005", "weight_decay: 0.005"),
@@ -363,7 +435,21 @@ FAULTS = {
     ),
     "table of the job": (text("run.json", '"table3": "', '"table3": "0'), "error", "job-hash", "run.json says"),
     "no scores": (file(SCORES, b"nothing"), "error", "scores", "cannot be read"),
+    "test LMDB of the scores": (file("mindpics/test_lmdb/data.mdb", b"nothing"), "error", "scores", "test_lmdb: found"),
+    "table of other bytes": (
+        lambda job: (job / TABLE).write_bytes((job / TABLE).read_bytes() + b"\xe9"),
+        "error",
+        "table3",
+        "table3.csv, near line 3: found what is not UTF-8",
+    ),
+    "table with an open quote": (
+        lambda job: (job / TABLE).write_text((job / TABLE).read_text() + '"' + 200_000 * "x"),
+        "error",
+        "table3",
+        "table3.csv, line 3: found what is no row of a CSV",
+    ),
     "row of no numbers": (text("mindpics/table3.csv", "60,50,70", "60,,70"), "error", "table3", "unreadable row"),
+    "folder of too long a path": (too_long, "error", "folder", "File name too long"),
     "no pin": (file(PINS, b""), "error", "pins", "no pin in it"),
     "pin twice in the split": (text(SPLIT, "ann0,ann", "ann1,ann"), "error", "split-twice", "'ann1' twice"),
     "no scores of pins": (file("pinterest_id/scores/cf.npz", b"nothing"), "error", "pin-scores", "cannot be read"),
@@ -388,6 +474,18 @@ FAULTS = {
     ),
     "split of nobody": (text(SPLIT, "ann0", "eve0"), "error", "split-id", "'eve0' is not among the pins"),
     "owner": (text(SPLIT, "ann0,ann", "ann0,bob"), "error", "split-owner", "is of 'ann', not of 'bob'"),
+    "split without ids": (
+        text(SPLIT, "id,", "pin,"),
+        "error",
+        "split",
+        "split.csv, line 1: found no column id in pin, user, split",
+    ),
+    "split of few fields": (
+        text(SPLIT, "ann1,ann,train", "ann1"),
+        "error",
+        "split",
+        "split.csv, line 3: found 1 fields",
+    ),
     "part unknown": (text(SPLIT, "ann0,ann,train", "ann0,ann,dev"), "error", "split-part", "'dev' is none of train"),
     "part counts": (text(SPLIT, "ann0,ann,train", "ann0,ann,test"), "error", "split-count", "7 pins of train"),
     "user untested": (
@@ -397,6 +495,12 @@ FAULTS = {
         "'ann' has no pin of test",
     ),
     "tested pins": (text(SPLIT, "ann5,ann,test", "ann5,ann,train"), "error", "pin-scores", "not the 1 test pins"),
+    "dictionary of another kind": (
+        text("pinterest_id/run.json", '"dictionary": {', '"dictionary": 3, "words": {'),
+        "error",
+        "dictionary",
+        "AttributeError",
+    ),
     "dictionary": (
         text("pinterest_id/models/dictionary.csv", "sea,1\n", ""),
         "error",
@@ -447,6 +551,26 @@ def test_a_fault_is_named_and_its_good_twin_is_not(job, of_the_good, plant, seve
 def test_a_run_that_started_from_the_weights_it_says_is_sound(job):
     started("start.caffemodel", b"start")(job)
     assert not errors(check(job))
+
+
+def test_a_broken_file_ends_its_own_check_alone(job):
+    broken = (
+        "loss of a net no JSON",
+        "iteration no number",
+        "table of other bytes",
+        "test LMDB of the scores",
+        "split without ids",
+        "folder of too long a path",
+        "momentum",
+        "mean of others",
+        "scores of pins nan",
+        "picture gone",
+    )
+    for name in broken:
+        FAULTS[name][0](job)
+    findings = check(job)
+    for name in broken:
+        assert named(findings, *FAULTS[name][1:]), name
 
 
 def test_each_papers_own_run_json_is_read(job):

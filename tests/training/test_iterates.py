@@ -2,7 +2,7 @@
 
 import pytest
 
-from mindpics.training.iterates import best_snapshot, caffes_accuracies
+from mindpics.training.iterates import best_snapshot, caffes_accuracies, iterate_of
 
 TESTS = "iteration,accuracy_O,accuracy_C,loss_O\n10,0.5,0.7,1\n20,0.9,0.9,1\n30,0.8,nan,1\n40,0.8,0.8,1\n"
 
@@ -30,3 +30,14 @@ def test_the_best_snapshot_has_the_best_pass_nearest_to_it_and_of_equals_the_ear
 def test_a_run_without_snapshots_has_no_best(tmp_path):
     with pytest.raises(ValueError, match="found no snapshot; wanted a run of train_net"):
         best_snapshot(make_run(tmp_path, ()))
+
+
+def test_weights_are_the_last_iterate_where_a_run_ended_with_them_alone(tmp_path):
+    make_run(tmp_path)
+    (tmp_path / "run.json").write_text('{"iterations": 40}')
+    assert iterate_of(tmp_path / "final.caffemodel") == iterate_of(tmp_path / "final.caffemodel.h5") == ("last", 40)
+    assert iterate_of(tmp_path / "snapshots/net_iter_40.caffemodel") == ("last", 40)
+    assert iterate_of(tmp_path / "snapshots/net_iter_21.caffemodel") == ("a snapshot", 21)
+    assert iterate_of("caffe_alexnet_train_iter_450000.caffemodel") == ("a snapshot", 450_000)
+    for path in (tmp_path / "bvlc_alexnet.caffemodel", tmp_path / "other/final.caffemodel", "final.caffemodel"):
+        assert iterate_of(path) == ("weights as given", None)
