@@ -8,8 +8,9 @@ import numpy as np
 from mindpics.files.environment import code_version
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json
-from mindpics.files.layout import JobFiles, MindpicsFiles, TrainingFiles
+from mindpics.files.layout import JobFiles, MindpicsFiles, RowFiles, TrainingFiles
 from mindpics.files.tables import read_table
+from mindpics.nets.rows import models_of
 from mindpics.results.metrics import load_iterate, load_scores
 from mindpics.training.iterates import LAST, caffes_accuracies
 from mindpics.traits import label_of
@@ -34,14 +35,15 @@ STAND_IN, PUBLISHED, UNCHECKED = "stand-in", "published", "given, unchecked"
 FILLERS = "fillers"
 
 
-def provenance(scores_path):
-    """Return {column: text} of the row whose scores lie at RUN/mindpics/NET_HEADS_INIT/scores.npz.
+def provenance(row, scores_path):
+    """Return {column: text} of a `Row` whose scores lie at RUN/mindpics/NET_HEADS_INIT/scores.npz.
 
-    What was not recorded is "": scores made by hand have no trainings beside them. Where the five nets of a row
-    differ, all of what they have is said.
+    What was not recorded is "": scores made by hand have no trainings of the row's nets beside them. Where the five
+    nets of a row differ, all of what they have is said.
     """
-    folder = Path(scores_path).parent
-    runs = sorted(path.parent for path in folder.glob(f"*/{TrainingFiles.facts}"))
+    folder = Path(scores_path).resolve().parent
+    beside = [RowFiles(folder).training(model.name) for model in models_of(row)]
+    runs = [training.folder for training in beside if training.facts.is_file()]
     trainings = [_training(run) for run in runs]
     caffes = _caffes_own(runs)
     columns = {
@@ -65,7 +67,7 @@ def is_of_selection(scores_path):
 
     True where there is no selection to hold them against.
     """
-    selected = MindpicsFiles(Path(scores_path).parent.parent).selection
+    selected = MindpicsFiles(Path(scores_path).resolve().parent.parent).selection
     if not selected.is_file():
         return True
     ids, labels, _ = load_scores(scores_path)
@@ -114,7 +116,7 @@ def _weights(facts, run):
     if not weights:
         return {"weights": FILLERS, "weights_sha1": "", "weights_kind": ""}
     path, sha1 = Path(weights["path"]), weights.get("sha1", "")
-    ours = path.resolve().is_relative_to((JobFiles(run.parents[2]).pretraining.folder).resolve())
+    ours = path.resolve().is_relative_to((JobFiles(run.parent.parent.parent).pretraining.folder).resolve())
     known = weights.get("published")  # by its SHA-1; of He's ResNet-50 none is known here
     kind = PUBLISHED if known else STAND_IN if ours else UNCHECKED
     name = known or (f"pretrained {path.parent.parent.name}" if ours else path.name)

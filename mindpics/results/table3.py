@@ -43,7 +43,7 @@ def line_of(row, scores_path, command):
         "n": average["n"],
         "published_avg": table3_row(*row)["avg"],
         "command": command,
-        **provenance.provenance(scores_path),
+        **provenance.provenance(row, scores_path),
     }
 
 

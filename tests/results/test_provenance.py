@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tool_module import run_tool
 
 from mindpics.inference.infer import save_scores
 from mindpics.job import Job, default_root, refuse_another_crawl, write_job
@@ -16,7 +17,7 @@ from mindpics.nets.rows import models_of
 from mindpics.nets.scales import MINI
 from mindpics.published import ROWS
 from mindpics.results.metrics import load_scores
-from mindpics.results.provenance import COLUMNS, OPEN
+from mindpics.results.provenance import COLUMNS, OPEN, provenance
 from mindpics.results.run_files import RunFiles
 from mindpics.results.table3 import format_table, read_table3
 from mindpics.traits import trait_of
@@ -72,6 +73,20 @@ def run(tmp_path):
     score(mindpics, ROWS[3], ids, BVLC)
     score(mindpics, ROWS[5], ids, stand_in, "VALID")
     return mindpics
+
+
+def test_scores_among_other_runs_have_none_of_their_provenance(run, tmp_path, monkeypatch):
+    """Only trainings named after the row's nets are the row's; a path may begin where the scores are."""
+    scores = (run / ROWS[3].name / "scores.npz").read_bytes()
+    (tmp_path / "alone" / "other").mkdir(parents=True)
+    (tmp_path / "alone" / "scores.npz").write_bytes(scores)
+    (tmp_path / "alone" / "other" / "run.json").write_text(json.dumps({"weights": BVLC, "iterations": 5}))
+    assert provenance(ROWS[3], tmp_path / "alone" / "scores.npz")["weights"] == ""
+    monkeypatch.chdir(run / ROWS[3].name)
+    assert provenance(ROWS[3], "scores.npz")["weights"] == "bvlc_alexnet"
+    line = ("--row", ROWS[3].switch, "scores.npz", "now", "--out", "table3.csv")
+    run_tool("make_table3", *line)
+    assert read_table3("table3.csv")[0]["weights"] == "bvlc_alexnet"
 
 
 def test_with_one_of_two_published_weights_the_other_nets_rows_read_stand_in(run):
