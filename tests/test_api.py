@@ -63,6 +63,8 @@ def test_a_frame_has_a_column_a_loss_and_a_plot_a_line_a_series(small_job, tmp_p
     labels = {line.get_label(): line for line in losses.lines}
     assert list(labels["train loss_N"].get_ydata()) == [row["loss_N"] for row in history.train]
     assert "test accuracy_A" in {line.get_label() for line in others.lines}
+    history.kinds["accuracy_A"] = "loss"  # which its layer says, whatever its name
+    assert "test accuracy_A" in {line.get_label() for line in history.plot().axes[0].lines}
 
 
 def test_fields_of_the_solver_are_keywords_and_a_wrong_one_is_named(small_job, tmp_path):

@@ -9,7 +9,7 @@ _NUMBER = r"([-+]?(?:\d+(?:\.\d*)?(?:#\w+)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d
 _LINE = re.compile(
     rf"Iteration (?P<trained>\d+)(?: \([^)]*\))?, (?P<figure>loss|lr) = {_NUMBER}"
     rf"|Iteration (?P<tested>\d+), Testing net \(#(?P<net>\d+)\)"
-    rf"|(?P<phase>Train|Test) net output #\d+: (?P<output>\S.*?) = {_NUMBER}",
+    rf"|(?P<phase>Train|Test) net output #\d+: (?P<output>\S.*?) = {_NUMBER}(?P<weighted> \(\* )?",
     re.IGNORECASE,
 )
 _OURS = re.compile(r"Iteration \d|net output #")
@@ -24,12 +24,15 @@ class Log:
     train, test : dict
         (output, iteration) -> value; Caffe's smoothed "loss" and "lr" are outputs of "train". The second value of an
         output is ``NAME[1]``, an output of the second test net ``NAME#1``. Of a resumed run the later value counts.
+    losses : set
+        Outputs that are minimised: Caffe prints their weight behind the value.
     unread : int
         Lines of a training of which nothing could be read: cut, or with no number.
     """
 
     train: dict = field(default_factory=dict)
     test: dict = field(default_factory=dict)
+    losses: set = field(default_factory=set)
     unread: int = 0
     _iteration: int = 0
     _tested: int = 0
@@ -57,15 +60,18 @@ class Log:
         elif match["tested"]:
             self._tested, self._net, self._names = int(match["tested"]), int(match["net"]), {}
         else:
-            self._output(match["phase"].lower(), match["output"], number(match[match.lastindex]))
+            self._output(match["phase"].lower(), match["output"], number(match[8]), match["weighted"])
 
-    def _output(self, phase, name, value):
+    def _output(self, phase, name, value, weighted):
         count = self._names[phase, name] = self._names.get((phase, name), -1) + 1
         name += f"[{count}]" if count else ""
         if phase == "train":
             self.train[name, self._iteration] = value
         else:
-            self.test[name + (f"#{self._net}" if self._net else ""), self._tested] = value
+            name += f"#{self._net}" if self._net else ""
+            self.test[name, self._tested] = value
+        if weighted:
+            self.losses.add(name)
 
 
 def number(text):

@@ -29,6 +29,8 @@ def read_log(path):
     rows : list of tuple
         (phase, output, iteration, value), phase "train" or "test", sorted; outputs are named as in
         `mindpics.caffe_files.log_lines.Log`.
+    losses : set
+        Outputs that are minimised, as Caffe prints them; none where a copy of the log lacks that.
     unread : int
         Lines that were cut or garbled, each of which costs itself alone.
 
@@ -44,11 +46,11 @@ def read_log(path):
     rows = [(phase, *key, value) for phase in ("train", "test") for key, value in getattr(log, phase).items()]
     if not rows:
         raise ValueError(f"{path}: found no line of a Caffe training log; wanted some like 'Iteration 0, loss = 0.69'")
-    return sorted(rows), log.unread
+    return sorted(rows), log.losses, log.unread
 
 
 def read_run(folder):
-    """Read train.csv and test.csv of a run folder; as `read_log`."""
+    """Return the rows of train.csv and test.csv of a run folder, as `read_log` has them."""
     rows = []
     files = TrainingFiles(Path(folder))
     for phase, path in (("train", files.losses), ("test", files.tests)):
@@ -70,7 +72,7 @@ def average(points, bins=BINS):
     return np.array([part.mean(axis=0) for part in parts]).T
 
 
-def draw_training(rows, out, title=""):
+def draw_training(rows, out, title="", losses=()):
     """Draw losses (training and test), other test outputs such as accuracy, and the learning rate.
 
     Parameters
@@ -80,6 +82,8 @@ def draw_training(rows, out, title=""):
     out : path
         Without ending.
     title : str
+    losses : collection of str
+        Outputs that are minimised; of none, those that are called losses.
 
     Raises
     ------
@@ -94,7 +98,8 @@ def draw_training(rows, out, title=""):
     names = {key: average(sorted(points)) for key, points in series.items()}
     panels = defaultdict(list)
     for phase, name in sorted(names, key=lambda key: _place(key[1])):
-        label = "learning rate" if name == "lr" else f"{phase} loss" if "loss" in name else f"{phase} accuracy"
+        is_loss = name == "loss" or (name in losses if losses else "loss" in name)
+        label = "learning rate" if name == "lr" else f"{phase} {'loss' if is_loss else 'accuracy'}"
         panels[label].append((phase, name))
     figure, (axes_of,) = new_figure(4.2 * len(panels), 3.8, 1, len(panels))
     for axes, label in zip(axes_of, sorted(panels, key=PANELS.index), strict=True):

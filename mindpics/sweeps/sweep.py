@@ -1,13 +1,9 @@
 """Sweep: a solver under many settings, each an ordinary run folder; a diverged one is a row, not the end."""
 
 import math
-import re
 from pathlib import Path
 
-from caffe.proto import caffe_pb2
-
 from mindpics.caffe_files import solver_nets
-from mindpics.caffe_files.messages import read_message
 from mindpics.files import own_folder
 from mindpics.files.bounded import read_text
 from mindpics.files.json_files import read_json, write_json
@@ -24,7 +20,7 @@ from mindpics.sweeps.cost import timed
 from mindpics.sweeps.page import write_page
 from mindpics.sweeps.settings import SWITCHES, runs_of
 from mindpics.training.history import read_rows
-from mindpics.training.outputs import kinds_of
+from mindpics.training.outputs import blob_of, kinds_of_run
 from mindpics.training.solver_files import NO_WEIGHTS, read_solver
 
 SWEEP = Kind("a sweep", proof=(SweepFiles.facts,))
@@ -212,7 +208,9 @@ def row_of(run, folder):
     row = dict(run.settings) | {"weights": ",".join(weights) or NO_WEIGHTS, "seed": run.seed}
     row |= {"ended": "diverged" if facts["diverged"] else "done", "iterations": facts["iterations"]}
     tests = read_rows(files.tests)
-    kinds = _kinds(files, tests)
+    kinds_of_blobs = kinds_of_run(folder)
+    columns = dict.fromkeys(name for test in tests for name in test if name != "iteration")
+    kinds = {name: kinds_of_blobs.get(blob_of(name)) for name in columns}
     losses = {name for name, kind in kinds.items() if kind == "loss"}
     sound = [test for test in tests if all(math.isfinite(test[name]) for name in losses & test.keys())]
     measured = {"accuracy": [], "loss": []}
@@ -225,15 +223,6 @@ def row_of(run, folder):
         for when in ("last", "best") if names else ():
             row[f"{when}_mean_{kind}"] = math.fsum(row[f"{when}_{name}"] for name in names) / len(names)
     return row | {"seconds": facts["seconds"], "path": str(folder), "why": facts["diverged"] or ""}
-
-
-def _kinds(files, tests):
-    """Return {column: "accuracy", "loss" or None} of the tests of a run."""
-    kinds = {}
-    for path in (files.net, *files.folder.glob(TrainingFiles.test_nets)):
-        kinds |= kinds_of(read_message(path, caffe_pb2.NetParameter()))
-    columns = dict.fromkeys(name for test in tests for name in test if name != "iteration")
-    return {name: kinds.get(re.sub(r"\[\d+\]|#\d+", "", name)) for name in columns}
 
 
 def ranked(rows):

@@ -8,6 +8,7 @@ import numpy as np
 
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import TrainingFiles
+from mindpics.training.outputs import blob_of, kinds_of_run
 
 
 @dataclass
@@ -28,6 +29,8 @@ class History:
         The last snapshot.
     interrupted : bool
         Ended by Ctrl-C or SIGTERM, with a snapshot; ``resume=True`` goes on from there.
+    kinds : dict
+        Blob -> "accuracy" or "loss", as the layers of its nets measure.
     """
 
     train: list = field(default_factory=list)
@@ -35,6 +38,7 @@ class History:
     iteration: int = 0
     caffemodel: Path | None = None
     interrupted: bool = False
+    kinds: dict = field(default_factory=dict)
 
     def frame(self, phase="train"):
         """Return the rows of a phase as a pandas.DataFrame, or as {column: float array} where pandas is not installed.
@@ -61,7 +65,8 @@ class History:
             iterations = columns.pop("iteration", [])
             columns.pop("lr", None)
             for name, values in columns.items():
-                axes = losses if name.startswith("loss") else measures
+                is_loss = name == "loss" or self.kinds.get(blob_of(name)) == "loss"
+                axes = losses if is_loss else measures
                 axes.plot(iterations, values, dashes, label=f"{phase} {name}")
         for axes, title in ((losses, "loss"), (measures, "test")):
             axes.set(title=title, xlabel="iteration")
@@ -142,6 +147,7 @@ def load_run(folder):
         facts.get("iterations", reached),
         files.folder / Path(model).relative_to(_root(model)) if model else None,
         facts.get("interrupted", False),
+        kinds_of_run(folder),
     )
 
 

@@ -1,8 +1,12 @@
 """Outputs of a net as Caffe's log names them: every value of every output, and the loss that is minimised."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
+
+from mindpics.files.layout import TrainingFiles
 
 MOST = 1000  # values of one output that have a column; a map of scores is no figure
 
@@ -53,6 +57,24 @@ def kinds_of(net):
             kinds |= dict.fromkeys(layer.top, "accuracy")
         elif kind.endswith("Loss") or any(layer.loss_weight):
             kinds |= dict.fromkeys(layer.top, "loss")
+    return kinds
+
+
+def blob_of(column):
+    """Return the blob of a column of train.csv or test.csv: loss of "loss[1]", and of a second test net's "loss#1"."""
+    return re.sub(r"\[\d+\]|#\d+", "", column)
+
+
+def kinds_of_run(folder):
+    """Return {blob: "accuracy" or "loss"} of all nets of a run folder; see `kinds_of`."""
+    from caffe.proto import caffe_pb2  # a report reads histories without Caffe
+
+    from mindpics.caffe_files.messages import read_message
+
+    files, kinds = TrainingFiles(Path(folder)), {}
+    for path in (files.net, *files.folder.glob(TrainingFiles.test_nets)):
+        if path.is_file():
+            kinds |= kinds_of(read_message(path, caffe_pb2.NetParameter()))
     return kinds
 
 

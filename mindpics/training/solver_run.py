@@ -14,7 +14,7 @@ from mindpics.lint.heads import trait_heads
 from mindpics.training.caffe_log import TestPasses, log_line
 from mindpics.training.divergence import DivergedError, StuckHeads, check_losses, check_weights, clipped_losses
 from mindpics.training.history import History
-from mindpics.training.outputs import LossOfPasses, Outputs, averages
+from mindpics.training.outputs import LossOfPasses, Outputs, averages, kinds_of
 from mindpics.training.progress import status, training_bar
 from mindpics.training.rates import Rates, steps_before
 from mindpics.training.resume import histories, restore_position
@@ -52,7 +52,7 @@ class SolverRun:
         self.shapes = weight_files.shapes_of(self.solver.net)
         self.histories = histories(message, nets[0], self.shapes)
         self.rates = Rates(message)
-        self.history, self.diverged = History(), None
+        self.history, self.diverged = History(kinds=dict(item for net in nets for item in kinds_of(net).items())), None
         self.start = None
         self.last_test = []
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mindpics.files.feature_files import read_features
-from mindpics.report import figures, maps, sheets
+from mindpics.report import figures, maps, sheets, training_curves
 from mindpics.report.training_curves import draw_training, read_log, read_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,7 +237,7 @@ def test_a_caffe_log(tmp_path):
         ("train", "loss_O", 0, 0.7),
         ("train", "lr", 0, 0.003),
     ]
-    assert read_log(path) == (rows, 0)
+    assert read_log(path) == (rows, {"loss_O"}, 0)
     command = [sys.executable, ROOT / "tools/plot_training_log", path, "--out", tmp_path / "c"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "5 series, last iteration 20" in done.stdout, done.stderr
@@ -245,6 +245,26 @@ def test_a_caffe_log(tmp_path):
     path.write_text("nothing of Caffe's\n")
     with pytest.raises(ValueError, match="caffe.log: found no line of a Caffe training log"):
         read_log(path)
+
+
+def test_what_is_a_loss_the_log_says_and_no_name(tmp_path, monkeypatch):
+    """bvlc_googlenet's loss1/top-1 is an accuracy; the autoencoder's l2_error, a loss, has its weight behind it."""
+    (tmp_path / "caffe.log").write_text(
+        "Iteration 0, Testing net (#0)\n"
+        "    Test net output #0: loss1/top-1 = 0.25\n"
+        "    Test net output #1: l2_error = 12.5 (* 1 = 12.5 loss)\n"
+        "Iteration 0, loss = 12.5\n"
+    )
+    rows, losses, _ = read_log(tmp_path / "caffe.log")
+    assert losses == {"l2_error"}
+    panels = {}
+    monkeypatch.setattr(training_curves, "_panel", lambda axes, label, keys, names: panels.update({label: keys}))
+    draw_training(rows, tmp_path / "curves", losses=losses)
+    assert panels == {
+        "train loss": [("train", "loss")],
+        "test loss": [("test", "l2_error")],
+        "test accuracy": [("test", "loss1/top-1")],
+    }
 
 
 def test_a_run_folder_gives_the_same_kind_of_rows(tmp_path):
