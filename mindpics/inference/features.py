@@ -72,6 +72,7 @@ def extract_features(
     workers=None,
     max_pixels=crops.MAX_PIXELS,
     run_tasks=None,
+    mean_of=None,
 ):
     """Write the features of `items` to OUT.npy and OUT.ids.txt.
 
@@ -95,6 +96,8 @@ def extract_features(
     run_tasks : callable, optional
         Has the shards written elsewhere (`mindpics.jobs.cluster.run_tasks`): of a function and a list of
         argument tuples; yields the results as they come.
+    mean_of : sequence, optional
+        What `mindpics.inference.feature_net.load_mean` made `mean` of. OUT.json then says how to open the net again.
 
     Returns
     -------
@@ -124,7 +127,11 @@ def extract_features(
             for path, part in absent:
                 write(net, path, part, workers=workers, update=bar.update)
     reading = Reading(fit, net.before_relu, oversample)
-    facts = {"key": key, "blob": net.blob, "reading": asdict(reading), "weights": str(net.arguments[1])}
+    deploy, weights = map(str, net.arguments[:2])
+    facts = {"key": key, "blob": net.blob, "reading": asdict(reading), "deploy": deploy, "weights": weights}
+    if mean_of:
+        source = [str(Path(mean_of[0]).resolve())] if len(mean_of) == 1 and Path(mean_of[0]).is_file() else mean_of
+        facts |= {"mean": list(source), "size": mean.shape[1:]}
     return _join(shards, out, list(parts), facts | {"weights_sha1": file_sha1(net.arguments[1])})
 
 
