@@ -15,7 +15,7 @@ import numpy as np
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.bounded import digest
-from mindpics.files.feature_files import ABOUT, MATRIX, write_features
+from mindpics.files.feature_files import ABOUT, ENDINGS, MATRIX, write_features
 from mindpics.files.json_files import read_objects, shown
 from mindpics.files.own_folder import KEY, Kind
 from mindpics.files.tables import read_table
@@ -106,14 +106,15 @@ def extract_features(
     Raises
     ------
     ValueError
-        When the mean has no room for the net's input, or no picture can be read.
+        When the mean has no room for the net's input, no picture can be read, or files of OUT are another's.
     """
     net.require_mean(mean)
+    shards = Path(f"{out}.shards").resolve()
+    _require_own(out, shards)
     key = _key(net, items, mean, oversample, fit, max_pixels)
     finished = _finished(out, key)
     if finished:
         return finished
-    shards = Path(f"{out}.shards").resolve()
     own_folder.take_over(shards, SHARDS, key)
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
@@ -205,6 +206,13 @@ def file_sha1(path):
 def _key(net, items, mean, oversample, fit, max_pixels):
     facts = [net.key(), oversample, fit, max_pixels, mean.shape, [[id_, *picture_state(file)] for id_, file in items]]
     return hashlib.sha256(json.dumps(facts).encode() + mean.tobytes()).hexdigest()
+
+
+def _require_own(out, shards):
+    """Raise ValueError where one of OUT's files is there, and neither OUT.json nor shards of a killed run."""
+    there = [path for path in (f"{out}{ending}" for ending in ENDINGS) if os.path.lexists(path)]
+    if there and not Path(f"{out}{ABOUT}").is_file() and not (shards / KEY).is_file():
+        raise ValueError(f"{there[0]}: found another's file; wanted one of extract_features, or another name")
 
 
 def _finished(out, key):
