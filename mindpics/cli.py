@@ -35,6 +35,7 @@ STAGES = {
 }
 
 
+WRITTEN = ("out", "json", "folder")  # how each tool calls what it writes
 # keywords of the library that its messages have with a value and that are switches of the tools
 KEYWORDS = ("gpu", "iterations", "resume", "patience", "allow_python_layers", "force", "with_mean")
 READINGS = ("normalization", "base_lr", "epochs", "batch", "snapshots", "frozen_batch_norm", "alexnet_crop", "loss")
@@ -69,6 +70,7 @@ def run(doc, add_arguments, main, *errors):
         places = _places(parser, args)
         for switch, path in places:
             _check_place(switch, path)
+            _refuse_input(args, switch, path)
         with not_left_empty(*(path for _, path in places)), terminable(), _quiet(args):
             status = main(args)
     except UsageError as error:
@@ -105,7 +107,7 @@ def parser_of(doc, add_arguments):
 
 def _places(parser, args):
     """Return (as typed, path) of --out, --json and --folder."""
-    written = [action for action in parser._actions if action.dest in ("out", "json", "folder")]
+    written = [action for action in parser._actions if action.dest in WRITTEN]
     places = []
     for action in written if not getattr(args, "plan", False) else ():
         path = getattr(args, action.dest)
@@ -119,6 +121,22 @@ def _check_place(switch, path):
     above = next(above for above in (path, *path.parents) if os.path.lexists(above))
     if not os.access(above, os.W_OK) or above != path and not above.is_dir():
         raise ValueError(f"{switch}: found {above}, which takes no file; wanted a place to write to")
+
+
+def _refuse_input(args, switch, path):
+    """Raise ValueError where a file that is to be written is one that another argument names: it would be lost."""
+    values = [value for name, value in vars(args).items() if name not in WRITTEN]
+    if path.is_file() and os.path.realpath(path) in map(os.path.realpath, _words(values)):
+        raise ValueError(f"{switch}: found a file that is read as well; wanted another name, or it would be lost")
+
+
+def _words(value):
+    """Yield the texts and paths of an argument, which may be a list of lists."""
+    if isinstance(value, (str, Path)):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _words(part)
 
 
 def as_switches(text):

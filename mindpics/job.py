@@ -41,6 +41,10 @@ class Job:
         Table 1's words count as tags and hashtags alone.
     pins : str or None
         pins.jsonl of paper 2; without `posts` it is what the run is of.
+    lacking : int
+        How many training pins a user of `pins` may lack.
+    drop_small_users : bool
+        Users with too few pins are left out.
     prepared : str or None
         The `mindpics` folder of another job, whose selection, LMDBs and mean this one takes; None for its own.
     """
@@ -55,6 +59,8 @@ class Job:
     group_by: tuple = ()
     tags_only: bool = False
     pins: str | None = None
+    lacking: int = 0
+    drop_small_users: bool = False
     prepared: str | None = None
 
     @property
@@ -96,6 +102,10 @@ def add_arguments(parser):
     parser.add_argument("--weights-alexnet", help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
     parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
     parser.add_argument("--pins", help="your pins.jsonl, for paper 2: beside --posts, or without paper 1")
+    parser.add_argument(
+        "--lacking", type=int, default=0, metavar="PINS", help="pins: a user may lack so many training pins"
+    )
+    parser.add_argument("--drop-small-users", action="store_true", help="pins: leave users with too few out")
     parser.add_argument("--mean-alexnet", help="imagenet_mean.binaryproto, for fc7 (default: its mean, 104 117 123)")
     device.add_argument(parser)
     parser.add_argument("--seed", type=int, default=0)
@@ -125,6 +135,8 @@ def jobs_of(args):
         root=args.out or default_root(args.scale, args.posts or args.pins),
         posts=args.posts,
         pins=args.pins,
+        lacking=args.lacking,
+        drop_small_users=args.drop_small_users,
         weights={net: path for net, path in weights.items() if path},
         gpu=args.gpu,
         seed=args.seed,
@@ -142,6 +154,8 @@ def default_root(scale, crawl):
 
 def require_inputs(args):
     """Raise ValueError where a manifest of the command line is not there, before any stage asks for it."""
+    if (args.lacking or args.drop_small_users) and not args.pins:
+        raise ValueError("--lacking, --drop-small-users: found no --pins; wanted pins of your own")
     for switch, path in (("--posts", args.posts), ("--pins", args.pins)):
         if path and not Path(path).exists():
             raise ValueError(f"{switch} {path}: found no such file or folder; wanted a crawl's manifest")
@@ -211,6 +225,8 @@ def write_job(job, command):
         "gpu": job.gpu,
         "seed": job.seed,
         "split": job.split,
+        "lacking": job.lacking,
+        "drop_small_users": job.drop_small_users,
         "selection": _sha256_or_none(Path(job.files.mindpics.selection)),
         "table3": _sha256_or_none(Path(job.files.mindpics.table3)),
     }

@@ -7,7 +7,7 @@ import numpy as np
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
-from pinterest_id.splits import PARTS, parts_of_file, split_users, write_split
+from pinterest_id.splits import PARTS, UNUSED, parts_of_file, split_users, write_split
 from pinterest_id.word_tables import write_word_tables
 from pinterest_id.words import word_statistics
 
@@ -43,6 +43,8 @@ class Arranged:
 def arrange(path, features, options, out):
     """Read and split the pins; write split.csv, rejected.jsonl and the word tables to `out`.
 
+    Statistics are of the pins that take part; how many the split leaves out is a fact of its own.
+
     Parameters
     ----------
     path : Path
@@ -67,15 +69,16 @@ def arrange(path, features, options, out):
     files = ExperimentFiles(out)
     write_split(files.split, pins, parts)
     write_rejections(files.rejected, rejected)
-    write_word_tables(out, pins, options.stop_words)
-    shared = shared_pct(pins, path.parent)
+    used = [pin for pin, part in zip(pins, parts, strict=True) if part != UNUSED]
+    write_word_tables(out, used, options.stop_words)
     facts = {
-        "pins": len(pins),
+        "pins": len(used),
+        "pins_left_out": len(pins) - len(used),
         "rejected": count_reasons(rejected),
         "users_dropped": dict(dropped),
         "parts": {part: int(np.sum(parts == part)) for part in PARTS},
-        "words_per_pin": word_statistics([pin.text for pin in pins]),
-        "images_shared_by_two_or_more_users_pct": shared,
+        "words_per_pin": word_statistics([pin.text for pin in used]),
+        "images_shared_by_two_or_more_users_pct": shared_pct(used, path.parent),
     }
     return _in_order(pins, parts, facts)
 

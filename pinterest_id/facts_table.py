@@ -68,6 +68,7 @@ def _of_data(folder, facts):
     length = "each of length 1" if facts["options"]["unit_features"] else "as they are"
     return {
         "image_features": _beside(f"{facts['features']['image']}; {length}", published()["features"]["image"]),
+        "pins_left_out": _beside(facts.get("pins_left_out"), None),
         "words_per_pin": _beside(facts["words_per_pin"], words),
         "dictionary_words": _beside(facts.get("dictionary"), paper["dictionary_words"]),
         "images_shared_by_two_or_more_users_pct": _beside(

@@ -12,6 +12,8 @@ from mindpics.files.bounded import open_regular
 SVMLIGHT = (".svmlight", ".svm", ".libsvm")
 MATRIX = 4 << 30  # bytes of one that is read whole; .npy is mapped
 ENDINGS = (".npy", ".mat", ".csv", *SVMLIGHT)
+INDEX = ("", "index", "id", "unnamed: 0")  # how tables call a column of row numbers or ids
+FEATURES = "wanted features alone, as pandas' to_csv(index=False, header=False) writes them"
 
 
 def is_matrix(name):
@@ -31,7 +33,8 @@ def load_matrix(name):
     ----------
     name : str
         .npy is mapped; .mat up to version 7 holds one matrix, or FILE.mat:NAME says which; .csv has a line of
-        numbers for each row, with a header or without; of svmlight the labels are passed over.
+        numbers for each row, with a header or without, and no index: pins are often sorted by user, whom
+        the number of a row would nearly name; of svmlight the labels are passed over.
 
     Raises
     ------
@@ -78,12 +81,22 @@ def _is_numeric(value):
 def _load_csv(path):
     with open(path, encoding="utf-8-sig", errors="replace") as stream:
         first = stream.readline()
+    has_header = not _is_numbers(first)
+    cell, comma, _ = first.partition(",")
+    cell = cell.strip(" \"'")
+    if has_header and comma and cell.lower() in INDEX:
+        raise ValueError(f"{path}, line 1: found a first column named {cell!r}, an index; {FEATURES}")
+    matrix = _numbers(path, has_header)
+    if matrix.size and any(np.array_equal(matrix[:, 0] - start, np.arange(len(matrix))) for start in (0, 1)):
+        raise ValueError(f"{path}: found the numbers of the rows in its first column; {FEATURES}")
+    return matrix
+
+
+def _numbers(path, has_header):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an empty file; its shape says it
-            return np.loadtxt(
-                path, np.float32, delimiter=",", skiprows=int(not _is_numbers(first)), ndmin=2, encoding="utf-8-sig"
-            )
+            return np.loadtxt(path, np.float32, delimiter=",", skiprows=int(has_header), ndmin=2, encoding="utf-8-sig")
     except ValueError as error:
         raise ValueError(
             f"{path}: found a fault ({error}); wanted numbers between commas, as many in each line"

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.files.json_files import shown
-from mindpics.posts.posts import read_posts
+from mindpics.posts.posts import is_told, read_posts
 from pinterest_id.records import Rejection, check_records
-
-NO_AUTHOR = ("", "unknown", "anonymous")
 
 
 def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",), seed=0, **keep):
@@ -65,7 +63,7 @@ def _by_author(path):
         author = post["author"].strip()
         if not author.isprintable():
             rejected.append(Rejection(post["id"], _where(path, post), "author not printable"))
-        elif author.lower() not in NO_AUTHOR:
+        elif is_told(author):
             posts[author].append(post)
     return posts, rejected
 

@@ -12,6 +12,8 @@ from mindpics.files.json_files import read_json
 from mindpics.files.layout import JobFiles, NetFiles
 from mindpics.jobs.stages import Stage
 from pinterest_id.layout import ExperimentFiles
+from pinterest_id.records import read_pins
+from pinterest_id.splits import PAPER_COUNTS, split_users
 
 POSTS = "data/open/clipart/posts.jsonl"
 PINS = "data/open/clipart/pins.jsonl"  # beside its pictures
@@ -46,6 +48,8 @@ class Source:
     split : tuple of str
         Words for tools/run_identification.
     note : str
+    lacking, drop_small_users
+        Of users with fewer pins, see `pinterest_id.splits.split_users`.
     """
 
     pins: str
@@ -54,6 +58,8 @@ class Source:
     inputs: tuple
     split: tuple = SPLIT
     note: str = "fc7 of the AlexNet that learned emoji, in place of DeCAF's; after ReLU, centre crop"
+    lacking: int = 0
+    drop_small_users: bool = False
 
 
 def stand_in(root, pins=PINS):
@@ -63,7 +69,7 @@ def stand_in(root, pins=PINS):
     return Source(pins, (nets.net(NET).deploy, weights), (files.mean,), (nets.prototxts, weights, files.mean))
 
 
-def source_of(root, scale, pins=None, weights=None, mean=None):
+def source_of(root, scale, pins=None, weights=None, mean=None, **small_users):
     """Return the `Source` of pins of one's own, or of the stand-in.
 
     Parameters
@@ -75,15 +81,23 @@ def source_of(root, scale, pins=None, weights=None, mean=None):
         has shares of the same size, and the net is the run's own, of the scale's width.
     pins, weights, mean : str, optional
         pins.jsonl; bvlc_alexnet.caffemodel; imagenet_mean.binaryproto.
+    **small_users
+        lacking, drop_small_users: of pins of one's own.
     """
     if pins is None:
         return stand_in(root)
     split = () if scale == "paper" else SPLIT
     if weights is None or scale != "paper":
-        return replace(stand_in(root, pins), split=split)
+        return replace(stand_in(root, pins), split=split, **small_users)
     files = (DECAF, weights, *([mean] if mean else []))
     note = f"fc7 of {weights}, in place of DeCAF's; after ReLU, centre crop"
-    return Source(pins, (DECAF, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note)
+    return Source(pins, (DECAF, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note, **small_users)
+
+
+def source_of_job(job, mean=None):
+    """Return the `Source` of a `mindpics.job.Job`; `mean` is its imagenet_mean.binaryproto."""
+    small_users = {"lacking": job.lacking, "drop_small_users": job.drop_small_users}
+    return source_of(job.root, job.setting.name, job.pins, (job.weights or {}).get("alexnet"), mean, **small_users)
 
 
 def refuse_other_pins(root, pins):
@@ -95,6 +109,28 @@ def refuse_other_pins(root, pins):
             f"{path}: found an identification of {identified}; wanted one of {pins_of_call}, "
             "or another folder for the run"
         )
+
+
+def require_pins(root, source):
+    """Raise ValueError where users have too few pins for the split, before fc7 of their pictures is computed.
+
+    Pins whose picture is not there count as lost; what cannot be decoded shows with fc7.
+
+    Parameters
+    ----------
+    root : str
+        Folder of the run; where it has fc7 already, the split itself says as much at once.
+    source : Source
+    """
+    path = Path(source.pins)
+    if source.pins == PINS or Path(f"{root}/pinterest_id/fc7.npy").exists():
+        return
+    users = [pin.user for pin in read_pins(path)[0] if (path.parent / pin.image).is_file()]
+    sizes = tuple(map(float, source.split[1:])) or PAPER_COUNTS
+    try:
+        split_users(users, sizes, drop_small=source.drop_small_users, lacking=source.lacking)
+    except ValueError as error:
+        raise ValueError(f"{path}, pins whose picture is there: {error}") from None
 
 
 def plan(root, scale="mini", seed=0, gpu=None, source=None):
@@ -194,8 +230,10 @@ def identification(source, fc7, seed, out):
         Of the split.
     out : str
     """
-    command = ("tools/run_identification", "--pins", source.pins, "--features", fc7)
-    return (*command, *source.split, "--seed", str(seed), "--out", out)
+    command = ("tools/run_identification", "--pins", source.pins, "--features", fc7, *source.split)
+    lacking = ("--lacking", str(source.lacking)) if source.lacking else ()
+    dropping = ("--drop-small-users",) if source.drop_small_users else ()
+    return (*command, *lacking, *dropping, "--seed", str(seed), "--out", out)
 
 
 def _stand_in_pins():

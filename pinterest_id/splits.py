@@ -150,4 +150,5 @@ def _least(sizes, lacking):
 def _small_text(small, least):
     named = ", ".join(f"{name} ({count})" for name, count in small[:20])
     rest = f" and {len(small) - 20} more" if len(small) > 20 else ""
-    return f"{len(small)} users have fewer than {least} pins: {named}{rest}; drop them or ask for smaller parts"
+    ways = "drop them (--drop-small-users), let them lack some (--lacking) or ask for smaller parts"
+    return f"{len(small)} users have fewer than {least} pins: {named}{rest}; {ways}"

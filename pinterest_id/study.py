@@ -27,6 +27,7 @@ FACTS = {
     "pearson_f1_vs_median_words": "correlation of F1 with median words",
     "recall_at_10_cf": "recall at 10 of CF, %",
     "image_features": "image features",
+    "pins_left_out": "pins that the split leaves out",
     "words_per_pin": "words a pin",
     "dictionary_words": "words in the dictionary",
     "images_shared_by_two_or_more_users_pct": "pictures that two or more users pinned, %",

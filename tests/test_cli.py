@@ -155,3 +155,21 @@ def test_a_place_that_takes_no_file_is_named_before_anything_is_computed(tmp_pat
     done = run(*MINDPICS, "eval_traits", "absent.npz", "--json", str(tmp_path / "file" / "a.json"))
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"eval_traits: --json {tmp_path}/file/a.json: found {tmp_path}/file, which takes no")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval_traits", "LINK", "--json", "FILE"],
+        ["label_categories", "FILE", "--out", "FILE"],
+        ["make_table3", "--row", "alexnet/all-in-one/scratch", "FILE", "", "--out", "FILE"],
+        ["benchmark", "--json", "FILE", "agreement", "--pins", "FILE", "--features", "absent"],
+    ],
+)
+def test_a_file_that_a_tool_reads_is_not_written_over(tmp_path, words):
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("of the user")
+    link.symlink_to(file)
+    done = run(*MINDPICS, *(str({"FILE": file, "LINK": link}.get(word, word)) for word in words))
+    assert done.returncode == 1 and file.read_text() == "of the user"
+    assert f"{file}: found a file that is read as well; wanted another name" in done.stderr

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from tool_module import parsed, run_tool
 
-from mindpics.job import Job, add_arguments, describe, jobs_of, row_command, write_job
+from mindpics.job import Job, add_arguments, describe, jobs_of, require_inputs, row_command, write_job
 from mindpics.nets.scales import MINI, PAPER
 from mindpics.nets.switches import switched
 from mindpics.plan import plan, report_stages
@@ -23,7 +23,8 @@ from mindpics.report.facts import run_choices
 from mindpics.results.run_files import RunFiles
 from mindpics.results.table3 import COLUMNS, write_table3
 from mindpics.traits import word_slots
-from pinterest_id.plan import refuse_other_pins
+from pinterest_id.plan import refuse_other_pins, require_pins, source_of
+from pinterest_id.records import Pin, write_pins
 
 ROOT = Path(__file__).resolve().parent.parent
 MINI_JOB = Job(MINI, "runs/mini")
@@ -123,7 +124,7 @@ def test_pictures_of_a_folder_of_parquet_are_looked_for_in_it(tmp_path):
 
 
 def test_a_runs_setting_is_recorded_and_shown(tmp_path):
-    job = replace(OTHER_JOB, root=str(tmp_path))
+    job = replace(OTHER_JOB, root=str(tmp_path), lacking=2, drop_small_users=True)
     write_job(job, ["tools/reproduce"])
     recorded = json.loads((tmp_path / "run.json").read_text())["setting"]
     assert recorded == json.loads(json.dumps(job.setting.recorded()))
@@ -134,6 +135,7 @@ def test_a_runs_setting_is_recorded_and_shown(tmp_path):
     length = "3 epochs, rate 0.002, divided by ten every 2.3"
     assert shown["schedule"]["resnet50 all-in-one finetune"].startswith(length)
     assert shown["normalisation of equation 5"] == "VALID"
+    assert shown["users with fewer pins"] == "kept with up to 2 too few; dropped"
 
 
 def test_native_losses_reach_the_nets_stage():
@@ -356,6 +358,42 @@ def test_at_the_papers_scale_fc7_of_ones_own_pins_is_the_given_weights_and_the_s
     assert "tools/train_net" not in text and "--split 0" not in text
     assert "fc7 of bvlc_alexnet.caffemodel, in place of DeCAF's" in text
     assert "--mean imagenet_mean.binaryproto" in planned(*paper, "--mean-alexnet", "imagenet_mean.binaryproto")
+
+
+def test_users_with_fewer_pins_are_left_to_the_switches_of_run_identification(planned):
+    paper = ["--scale", "paper", "--pins", "MY/pins.jsonl", "--weights-alexnet", "bvlc_alexnet.caffemodel"]
+    switches = ["--lacking", "1", "--drop-small-users"]
+    before, after = planned(*paper).splitlines(), planned(*paper, *switches).splitlines()
+    changed = [line for line in after if line not in before]
+    assert changed and all("tools/run_identification" in line for line in changed)  # fc7 is not made again
+    assert sum("tools/run_identification" in line for line in after) == len(changed)
+    assert all("--lacking 1 --drop-small-users --seed 0" in line for line in changed)
+
+
+def test_too_few_pins_are_named_before_anything_is_computed(tmp_path):
+    pins = [Pin(f"{user}{i}", user, None, f"{user}{i}.jpg", "a") for user in ("ann", "bob") for i in range(600)]
+    write_pins(tmp_path / "pins.jsonl", pins)
+    for pin in pins[1:]:
+        (tmp_path / pin.image).touch()
+    command = ["--scale", "paper", "--pins", tmp_path / "pins.jsonl", "--out", tmp_path / "run"]
+    for tool in ("run_experiment", "sensitivity"):
+        failed = subprocess.run([sys.executable, ROOT / "tools" / tool, *command], capture_output=True, text=True)
+        assert failed.returncode == 1 and not (tmp_path / "run").exists()
+        assert "pins whose picture is there: 1 users have fewer than 600 pins: ann (599); drop them" in failed.stderr
+    source = source_of("runs/x", "paper", str(tmp_path / "pins.jsonl"), lacking=1)
+    require_pins("runs/x", source)
+    with pytest.raises(ValueError, match="found 1 of 2 users with 600 pins or more"):
+        require_pins("runs/x", replace(source, lacking=0, drop_small_users=True))
+
+
+def test_what_is_asked_of_users_with_fewer_pins_is_recorded_and_wants_pins(tmp_path):
+    _, args = parsed("run_experiment", "--pins", "MY/pins.jsonl", "--lacking", "1", "--out", tmp_path)
+    (job,) = jobs_of(args)
+    write_job(job, ["tools/reproduce"])
+    recorded = json.loads((tmp_path / "run.json").read_text())
+    assert (recorded["lacking"], recorded["drop_small_users"]) == (1, False)
+    with pytest.raises(ValueError, match="found no --pins"):
+        require_inputs(parsed("run_experiment", "--drop-small-users")[1])
 
 
 def test_pins_of_another_crawl_in_a_used_folder_are_refused(tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.bounded import digest
-from mindpics.files.feature_files import ABOUT, MATRIX, write_features
+from mindpics.files.feature_files import ABOUT, ENDINGS, MATRIX, write_features
 from mindpics.files.json_files import read_objects, shown
 from mindpics.files.own_folder import KEY, Kind
 from mindpics.files.tables import read_table
@@ -72,6 +72,7 @@ def extract_features(
     workers=None,
     max_pixels=crops.MAX_PIXELS,
     run_tasks=None,
+    mean_of=None,
 ):
     """Write the features of `items` to OUT.npy and OUT.ids.txt.
 
@@ -95,6 +96,8 @@ def extract_features(
     run_tasks : callable, optional
         Has the shards written elsewhere (`mindpics.jobs.cluster.run_tasks`): of a function and a list of
         argument tuples; yields the results as they come.
+    mean_of : sequence, optional
+        What `mindpics.inference.feature_net.load_mean` made `mean` of. OUT.json then says how to open the net again.
 
     Returns
     -------
@@ -103,14 +106,15 @@ def extract_features(
     Raises
     ------
     ValueError
-        When the mean has no room for the net's input, or no picture can be read.
+        When the mean has no room for the net's input, no picture can be read, or files of OUT are another's.
     """
     net.require_mean(mean)
+    shards = Path(f"{out}.shards").resolve()
+    _require_own(out, shards)
     key = _key(net, items, mean, oversample, fit, max_pixels)
     finished = _finished(out, key)
     if finished:
         return finished
-    shards = Path(f"{out}.shards").resolve()
     own_folder.take_over(shards, SHARDS, key)
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
@@ -124,7 +128,11 @@ def extract_features(
             for path, part in absent:
                 write(net, path, part, workers=workers, update=bar.update)
     reading = Reading(fit, net.before_relu, oversample)
-    facts = {"key": key, "blob": net.blob, "reading": asdict(reading), "weights": str(net.arguments[1])}
+    deploy, weights = map(str, net.arguments[:2])
+    facts = {"key": key, "blob": net.blob, "reading": asdict(reading), "deploy": deploy, "weights": weights}
+    if mean_of:
+        source = [str(Path(mean_of[0]).resolve())] if len(mean_of) == 1 and Path(mean_of[0]).is_file() else mean_of
+        facts |= {"mean": list(source), "size": mean.shape[1:]}
     return _join(shards, out, list(parts), facts | {"weights_sha1": file_sha1(net.arguments[1])})
 
 
@@ -202,6 +210,13 @@ def file_sha1(path):
 def _key(net, items, mean, oversample, fit, max_pixels):
     facts = [net.key(), oversample, fit, max_pixels, mean.shape, [[id_, *picture_state(file)] for id_, file in items]]
     return hashlib.sha256(json.dumps(facts).encode() + mean.tobytes()).hexdigest()
+
+
+def _require_own(out, shards):
+    """Raise ValueError where one of OUT's files is there, and neither OUT.json nor shards of a killed run."""
+    there = [path for path in (f"{out}{ending}" for ending in ENDINGS) if os.path.lexists(path)]
+    if there and not Path(f"{out}{ABOUT}").is_file() and not (shards / KEY).is_file():
+        raise ValueError(f"{there[0]}: found another's file; wanted one of extract_features, or another name")
 
 
 def _finished(out, key):

@@ -1,8 +1,15 @@
 """fc7 of an uploaded picture, handed to a ranker of users."""
 
+from pathlib import Path
+
 import numpy as np
 
-from mindpics.inference.reading import Reading
+from mindpics.caffe_files.lmdbs import read_mean
+from mindpics.files.feature_files import ABOUT
+from mindpics.files.json_files import read_json
+from mindpics.inference.feature_net import FeatureNet, load_mean
+from mindpics.inference.picture_traits import net_files
+from mindpics.inference.reading import Reading, load_reading
 from mindpics.posts import crops
 from mindpics.posts.picture_files import read_packed
 
@@ -62,3 +69,38 @@ class Users:
 
     def _features(self, channels):
         return self.net.features(channels[None], self.mean, self.reading.ten_crops)[0]
+
+
+def open_users(ranker, features, run, name):
+    """Return (Users, which net it has): the net that made a ranker's features, checked against its first picture.
+
+    Parameters
+    ----------
+    ranker
+        As of `Users`, with `matrices`, of which the second holds the features.
+    features : str
+        NAME, whose NAME.json may say which net and mean that was.
+    run : mindpics.results.run_files.RunFiles
+    name : str
+        NET_HEADS_INIT of the run's own net, taken where nothing is recorded or the run has moved.
+
+    Raises
+    ------
+    ValueError
+        When the net or its mean is not there, or gives other features.
+    """
+    reading, about = load_reading(features), read_json(Path(f"{features}{ABOUT}"))
+    made_by = [about.get("deploy", ""), about.get("weights", "")]
+    has_own = run.mindpics.nets.net(name).deploy.is_file()
+    if "mean" in about and (all(Path(path).is_file() for path in made_by) or not has_own):
+        net = FeatureNet(*made_by, about["blob"], reading.before_relu)
+        mean = load_mean(about["mean"], about["size"], net.channels)
+        weights = Path(made_by[1])
+        is_own = run.mindpics.row(name).training(name).weights.resolve() == weights
+        called = name if is_own else weights.name
+    else:
+        net = FeatureNet(*net_files(run, name), before_relu=reading.before_relu)
+        mean, called = read_mean(run.mindpics.mean), name
+    users = Users(ranker, net, mean, reading)
+    users.check_features(ranker.matrices[1][0])
+    return users, f"{net.blob} of {called}"

@@ -10,6 +10,7 @@ from mindpics.files.json_files import parse_object, read_objects, shown
 REQUIRED = {"id": str, "image": str, "author": str, "text": str, "tags": list, "source": str, "license": str}
 parse_post = partial(parse_object, keys=REQUIRED)  # what it must hold, check_post knows
 MAX_ID_BYTES = 200  # an id becomes a file name and part of an LMDB key
+NOBODY = ("", "unknown", "anonymous")  # authors of crawls that have none, or were made anonymous
 
 
 def read_posts(manifest):
@@ -130,6 +131,11 @@ def check_post(post, root, where):
         raise ValueError(f"{where}: found {shown(post['tags'])} as 'tags'; wanted a list of str")
     check_id(post["id"], where)
     check_image(root, post["image"], where)
+
+
+def is_told(value):
+    """Say whether a value of a post, such as its author, names anything: posts of nobody have no author in common."""
+    return value is not None and not (isinstance(value, str) and value.strip().lower() in NOBODY)
 
 
 def check_id(post_id, where):

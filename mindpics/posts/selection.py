@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mindpics.posts.posts import is_told
 from mindpics.traits import label_of, trait_of
 
 PER_WORD = 1100  # "about 1,100 images were selected for each word"
@@ -94,8 +95,8 @@ def group(mindpics, keys, copies):
     ----------
     mindpics : list of MindPic
     keys : list of str
-        "copies", or a key of the posts such as "author". Posts without the key
-        do not join by it.
+        "copies", or a key of the posts such as "author". Posts without the key, or with an empty, unknown or
+        anonymous author, do not join by it.
     copies : ndarray, int, [N]
         Near-copy group of each picture.
 
@@ -106,7 +107,7 @@ def group(mindpics, keys, copies):
     Raises
     ------
     ValueError
-        No post has the key.
+        No post has the key, or tells anything by it.
     """
     from scipy.sparse import coo_array  # a sixth of the main job's start
     from scipy.sparse.csgraph import connected_components
@@ -114,10 +115,11 @@ def group(mindpics, keys, copies):
     rows, columns, n_values = [], [], 0
     for key in keys:
         values = copies.tolist() if key == "copies" else [pic.post.get(key) for pic in mindpics]
-        if mindpics and all(value is None for value in values):
-            raise ValueError(f"found no post with the key {key!r}; wanted one of {sorted(mindpics[0].post)}")
+        present = [i for i, value in enumerate(values) if is_told(value)]
+        if mindpics and not present:
+            keys_of_posts = sorted(mindpics[0].post)
+            raise ValueError(f"found no post with the key {key!r} that tells anything; wanted one of {keys_of_posts}")
         number = {value: n_values + i for i, value in enumerate(dict.fromkeys(map(str, values)))}
-        present = [i for i, value in enumerate(values) if value is not None]
         rows += present
         columns += [number[str(values[i])] for i in present]
         n_values += len(number)

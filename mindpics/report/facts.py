@@ -111,6 +111,7 @@ def paper_choices():
         "normalisation of equation 5": "ignored pictures are zeros in the mean over the batch (section 3.2.2)",
         "words are looked for in": "posts that words tag (section 3.1)",
         "moving average of BatchNorm": "not stated",
+        "users with fewer pins": "none",
         SEED: "not stated",
     }
 
@@ -133,8 +134,15 @@ def run_choices(run):
         "normalisation of equation 5": setting.get("normalization"),
         "words are looked for in": _words_in(arguments),
         "moving average of BatchNorm": setting.get("fraction"),
+        "users with fewer pins": _small_users(run.facts),
         SEED: run.facts.get("seed"),
     }
+
+
+def _small_users(facts):
+    """Return what became of users with too few pins; None where none was asked to."""
+    lacking = [f"kept with up to {facts['lacking']} too few"] if facts.get("lacking") else []
+    return "; ".join(lacking + ["dropped"] * bool(facts.get("drop_small_users"))) or None
 
 
 def _words_in(arguments):

@@ -10,7 +10,6 @@ from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import JobFiles, MindpicsFiles, RowFiles, TrainingFiles
 from mindpics.files.tables import read_table
-from mindpics.nets.rows import models_of
 from mindpics.results.metrics import load_iterate, load_scores
 from mindpics.training.iterates import LAST, caffes_accuracies
 from mindpics.traits import label_of
@@ -41,6 +40,8 @@ def provenance(row, scores_path):
     What was not recorded is "": scores made by hand have no trainings of the row's nets beside them. Where the five
     nets of a row differ, all of what they have is said.
     """
+    from mindpics.nets.rows import models_of  # a report reads provenance without Caffe
+
     folder = Path(scores_path).resolve().parent
     beside = [RowFiles(folder).training(model.name) for model in models_of(row)]
     runs = [training.folder for training in beside if training.facts.is_file()]

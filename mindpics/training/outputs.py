@@ -66,7 +66,7 @@ def blob_of(column):
 
 
 def kinds_of_run(folder):
-    """Return {blob: "accuracy" or "loss"} of all nets of a run folder; see `kinds_of`."""
+    """Return {blob: "accuracy" or "loss"} of what the layers of all nets of a run folder measure."""
     from caffe.proto import caffe_pb2  # a report reads histories without Caffe
 
     from mindpics.caffe_files.messages import read_message

@@ -353,6 +353,28 @@ def test_what_lies_beside_a_log_is_not_written_over_unless_it_is_its_curves(name
     assert set(os.listdir(tmp_path)) == {"train.log", "train.csv", "train.png", "train.svg"}
 
 
+@pytest.mark.parametrize("there", [("own.npy", "own.ids.txt"), ("own.ids.txt",), ("own.rejected.jsonl",)])
+def test_features_of_the_users_are_not_written_over(desk, monkeypatch, there):
+    make_pictures(desk)
+    for name in there:
+        Path(name).write_text("of a library of ours")
+    arguments = COMMANDS["extract_features"].replace("--out shards", "--out own").split()
+    before = contents(desk)
+    assert f"{there[0]}: found another's file; wanted one of" in said_by("extract_features", arguments, monkeypatch)
+    assert contents(desk) == before
+
+
+def test_features_that_were_killed_at_their_end_are_made_again(desk, monkeypatch):
+    make_pictures(desk)
+    arguments = COMMANDS["extract_features"].replace("--out shards", "--out own").split()
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "replace", lambda *args: signal.raise_signal(signal.SIGINT))
+        assert said_by("extract_features", arguments, killed) == "extract_features: interrupted"
+    assert Path("own.ids.txt").is_file() and not Path("own.json").exists()
+    assert said_by("extract_features", arguments, monkeypatch) is None
+    assert Path("own.json").is_file() and not Path("own.shards").exists()
+
+
 def test_what_is_removed_by_name_and_what_is_a_proof(tmp_path):
     kind = Kind("a kind", ("key", "part_*/data", "deep/**"), proof=("key",))
     for name in ("key", ".key.tmp", ".key.77.tmp", "part_1/data", "deep/a/b"):

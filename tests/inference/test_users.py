@@ -1,19 +1,25 @@
 """fc7 of an upload is the run's own, or the mismatch is said."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from page_server import serving
+from tool_module import run_tool
 
 from mindpics.caffe_files.lmdbs import read_mean
 from mindpics.inference.feature_net import FeatureNet, ten_crops
 from mindpics.inference.picture_traits import net_files
 from mindpics.inference.reading import Reading
-from mindpics.inference.users import Users
+from mindpics.inference.users import Users, open_users
 from mindpics.results.run_files import RunFiles
+from pinterest_id.experiment import Experiment
 from pinterest_id.identify import open_identifier
+from pinterest_id.options import Options
 from pinterest_id.plan import NET
-from pinterest_id.study import FOLDER
+from pinterest_id.study import FOLDER, read_study
+from pinterest_id.tables import write_report
 
 
 def test_an_upload_is_read_as_the_runs_pictures_were(small_run):
@@ -42,3 +48,36 @@ def test_features_are_checked_against_the_runs(small_run):
     for other in (first[:9], -first, np.zeros_like(first)):
         with pytest.raises(ValueError, match=r"the net's features of .*0.png are not the run's \(cosine"):
             users.check_features(other)
+
+
+@pytest.fixture
+def of_given_weights(small_run, tmp_path):
+    """A run of pins alone whose fc7 is of weights from elsewhere, as at the paper's scale; and those weights."""
+    deploy, trained = net_files(RunFiles(small_run), NET)
+    weights = tmp_path / "given.caffemodel"
+    shutil.copyfile(trained, weights)
+    pins, folder = small_run.parent / "clipart" / "pins.jsonl", tmp_path / "run" / FOLDER
+    words = ["--mean", 104, 117, 123, "--size", 75, "--no-warp", "--jsonl", pins, "--out", folder / "fc7"]
+    run_tool("extract_features", deploy, weights, *words)
+    Experiment(pins, folder / "fc7", folder, Options(sizes=(8, 2, 2), C_grid=(1,))).run()
+    write_report(folder)
+    return folder.parent, weights
+
+
+def test_a_run_without_a_net_of_its_own_is_shown_by_the_net_that_made_its_features(of_given_weights):
+    root, _ = of_given_weights
+    with serving(root) as client:
+        assert "pins to compare with, fc7 of given.caffemodel" in client.said
+        drawn = open_identifier(root / FOLDER).paths[0].read_bytes()
+        status, _, answer = client.post("/api/users", "moon", drawn)
+        assert status == 200 and answer["by"] == "text and picture"
+
+
+def test_a_recorded_net_that_is_gone_is_named_or_the_runs_own_is_taken(of_given_weights, small_run):
+    root, weights = of_given_weights
+    weights.unlink()
+    identifier, run = open_identifier(root / FOLDER), RunFiles(root, study=read_study)
+    with pytest.raises(ValueError, match="given.caffemodel: found no such file; wanted a caffemodel"):
+        open_users(identifier, identifier.features, run, NET)
+    (root / "mindpics").symlink_to(small_run / "mindpics")  # the same weights
+    assert open_users(identifier, identifier.features, run, NET)[1] == f"fc7 of {NET}"

@@ -20,6 +20,7 @@ from pinterest_id.generated import generate_pins
 from pinterest_id.published import published
 from pinterest_id.scores import load_scores
 from pinterest_id.tables import TABLE2, format_table2, write_report
+from pinterest_id.words import word_statistics
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -236,6 +237,30 @@ def test_one_user_or_a_user_with_one_pin(tmp_path):
     experiment.options = Options(sizes=(12, 4, 4), drop_small_users=True)
     experiment.run()
     assert experiment.facts["users_dropped"] == {"lonely": 1, "user000": 19} and experiment.facts["users"] == 11
+
+
+def test_what_is_said_of_the_data_is_of_the_pins_that_take_part(tmp_path):
+    """Users are dropped whose texts are long and whose pictures are one and the same; nothing counts them."""
+    generated = small_pins()
+    generated.users[0] = "lonely"
+    experiment = write_data(tmp_path, generated)
+    lines = [json.loads(line) for line in (tmp_path / "pins.jsonl").read_text().splitlines()]
+    for i, pin in enumerate(lines):
+        pin["text"] += " word" * 500 * (i < 20)
+        (tmp_path / pin["image"]).write_bytes(b"shared" if i < 20 else bytes([i]))
+    (tmp_path / "pins.jsonl").write_text("".join(json.dumps(pin) + "\n" for pin in lines))
+    experiment.options = Options(sizes=(12, 4, 4), drop_small_users=True, C_grid=(1,))
+    experiment.run()
+    write_report(experiment.out)
+    texts = [pin["text"] for pin in lines[20:]]
+    assert experiment.facts["pins"] == 220 and experiment.facts["pins_left_out"] == 20
+    assert experiment.facts["words_per_pin"] == word_statistics(texts)
+    summary = json.loads((experiment.out / "summary.json").read_text())
+    assert summary["pins_left_out"]["measured"] == 20 and summary["users"] == 11
+    assert summary["images_shared_by_two_or_more_users_pct"]["measured"] == 0
+    for name, users in (("words_by_user", 11), ("top_words", 11), ("figures/figure2", 11), ("table1", 5)):
+        named = {row["user"] for row in csv.DictReader((experiment.out / f"{name}.csv").open())}
+        assert len(named) == users and not named & {"lonely", "user000"}, name
 
 
 def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):

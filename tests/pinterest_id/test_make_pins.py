@@ -245,6 +245,23 @@ def test_no_pin_is_an_error_and_writes_nothing(crawl):
     assert not Path("pins.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("layout", "out", "found"),
+    [
+        (of_table, "crawl.csv", "--out crawl.csv: found a file that is read as well"),
+        (of_json_lines, "../images/crawl.json", "--out ../images/crawl.json: found a file that is read as well"),
+        (of_a_text_file_a_user_in_order, "ann.txt", "ann.txt: found the name of a text or picture"),
+    ],
+)
+def test_pins_are_not_written_over_what_they_are_made_of(crawl, layout, out, found):
+    words = layout(crawl)
+    before = (crawl / out).read_bytes()
+    command = [sys.executable, make_pins.__file__, *words, "--out", out]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1 and failed.stderr.startswith(f"make_pins: {found}; wanted another")
+    assert (crawl / out).read_bytes() == before
+
+
 def test_hidden_and_system_files_are_passed_over_and_counted(crawl, capsys):
     of_folders(crawl)
     for name in (

@@ -93,6 +93,22 @@ def test_what_is_no_matrix_is_named(tmp_path, name, content, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (",0,1\n0,.5,.2\n1,.1,.4\n2,.3,.9\n", "x.csv, line 1: found a first column named '', an index"),
+        ('"","V1"\n1,.5\n2,.1\n', "x.csv, line 1: found a first column named '', an index"),
+        ("id,0,1\n17,.5,.2\n3,.1,.4\n", "x.csv, line 1: found a first column named 'id', an index"),
+        ("0,.5,.2\n1,.1,.4\n2,.3,.9\n", "x.csv: found the numbers of the rows in its first column"),
+        ("n,f0\n1,.5\n2,.1\n3,.3\n", "x.csv: found the numbers of the rows in its first column"),
+    ],
+)
+def test_an_index_is_no_feature(tmp_path, content, found):
+    (tmp_path / "x.csv").write_text(content)
+    with pytest.raises(ValueError, match=f"{found}; wanted features alone, as pandas' to_csv"):
+        load_matrix(tmp_path / "x.csv")
+
+
 def test_a_mat_of_several_matrices_wants_a_name(tmp_path):
     savemat(tmp_path / "x.mat", {"G": X, "H": X, "words": np.array(["a"], object)})
     with pytest.raises(ValueError, match=r"x.mat: found 2 matrices \(G, H\); wanted one, or .*x.mat:NAME"):

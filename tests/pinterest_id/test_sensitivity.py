@@ -42,6 +42,9 @@ def test_pins_of_ones_own_take_the_place_of_the_stand_in():
     assert decaf in made["fc7"]
     assert not any("--split" in command for command in made.values())  # the paper's 400 100 100
     assert source_of("runs/x", "mini").pins == PINS
+    lacking = source_of("runs/x", "paper", "MY/pins.jsonl", "bvlc_alexnet.caffemodel", lacking=1)
+    identifying = [stage for stage in stages("runs/x", READINGS, "paper", source=lacking) if "identify" in stage.name]
+    assert identifying and all("--lacking 1" in " ".join(stage.command) for stage in identifying)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from mindpics.posts import summary as selection_summary
 from mindpics.posts.candidates import find_candidates
 from mindpics.posts.whole_selection import Choices, select
 from mindpics.traits import word_slots
+from pinterest_id.pins_from_posts import pins_from_posts
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "select_mindpics"
 
@@ -120,6 +121,19 @@ def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named(pics_of):
     assert groups["p1"] == groups["p4"] and len(set(groups.values())) == 3
     with pytest.raises(ValueError, match="found no post with the key 'board'"):
         selection.group(pics, ["board"], np.arange(4))
+
+
+def test_posts_of_nobody_are_no_group_and_no_users_pins(pics_of, tmp_path):
+    nobody = ("", " ", "unknown", "Anonymous")
+    posts = [post(i, "moon", author=(*nobody, "Ann", "Bob")[i % 6], tags=["a pin"]) for i in range(24)]
+    pics = pics_of(posts)
+    groups = selection.group(pics, ["author", "copies"], np.arange(24))
+    sizes = Counter(pic.post["author"] for pic in pics if list(groups).count(groups[pics.index(pic)]) == 4)
+    assert sizes == {"Ann": 4, "Bob": 4} and len(set(groups)) == 18
+    pins, _ = pins_from_posts(write(tmp_path, *posts), (2, 20))
+    assert {pin.user for pin in pins} == {"Ann", "Bob"}
+    with pytest.raises(ValueError, match="found no post with the key 'author' that tells anything"):
+        selection.check_groups(pics_of([post(i, "moon", author="") for i in range(4)]), ["author", "copies"])
 
 
 @pytest.mark.parametrize("caps", [{"per_word": 0}, {"per_pole": -1}])
