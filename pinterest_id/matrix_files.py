@@ -12,7 +12,7 @@ from mindpics.files.bounded import open_regular
 SVMLIGHT = (".svmlight", ".svm", ".libsvm")
 MATRIX = 4 << 30  # bytes of one that is read whole; .npy is mapped
 ENDINGS = (".npy", ".mat", ".csv", *SVMLIGHT)
-FEW = 3  # rows whose first feature may count them by chance
+FEW = 2  # rows whose first feature may count them by chance
 INDEX = ("", "index", "id", "unnamed: 0")  # how tables call a column of row numbers or ids
 FEATURES = "wanted features alone, as pandas' to_csv(index=False, header=False) writes them"
 
@@ -88,8 +88,10 @@ def _load_csv(path):
     if has_header and comma and cell.lower() in INDEX:
         raise ValueError(f"{path}, line 1: found a first column named {cell!r}, an index; {FEATURES}")
     matrix = _numbers(path, has_header)
-    if len(matrix) > FEW and matrix.size and any(np.array_equal(matrix[:, 0] - start, np.arange(len(matrix))) for start in (0, 1)):
-        raise ValueError(f"{path}: found the numbers of the rows in its first column; {FEATURES}")
+    if len(matrix) > FEW and matrix.size:
+        rest = matrix[:, 0] - np.arange(len(matrix))
+        if rest[0] in (0, 1) and np.all(rest == rest[0]):
+            raise ValueError(f"{path}: found the numbers of the rows in its first column; {FEATURES}")
     return matrix
 
 
