@@ -68,6 +68,7 @@ def read_study(root, ours="ours"):
         comparisons=_refinement(files.mcnemar, {row["model"]: row for row in rows}, parts),
         details=[*users_table(files.table3), *facts_table(files.summary, ours)],
         figures=[figure for figure in _figures(files.figures) if (figure.folder / f"{figure.name}.png").is_file()],
+        options={name: value for name, value in facts.get("options", {}).items() if name != "seed"},
     )
 
 

@@ -111,6 +111,8 @@ def paper_choices():
         "normalisation of equation 5": "ignored pictures are zeros in the mean over the batch (section 3.2.2)",
         "words are looked for in": "posts that words tag (section 3.1)",
         "moving average of BatchNorm": "not stated",
+        "BatchNorm of fine-tuned nets": "not stated",
+        "layers of the losses": "not stated",
         "users with fewer pins": "none",
         SEED: "not stated",
     }
@@ -134,9 +136,17 @@ def run_choices(run):
         "normalisation of equation 5": setting.get("normalization"),
         "words are looked for in": _words_in(arguments),
         "moving average of BatchNorm": setting.get("fraction"),
+        "BatchNorm of fine-tuned nets": _statistics(setting),
+        "layers of the losses": setting.get("loss"),
         "users with fewer pins": _small_users(run.facts),
         SEED: run.facts.get("seed"),
     }
+
+
+def _statistics(setting):
+    if not setting:
+        return None
+    return "as its weights have it" if setting.get("given", {}).get("frozen_batch_norm") else "of each batch"
 
 
 def _small_users(facts):

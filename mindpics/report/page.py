@@ -74,11 +74,14 @@ def write_report(
     Raises
     ------
     ValueError
-        When the page's folder holds other things, there is no table to report, `model` has no scores, or a file of
-        a run is broken.
+        When the page's folder holds other things, a run stands twice, there is no table to report, `model` has no
+        scores, or a file of a run is broken.
     """
     page = Path(out or JobFiles(root).report.page)
     own_folder.require(page.parent, replace(REPORT, files=(*REPORT.files, page.name)))
+    real = [Path(of_run).resolve() for of_run in (root, *other_roots)]
+    if twice := [path for path in real if real.count(path) > 1]:
+        raise ValueError(f"{twice[0]}: found this run twice; wanted each once, since means are taken over runs")
     run = RunFiles(root, pictures, study)
     comparing = Comparing([run, *(RunFiles(other_root, study=study) for other_root in other_roots)])
     figures, left_out, words = [], [], []

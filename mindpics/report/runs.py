@@ -29,7 +29,7 @@ class Comparing:
     compared : dict
         Name of a run -> list of `mindpics.results.study.Comparison`.
     repeats : bool
-        They are several and differ in nothing but the seed, so that a mean over them means something.
+        They are several and differ in the seed, each in its own, and in nothing else: a mean over them means something.
     over_seeds : dict
         Comparison -> `mindpics.results.paired.OverSeeds`, of repeats.
     """
@@ -38,7 +38,9 @@ class Comparing:
         self.runs, self.names, self.rows = runs, labels(runs), rows_of(runs)
         self.compared = {name: comparisons(run) for name, run in self.named}
         recorded = all(run.facts for run in runs)
-        self.repeats = len(runs) > 1 and recorded and {row[0] for row in _unlike(choices(runs, self.names))} <= {SEED}
+        seeds = {run.facts.get("seed") for run in runs}
+        differing = {row[0] for row in _unlike(self._readings())}
+        self.repeats = recorded and len(runs) > 1 and len(seeds) == len(runs) and differing <= {SEED}
         self.over_seeds = differences_over_seeds(list(self.compared.values())) if self.repeats else {}
 
     @property
@@ -71,11 +73,18 @@ class Comparing:
 
     def differing(self):
         """The choices and versions in which the runs differ."""
-        rows = [[choice, *ours] for choice, _, *ours in _unlike(choices(self.runs, self.names))]
+        rows = [[choice, *ours] for choice, _, *ours in _unlike(self._readings())]
         ran = environment(self.runs, self.names).rows
         rows += [row for row in ran if row[0] != "command" and len(set(row[1:])) > 1]
         caption = "Of what is recorded, nothing but this differs." if rows else "Nothing that is recorded differs."
         return Table(caption, (("what", "text"), *((name, "text") for name in self.names)), rows)
+
+    def _readings(self):
+        """Return [choice, paper, each run's] of both papers' choices."""
+        options = [run.study.options if run.study else {} for run in self.runs]
+        names = dict.fromkeys(name for of_run in options for name in of_run)
+        of_pins = [[f"{name} (pins)", "", *(str(of_run.get(name, "")) for of_run in options)] for name in names]
+        return choices(self.runs, self.names).rows + of_pins
 
     def side_by_side(self, rows):
         """Paper and each run; over repeats the mean and its spread, of two other runs their difference."""
@@ -93,7 +102,7 @@ class Comparing:
             for line, row in zip(table, rows, strict=True):
                 line.append("" if None in row.values else f"{row.values[1] - row.values[0]:+.2f}")
         return Table(
-            "Accuracy in %. These runs differ in more than the seed, so no mean is taken over them.",
+            "Accuracy in %. These runs differ in more than the seed, or not in it, so no mean is taken over them.",
             tuple(columns),
             table,
         )
@@ -259,9 +268,9 @@ def _error(compared):
     return {"comparison": compared[0].name, "n": n, "n_here": n_here, **points}
 
 
-def _unlike(table):
-    """Return the rows of a choices table in which the runs are not alike."""
-    return [row for row in table.rows if len(set(row[2:])) > 1]
+def _unlike(readings):
+    """Return the rows [choice, paper, each run's] in which the runs are not alike."""
+    return [row for row in readings if len(set(row[2:])) > 1]
 
 
 def _percent(value):

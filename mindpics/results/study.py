@@ -116,6 +116,8 @@ class Study:
     details : list of (heading, Table)
         What the report shows folded.
     figures : list of Figure
+    options : dict
+        Name -> value of what the run was asked for, the seed left out; {} where that is not recorded.
     """
 
     title: str
@@ -128,6 +130,7 @@ class Study:
     comparisons: list
     details: list
     figures: list
+    options: dict
 
 
 def tested_a_trained(parts):

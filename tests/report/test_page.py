@@ -16,6 +16,7 @@ from PIL import Image
 from mindpics.published import Row
 from mindpics.report.facts import readable
 from mindpics.report.page import write_report
+from mindpics.report.runs import Comparing
 from mindpics.report.specification import draw_sensitivity
 from mindpics.results.claims import claims
 from mindpics.results.comparisons import right_answers
@@ -296,6 +297,36 @@ def test_several_seeds_stand_side_by_side_with_mean_and_spread(seeds):
     written = read(runs[0] / "report" / "seeds.csv")
     assert [line["mean"] for line in written if line["row"] == "alexnet all-in-one scratch"] == [row_["mean"]]
     assert {line["data"] for line in written} == {"stand-in"}
+
+
+@pytest.mark.parametrize(
+    ("what", "facts", "pins"),
+    [
+        ("BatchNorm of fine-tuned nets", {"setting": {"given": {"frozen_batch_norm": True}}}, {}),
+        ("layers of the losses", {"setting": {"given": {}, "loss": "native"}}, {}),
+        ("unit_features (pins)", {}, {"options": {"unit_features": True}}),
+        ("seed", {"seed": 0}, {}),
+    ],
+)
+def test_runs_of_other_readings_or_of_one_seed_are_no_repeats(tmp_path, what, facts, pins):
+    runs = []
+    for seed, name in enumerate(("plain", "other")):
+        (tmp_path / name).mkdir()
+        run = two_heads(tmp_path / name, seed).rename(tmp_path / f"run-{name}")
+        setting = {"setting": {"given": {}, "loss": "python"}}
+        recorded = json.loads((run / "run.json").read_text()) | setting
+        changed = {"options": {"unit_features": False, "seed": seed}}
+        if name == "other":
+            recorded, changed = recorded | facts, {"options": changed["options"] | pins.get("options", {})}
+        (run / "run.json").write_text(json.dumps(recorded))
+        parts = json.loads((run / "pinterest_id/run.json").read_text())
+        (run / "pinterest_id/run.json").write_text(json.dumps(parts | changed))
+        runs.append(RunFiles(run, study=read_study))
+    comparing = Comparing(runs)
+    assert not comparing.repeats
+    assert (what == "seed") != (what in {row[0] for row in comparing.differing().rows})
+    with pytest.raises(ValueError, match="run-plain: found this run twice"):
+        write_report(runs[0].root, [tmp_path / "other" / ".." / "run-plain"])
 
 
 def test_the_papers_words_stand_beside_each_run(seeds):
