@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 from mindpics.files.arrays import load_npy
 from mindpics.files.atomic import atomic_write
@@ -50,7 +51,7 @@ def check_features(path, array, ids):
 
 
 def write_features(name, matrix, ids, rejected, about):
-    """Make a matrix on disk NAME.npy, beside its lists; what says that it is whole is written last.
+    """Make a matrix on disk NAME.npy, beside its lists; what says that it is whole goes first and is written last.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ def write_features(name, matrix, ids, rejected, about):
     about : dict
         What goes to NAME.json.
     """
+    Path(f"{name}{ABOUT}").unlink(missing_ok=True)
     _write_lines(f"{name}{IDS}", ids)
     _write_lines(f"{name}{REJECTED}", (json.dumps({"id": id_, "reason": why}) for id_, why in rejected))
     matrix.replace(f"{name}{MATRIX}")

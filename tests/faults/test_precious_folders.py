@@ -367,12 +367,13 @@ def test_features_of_the_users_are_not_written_over(desk, monkeypatch, there):
 def test_features_that_were_killed_at_their_end_are_made_again(desk, monkeypatch):
     make_pictures(desk)
     arguments = COMMANDS["extract_features"].replace("--out shards", "--out own").split()
-    with monkeypatch.context() as killed:
-        killed.setattr(Path, "replace", lambda *args: signal.raise_signal(signal.SIGINT))
-        assert said_by("extract_features", arguments, killed) == "extract_features: interrupted"
-    assert Path("own.ids.txt").is_file() and not Path("own.json").exists()
-    assert said_by("extract_features", arguments, monkeypatch) is None
-    assert Path("own.json").is_file() and not Path("own.shards").exists()
+    for more in ([], ["--max-pixels", "1000000"]):  # the second over the first, which must not be taken for the first
+        with monkeypatch.context() as killed:
+            killed.setattr(Path, "replace", lambda *args: signal.raise_signal(signal.SIGINT))
+            assert said_by("extract_features", arguments + more, killed) == "extract_features: interrupted"
+        assert Path("own.ids.txt").is_file() and not Path("own.json").exists()
+        assert said_by("extract_features", arguments + more, monkeypatch) is None
+        assert Path("own.json").is_file() and not Path("own.shards").exists()
 
 
 def test_what_is_removed_by_name_and_what_is_a_proof(tmp_path):
