@@ -68,10 +68,11 @@ def run(doc, add_arguments, main, *errors):
     _forget_the_script()
     try:
         places = _places(parser, args)
-        for switch, path in places:
+        for switch, path, is_name in places:
             _check_place(switch, path)
-            _refuse_input(args, switch, path)
-        with not_left_empty(*(path for _, path in places)), terminable(), _quiet(args):
+            if not is_name:
+                _refuse_input(args, switch, path)
+        with not_left_empty(*(path for _, path, _ in places)), terminable(), _quiet(args):
             status = main(args)
     except UsageError as error:
         parser.error(str(error))
@@ -106,13 +107,14 @@ def parser_of(doc, add_arguments):
 
 
 def _places(parser, args):
-    """Return (as typed, path) of --out, --json and --folder."""
+    """Return (as typed, path, whether it is a NAME that files begin with) of --out, --json and --folder."""
     written = [action for action in parser._actions if action.dest in WRITTEN]
     places = []
     for action in written if not getattr(args, "plan", False) else ():
         path = getattr(args, action.dest)
         if isinstance(path, (str, Path)) and (action.dest == "out" or action.option_strings):
-            places.append((" ".join([*action.option_strings[:1], str(path)]), Path(path).absolute()))
+            typed = " ".join([*action.option_strings[:1], str(path)])
+            places.append((typed, Path(path).absolute(), action.metavar == "NAME"))
     return places
 
 

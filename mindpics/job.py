@@ -12,6 +12,7 @@ from mindpics.files.own_folder import Kind
 from mindpics.jobs.commands import as_typed
 from mindpics.nets import switches
 from mindpics.nets.scales import SETTINGS, Setting
+from mindpics.posts.posts import picture_root
 from mindpics.results.provenance import OPEN, STAND_IN
 from mindpics.training import device
 
@@ -148,8 +149,8 @@ def jobs_of(args):
 
 
 def default_root(scale, crawl):
-    """Return the folder of a run that is given none: runs/SCALE, or runs/SCALE-NAME of the crawl NAME/posts.jsonl."""
-    return f"runs/{scale}" + (f"-{Path(crawl).resolve().parent.name}" if crawl else "")
+    """Return the folder of a run that is given none: runs/SCALE, or runs/SCALE-NAME of a crawl that lies in NAME."""
+    return f"runs/{scale}" + (f"-{picture_root(crawl).resolve().name}" if crawl else "")
 
 
 def require_inputs(args):

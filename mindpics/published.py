@@ -26,6 +26,13 @@ class Row(NamedTuple):
         return "_".join(self)
 
     @property
+    def nets(self):
+        """Names of its nets: one, or one a trait."""
+        from mindpics.traits import TRAITS  # whose words are published
+
+        return [self.name] if self.heads == "all-in-one" else [f"{self.name}_{trait}" for trait in TRAITS]
+
+    @property
     def switch(self):
         """As ``--row`` has it: alexnet/all-in-one/scratch."""
         return "/".join(self)

@@ -53,8 +53,8 @@ def check(values):
             raise ValueError(f"found {name}={values[name]}; wanted more than 0")
 
 
-def passes(net, batch, smaller):
-    """Return the iter_size that keeps a batch; ValueError where the smaller one does not divide it.
+def passes(net, batch, smaller, scales):
+    """Return the iter_size that keeps a batch; ValueError where the smaller one does not divide it, or none would.
 
     Parameters
     ----------
@@ -64,9 +64,14 @@ def passes(net, batch, smaller):
         Pictures of an update.
     smaller : int
         Pictures of a pass.
+    scales : bool
+        It has Scale layers, in which BVLC does not add up the gradients of single pictures.
     """
     if batch % smaller:
         raise ValueError(f"found batch={smaller}; wanted a divisor of {net}'s batch, {batch}")
+    if scales and smaller == 1 < batch:
+        text = "whose gradients BVLC's Scale does not add up over single pictures"
+        raise ValueError(f"found batch=1 for {net}, {text}; wanted 2 or more")
     return batch // smaller
 
 
@@ -104,7 +109,7 @@ def _recipe(key, recipe, values):
     if net == "alexnet" and "alexnet_crop" in values:
         recipe = replace(recipe, crop=values["alexnet_crop"])
     if values.get("batch", recipe.batch) < recipe.batch:
-        recipe = replace(recipe, iter_size=passes(net, recipe.batch, values["batch"]))
+        recipe = replace(recipe, iter_size=passes(net, recipe.batch, values["batch"], net == "resnet50"))
     if heads == "pretrain":  # stands in for published weights, which no switch changes
         return recipe
     schedule = recipe.schedule

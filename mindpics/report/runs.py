@@ -82,9 +82,11 @@ class Comparing:
     def _readings(self):
         """Return [choice, paper, each run's] of both papers' choices."""
         options = [run.study.options if run.study else {} for run in self.runs]
-        names = dict.fromkeys(name for of_run in options for name in of_run)
-        of_pins = [[f"{name} (pins)", "", *(str(of_run.get(name, "")) for of_run in options)] for name in names]
-        return choices(self.runs, self.names).rows + of_pins
+        rows = choices(self.runs, self.names).rows
+        for name in dict.fromkeys(name for of_run in options for name in of_run):
+            if len({str(of_run[name]) for of_run in options if name in of_run}) > 1:  # a run may have no pins
+                rows.append([f"{name} (pins)", "", *(str(of_run.get(name, "")) for of_run in options)])
+        return rows
 
     def side_by_side(self, rows):
         """Paper and each run; over repeats the mean and its spread, of two other runs their difference."""

@@ -1,5 +1,6 @@
 """Provenance of a row of Table 3: weights, normalisation, iterate, data, code and Caffe, as its trainings tell."""
 
+import os
 import re
 from pathlib import Path
 
@@ -40,10 +41,8 @@ def provenance(row, scores_path):
     What was not recorded is "": scores made by hand have no trainings of the row's nets beside them. Where the five
     nets of a row differ, all of what they have is said.
     """
-    from mindpics.nets.rows import models_of  # a report reads provenance without Caffe
-
-    folder = Path(scores_path).resolve().parent
-    beside = [RowFiles(folder).training(model.name) for model in models_of(row)]
+    folder = Path(os.path.abspath(scores_path)).parent  # as it is called: a link to another disk is of its run
+    beside = [RowFiles(folder).training(name) for name in row.nets]
     runs = [training.folder for training in beside if training.facts.is_file()]
     trainings = [_training(run) for run in runs]
     caffes = _caffes_own(runs)
@@ -68,7 +67,7 @@ def is_of_selection(scores_path):
 
     True where there is no selection to hold them against.
     """
-    selected = MindpicsFiles(Path(scores_path).resolve().parent.parent).selection
+    selected = MindpicsFiles(Path(os.path.abspath(scores_path)).parent.parent).selection
     if not selected.is_file():
         return True
     ids, labels, _ = load_scores(scores_path)

@@ -75,8 +75,9 @@ class RunFiles:
         """Return {name: run folders}: one a model of Table 3 (five nets if independent), one a pretraining."""
         pretraining = sorted(self.files.pretraining.folder.glob(f"*/{NetFiles.run}"))
         folders = {f"pretraining of {path.parent.name}": [path] for path in pretraining}
-        for name in self.models():
-            folders[name] = sorted(path.parent for path in self.mindpics.path(name).glob(f"*/{TrainingFiles.facts}"))
+        for name, row in self.models().items():
+            trainings = [self.mindpics.row(name).training(net) for net in Row.of(row).nets]
+            folders[name] = [training.folder for training in trainings if training.facts.is_file()]
         return {name: paths for name, paths in folders.items() if paths}
 
     def stand_in(self, net=None):

@@ -47,11 +47,12 @@ def iterate_of(weights):
     weights = Path(weights)
     snapshot = _NUMBERED.fullmatch(weights.name)
     of_run = weights.parent.name == TrainingFiles.snapshots
-    ended = read_json(TrainingFiles(weights.parents[1] if of_run else weights.parent).facts).get("iterations")
+    facts = read_json(TrainingFiles(weights.parents[1] if of_run else weights.parent).facts)
+    ended, model = facts.get("iterations"), Path(str(facts.get("caffemodel"))).name  # interrupted: a snapshot
     if snapshot:
         return LAST if of_run and int(snapshot[1]) == ended else SNAPSHOT, int(snapshot[1])
-    is_end = weights.name in (TrainingFiles.weights, TrainingFiles.weights_hdf5) and isinstance(ended, int)
-    return (LAST, ended) if is_end else (GIVEN, None)
+    is_end = model == TrainingFiles.weights and weights.name in (model, TrainingFiles.weights_hdf5)
+    return (LAST, ended) if is_end and isinstance(ended, int) else (GIVEN, None)
 
 
 def best_snapshot(run):

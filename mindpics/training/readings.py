@@ -55,7 +55,8 @@ def _training_data(net):
 
 def _split_batch(message, net, smaller):
     data = _wanted(net, "batch", smaller, lambda layer: layer == _training_data(net))[0].data_param
-    message.iter_size = switches.passes(net.name, data.batch_size * message.iter_size, smaller)
+    scales = any(layer.type == "Scale" and len(layer.bottom) == 1 for layer in net.layer)
+    message.iter_size = switches.passes(net.name, data.batch_size * message.iter_size, smaller, scales)
     data.batch_size = smaller
 
 

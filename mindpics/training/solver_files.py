@@ -18,7 +18,16 @@ from mindpics.jobs.fork_first import in_fork
 from mindpics.training.readings import read_otherwise
 
 NO_WEIGHTS = "none"  # for the fillers, where the solver names weights
-SAME_FIELD = {"iterations": "max_iter", "epochs": "max_iter", "seed": "random_seed", "snapshots": "snapshot"}
+SETS = {  # fields of the solver, or of layers, that a keyword or a reading sets
+    "iterations": ("max_iter",),
+    "epochs": ("max_iter", "stepsize", "stepvalue", "snapshot", "test_interval"),
+    "seed": ("random_seed",),
+    "base_lr": ("base_lr",),
+    "batch": ("iter_size",),
+    "snapshots": ("snapshot",),
+    "normalization": ("].normalization",),
+    "frozen_batch_norm": ("].use_global_stats",),
+}
 
 
 def read_solver(solver, iterations=None, seed=None, fields=None, otherwise=None):
@@ -68,14 +77,15 @@ def read_solver(solver, iterations=None, seed=None, fields=None, otherwise=None)
 
 
 def _refuse_twice(asked, fields):
-    """Raise ValueError where two changes are of one field of the solver, of which one would be forgotten."""
-    changes = {}
-    for name, value in (*asked.items(), *fields.items()):
-        if value is not None:
-            changes.setdefault(SAME_FIELD.get(name, name), []).append(f"{name}={value}")
-    for field, texts in changes.items():
-        if len(texts) > 1:
-            raise ValueError(f"found {' and '.join(texts)}; wanted one of them, since each sets the solver's {field}")
+    """Raise ValueError where two changes are of one field, of which one would be forgotten."""
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if {"iterations", "epochs"} <= asked.keys():
+        fields = fields | {"max_iter": asked.pop("iterations")}
+    for name, value in asked.items():
+        for field, other in fields.items():
+            if field in SETS.get(name, ()) or field.endswith(tuple(end for end in SETS.get(name, ()) if end[0] == "]")):
+                text = f"found {name}={value} and {field}={other}; wanted one of them, since both set the same"
+                raise ValueError(text)
 
 
 def start_weights(weights, message, before=None):
@@ -95,19 +105,19 @@ def start_weights(weights, message, before=None):
     ValueError
         For no file, and for other weights than the run began with.
     """
-    named = weights_of(message) or None
+    named = weights_of(message)
     message.ClearField("weights")
+    if weights is None and before is not None:
+        return before
     if weights is not None:
         named = [weights] if os.path.exists(weights) else split_weights(str(weights))
         named = [] if named == [NO_WEIGHTS] else named
-    if named is None:
-        return before or []
     asked = list(map(_told_by, named))
     if before is not None and [told["sha256"] for told in asked] != [told["sha256"] for told in before]:
         began = ", ".join(f"{told['path']} (SHA-256 {told['sha256'][:8]}…)" for told in before) or "its fillers"
         raise ValueError(
-            f"found weights {', '.join(map(str, named)) or NO_WEIGHTS}; wanted none or the same again, since this "
-            f"run began with {began}, or overwrite=True to start afresh"
+            f"found weights {', '.join(map(str, named)) or NO_WEIGHTS}; wanted the same again, or none given, since "
+            f"this run began with {began}, or overwrite=True to start afresh"
         )
     return asked
 

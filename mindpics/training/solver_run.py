@@ -8,6 +8,7 @@ import caffe
 from mindpics.caffe_files import snapshots
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
+from mindpics.files.fingerprints import sha256
 from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
 from mindpics.lint.heads import trait_heads
@@ -74,6 +75,9 @@ class SolverRun:
         elif start["weights"]:
             nets, fits = (self.solver.net, *self.solver.test_nets), []
             for told in start["weights"]:
+                if resume and sha256(told["path"]) != told["sha256"]:
+                    text = f"found another file than the run began with (SHA-256 {told['sha256'][:8]}…)"
+                    raise ValueError(f"{told['path']}: {text}; wanted that, or overwrite=True to start afresh")
                 fits.append(str(weight_files.copy(told["path"], *nets)))
                 self.say(f"{told['path']}: {fits[-1]}")
             start = start | {"weights_fit": "; ".join(fits)}

@@ -345,7 +345,12 @@ def test_what_lies_beside_a_log_is_not_written_over_unless_it_is_its_curves(name
     Path("train.log").write_text("I0101 00:00:00.000000     1 solver.cpp:239] Iteration 0, loss = 0.69\n" * 3)
     Path(name).write_text("id,image,label,split\na,a.png,0,train\n")
     before = contents(tmp_path)
-    assert f"{name}: found another's file; wanted curves" in said_by("plot_training_log", ["train.log"], monkeypatch)
+    for out in ([], ["--out", "train"]):
+        said = said_by("plot_training_log", ["train.log", *out], monkeypatch)
+        assert f"{name}: found another's file; wanted curves" in said
+    assert said_by("plot_training_log", ["train.log", "--out", "train.log"], monkeypatch) is None  # train.log.csv
+    for ending in ("csv", "png", "svg"):
+        Path(f"train.log.{ending}").unlink()
     assert contents(tmp_path) == before
     Path(name).unlink()
     for _ in range(2):

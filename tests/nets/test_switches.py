@@ -94,6 +94,8 @@ def test_a_length_of_nothing_is_refused():
 def test_a_batch_above_that_of_every_net_is_refused():
     with pytest.raises(ValueError, match="found batch=256; wanted 128, the largest of a net, or a divisor of it"):
         switches.switched(PAPER, batch=256)
+    with pytest.raises(ValueError, match="found batch=1 for resnet50, .*; wanted 2 or more"):
+        switches.switched(PAPER, batch=1)
     assert switches.switched(PAPER, batch=128).recipe("resnet50", "independent", "finetune").iter_size == 1
 
 

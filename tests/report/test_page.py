@@ -325,6 +325,9 @@ def test_runs_of_other_readings_or_of_one_seed_are_no_repeats(tmp_path, what, fa
     comparing = Comparing(runs)
     assert not comparing.repeats
     assert (what == "seed") != (what in {row[0] for row in comparing.differing().rows})
+    if what.endswith("(pins)"):
+        (runs[1].root / "pinterest_id/run.json").unlink()  # of paper 1 alone
+        assert Comparing([runs[0], RunFiles(runs[1].root, study=read_study)]).repeats
     with pytest.raises(ValueError, match="run-plain: found this run twice"):
         write_report(runs[0].root, [tmp_path / "other" / ".." / "run-plain"])
 

@@ -17,7 +17,7 @@ from mindpics.nets.rows import models_of
 from mindpics.nets.scales import MINI
 from mindpics.published import ROWS
 from mindpics.results.metrics import load_scores
-from mindpics.results.provenance import COLUMNS, OPEN, provenance
+from mindpics.results.provenance import COLUMNS, OPEN, is_of_selection, provenance
 from mindpics.results.run_files import RunFiles
 from mindpics.results.table3 import format_table, read_table3
 from mindpics.traits import trait_of
@@ -87,6 +87,13 @@ def test_scores_among_other_runs_have_none_of_their_provenance(run, tmp_path, mo
     line = ("--row", ROWS[3].switch, "scores.npz", "now", "--out", "table3.csv")
     run_tool("make_table3", *line)
     assert read_table3("table3.csv")[0]["weights"] == "bvlc_alexnet"
+    moved = (run / ROWS[3].name).rename(tmp_path / "disk")
+    (run / ROWS[3].name).symlink_to(moved)
+    linked = provenance(ROWS[3], run / ROWS[3].name / "scores.npz")
+    assert linked["data_sha256"] and linked["weights"] == "bvlc_alexnet"
+    assert is_of_selection(run / ROWS[3].name / "scores.npz")
+    (run / "mindpics.csv").write_text((run / "mindpics.csv").read_text().replace("p3", "p33"))
+    assert not is_of_selection(run / ROWS[3].name / "scores.npz")
 
 
 def test_with_one_of_two_published_weights_the_other_nets_rows_read_stand_in(run):

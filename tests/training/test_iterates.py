@@ -34,10 +34,12 @@ def test_a_run_without_snapshots_has_no_best(tmp_path):
 
 def test_weights_are_the_last_iterate_where_a_run_ended_with_them_alone(tmp_path):
     make_run(tmp_path)
-    (tmp_path / "run.json").write_text('{"iterations": 40}')
+    (tmp_path / "run.json").write_text('{"iterations": 40, "caffemodel": "run/final.caffemodel"}')
     assert iterate_of(tmp_path / "final.caffemodel") == iterate_of(tmp_path / "final.caffemodel.h5") == ("last", 40)
     assert iterate_of(tmp_path / "snapshots/net_iter_40.caffemodel") == ("last", 40)
     assert iterate_of(tmp_path / "snapshots/net_iter_21.caffemodel") == ("a snapshot", 21)
+    (tmp_path / "run.json").write_text('{"iterations": 60, "caffemodel": "run/snapshots/net_iter_60.caffemodel"}')
+    assert iterate_of(tmp_path / "final.caffemodel") == ("weights as given", None)  # of before it went on
     assert iterate_of("caffe_alexnet_train_iter_450000.caffemodel") == ("a snapshot", 450_000)
     for path in (tmp_path / "bvlc_alexnet.caffemodel", tmp_path / "other/final.caffemodel", "final.caffemodel"):
         assert iterate_of(path) == ("weights as given", None)

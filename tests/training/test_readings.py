@@ -44,8 +44,11 @@ def test_a_field_that_is_asked_for_twice_is_refused(small_job):
         {"fields": {"random_seed": 5}, "seed": 6},
         {"fields": {"base_lr": 0.5}, "otherwise": {"base_lr": 0.6}},
         {"fields": {"snapshot": 5}, "otherwise": {"snapshots": 2}},
+        {"fields": {"stepsize": 5}, "otherwise": {"epochs": 2}},
+        {"fields": {"iter_size": 2}, "otherwise": {"batch": 5}},
+        {"fields": {"layer[loss_O].normalization": "FULL"}, "otherwise": {"normalization": "VALID"}},
     ):
-        with pytest.raises(ValueError, match="found .*=.* and .*=.*; wanted one of them, since each sets the solver's"):
+        with pytest.raises(ValueError, match="found .*=.* and .*=.*; wanted one of them, since both set the same"):
             read_solver(small_job[0], **asked)
 
 
@@ -64,6 +67,8 @@ def test_a_batch_in_passes_trains_on_as_many_pictures_an_update(small_job, tmp_p
     assert json.loads((tmp_path / "run/run.json").read_text())["otherwise"] == {"batch": 5}
     with pytest.raises(ValueError, match="found batch=3; wanted a divisor of .*'s batch, 20"):
         read(small_job, batch=3)
+    with pytest.raises(ValueError, match="found batch=1 for .*BVLC's Scale does not add up .*; wanted 2 or more"):
+        read(small_job, batch=1)
 
 
 def test_rate_normalisation_and_batch_norm_are_those_given(small_job):

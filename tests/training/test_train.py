@@ -183,8 +183,16 @@ def test_a_run_that_goes_on_has_the_weights_it_began_with(small_job, tmp_path):
     assert [facts[0][name] for name in ("weights", "weights_fit")] == [
         facts[1][name] for name in ("weights", "weights_fit")
     ]
-    with pytest.raises(ValueError, match=r"wanted none or the same again, since this run began with .*first/final"):
+    with pytest.raises(ValueError, match=r"wanted the same again, or none given, since this run began with .*first"):
         solve(solver, run, undisturbed.caffemodel, iterations=6, resume=True, progress=False)
+    message = read_message(solver, caffe_pb2.SolverParameter())
+    message.weights.append(str(undisturbed.caffemodel))  # the solver's own are of a new run alone
+    assert solve(message, run, iterations=5, resume=True, progress=False).iteration == 5
+    for snapshot in (run / "snapshots").glob("net_iter*"):
+        snapshot.unlink()
+    first.write_bytes(undisturbed.caffemodel.read_bytes())
+    with pytest.raises(ValueError, match=r"found another file than the run began with \(SHA-256 .{8}…\)"):
+        solve(solver, run, iterations=5, resume=True, progress=False)
     with pytest.raises(ValueError, match="this run began with its fillers"):
         solve(solver, tmp_path / "first", undisturbed.caffemodel, iterations=6, resume=True, progress=False)
 

@@ -65,6 +65,7 @@ class FastPoolingLayer : public PoolingLayer<float> {
   void max_backward(const Blob<float>& top, Blob<float>* bottom) {
     if (mask_.size() < top.count() || masked_ != planes_of(*bottom)) {
       mask_.assign(top.count(), NOWHERE);
+      masked_ = planes_of(*bottom);
       mask_blocked_ = false;
     }
     const bool top_any = top.count(2) == 1;
