@@ -138,7 +138,7 @@ def test_scores_keep_which_iterate_they_are_of(large_pictures):
     deployed, weights = save_random_net(large_pictures, "all", TRAITS)
     run = large_pictures / "run"
     (run / "snapshots").mkdir(parents=True)
-    (run / "run.json").write_text('{"iterations": 40}')
+    (run / "run.json").write_text('{"iterations": 40, "caffemodel": "run/final.caffemodel"}')
     (run / "test.csv").write_text("iteration,accuracy_O\n20,0.9\n40,0.8\n")
     for name in ("final.caffemodel", "snapshots/net_iter_20.caffemodel", "snapshots/net_iter_40.caffemodel"):
         shutil.copy(weights, run / name)
