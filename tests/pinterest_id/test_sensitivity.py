@@ -85,6 +85,16 @@ def test_fits_of_another_run_are_taken_over_where_they_are_the_same(experiment, 
     assert fitted[0].read_bytes() != fitted[1].read_bytes()
 
 
+def test_scores_that_an_earlier_call_left_of_a_reading_that_failed_are_not_taken(experiment, tmp_path):
+    (tmp_path / "pinterest_id").symlink_to(experiment.out)
+    another(experiment, tmp_path / "sensitivity/cosine-text", refine_modality="text")
+    (stage,) = [stage for stage in stages(str(tmp_path), READINGS) if stage.name == "cosine-text_identify"]
+    (found,) = varied([tmp_path], ["cosine-text"])
+    assert len(found.moves) == 1
+    (found,) = varied([tmp_path], ["cosine-text"], set(stage.outputs))
+    assert (found.moves, found.notes) == ([], [f"no scores, see {tmp_path}/logs"])
+
+
 def test_lambda_on_the_text_is_the_row_of_the_other_weight(experiment, tmp_path):
     (tmp_path / "pinterest_id").symlink_to(experiment.out)
     (found,) = varied([tmp_path], ["lambda"])
