@@ -27,7 +27,7 @@ from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
 from pinterest_id.options import Options
 from pinterest_id.projection import save_projection
 from pinterest_id.refine import refine
-from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS, Scores, save_scores
+from pinterest_id.scores import Scores, save_scores
 from pinterest_id.text import PinTfidf
 from pinterest_id.word_tables import write_dictionary
 
@@ -64,7 +64,6 @@ class Experiment:
         self.text = text
         self.fits_of = fits_of
         self.seconds = {}
-        self._saved = set()  # slugs of the score files of this run
 
     @property
     def files(self):
@@ -94,7 +93,6 @@ class Experiment:
             if name == "image":
                 with self._timed("projection"):
                     self.project(text, image)
-        self._remove_other_rows()
         self.write_facts()
 
     @contextmanager
@@ -210,12 +208,6 @@ class Experiment:
         test, pins = slice(self.pins.n_seen, None), self.pins
         scores = Scores(np.array(pins.ids[test]), pins.codes[test], pins.users, logs)
         save_scores(self.files.scores_of(slug), scores)
-        self._saved.add(slug)
-
-    def _remove_other_rows(self):
-        """Remove scores that an earlier run left in the folder: tables are made of all that are there."""
-        for slug in {**PAPER_ROWS, **OTHER_ROWS}.keys() - self._saved:
-            self.files.scores_of(slug).unlink(missing_ok=True)
 
     def project(self, text, image):
         """Save the first two principal components of all pins, and the variance of ten (figure 3)."""

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +281,39 @@ def test_a_run_without_fine_tuned_features_in_a_folder_that_had_them_has_no_rows
     experiment.run()
     assert not list((experiment.out / "scores").glob("*_fine_tuned.npz"))
     assert [row["model"] for row in write_report(experiment.out)][7:] == ["late fusion, learned"]
+
+
+def test_a_killed_run_with_other_options_leaves_no_results_of_the_run_before(run, tmp_path, monkeypatch):
+    write_data(tmp_path, small_pins())
+    shutil.copytree(run, tmp_path / "run")
+    paths = (
+        tmp_path / "pins.jsonl",
+        tmp_path / "fc7",
+        tmp_path / "run",
+        replace(SMALL, unit_features=True, C_grid=(1,)),
+    )
+    fits, fit = [], JointLogisticRegression.fit
+
+    def killed(self, X, y, *args, **kwargs):
+        if X.shape[1] == 24 and fits.count(24) == 2:  # the images' are done, the fine-tuned features' are not
+            raise KeyboardInterrupt
+        fits.append(X.shape[1])
+        return fit(self, X, y, *args, **kwargs)
+
+    monkeypatch.setattr(JointLogisticRegression, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Experiment(*paths, fine_tuned=tmp_path / "fc7").run()
+    left = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*.*")}
+    tables = {"run.json", "table1.csv", "table2.csv", "table3.csv", "intervals.csv", "mcnemar.csv", "summary.json"}
+    assert not left & tables and "split.csv" in left
+    assert not [name for name in left if name.startswith("figures/") or name.endswith("_fine_tuned.npz")]
+    with pytest.raises(ValueError, match="run.json: found no such file"):
+        write_report(tmp_path / "run")
+    monkeypatch.setattr(JointLogisticRegression, "fit", fit)
+    kept = [path.stat().st_mtime_ns for path in (tmp_path / "run/models/image").glob("*.npz")]
+    Experiment(*paths, fine_tuned=tmp_path / "fc7").run()
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "run/models/image").glob("*.npz")] == kept
+    assert len(write_report(tmp_path / "run")) == 12
 
 
 def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
