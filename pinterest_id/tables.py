@@ -17,7 +17,8 @@ from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS, load_scores
 from pinterest_id.word_tables import read_csv, write_csv
 
 NOT_IN_PAPER = "not in the paper"
-BASELINES = ("text", "images", "linear_0.3", "linear_0.5", "linear_0.7")  # whose C may come of another grid
+# whose C may come of another grid
+BASELINES = ("text", "images", "linear_0.3", "linear_0.5", "linear_0.7", "images_fine_tuned")
 ONE_MODALITY = {"text": "text", "images": "image", "images_fine_tuned": "image"}
 TABLE2 = [
     "model",

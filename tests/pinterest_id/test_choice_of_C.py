@@ -46,12 +46,16 @@ def test_one_C_at_an_end_of_its_grid_is_said_and_the_curves_have_what_decided(tm
 
 
 def test_the_baselines_may_have_section_4_1s_grid(tmp_path):
-    experiment = write_data(tmp_path, small_pins())
-    experiment.options = Options(sizes=(12, 4, 4), C_grid=(100.0, 1000.0), C_grid_baselines=(0.1, 1.0))
+    write_data(tmp_path, small_pins())
+    options = Options(sizes=(12, 4, 4), C_grid=(100.0, 1000.0), C_grid_baselines=(0.1, 1.0))
+    fc7 = tmp_path / "fc7"
+    experiment = Experiment(tmp_path / "pins.jsonl", fc7, tmp_path / "run", options, fine_tuned=fc7)
     experiment.run()
     rows = {row["model"]: row for row in write_report(experiment.out)}
     assert rows["text only"]["C_text"] in (0.1, 1) and rows["linear 0.5"]["C_image"] in (0.1, 1)
     assert rows["CF"]["C_text"] in (100, 1000) and rows["CF+Ref"]["C_image"] in (100, 1000)
+    assert rows["images only, fc7 fine-tuned"]["C_image"] == rows["images only"]["C_image"] in (0.1, 1)
+    assert rows["CF, fc7 fine-tuned"]["C_image"] == rows["CF"]["C_image"]
     alone = write_data(tmp_path, small_pins())
     alone.out, alone.options = tmp_path / "alone", Options(sizes=(12, 4, 4), C_grid=(0.1, 1.0))
     alone.run()
