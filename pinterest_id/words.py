@@ -15,6 +15,7 @@ import regex
 MAX_LETTERS = 30  # section 3
 # As far as RFC 3986's characters go: what stands right behind them, in quotes or in another script, is text again
 _URL = regex.compile(r"(?:https?://|www\.)[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", regex.IGNORECASE)
+_SYMBOL = regex.compile(r"[\p{S}\p{No}]+")  # ™ and ½, of which NFKC makes letters and digits
 _WORD = regex.compile(r"(?=[\p{L}\p{N}])[^\W_]+")  # marks included: vowel signs, accents, joiners
 
 
@@ -52,9 +53,11 @@ def clean_words(text, stop="snowball"):
     stop : {"snowball", "scikit-learn", "none"}
         See `stop_words`.
     """
-    text = unicodedata.normalize("NFKC", text).lower()
+    text = _URL.sub(" ", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _SYMBOL.sub(" ", text))  # full-width forms, ligatures
     ignored = stop_words(stop)
-    words = _WORD.findall(_URL.sub(" ", text))
+    words = _WORD.findall(text.lower())
     return [word for word in words if 1 < letters(word) <= MAX_LETTERS and word not in ignored]
 
 
