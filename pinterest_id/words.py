@@ -14,7 +14,9 @@ import regex
 
 MAX_LETTERS = 30  # section 3
 # As far as RFC 3986's characters go: what stands right behind them, in quotes or in another script, is text again
-_URL = regex.compile(r"(?:https?://|www\.)[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", regex.IGNORECASE)
+_URL = regex.compile(
+    r"(?:https?://|(?<![\p{L}\p{N}])www\.(?=[a-z0-9]))[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", regex.IGNORECASE
+)
 _SYMBOL = regex.compile(r"[\p{S}\p{No}]+")  # ™ and ½, of which NFKC makes letters and digits
 _WORD = regex.compile(r"(?=[\p{L}\p{N}])[^\W_]+")  # marks included: vowel signs, accents, joiners
 
