@@ -18,7 +18,7 @@ _URL = regex.compile(
     r"(?:https?://|(?<![\p{L}\p{N}])www\.(?=[a-z0-9]))[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", regex.IGNORECASE
 )
 _SYMBOL = regex.compile(r"[\p{S}\p{No}]+")  # ™ and ½, of which NFKC makes letters and digits
-_WORD = regex.compile(r"(?=[\p{L}\p{N}])[^\W_]+")  # marks included: vowel signs, accents, joiners
+WORD = regex.compile(r"(?=[\p{L}\p{N}])[^\W_]+")  # marks included: vowel signs, accents, joiners
 
 
 @cache
@@ -59,7 +59,7 @@ def clean_words(text, stop="snowball"):
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _SYMBOL.sub(" ", text))  # full-width forms, ligatures
     ignored = stop_words(stop)
-    words = _WORD.findall(text.lower())
+    words = WORD.findall(text.lower())
     return [word for word in words if 1 < letters(word) <= MAX_LETTERS and word not in ignored]
 
 
