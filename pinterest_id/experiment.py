@@ -70,8 +70,13 @@ class Experiment:
         """Where what is written lies: an `ExperimentFiles`."""
         return ExperimentFiles(self.out)
 
-    def run(self):
+    def run(self, command=""):
         """Run all stages up to the scores; `pinterest_id.tables.write_report` makes tables of them.
+
+        Parameters
+        ----------
+        command : str
+            What runs it, for run.json.
 
         Raises
         ------
@@ -93,7 +98,7 @@ class Experiment:
             if name == "image":
                 with self._timed("projection"):
                     self.project(text, image)
-        self.write_facts()
+        self.write_facts(command)
 
     @contextmanager
     def _timed(self, stage):
@@ -214,9 +219,10 @@ class Experiment:
         matrices = {"text": text.matrix, "image": image.matrix}
         save_projection(self.files.projection, self.pins.ids, matrices, self.options.seed)
 
-    def write_facts(self):
-        """Write run.json: options, inputs, counts, versions, seconds of each stage."""
+    def write_facts(self, command=""):
+        """Write run.json: command, options, inputs, counts, versions, seconds of each stage."""
         facts = {
+            "command": command,
             "options": asdict(self.options),
             "inputs": self._inputs(),
             **self.facts,
