@@ -145,12 +145,11 @@ class Experiment:
         """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""
         data, folder = self._data(first, final), self.files.model(name)
         choices = self._choose(name, data, folder)
-        tests = {
-            suffix: refit(data, choice, folder / f"final{suffix}", self.fitting)[1]
-            for suffix, choice in choices.items()
-        }
+        tests = {}
         for suffix, choice in choices.items():
-            self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, "end": choice.end}
+            model, tests[suffix] = refit(data, choice, folder / f"final{suffix}", self.fitting)
+            about = {"end": choice.end, "not_converged": [*choice.not_converged, *filter(None, [model.not_converged])]}
+            self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, **about}
         return Fitted(choices[""].validation, tests[""], tests.get("_baselines", tests[""]), final)
 
     def _choose(self, name, data, folder):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from small_experiment import SMALL, small_pins, write_data
 
 from pinterest_id.choice_of_C import read_curve
@@ -62,6 +63,19 @@ def test_the_baselines_may_have_section_4_1s_grid(tmp_path):
     for name in ("text", "images", "linear_0.3", "cf"):
         ours, theirs = (load_scores(out / "scores" / f"{name}.npz").logs for out in (experiment.out, alone.out))
         assert np.array_equal(ours, theirs) == (name != "cf")
+
+
+def test_a_fit_that_did_not_converge_is_marked_and_said_again_when_it_is_taken_over(tmp_path):
+    write_data(tmp_path, small_pins())
+    options = replace(SMALL, C_grid=(1.0,), tol=1e-30)  # closer than float64 comes
+    for _ in range(2):
+        experiment = Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", options)
+        with pytest.warns(ConvergenceWarning, match="models/image/final: C=1, 192 pins: "):
+            experiment.run()
+        rows = {row["model"]: row for row in write_report(experiment.out)}
+        assert "fit of image, C=1, 144 pins: " in rows["images only"]["not_converged"]
+        assert "fit of text" not in rows["images only"]["not_converged"]
+        assert "fit of text, C=1, 192 pins: " in format_table2(list(rows.values()))
 
 
 @pytest.fixture
