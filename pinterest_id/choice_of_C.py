@@ -147,10 +147,18 @@ def choose_together(modalities, C_grid=C_GRID, fitting=None):
     return steps[best].C
 
 
+def require_fits(run):
+    """Raise ValueError where a run whose fits are wanted has none."""
+    if not (Path(run) / "models").is_dir():
+        raise ValueError(f"{run}: found no models; wanted a run of tools/run_identification")
+
+
 def take_fits(out, other):
-    """Copy the models of another run's folder to one that has none yet; without another nothing."""
+    """Copy the models of another run's folder to one that has none yet, else warn; without another nothing."""
     theirs, ours = Path(other or "") / "models", Path(out) / "models"
-    if not other or not theirs.is_dir() or ours.exists():
+    if other and ours.exists():
+        warnings.warn(f"{ours}: found fits of an earlier call; those of {other} are not taken over", stacklevel=2)
+    if not other or ours.exists():
         return
     aside = ours.with_name("models.copy")
     shutil.rmtree(aside, ignore_errors=True)

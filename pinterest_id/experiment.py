@@ -20,7 +20,7 @@ from mindpics.files import own_folder
 from mindpics.files.json_files import write_json
 from pinterest_id.arrange import arrange
 from pinterest_id.cascade import LAMBDAS, cascade, linear
-from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, take_fits
+from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, require_fits, take_fits
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
 from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
@@ -84,6 +84,8 @@ class Experiment:
             On pins, features or options that do not go together, or a folder that holds other things; it says which.
         """
         own_folder.require(self.out, IDENTIFICATION, adds=True)
+        if self.fits_of:
+            require_fits(self.fits_of)
         with self._timed("pins"):
             self.arrange()
         take_fits(self.out, self.fits_of)

@@ -85,6 +85,17 @@ def test_fits_of_another_run_are_taken_over_where_they_are_the_same(experiment, 
     assert fitted[0].read_bytes() != fitted[1].read_bytes()
 
 
+def test_fits_that_are_not_taken_over_are_said(experiment, tmp_path):
+    experiment_of_none = type(experiment)(
+        experiment.pins_path, experiment.features["image"], tmp_path / "other", experiment.options, fits_of=tmp_path
+    )
+    with pytest.raises(ValueError, match=f"{tmp_path}: found no models; wanted a run of tools/run_identification"):
+        experiment_of_none.run()
+    assert not (tmp_path / "other").exists()
+    with pytest.warns(UserWarning, match="models: found fits of an earlier call; those of .* are not taken over"):
+        another(experiment, experiment.out)
+
+
 def test_scores_that_an_earlier_call_left_of_a_reading_that_failed_are_not_taken(experiment, tmp_path):
     (tmp_path / "pinterest_id").symlink_to(experiment.out)
     another(experiment, tmp_path / "sensitivity/cosine-text", refine_modality="text")
