@@ -121,17 +121,26 @@ def stages(job, chosen):
     return [*stages_for(main, [*targets, *(path for stage in beside for path in stage.inputs)]), *beside]
 
 
-def varied(jobs, chosen_names):
-    """Return the `mindpics.results.sensitivity.Varied` of chosen readings over jobs that differ in the seed."""
+def varied(jobs, chosen_names, left_out=()):
+    """Return the `mindpics.results.sensitivity.Varied` of chosen readings over jobs that differ in the seed.
+
+    Parameters
+    ----------
+    jobs : list of mindpics.job.Job
+    chosen_names : collection of str
+    left_out : collection of str
+        Of `mindpics.jobs.turns.run_jobs`: scores that an earlier call left there are not taken.
+    """
     by_seed = [[reading for reading in readings(job, jobs[0]) if reading.name in chosen_names] for job in jobs]
-    return [_varied(jobs, seeds) for seeds in zip(*by_seed, strict=True)]
+    return [_varied(jobs, seeds, left_out) for seeds in zip(*by_seed, strict=True)]
 
 
-def _varied(jobs, seeds):
+def _varied(jobs, seeds, left_out):
     result = Varied(seeds[0].change, [])
     for job, reading in zip(jobs, seeds, strict=True):
         before, diverged = reading.base.scores(reading.row), _diverged(reading)
-        if diverged or not (Path(before).is_file() and Path(reading.scores).is_file()):
+        there = all(path not in left_out and Path(path).is_file() for path in (before, reading.scores))
+        if diverged or not there:
             result.notes.append(diverged or no_scores(job.root))
             continue
         result.moves.append(move(_answers(before), _answers(reading.scores)))

@@ -7,6 +7,7 @@ import numpy as np
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
+from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS
 from pinterest_id.splits import PARTS, UNUSED, parts_of_file, split_users, write_split
 from pinterest_id.word_tables import write_word_tables
 from pinterest_id.words import word_statistics
@@ -41,7 +42,7 @@ class Arranged:
 
 
 def arrange(path, features, options, out):
-    """Read and split the pins; write split.csv, rejected.jsonl and the word tables to `out`.
+    """Read and split the pins; write split.csv, rejected.jsonl and the word tables to `out`, the first files of a run.
 
     Statistics are of the pins that take part; how many the split leaves out is a fact of its own.
 
@@ -67,6 +68,7 @@ def arrange(path, features, options, out):
         raise ValueError(f"{path}: found no pin that can be used ({count_reasons(rejected)}); wanted one at least")
     parts, dropped = _split(pins, rejected, options)
     files = ExperimentFiles(out)
+    _remove_results(files)
     write_split(files.split, pins, parts)
     write_rejections(files.rejected, rejected)
     used = [pin for pin, part in zip(pins, parts, strict=True) if part != UNUSED]
@@ -81,6 +83,15 @@ def arrange(path, features, options, out):
         "images_shared_by_two_or_more_users_pct": shared_pct(used, path.parent),
     }
     return _in_order(pins, parts, facts)
+
+
+def _remove_results(files):
+    """Remove the results of an earlier run: a killed one would leave scores and tables of two. Fits have their keys."""
+    results = [files.facts, *map(files.scores_of, (*PAPER_ROWS, *OTHER_ROWS)), files.projection]
+    results += [files.table1, files.table2, files.table3, files.intervals, files.mcnemar, files.summary]
+    results += [path for name in ("figure*", "confused_pairs") for path in files.figures.glob(f"{name}.*")]
+    for path in results:
+        path.unlink(missing_ok=True)
 
 
 def _split(pins, rejected, options):

@@ -102,10 +102,11 @@ class CascadeClassifier(ClassifierMixin, BaseEstimator):
             A part a modality, or one for all.
         """
         logs = self.log_product(X)
+        logs[np.isneginf(logs).all(axis=1)] = 0  # the modalities agree on no user
         return logs - logsumexp(logs, axis=1, keepdims=True)
 
     def predict_proba(self, X):
-        """Return the product of the modalities' probabilities, normalised to sum 1, [N, K].
+        """Return the product of the modalities' probabilities, normalised to sum 1, [N, K]; uniform where all are 0.
 
         Parameters
         ----------

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import shutil
 import time
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
 from mindpics.files.atomic import atomic_write
 from mindpics.jobs.bars import bar_of
 from pinterest_id.cascade import cascade
-from pinterest_id.classifiers import make_classifier
+from pinterest_id.classifiers import fit_watched, make_classifier
 from pinterest_id.design import LastDesign
 from pinterest_id.linear_models import linear_model, load_model, save_model
 from pinterest_id.options import C_GRID
@@ -56,12 +58,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen C, the grid, the model fitted on the training pins, and its log probabilities [N, K] of validation."""
+    """The chosen C, the grid, the model fitted on the training pins, its log probabilities [N, K] of validation, and
+    what is said of fits of the grid that did not converge."""
 
     C: float
     grid: tuple
     model: object
     validation: np.ndarray
+    not_converged: tuple = ()
 
     @property
     def end(self):
@@ -104,17 +108,18 @@ def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
     curve : str
         "": no CURVE.csv is written.
     """
-    folder, steps, best = Path(folder), [], None
+    folder, steps, best, warned = Path(folder), [], None, []
     for C, model in zip(C_grid, _Fits(fitting, data.designs).grid(C_grid, data, folder), strict=True):
         logs = model.log_proba(data.validation)
         right = float(100 * np.mean(model.classes[logs.argmax(axis=1)] == data.validation_users))
         steps.append(Step(C, right, model.about["seconds"]))
+        warned += [model.not_converged] if model.not_converged else []
         if best is None or (right, -C) > (best[0].accuracy, -best[0].C):
             best = (steps[-1], logs, model)
     chosen, validation, model = best
     if curve:
         _write_curve(folder / f"{curve}.csv", steps, chosen)
-    return Choice(chosen.C, tuple(C_grid), model, validation)
+    return Choice(chosen.C, tuple(C_grid), model, validation, tuple(warned))
 
 
 def choose_together(modalities, C_grid=C_GRID, fitting=None):
@@ -142,10 +147,18 @@ def choose_together(modalities, C_grid=C_GRID, fitting=None):
     return steps[best].C
 
 
+def require_fits(run):
+    """Raise ValueError where a run whose fits are wanted has none."""
+    if not (Path(run) / "models").is_dir():
+        raise ValueError(f"{run}: found no models; wanted a run of tools/run_identification")
+
+
 def take_fits(out, other):
-    """Copy the models of another run's folder to one that has none yet; without another nothing."""
+    """Copy the models of another run's folder to one that has none yet, else warn; without another nothing."""
     theirs, ours = Path(other or "") / "models", Path(out) / "models"
-    if not other or not theirs.is_dir() or ours.exists():
+    if other and ours.exists():
+        warnings.warn(f"{ours}: found fits of an earlier call; those of {other} are not taken over", stacklevel=2)
+    if not other or ours.exists():
         return
     aside = ours.with_name("models.copy")
     shutil.rmtree(aside, ignore_errors=True)
@@ -233,17 +246,22 @@ class _Fits:
             Where the joint solver begins.
         """
         about = {"C": C, "solver": self.kind, "tol": self.tol, "key": key}
-        saved = _load(path)
-        if saved and all(saved.about.get(name) == value for name, value in about.items()):
-            return saved
-        classifier = make_classifier(self.kind, C, self.tol, self.progress)
+        model = _load(path)
+        if not model or any(model.about.get(name) != value for name, value in about.items()):
+            model = self._fitted(X, users, about, start)
+            save_model(path, model)
+        if model.not_converged:  # of a kept one again
+            warnings.warn(f"{path}: {model.not_converged}", ConvergenceWarning, stacklevel=2)
+        return model
+
+    def _fitted(self, X, users, about, start):
+        classifier = make_classifier(self.kind, about["C"], self.tol, self.progress)
         begun, cpu = time.perf_counter(), time.process_time()
-        classifier.fit(X, users, **self._start(start, X))
+        complaint = fit_watched(classifier, X, users, **self._start(start, X))
         about |= {"seconds": round(time.perf_counter() - begun, 3), "cpu_seconds": round(time.process_time() - cpu, 3)}
         about["pins"] = X.shape[0]
-        model = linear_model(classifier, about | _work(classifier))
-        save_model(path, model)
-        return model
+        about["not_converged"] = complaint and f"C={about['C']:g}, {X.shape[0]} pins: {complaint}"
+        return linear_model(classifier, about | _work(classifier))
 
     def _start(self, model, X):
         """Two users share one row of weights, and another dictionary has other columns: those start anew."""

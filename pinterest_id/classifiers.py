@@ -5,8 +5,11 @@ the validation pins. Its scikit-learn (0.18) made that one-vs-rest with liblinea
 penalised intercept, probabilities the sigmoid of each class renormalised to sum 1.
 """
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.multiclass import check_classification_targets
@@ -144,6 +147,27 @@ class _ClassBar:
         self.bar.set_postfix_str(f"largest gap {min(gap, 1):.1g}", refresh=False)
         self.bar.update(self.bar.total - n_open - self.bar.n)
         self.bar.refresh()
+
+
+def fit_watched(classifier, X, y, **start):
+    """Fit a classifier; return the first line of its ConvergenceWarning, "" when it has converged.
+
+    Parameters
+    ----------
+    classifier : estimator
+    X : array or CSR, shape [N, D]
+    y : array, shape [N]
+    **start
+        More arguments of its `fit`.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        classifier.fit(X, y, **start)
+    complaints = [str(each.message) for each in caught if issubclass(each.category, ConvergenceWarning)]
+    for each in caught:
+        if not issubclass(each.category, ConvergenceWarning):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return complaints[0].splitlines()[0] if complaints else ""
 
 
 def make_classifier(kind="joint", C=1.0, tol=1e-3, verbose=0):

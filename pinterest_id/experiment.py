@@ -20,14 +20,14 @@ from mindpics.files import own_folder
 from mindpics.files.json_files import write_json
 from pinterest_id.arrange import arrange
 from pinterest_id.cascade import LAMBDAS, cascade, linear
-from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, take_fits
+from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, require_fits, take_fits
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
 from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
 from pinterest_id.options import Options
 from pinterest_id.projection import save_projection
 from pinterest_id.refine import refine
-from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS, Scores, save_scores
+from pinterest_id.scores import Scores, save_scores
 from pinterest_id.text import PinTfidf
 from pinterest_id.word_tables import write_dictionary
 
@@ -64,15 +64,19 @@ class Experiment:
         self.text = text
         self.fits_of = fits_of
         self.seconds = {}
-        self._saved = set()  # slugs of the score files of this run
 
     @property
     def files(self):
         """Where what is written lies: an `ExperimentFiles`."""
         return ExperimentFiles(self.out)
 
-    def run(self):
+    def run(self, command=""):
         """Run all stages up to the scores; `pinterest_id.tables.write_report` makes tables of them.
+
+        Parameters
+        ----------
+        command : str
+            What runs it, for run.json.
 
         Raises
         ------
@@ -80,6 +84,8 @@ class Experiment:
             On pins, features or options that do not go together, or a folder that holds other things; it says which.
         """
         own_folder.require(self.out, IDENTIFICATION, adds=True)
+        if self.fits_of:
+            require_fits(self.fits_of)
         with self._timed("pins"):
             self.arrange()
         take_fits(self.out, self.fits_of)
@@ -94,8 +100,7 @@ class Experiment:
             if name == "image":
                 with self._timed("projection"):
                     self.project(text, image)
-        self._remove_other_rows()
-        self.write_facts()
+        self.write_facts(command)
 
     @contextmanager
     def _timed(self, stage):
@@ -142,12 +147,11 @@ class Experiment:
         """Choose C on `first` and refit on `final`, matrices [N, D] of all pins."""
         data, folder = self._data(first, final), self.files.model(name)
         choices = self._choose(name, data, folder)
-        tests = {
-            suffix: refit(data, choice, folder / f"final{suffix}", self.fitting)[1]
-            for suffix, choice in choices.items()
-        }
+        tests = {}
         for suffix, choice in choices.items():
-            self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, "end": choice.end}
+            model, tests[suffix] = refit(data, choice, folder / f"final{suffix}", self.fitting)
+            about = {"end": choice.end, "not_converged": [*choice.not_converged, *filter(None, [model.not_converged])]}
+            self.facts["C"][f"{name}{suffix}"] = {"chosen": choice.C, "grid": choice.grid, **about}
         return Fitted(choices[""].validation, tests[""], tests.get("_baselines", tests[""]), final)
 
     def _choose(self, name, data, folder):
@@ -210,21 +214,16 @@ class Experiment:
         test, pins = slice(self.pins.n_seen, None), self.pins
         scores = Scores(np.array(pins.ids[test]), pins.codes[test], pins.users, logs)
         save_scores(self.files.scores_of(slug), scores)
-        self._saved.add(slug)
-
-    def _remove_other_rows(self):
-        """Remove scores that an earlier run left in the folder: tables are made of all that are there."""
-        for slug in {**PAPER_ROWS, **OTHER_ROWS}.keys() - self._saved:
-            self.files.scores_of(slug).unlink(missing_ok=True)
 
     def project(self, text, image):
         """Save the first two principal components of all pins, and the variance of ten (figure 3)."""
         matrices = {"text": text.matrix, "image": image.matrix}
         save_projection(self.files.projection, self.pins.ids, matrices, self.options.seed)
 
-    def write_facts(self):
-        """Write run.json: options, inputs, counts, versions, seconds of each stage."""
+    def write_facts(self, command=""):
+        """Write run.json: command, options, inputs, counts, versions, seconds of each stage."""
         facts = {
+            "command": command,
             "options": asdict(self.options),
             "inputs": self._inputs(),
             **self.facts,

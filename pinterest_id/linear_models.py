@@ -44,6 +44,11 @@ class LinearModel:
     kind: str
     about: dict
 
+    @property
+    def not_converged(self):
+        """What was said of a fit that did not converge; "" of others."""
+        return self.about.get("not_converged", "")
+
     def log_proba(self, X):
         """Return log probabilities of X ([N, D], dense or CSR), float32 [N, K]."""
         if X.shape[1] != self.coef.shape[1]:

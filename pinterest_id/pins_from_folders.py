@@ -152,14 +152,17 @@ def _of_lines(root, path, pictures, beside, encoding):
 
 
 def _named(path, lines, stems):
-    names = {name: stem for stem in stems for name in _names(stem)}
-    texts = {}
+    levels, texts = [_by_name(stems, start) for start in (0, 1, -1)], {}  # USER/BOARD/NAME, BOARD/NAME, NAME
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         name, _, text = line.partition("\t")
         name = name.strip()
-        stem = names.get(name) or names.get(re.sub(r"\.\w+$", "", name))
+        spelt = (name, re.sub(r"\.\w+$", "", name))
+        stem, *more_stems = next((level[each] for each in spelt for level in levels if each in level), [None])
+        if more_stems:
+            fitting = " and ".join(map(str, (stem, *more_stems)))
+            raise ValueError(f"{path}, line {number}: found {name!r}, which fits {fitting}; wanted BOARD/NAME")
         if stem is None or stem in texts:
             problem = "again" if stem in texts else "which is no picture of the user"
             raise ValueError(f"{path}, line {number}: found {name!r}, {problem}; wanted each picture once")
@@ -167,9 +170,12 @@ def _named(path, lines, stems):
     return texts
 
 
-def _names(stem):
-    """USER/BOARD/NAME, BOARD/NAME and NAME."""
-    return {"/".join(stem.parts[start:]) for start in (0, 1, len(stem.parts) - 1)}
+def _by_name(stems, start):
+    """Return {what a path is from one of its parts on: [stems]}."""
+    named = defaultdict(list)
+    for stem in stems:
+        named["/".join(stem.parts[start:])].append(stem)
+    return named
 
 
 def _natural(name):

@@ -1,6 +1,6 @@
 """Pins of a manifest of posts, its authors being the users."""
 
-import re
+import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from mindpics.files.json_files import shown
 from mindpics.posts.posts import is_told, read_posts
 from pinterest_id.records import Rejection, check_records
+from pinterest_id.words import WORD
 
 
 def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",), seed=0, **keep):
@@ -95,7 +96,11 @@ def _text(post, key, where):
 
 
 def _without(author, text):
-    names = re.findall(r"\w+", author)
-    if names:
-        text = re.sub(r"\b(?:" + "|".join(map(re.escape, names)) + r")\b", " ", text, flags=re.IGNORECASE)
+    """Words end at "_" too, and are compared as `pinterest_id.words.clean_words` would have them."""
+    names = {_plain(word) for word in WORD.findall(author)}
+    text = WORD.sub(lambda word: " " if _plain(word.group()) in names else word.group(), text)
     return " ".join(text.split())
+
+
+def _plain(word):
+    return unicodedata.normalize("NFKC", word).casefold()

@@ -154,7 +154,8 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
     fc7 = features(source, f"{folder}/fc7", gpu)
     run = identification(source, f"{folder}/fc7", seed, folder)
     made = (source.pins, *fc7.outputs)
-    identify = Stage("identify", run, made, (files.split,), cost=10, note="classifiers, cascade, refinement")
+    told = (files.split, files.facts)  # the last of it, which table2 removes and writes again
+    identify = Stage("identify", run, made, told, cost=10, note="classifiers, cascade, refinement")
     tuned = f"{folder}/fine_tuned"
     fine_tune = Stage(
         "finetune_fc7",

@@ -19,14 +19,18 @@ def project(matrix, seed=0):
     Returns
     -------
     points : float32 array [N, 2]
+        The second is 0 where the data have one dimension.
     variance : float array [10], or fewer when the data have fewer dimensions
     """
-    count = min(COMPONENTS, min(matrix.shape) - 1)
     # Sparse data are centred implicitly by arpack only; the randomised solver needs the fewest passes over dense ones.
-    solver = "arpack" if sparse.issparse(matrix) else "randomized"
+    count, solver = COMPONENTS, "arpack" if sparse.issparse(matrix) else "randomized"
+    if min(matrix.shape) <= COMPONENTS:  # too few for arpack, and quickly done
+        count, solver = min(matrix.shape), "full"
+        matrix = matrix.toarray() if sparse.issparse(matrix) else matrix
     pca = PCA(n_components=count, svd_solver=solver, random_state=seed)
-    points = pca.fit_transform(matrix)[:, :2]
-    return points.astype(np.float32), pca.explained_variance_ratio_
+    points = np.zeros((matrix.shape[0], 2), dtype=np.float32)
+    points[:, :count] = pca.fit_transform(matrix)[:, :2]
+    return points, pca.explained_variance_ratio_
 
 
 def save_projection(path, ids, matrices, seed=0):

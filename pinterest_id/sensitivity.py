@@ -95,9 +95,18 @@ def stages(root, chosen, scale="mini", seed=0, gpu=None, source=None):
     return made[: last + 1] + [stage for each in fitted for stage in _own(root, each, seed, gpu, source)]
 
 
-def varied(roots, chosen_names):
-    """Return the `mindpics.results.sensitivity.Varied` of chosen readings over runs that differ in the seed."""
-    return [_varied(roots, each, row) for each in READINGS if each.name in chosen_names for row in each.rows]
+def varied(roots, chosen_names, left_out=()):
+    """Return the `mindpics.results.sensitivity.Varied` of chosen readings over runs that differ in the seed.
+
+    Parameters
+    ----------
+    roots : list of path
+    chosen_names : collection of str
+    left_out : collection of str
+        Of `mindpics.jobs.turns.run_jobs`: scores that an earlier call left there are not taken.
+    """
+    chosen = [reading for reading in READINGS if reading.name in chosen_names]
+    return [_varied(roots, reading, row, left_out) for reading in chosen for row in reading.rows]
 
 
 def _own(root, reading, seed, gpu, source):
@@ -109,19 +118,17 @@ def _own(root, reading, seed, gpu, source):
         made = [replace(features(source, fc7, gpu, f"{reading.name}_fc7", reading.extract, cost), may_fail=True)]
     words = (*identification(source, fc7, seed, out), "--fits-of", default, "--scores-only", *reading.run)
     read = (source.pins, f"{fc7}.npy", f"{fc7}.ids.txt", ExperimentFiles(default).split)
+    written = tuple(map(ExperimentFiles(out).scores_of, reading.rows))
     note = " ".join([*reading.extract, *reading.run])
-    return [
-        *made,
-        Stage(f"{reading.name}_identify", words, read, (ExperimentFiles(out).split,), cost=8, note=note, may_fail=True),
-    ]
+    return [*made, Stage(f"{reading.name}_identify", words, read, written, cost=8, note=note, may_fail=True)]
 
 
-def _varied(roots, reading, row):
+def _varied(roots, reading, row, left_out):
     moved = Varied(reading.change(row), [])
     for root in roots:
-        default, other = ExperimentFiles(Path(root) / "pinterest_id"), ExperimentFiles(Path(_folder(root, reading)))
+        default, other = ExperimentFiles(f"{root}/pinterest_id"), ExperimentFiles(_folder(root, reading))
         after = default.scores_of(reading.instead[row]) if reading.instead else other.scores_of(row)
-        if not after.is_file():
+        if after in left_out or not Path(after).is_file():
             moved.notes.append(no_scores(root))
             continue
         moved.moves.append(move(_answers(default.scores_of(row)), _answers(after)))

@@ -136,10 +136,12 @@ def _check_sizes(sizes):
 
 
 def _counts(n, sizes):
-    """Return how many of n pins go to each part; shares leave none unused."""
+    """Return how many of n pins, three at least, go to each part, one at least; shares leave none unused."""
     if isinstance(sizes[0], int):
         return min(sizes[0], n - sizes[1] - sizes[2]), *sizes[1:]
     validation, test = (max(1, round(n * share)) for share in sizes[1:])
+    while validation + test >= n:  # rounded up: the larger gives one to training
+        validation, test = (validation - 1, test) if validation > test else (validation, test - 1)
     return n - validation - test, validation, test
 
 

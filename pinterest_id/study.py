@@ -9,7 +9,7 @@ from mindpics.results.paired import Paired
 from mindpics.results.study import Caption, Comparison, Figure, Measured, Study, Table, tested_a_trained
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published
-from pinterest_id.tables import read_table2
+from pinterest_id.tables import NOTES, read_table2
 
 FOLDER = "pinterest_id"  # of a run such as runs/mini
 CAPTION = Caption("Table 2", "Pinterest", "test pins")
@@ -124,8 +124,8 @@ def table2(rows, ours, seed):
         "Accuracy, macro F1 and recall at 10 in %. Rows without a paper's figure are not in the paper. The paper's fc7 "
         "is of the DeCAF library's own ImageNet net; another net's stands for it, which \"in words\" below names."
     )
-    ends = dict.fromkeys(row["C_at_end"] for row in rows if row.get("C_at_end"))
-    caption = ". ".join([caption.rstrip("."), *ends]) + "."
+    notes = dict.fromkeys(row[name] for name in NOTES for row in rows if row.get(name))
+    caption = ". ".join([caption.rstrip("."), *notes]) + "."
     if len({row[-1] for row in cells}) != 1:
         return Table(caption, columns, cells)
     return Table(caption, columns[:-1], [row[:-1] for row in cells], cells[0][-1])

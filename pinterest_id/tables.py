@@ -17,7 +17,8 @@ from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS, load_scores
 from pinterest_id.word_tables import read_csv, write_csv
 
 NOT_IN_PAPER = "not in the paper"
-BASELINES = ("text", "images", "linear_0.3", "linear_0.5", "linear_0.7")  # whose C may come of another grid
+# whose C may come of another grid
+BASELINES = ("text", "images", "linear_0.3", "linear_0.5", "linear_0.7", "images_fine_tuned")
 ONE_MODALITY = {"text": "text", "images": "image", "images_fine_tuned": "image"}
 TABLE2 = [
     "model",
@@ -33,7 +34,9 @@ TABLE2 = [
     "C_text",
     "C_image",
     "C_at_end",
+    "not_converged",
 ]
+NOTES = ("C_at_end", "not_converged")  # which stand below the table
 
 PUBLISHED = ("published_accuracy", "published_f1")
 MEASURED = ("accuracy", "f1_macro", "recall_at_10", "low95", "high95")
@@ -148,8 +151,8 @@ def format_table2(rows):
     if ours:
         lines.insert(ours, f"--- {NOT_IN_PAPER} ".ljust(max(map(len, lines)), "-"))
     lines.append(f"accuracy in % of {rows[0]['n']} test pins; each row: {rows[0]['command']}")
-    ends = dict.fromkeys(end for row in rows for end in row["C_at_end"].split("; ") if end)
-    return "\n".join([*lines, *ends])
+    notes = dict.fromkeys(note for row in rows for name in NOTES for note in row[name].split("; ") if note)
+    return "\n".join([*lines, *notes])
 
 
 def format_brief(rows):
@@ -187,14 +190,17 @@ def _row(slug, s, command, seed):
 
 
 def _penalties(slug, chosen):
-    """Return the C of each modality that a row is made of, and which of them lie at an end of their grid."""
+    """Return the C of each modality of a row, which of them lie at an end of their grid, and fits not converged."""
     image = "fine_tuned" if slug.endswith("fine_tuned") else "image"
     baselines = "_baselines" if slug in BASELINES and "text_baselines" in chosen else ""
     names = {"text": f"text{baselines}", "image": f"{image}{baselines}"}
     names = {key: name for key, name in names.items() if key == ONE_MODALITY.get(slug, key)}
     ends = [_at_end(key, chosen[name]) for key, name in names.items() if chosen[name]["end"]]
     values = {f"C_{key}": chosen[names[key]]["chosen"] if key in names else "" for key in ("text", "image")}
-    return values | {"C_at_end": "; ".join(ends)}
+    unsolved = [
+        f"fit of {key}, {text}" for key, name in names.items() for text in chosen[name].get("not_converged", ())
+    ]
+    return values | {"C_at_end": "; ".join(ends), "not_converged": "; ".join(unsolved)}
 
 
 def _at_end(modality, choice):

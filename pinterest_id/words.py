@@ -14,8 +14,11 @@ import regex
 
 MAX_LETTERS = 30  # section 3
 # As far as RFC 3986's characters go: what stands right behind them, in quotes or in another script, is text again
-_URL = regex.compile(r"(?:https?://|www\.)[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", regex.IGNORECASE)
-_WORD = regex.compile(r"(?=[\p{L}\p{N}])[^\W_]+")  # marks included: vowel signs, accents, joiners
+_URL = regex.compile(
+    r"(?:https?://|(?<![\p{L}\p{N}])www\.(?=[a-z0-9]))[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", regex.IGNORECASE
+)
+_SYMBOL = regex.compile(r"[\p{S}\p{No}]+")  # ™ and ½, of which NFKC makes letters and digits
+WORD = regex.compile(r"(?=[\p{L}\p{N}])[^\W_]+")  # marks included: vowel signs, accents, joiners
 
 
 @cache
@@ -52,9 +55,11 @@ def clean_words(text, stop="snowball"):
     stop : {"snowball", "scikit-learn", "none"}
         See `stop_words`.
     """
-    text = unicodedata.normalize("NFKC", text).lower()
+    text = _URL.sub(" ", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _SYMBOL.sub(" ", text))  # full-width forms, ligatures
     ignored = stop_words(stop)
-    words = _WORD.findall(_URL.sub(" ", text))
+    words = WORD.findall(text.lower())
     return [word for word in words if 1 < letters(word) <= MAX_LETTERS and word not in ignored]
 
 

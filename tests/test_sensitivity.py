@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_job import make_crawl
 
@@ -16,7 +17,7 @@ from mindpics.plan import plan
 from mindpics.published import ROWS
 from mindpics.report.specification import draw_sensitivity
 from mindpics.results.sensitivity import COLUMNS
-from mindpics.sensitivity import BATCH_NORM, BY_DEFAULT, NAMES, readings, stages, varied
+from mindpics.sensitivity import BATCH_NORM, BY_DEFAULT, HEADLINE, NAMES, readings, stages, varied
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI_JOB = Job(MINI, "runs/mini")
@@ -107,6 +108,17 @@ def test_a_training_that_diverged_is_a_note_and_no_number(tmp_path):
     (run / "run.json").write_text(json.dumps({"diverged": "loss nan at iteration 18"}))
     (found,) = varied([job], ["normalization"])
     assert (found.moves, found.notes) == ([], ["diverged: loss nan at iteration 18"])
+
+
+def test_scores_that_an_earlier_call_left_of_a_reading_that_failed_are_not_taken(tmp_path):
+    job = Job(MINI, str(tmp_path))
+    reading = next(each for each in readings(job) if each.name == "normalization")
+    for path in (job.scores(HEADLINE), reading.scores):
+        Path(path).parent.mkdir(parents=True)
+        np.savez(path, ids=np.array(list("abcdefghij")), labels=np.arange(10), scores=np.zeros((10, 5, 2), np.float32))
+    assert len(varied([job], ["normalization"])[0].moves) == 1
+    (found,) = varied([job], ["normalization"], {reading.scores})
+    assert (found.moves, found.notes) == ([], [f"no scores, see {tmp_path}/logs"])
 
 
 def test_the_chart_has_every_reading_that_has_a_number(tmp_path):

@@ -99,6 +99,7 @@ class Runner:
         self.beside = []  # runners whose stages take turns with this one's
         self.running = {}
         self.done = set()
+        self.left_out = set()  # outputs of stages that failed, which may lie there from another call
         self.timed = list(timed)  # and those of this one that ran from their beginning
         self.resumed = set()
         self.keys = {}
@@ -217,9 +218,11 @@ class Runner:
                 f"stage {stage.name} failed ({why}){self._full()}. Its command:\n  {as_typed(stage.command)}\n"
                 f"The end of {self._log(stage)}:\n{tail}"
             )
-        without = [stage.name, *(neighbour.name for neighbour in standing_on(stage, self.stages))]
-        self.done |= set(without)
-        self.account.say(f"{stage.name}: failed ({why}); left out: {', '.join(without)}")
+        without = [stage, *standing_on(stage, self.stages)]
+        self.done |= {absent.name for absent in without}
+        self.left_out |= {path for absent in without for path in absent.outputs}
+        names = ", ".join(absent.name for absent in without)
+        self.account.say(f"{stage.name}: failed ({why}); left out: {names}")
 
     def _full(self):
         """Say so when the disk is full: the stage's log may have had no room for it."""

@@ -23,8 +23,13 @@ def run_jobs(runs, drawing, parallel, done, start=start_here):
         Called with each job when its stages have ended.
     start : callable
         Starts a command: `mindpics.jobs.commands.start_here`, or on a cluster.
+
+    Returns
+    -------
+    set of str
+        Outputs of the jobs' stages that failed: what lies there is of another call.
     """
-    timed, numbers, turns = [], count(1), [[run] for run in runs]
+    timed, left_out, numbers, turns = [], set(), count(1), [[run] for run in runs]
     if start is not start_here:
         turns = [turn for turn in (runs[:1], runs[1:]) if turn]
     for place, turn in enumerate(turns):
@@ -34,7 +39,9 @@ def run_jobs(runs, drawing, parallel, done, start=start_here):
             for job, _ in turn:
                 print(f"seed {job.seed}, run {next(numbers)} of {len(runs)}: {job.root}", flush=True)
         run_together(runners, parallel)
+        left_out |= {path for runner in runners for path in runner.left_out}
         timed = [seconds for runner in runners for seconds in runner.timed]
         for job, _ in turn:
             done(job)
     Runner(drawing, runs[0][0].root, parallel, timed=timed, start=start).run()
+    return left_out

@@ -100,10 +100,13 @@ def test_a_stage_that_may_fail_leaves_out_what_stands_on_it_and_is_tried_again(t
         Stage("second", (str(tool), str(tmp_path), second, first), (first,), (second,)),
         Stage("third", (str(tool), str(tmp_path), third, second), (second,), (third,)),
     ]
-    Runner(stages, tmp_path / "run", 2).run()
+    (tmp_path / "third").write_text("of an earlier call")
+    left_out = run_jobs([(SimpleNamespace(root=str(tmp_path / "run"), seed=0), stages)], [], 2, done=lambda job: None)
+    assert left_out == {first, second, third}
     assert sorted(ran(tmp_path)) == ["a", "b", "c"]
     assert "first: failed (exit status 1); left out: first, second, third" in capsys.readouterr().out
     script.write_text(f"import pathlib; pathlib.Path({first!r}).write_text('1')")
+    (tmp_path / "third").unlink()
     Runner(stages, tmp_path / "run", 2).run()
     assert ran(tmp_path) == ["second", "third"]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pinterest_id.cascade import CascadeClassifier, cascade, linear
@@ -132,6 +133,13 @@ def test_the_estimator_multiplies_what_its_classifiers_say(rng):
         model.predict({"text": X["text"]})
     with pytest.raises(ValueError, match="modalities: found the pins"):
         model.predict({"text": X["text"], "image": X["image"][:5]})
+
+
+def test_classifiers_that_agree_on_no_user_give_each_the_same_probability():
+    X = {"text": np.array([[0.0], [1], [2], [3]]), "image": np.array([[0.0], [1], [2], [3]])}
+    model = CascadeClassifier([(name, DecisionTreeClassifier()) for name in X]).fit(X, ["a", "b", "c", "d"])
+    probabilities = model.predict_proba({"text": np.array([[0.0], [1]]), "image": np.array([[2.0], [1]])})
+    np.testing.assert_array_equal(probabilities, [[0.25] * 4, [0, 1, 0, 0]])
 
 
 def test_late_fusion_finds_the_weights_that_made_the_labels(rng):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from small_experiment import SMALL, small_pins, write_data
 
 from pinterest_id.choice_of_C import read_curve
@@ -46,18 +47,35 @@ def test_one_C_at_an_end_of_its_grid_is_said_and_the_curves_have_what_decided(tm
 
 
 def test_the_baselines_may_have_section_4_1s_grid(tmp_path):
-    experiment = write_data(tmp_path, small_pins())
-    experiment.options = Options(sizes=(12, 4, 4), C_grid=(100.0, 1000.0), C_grid_baselines=(0.1, 1.0))
+    write_data(tmp_path, small_pins())
+    options = Options(sizes=(12, 4, 4), C_grid=(100.0, 1000.0), C_grid_baselines=(0.1, 1.0))
+    fc7 = tmp_path / "fc7"
+    experiment = Experiment(tmp_path / "pins.jsonl", fc7, tmp_path / "run", options, fine_tuned=fc7)
     experiment.run()
     rows = {row["model"]: row for row in write_report(experiment.out)}
     assert rows["text only"]["C_text"] in (0.1, 1) and rows["linear 0.5"]["C_image"] in (0.1, 1)
     assert rows["CF"]["C_text"] in (100, 1000) and rows["CF+Ref"]["C_image"] in (100, 1000)
+    assert rows["images only, fc7 fine-tuned"]["C_image"] == rows["images only"]["C_image"] in (0.1, 1)
+    assert rows["CF, fc7 fine-tuned"]["C_image"] == rows["CF"]["C_image"]
     alone = write_data(tmp_path, small_pins())
     alone.out, alone.options = tmp_path / "alone", Options(sizes=(12, 4, 4), C_grid=(0.1, 1.0))
     alone.run()
     for name in ("text", "images", "linear_0.3", "cf"):
         ours, theirs = (load_scores(out / "scores" / f"{name}.npz").logs for out in (experiment.out, alone.out))
         assert np.array_equal(ours, theirs) == (name != "cf")
+
+
+def test_a_fit_that_did_not_converge_is_marked_and_said_again_when_it_is_taken_over(tmp_path):
+    write_data(tmp_path, small_pins())
+    options = replace(SMALL, C_grid=(1.0,), tol=1e-30)  # closer than float64 comes
+    for _ in range(2):
+        experiment = Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", options)
+        with pytest.warns(ConvergenceWarning, match="models/image/final: C=1, 192 pins: "):
+            experiment.run()
+        rows = {row["model"]: row for row in write_report(experiment.out)}
+        assert "fit of image, C=1, 144 pins: " in rows["images only"]["not_converged"]
+        assert "fit of text" not in rows["images only"]["not_converged"]
+        assert "fit of text, C=1, 192 pins: " in format_table2(list(rows.values()))
 
 
 @pytest.fixture

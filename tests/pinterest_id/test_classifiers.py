@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pinterest_id.classifiers import JointLogisticRegression, make_classifier
+from pinterest_id.classifiers import JointLogisticRegression, fit_watched, make_classifier
 from pinterest_id.design import Design
 from pinterest_id.generated import generate_pins
 from pinterest_id.linear_models import linear_model, load_model, log_probabilities, save_model
@@ -123,6 +123,13 @@ def test_without_enough_steps_it_warns():
     X, y = digits()
     with pytest.warns(ConvergenceWarning, match="10 of 10 classes not within tol=0.001 after 1 Newton steps"):
         JointLogisticRegression(C=100, max_iter=1).fit(X, y)
+
+
+def test_a_solver_that_stops_early_is_told_from_one_that_converged():
+    X, y = load_digits(return_X_y=True)
+    early = fit_watched(LogisticRegression(max_iter=2), X, y)
+    assert early.startswith("lbfgs failed to converge after 2 iteration") and "\n" not in early
+    assert fit_watched(make_classifier("joint", 0.1), X, y) == ""
 
 
 def test_probabilities_are_sigmoids_renormalised_and_do_not_underflow():

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pinterest_id.generated import generate_pins
 from pinterest_id.published import published
 from pinterest_id.scores import load_scores
 from pinterest_id.tables import TABLE2, format_table2, write_report
+from pinterest_id.word_tables import read_csv
 from pinterest_id.words import word_statistics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +32,9 @@ def run(tmp_path_factory):
     """A finished run of 12 users, with a second kind of features as the fine-tuned ones."""
     folder = tmp_path_factory.mktemp("pins")
     experiment = write_data(folder, small_pins())
-    Experiment(folder / "pins.jsonl", folder / "fc7", folder / "run", SMALL, fine_tuned=folder / "fc7").run()
-    write_report(folder / "run", "tools/run_identification --pins p")
+    command = "tools/run_identification --pins p"
+    Experiment(folder / "pins.jsonl", folder / "fc7", folder / "run", SMALL, fine_tuned=folder / "fc7").run(command)
+    write_report(folder / "run", command)
     return experiment.out
 
 
@@ -138,9 +141,9 @@ def test_figures_are_redone_from_scores_alone(run, tmp_path):
     assert (run / "figures" / "figure4.png").is_file() and "text only" in (run / "table2.csv").read_text()
 
 
-def test_tables_are_redone_with_the_runs_own_seed_unless_asked_otherwise(run, tmp_path):
+def test_tables_are_redone_with_the_runs_own_command_and_its_seed_unless_asked_otherwise(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
-    facts = json.loads((run / "run.json").read_text())
+    facts = json.loads((run / "run.json").read_text()) | {"command": "tools/run_identification --scores-only"}
     (tmp_path / "run/run.json").write_text(json.dumps(facts | {"options": facts["options"] | {"seed": 3}}))
     said = []
     for words in ((), ("--seed", 3), ("--seed", 0)):
@@ -148,6 +151,7 @@ def test_tables_are_redone_with_the_runs_own_seed_unless_asked_otherwise(run, tm
         tool.main(arguments)
         said.append([(tmp_path / "run" / name).read_text() for name in ("table1.csv", "intervals.csv")])
     assert said[0] == said[1] and said[1][0] != said[2][0] and said[1][1] != said[2][1]
+    assert {row["command"] for row in read_csv(tmp_path / "run/table2.csv")} == {facts["command"]}
 
 
 def test_a_killed_run_fits_only_what_is_missing(tmp_path, monkeypatch):
@@ -282,6 +286,39 @@ def test_a_run_without_fine_tuned_features_in_a_folder_that_had_them_has_no_rows
     assert [row["model"] for row in write_report(experiment.out)][7:] == ["late fusion, learned"]
 
 
+def test_a_killed_run_with_other_options_leaves_no_results_of_the_run_before(run, tmp_path, monkeypatch):
+    write_data(tmp_path, small_pins())
+    shutil.copytree(run, tmp_path / "run")
+    paths = (
+        tmp_path / "pins.jsonl",
+        tmp_path / "fc7",
+        tmp_path / "run",
+        replace(SMALL, unit_features=True, C_grid=(1,)),
+    )
+    fits, fit = [], JointLogisticRegression.fit
+
+    def killed(self, X, y, *args, **kwargs):
+        if X.shape[1] == 24 and fits.count(24) == 2:  # the images' are done, the fine-tuned features' are not
+            raise KeyboardInterrupt
+        fits.append(X.shape[1])
+        return fit(self, X, y, *args, **kwargs)
+
+    monkeypatch.setattr(JointLogisticRegression, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Experiment(*paths, fine_tuned=tmp_path / "fc7").run()
+    left = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*.*")}
+    tables = {"run.json", "table1.csv", "table2.csv", "table3.csv", "intervals.csv", "mcnemar.csv", "summary.json"}
+    assert not left & tables and "split.csv" in left
+    assert not [name for name in left if name.startswith("figures/") or name.endswith("_fine_tuned.npz")]
+    with pytest.raises(ValueError, match="run.json: found no such file"):
+        write_report(tmp_path / "run")
+    monkeypatch.setattr(JointLogisticRegression, "fit", fit)
+    kept = [path.stat().st_mtime_ns for path in (tmp_path / "run/models/image").glob("*.npz")]
+    Experiment(*paths, fine_tuned=tmp_path / "fc7").run()
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "run/models/image").glob("*.npz")] == kept
+    assert len(write_report(tmp_path / "run")) == 12
+
+
 def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     write_data(tmp_path, small_pins())
     command = [
@@ -301,6 +338,8 @@ def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
         check=True,
     )
     assert "CF+Ref" in done.stdout and (tmp_path / "run" / "table2.csv").is_file()
+    ran = json.loads((tmp_path / "run/run.json").read_text())["command"]
+    assert ran == read_csv(tmp_path / "run/table2.csv")[0]["command"] and ran.endswith("--refine concat")
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("run_identification: 12 users have fewer than 600 pins")

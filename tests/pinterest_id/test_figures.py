@@ -1,9 +1,13 @@
-"""Names in the figures of the Pinterest experiment."""
+"""Names in the figures of the Pinterest experiment, projections of few dimensions."""
 
+import numpy as np
+import pytest
 from matplotlib import rc_context
+from scipy import sparse
 
 from pinterest_id import figures
-from pinterest_id.figures import draw_pairs
+from pinterest_id.figures import draw_pairs, draw_projection
+from pinterest_id.projection import save_projection
 from pinterest_id.word_tables import write_csv
 
 
@@ -41,3 +45,17 @@ def test_pairs_whose_shown_names_agree_have_a_bar_each(tmp_path, monkeypatch):
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert len(names) == 5 and len(set(names)) == 1
     assert len({bar.get_y() for bar in axes.patches}) == 5 and len(axes.patches) == 10
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 3, 10, 11])
+def test_features_of_few_dimensions_are_drawn_too(tmp_path, n_columns):
+    X = np.random.default_rng(0).random((30, n_columns), dtype=np.float32)
+    ids, matrices = [str(i) for i in range(30)], {"text": sparse.csr_array(X), "image": X}
+    save_projection(tmp_path / "projection.npz", ids, matrices)
+    draw_projection(tmp_path / "projection.npz", tmp_path)
+    assert (tmp_path / "figure3.png").is_file()
+    with np.load(tmp_path / "projection.npz") as arrays:
+        variance = np.sort(np.linalg.eigvalsh(np.atleast_2d(np.cov(X.T))))[::-1]
+        for name in matrices:
+            np.testing.assert_allclose(arrays[f"{name}_variance"], variance[:10] / variance.sum(), rtol=1e-4)
+            assert arrays[name].shape == (30, 2) and (n_columns > 1 or not arrays[name][:, 1].any())

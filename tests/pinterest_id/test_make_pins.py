@@ -309,6 +309,18 @@ def test_a_users_text_file_that_does_not_fit_is_named(crawl, text, message):
         read_pins_folder(crawl)
 
 
+def test_of_pictures_with_the_same_name_in_several_boards_a_users_text_file_names_the_path(crawl):
+    for board in ("cakes", "pies"):
+        (crawl / "ann" / board).mkdir()
+        Image.new("RGB", (8, 8)).save(crawl / f"ann/{board}/2.jpg")
+    write(crawl, "ann.txt", "ann/pies/2\ta\n2\tb\ncakes/2.jpg\tc\n10\td\n")
+    texts = {pin.id: pin.text for pin in read_pins_folder(crawl)[0] if pin.user == "ann"}
+    assert texts == {"ann/2": "b", "ann/10": "d", "ann/cakes/2": "c", "ann/pies/2": "a"}
+    (crawl / "ann/2.jpg").unlink()
+    with pytest.raises(ValueError, match="ann.txt, line 2: found '2', which fits ann/cakes/2 and ann/pies/2; wanted B"):
+        read_pins_folder(crawl)
+
+
 def test_texts_in_two_places_are_an_error(crawl):
     write(crawl, "ann.txt", "a\nb\n")
     write(crawl, "ann/2.txt", "c")

@@ -63,6 +63,21 @@ def test_an_author_without_a_letter_leaves_the_texts_whole(tmp_path):
     assert pins[0].text == "don't, O'Neil"
 
 
+@pytest.mark.parametrize(
+    ("author", "text", "without"),
+    [
+        ("jane_doe", "lunch by Jane Doe #jane_doe_art", "lunch by # _ _art"),
+        ("Jane Doe", "pie by jane_doe, Janet™", "pie by _ , Janet™"),
+        ("Jose\u0301", "a cat by José", "a cat by"),
+        ("José", "a cat by Jose\u0301 and Jose", "a cat by and Jose"),
+        ("Ａｎｎ", "Ann drew ａｎｎ an ½ inch high", "drew an ½ inch high"),
+    ],
+)
+def test_an_authors_name_goes_however_it_is_written(tmp_path, author, text, without):
+    pins, _ = pins_from_posts(write_posts(tmp_path, post(1, author, text=text), post(2, "Bob")), (1, 1))
+    assert next(pin.text for pin in pins if pin.id == "p1") == without
+
+
 @pytest.mark.parametrize("author", ["Ann\nLee", "Ann\u00a0Lee", "Ann\tLee"])
 def test_an_author_that_cannot_be_printed_is_a_counted_rejection(tmp_path, author):
     path = write_posts(tmp_path, post(1, "Ann"), post(2, "Bob"), post(3, author))

@@ -85,6 +85,27 @@ def test_fits_of_another_run_are_taken_over_where_they_are_the_same(experiment, 
     assert fitted[0].read_bytes() != fitted[1].read_bytes()
 
 
+def test_fits_that_are_not_taken_over_are_said(experiment, tmp_path):
+    experiment_of_none = type(experiment)(
+        experiment.pins_path, experiment.features["image"], tmp_path / "other", experiment.options, fits_of=tmp_path
+    )
+    with pytest.raises(ValueError, match=f"{tmp_path}: found no models; wanted a run of tools/run_identification"):
+        experiment_of_none.run()
+    assert not (tmp_path / "other").exists()
+    with pytest.warns(UserWarning, match="models: found fits of an earlier call; those of .* are not taken over"):
+        another(experiment, experiment.out)
+
+
+def test_scores_that_an_earlier_call_left_of_a_reading_that_failed_are_not_taken(experiment, tmp_path):
+    (tmp_path / "pinterest_id").symlink_to(experiment.out)
+    another(experiment, tmp_path / "sensitivity/cosine-text", refine_modality="text")
+    (stage,) = [stage for stage in stages(str(tmp_path), READINGS) if stage.name == "cosine-text_identify"]
+    (found,) = varied([tmp_path], ["cosine-text"])
+    assert len(found.moves) == 1
+    (found,) = varied([tmp_path], ["cosine-text"], set(stage.outputs))
+    assert (found.moves, found.notes) == ([], [f"no scores, see {tmp_path}/logs"])
+
+
 def test_lambda_on_the_text_is_the_row_of_the_other_weight(experiment, tmp_path):
     (tmp_path / "pinterest_id").symlink_to(experiment.out)
     (found,) = varied([tmp_path], ["lambda"])

@@ -25,6 +25,14 @@ def test_shares_use_every_pin_and_give_each_part_one_at_least():
     assert counts(parts, users, "ann") == [400, 100, 100, 0] and counts(parts, users, "bob") == [1, 1, 1, 0]
 
 
+@pytest.mark.parametrize("shares", [(0.2, 0.2, 0.6), (0.05, 0.05, 0.9), (0.05, 0.9, 0.05), (0.02, 0.49, 0.49)])
+@pytest.mark.parametrize("n_pins", [3, 4, 5, 9])
+def test_small_shares_of_few_pins_give_each_part_one_at_least(shares, n_pins):
+    users = ["ann"] * n_pins + ["bob"] * n_pins
+    parts, _ = split_users(users, shares)
+    assert min(counts(parts, users, "ann")[:3]) >= 1 and sum(counts(parts, users, "ann")[:3]) == n_pins
+
+
 def test_the_seed_decides():
     users = ["ann", "bob"] * 20
     first, again, other = (split_users(users, (10, 5, 5), seed)[0] for seed in (0, 0, 1))

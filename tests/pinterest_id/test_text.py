@@ -19,6 +19,9 @@ from pinterest_id.words import clean_words, stop_words, top_words, user_word_sta
         ("snake_case ｆｕｌｌ Käse 3D", ["snake", "case", "full", "käse", "3d"]),
         ("", []),
         ('<a href="http://a.com/x">pie</a> http://t.co/abcケーキ (www.b.org)', ["href", "pie", "ケーキ"]),
+        ("Disney™ princess, №5, 1½ cups, 10² m", ["disney", "princess", "cups", "10"]),  # symbols and their NFKC forms
+        ("Awww...how adorable, awww.cute www... WWW.b.org/x_www.c", ["awww", "adorable", "awww", "cute", "www"]),
+        ("https://pin.it/abc…pie ﬁne", ["pie", "fine"]),
         ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),  # vowel signs, virama
         ("తెలుగు", ["తెలుగు"]),
         ("สวัสดี", ["สวัสดี"]),
