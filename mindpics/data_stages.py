@@ -1,7 +1,5 @@
 """Main job's stages that make data: pictures, selection, LMDBs, means, categories for pretraining."""
 
-import os
-
 from mindpics.job import selection_words
 from mindpics.jobs.stages import Stage
 from mindpics.nets import switches
@@ -73,7 +71,7 @@ def data_stages(job):
 
 def _lmdb_stages(job, selected, pictures):
     """All pictures of a split; then those of each trait, for the independent nets, copied out of them."""
-    setting, workers, stages = job.setting, f"{os.cpu_count()}", []
+    setting, stages = job.setting, []
     for split in ("train", "test"):
         n, whole = sizes_of(job).pictures(split), job.data.lmdb(split)
         stages.append(
@@ -91,8 +89,6 @@ def _lmdb_stages(job, selected, pictures):
                     str(setting.size),
                     "--seed",
                     str(job.seed),
-                    "--workers",
-                    workers,
                     "--out",
                     whole,
                 ),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -57,6 +58,13 @@ def test_each_input_is_given_or_made_before_it_is_read():
 def test_each_command_is_a_tool_of_ours():
     for stage in plan(MINI_JOB):
         assert (ROOT / stage.command[0]).is_file(), stage.name
+
+
+def test_a_machine_of_other_cores_runs_the_same_commands(monkeypatch):
+    """They are in the stages' keys: both LMDBs were written anew, and every training after them."""
+    commands = [stage.command for stage in plan(MINI_JOB)]
+    monkeypatch.setattr(os, "cpu_count", lambda: 97)
+    assert [stage.command for stage in plan(MINI_JOB)] == commands
 
 
 def test_eighteen_nets_and_two_pretrainings_at_mini_scale():
