@@ -104,6 +104,21 @@ def test_another_request_draws_anew(packages, tmp_path):
     assert summary["drawn"] == 2 == len(list((folder / "images").iterdir()))
 
 
+def test_a_request_after_which_another_was_interrupted_is_drawn_again(packages, tmp_path, monkeypatch):
+    folder = tmp_path / "emoji"
+    first = open_pictures.make_emoji(folder, tmp_path, workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(open_pictures, "read_emoji", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_pictures.make_emoji(folder, tmp_path, size=32, workers=1)
+    assert open_pictures.make_emoji(folder, tmp_path, workers=1) == first
+    assert all((folder / post["image"]).is_file() for post in read_posts(folder / "posts.jsonl"))
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 RDF = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"
  xmlns:cc="http://web.resource.org/cc/" xmlns:dc="http://purl.org/dc/elements/1.1/" viewBox="0 0 9 9"><metadata>
  <rdf:RDF><cc:Work><dc:title>{title}</dc:title><dc:description>It
