@@ -194,10 +194,14 @@ def selection_words(job):
     return ["--split", job.split, *by, *(["--tags-only"] if job.tags_only else [])]
 
 
-def describe(job):
-    """Return the first line of a run: what data, and what it stands in for."""
-    if job.pins and not job.posts:
+def describe(job, pins_alone=False):
+    """Return the first line of a run: what data, and what it stands in for; `pins_alone`: no row of Table 3 is run."""
+    if pins_alone:
         return f"Pins: {job.pins}. Paper 1 is left out; --posts is its crawl."
+    return f"{_describe_posts(job)} Pins: {job.pins}." if job.pins else _describe_posts(job)
+
+
+def _describe_posts(job):
     if job.posts is None:
         return (
             "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
@@ -215,12 +219,17 @@ def pretrained(job, net):
 
 
 def write_job(job, command):
-    """Write the main job's run.json: what was asked, on what data, with which versions."""
+    """Write the main job's run.json: what was asked, on what data, with which versions.
+
+    The data are those of Table 3; of pins where there is none.
+    """
+    table3 = _sha256_or_none(Path(job.files.mindpics.table3))
     facts = {
         "command": command,
         "scale": job.setting.name,
         "setting": job.setting.recorded(),
-        "data": job.posts or job.pins or "stand-in: emoji artwork, selected by the 110 words",
+        "data": job.posts or (not table3 and job.pins) or f"{STAND_IN}: emoji artwork, selected by the 110 words",
+        "pins": job.pins,
         "weights": dict.fromkeys(NETS, f"{STAND_IN}: pretrained on Open Clip Art categories") | (job.weights or {}),
         "gpu": job.gpu,
         "seed": job.seed,
@@ -228,7 +237,7 @@ def write_job(job, command):
         "lacking": job.lacking,
         "drop_small_users": job.drop_small_users,
         "selection": _sha256_or_none(Path(job.files.mindpics.selection)),
-        "table3": _sha256_or_none(Path(job.files.mindpics.table3)),
+        "table3": table3,
     }
     write_json(Path(job.files.facts), facts | environment())
 

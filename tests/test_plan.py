@@ -357,6 +357,21 @@ def test_pins_of_ones_own_run_paper_2_beside_or_without_paper_1_in_a_folder_of_t
     assert "run_identification" not in planned("--posts", "OTHER/posts.jsonl")
 
 
+def test_a_row_beside_pins_alone_is_of_the_stand_in_and_says_so(planned, tmp_path):
+    row = ("--row", ROWS[0].switch, "--pins", "MY/pins.jsonl")
+    said = planned(*row).splitlines()[0]
+    assert said.startswith("Stand-in data: emoji artwork") and said.endswith(" Pins: MY/pins.jsonl.")
+    (job,) = jobs_of(parsed("run_experiment", *row, "--out", tmp_path)[1])
+    write_job(job, ["tools/reproduce"])
+    assert json.loads((tmp_path / "run.json").read_text())["data"] == "MY/pins.jsonl"  # as there is no Table 3
+    (tmp_path / "mindpics").mkdir()
+    write_table3(tmp_path / "mindpics/table3.csv", [dict.fromkeys(COLUMNS, "1") | ROWS[0]._asdict()])
+    write_job(job, ["tools/reproduce"])
+    headings = []
+    run = RunFiles(tmp_path, study=lambda _, ours: headings.append(ours))
+    assert run.data_stands_in() and headings == ["ours"]  # of the pins
+
+
 def test_at_the_papers_scale_fc7_of_ones_own_pins_is_the_given_weights_and_the_split_the_papers(planned):
     paper = ["--scale", "paper", "--pins", "MY/pins.jsonl", "--weights-alexnet", "bvlc_alexnet.caffemodel"]
     text = planned(*paper)
