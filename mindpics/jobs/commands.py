@@ -1,9 +1,7 @@
 """Commands of stages, as processes of this machine or as tasks of a Dask cluster, with Popen's interface."""
 
-import ctypes
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -11,8 +9,8 @@ import uuid
 from pathlib import Path
 
 from mindpics.jobs.bars import IS_STAGE
+from mindpics.jobs.interrupt import die_with_parent
 
-PR_SET_PDEATHSIG = 1  # sys/prctl.h
 LOOK = 0.3  # seconds between looks at a process or a task
 
 
@@ -57,13 +55,8 @@ def start_here(command, log, threads, again=None):
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), IS_STAGE: "1"},
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
-
-
-def _die_with_parent():
-    """Let no stage outlive a killed runner: the next one would find it at work in its folder."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class ClusterCommand:
