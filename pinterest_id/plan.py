@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
+from mindpics.cli import shared
 from mindpics.files.layout import JobFiles, NetFiles
 from mindpics.jobs.stages import Stage
 from pinterest_id.layout import ExperimentFiles
@@ -89,9 +90,10 @@ def source_of(root, scale, pins=None, weights=None, mean=None, **small_users):
     split = () if scale == "paper" else SPLIT
     if weights is None or scale != "paper":
         return replace(stand_in(root, pins), split=split, **small_users)
-    files = (DECAF, weights, *([mean] if mean else []))
+    decaf = shared(DECAF)
+    files = (decaf, weights, *([mean] if mean else []))
     note = f"fc7 of {weights}, in place of DeCAF's; after ReLU, centre crop"
-    return Source(pins, (DECAF, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note, **small_users)
+    return Source(pins, (decaf, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note, **small_users)
 
 
 def source_of_job(job, mean=None):

@@ -23,12 +23,20 @@ def python_of(command):
 
 
 def as_typed(command):
-    """Return a command as a shell takes it here: where there is no tools/NAME, the one beside the running tool."""
+    """Return a command as a shell takes it here.
+
+    Where there is no tools/NAME, that of the checkout whose tool is running; of no checkout, the console command.
+    """
     program, *arguments = command
-    beside = Path(sys.argv[0]).absolute().with_name(Path(program).name)
-    if program.startswith("tools/") and not Path(program).is_file() and beside.is_file():
-        program = str(beside)
-    return shlex.join([program, *map(str, arguments)])
+    words = [program]
+    if program.startswith("tools/") and not Path(program).is_file():
+        tools = Path(sys.argv[0]).absolute().parent
+        name = Path(program).name
+        if (tools / "setup").is_file() and (tools / name).is_file():
+            words = [str(tools / name)]
+        else:
+            words = ["mindpics", "run_experiment" if name == "reproduce" else name]
+    return shlex.join([*words, *map(str, arguments)])
 
 
 def start_here(command, log, threads, again=None):

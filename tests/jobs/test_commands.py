@@ -29,6 +29,11 @@ def test_where_no_tools_are_the_one_beside_the_running_tool_is_named(tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert as_typed(["tools/train_net", "a"]) == f"{TOOLS}/train_net a"
     assert as_typed(["tools/reproduce", "a"]) == f"{TOOLS}/reproduce a"
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share/train_net").touch()  # as pip installs it: a file of no checkout
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "share/train_net")])
+    assert as_typed(["tools/train_net", "a"]) == "mindpics train_net a"
+    assert as_typed(["tools/reproduce", "a"]) == "mindpics run_experiment a"
 
 
 def test_the_command_of_a_row_is_quoted():
