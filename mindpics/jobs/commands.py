@@ -18,7 +18,8 @@ def python_of(command):
     """Return a stage's command for this Python: tools/NAME through the console command, which knows where tools lie."""
     program, *arguments = command
     if program.startswith("tools/"):
-        return [sys.executable, "-m", "mindpics.cli", program.removeprefix("tools/"), *arguments]
+        # -P: another clone's code, or a random.py, in the folder that it is called from is not imported
+        return [sys.executable, "-P", "-m", "mindpics.cli", program.removeprefix("tools/"), *arguments]
     return [sys.executable, program, *arguments]
 
 
