@@ -98,15 +98,19 @@ class Job:
 def add_arguments(parser):
     """Give an argparse parser the arguments that make jobs."""
     parser.add_argument("--scale", choices=sorted(SETTINGS), default="mini")
-    parser.add_argument("--posts", help="your crawl's posts.jsonl (default: open pictures, a stand-in)")
-    parser.add_argument("--weights-alexnet", help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
-    parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
-    parser.add_argument("--pins", help="your pins.jsonl, for paper 2: beside --posts, or without paper 1")
+    parser.add_argument("--posts", type=_path, help="your crawl's posts.jsonl (default: open pictures, a stand-in)")
+    parser.add_argument("--weights-alexnet", type=_path, help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
+    parser.add_argument(
+        "--weights-resnet50", type=_path, help="ResNet-50-model.caffemodel (default: pretrain a stand-in)"
+    )
+    parser.add_argument("--pins", type=_path, help="your pins.jsonl, for paper 2: beside --posts, or without paper 1")
     parser.add_argument(
         "--lacking", type=int, default=0, metavar="PINS", help="pins: a user may lack so many training pins"
     )
     parser.add_argument("--drop-small-users", action="store_true", help="pins: leave users with too few out")
-    parser.add_argument("--mean-alexnet", help="imagenet_mean.binaryproto, for fc7 (default: its mean, 104 117 123)")
+    parser.add_argument(
+        "--mean-alexnet", type=_path, help="imagenet_mean.binaryproto, for fc7 (default: its mean, 104 117 123)"
+    )
     device.add_argument(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -123,8 +127,13 @@ def add_arguments(parser):
     parser.add_argument("--tags-only", action="store_true", help="words as tags or hashtags alone, not in free text")
     switches.add_arguments(parser)
     parser.add_argument(
-        "--out", help="folder of the run (default runs/SCALE, with --posts or --pins runs/SCALE-FOLDER)"
+        "--out", type=_path, help="folder of the run (default runs/SCALE, with --posts or --pins runs/SCALE-FOLDER)"
     )
+
+
+def _path(text):
+    """Spell a path one way: a stage whose command is spelt otherwise, as by a shell's completion, would run anew."""
+    return text and str(Path(text))
 
 
 def jobs_of(args):

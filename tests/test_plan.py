@@ -115,6 +115,24 @@ def test_other_readings_reach_every_stage_and_the_command_that_repeats_them():
     )
 
 
+def test_a_path_that_is_spelt_otherwise_is_the_same_job():
+    words = ["--posts", "MY/posts.jsonl", "--pins", "MY/pins.jsonl", "--weights-alexnet", "a", "--out", "runs/my"]
+    other = [
+        "--posts",
+        "./MY//posts.jsonl",
+        "--pins",
+        "./MY/pins.jsonl",
+        "--weights-alexnet",
+        "./a",
+        "--out",
+        "runs/my/",
+    ]
+    asked = argparse.ArgumentParser()
+    add_arguments(asked)
+    plain, spelt = (jobs_of(asked.parse_args([*paths, "--seeds", "2"])) for paths in (words, other))
+    assert plain == spelt and spelt[1].root == "runs/my-seed1"
+
+
 def test_pictures_of_a_folder_of_parquet_are_looked_for_in_it(tmp_path):
     """As the selection does; of a manifest they are beside it."""
     crawl = tmp_path / "crawl"
