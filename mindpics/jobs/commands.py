@@ -85,12 +85,13 @@ class ClusterCommand:
     """
 
     def __init__(self, client, command, log, threads, again=None):
-        self.stop = Path(f"{log}.{uuid.uuid4().hex}.stop").resolve()
+        self.log = Path(log).resolve()
+        self.stop = Path(f"{self.log}.{uuid.uuid4().hex}.stop")
         self.future = client.submit(
             _run,
             command,
             os.getcwd(),
-            Path(log).resolve(),
+            self.log,
             threads,
             again,
             self.stop,
@@ -100,9 +101,14 @@ class ClusterCommand:
         self.returncode = None
 
     def poll(self):
-        """Return the exit status, None while the command waits or runs."""
+        """Return the exit status, None while the command waits or runs; 1 where Dask has given it up."""
         if self.returncode is None and self.future.done():
-            self.returncode = self.future.result()
+            try:
+                self.returncode = self.future.result()
+            except Exception as error:  # KilledWorker, CancelledError: of Dask, which may not be installed here
+                with open(self.log, "a", encoding="utf-8") as output:
+                    output.write(f"lost on the cluster ({type(error).__name__}): {error}\n")
+                self.returncode = 1
             for mark in (self.stop, _begun(self.stop)):
                 mark.unlink(missing_ok=True)
         return self.returncode
