@@ -77,6 +77,17 @@ def test_a_changed_input_a_changed_command_or_a_lost_output_runs_what_depends_on
     assert ran(tmp_path) == ["c"]
 
 
+def test_other_layers_by_the_environment_make_stages_anew(tmp_path, tool, monkeypatch):
+    (tmp_path / "given").write_text("x")
+    for engine, wanted in ((None, "abc"), ("fast", ""), ("caffe", "abc"), ("caffe", ""), ("fast", "abc")):
+        if engine:
+            monkeypatch.setenv("MINDPICS_ENGINE", engine)
+        else:
+            monkeypatch.delenv("MINDPICS_ENGINE", raising=False)
+        Runner(chain(tmp_path, tool), tmp_path / "run").run()
+        assert ran(tmp_path) == list(wanted)
+
+
 def test_failure_names_the_stage_its_command_and_the_end_of_its_log(tmp_path):
     script = tmp_path / "fail.py"
     script.write_text("import sys; print('line of the log'); sys.exit('the reason')")
