@@ -39,6 +39,7 @@ def data_stages(job):
             cost=5 + pictures_of(job) / 150,
             note=f"110 words, at most {setting.per_word} pictures each"
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
+            state=sizes_of(job).state,
         )
     )
     stages += _lmdb_stages(job, selected, str(picture_root(posts)))
@@ -96,6 +97,7 @@ def _lmdb_stages(job, selected, pictures):
                 (whole,),
                 cost=3 + n / 400,
                 note=_picture_sizes(job, n),
+                state=sizes_of(job).state,
             )
         )
         for trait in TRAITS:

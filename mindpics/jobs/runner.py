@@ -139,7 +139,7 @@ class Runner:
             inputs = [fingerprint(path) for path in stage.inputs]
         except FileNotFoundError as error:
             raise StageError(f"stage {stage.name}: {error}, and no stage makes it") from None
-        facts = [__version__, *_engine(), *stage.command, *inputs]
+        facts = [__version__, *_engine(), *stage.command, *inputs, *([stage.state] if stage.state else [])]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def is_done(self, stage, key):
