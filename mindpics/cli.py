@@ -184,6 +184,11 @@ def folder():
     return next(Path(path.locate()).resolve().parent for path in paths if path.match("share/mindpics/tools/train_net"))
 
 
+def shared(path):
+    """Return a file of the checkout, such as a net's prototxt, for who may be elsewhere: as it is where it is there."""
+    return path if Path(path).is_file() else str(folder().parent / path)
+
+
 def paths():
     """Return {name: path} of the tools."""
     files = (path for path in sorted(folder().iterdir()) if path.is_file())

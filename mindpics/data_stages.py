@@ -1,7 +1,5 @@
 """Main job's stages that make data: pictures, selection, LMDBs, means, categories for pretraining."""
 
-import os
-
 from mindpics.job import selection_words
 from mindpics.jobs.stages import Stage
 from mindpics.nets import switches
@@ -41,6 +39,7 @@ def data_stages(job):
             cost=5 + pictures_of(job) / 150,
             note=f"110 words, at most {setting.per_word} pictures each"
             + (f", {setting.per_pole} a pole" if setting.per_pole else " (121,000 in the paper)"),
+            state=sizes_of(job).state,
         )
     )
     stages += _lmdb_stages(job, selected, str(picture_root(posts)))
@@ -73,7 +72,7 @@ def data_stages(job):
 
 def _lmdb_stages(job, selected, pictures):
     """All pictures of a split; then those of each trait, for the independent nets, copied out of them."""
-    setting, workers, stages = job.setting, f"{os.cpu_count()}", []
+    setting, stages = job.setting, []
     for split in ("train", "test"):
         n, whole = sizes_of(job).pictures(split), job.data.lmdb(split)
         stages.append(
@@ -91,8 +90,6 @@ def _lmdb_stages(job, selected, pictures):
                     str(setting.size),
                     "--seed",
                     str(job.seed),
-                    "--workers",
-                    workers,
                     "--out",
                     whole,
                 ),
@@ -100,6 +97,7 @@ def _lmdb_stages(job, selected, pictures):
                 (whole,),
                 cost=3 + n / 400,
                 note=_picture_sizes(job, n),
+                state=sizes_of(job).state,
             )
         )
         for trait in TRAITS:

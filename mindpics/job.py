@@ -99,15 +99,19 @@ class Job:
 def add_arguments(parser):
     """Give an argparse parser the arguments that make jobs."""
     parser.add_argument("--scale", choices=sorted(SETTINGS), default="mini")
-    parser.add_argument("--posts", help="your crawl's posts.jsonl (default: open pictures, a stand-in)")
-    parser.add_argument("--weights-alexnet", help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
-    parser.add_argument("--weights-resnet50", help="ResNet-50-model.caffemodel (default: pretrain a stand-in)")
-    parser.add_argument("--pins", help="your pins.jsonl, for paper 2: beside --posts, or without paper 1")
+    parser.add_argument("--posts", type=_path, help="your crawl's posts.jsonl (default: open pictures, a stand-in)")
+    parser.add_argument("--weights-alexnet", type=_path, help="bvlc_alexnet.caffemodel (default: pretrain a stand-in)")
+    parser.add_argument(
+        "--weights-resnet50", type=_path, help="ResNet-50-model.caffemodel (default: pretrain a stand-in)"
+    )
+    parser.add_argument("--pins", type=_path, help="your pins.jsonl, for paper 2: beside --posts, or without paper 1")
     parser.add_argument(
         "--lacking", type=int, default=0, metavar="PINS", help="pins: a user may lack so many training pins"
     )
     parser.add_argument("--drop-small-users", action="store_true", help="pins: leave users with too few out")
-    parser.add_argument("--mean-alexnet", help="imagenet_mean.binaryproto, for fc7 (default: its mean, 104 117 123)")
+    parser.add_argument(
+        "--mean-alexnet", type=_path, help="imagenet_mean.binaryproto, for fc7 (default: its mean, 104 117 123)"
+    )
     device.add_argument(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -124,8 +128,13 @@ def add_arguments(parser):
     parser.add_argument("--tags-only", action="store_true", help="words as tags or hashtags alone, not in free text")
     switches.add_arguments(parser)
     parser.add_argument(
-        "--out", help="folder of the run (default runs/SCALE, with --posts or --pins runs/SCALE-FOLDER)"
+        "--out", type=_path, help="folder of the run (default runs/SCALE, with --posts or --pins runs/SCALE-FOLDER)"
     )
+
+
+def _path(text):
+    """Spell a path one way: a stage whose command is spelt otherwise, as by a shell's completion, would run anew."""
+    return text and str(Path(text))
 
 
 def jobs_of(args):
@@ -195,10 +204,14 @@ def selection_words(job):
     return ["--split", job.split, *by, *(["--tags-only"] if job.tags_only else [])]
 
 
-def describe(job):
-    """Return the first line of a run: what data, and what it stands in for."""
-    if job.pins and not job.posts:
+def describe(job, pins_alone=False):
+    """Return the first line of a run: what data, and what it stands in for; `pins_alone`: no row of Table 3 is run."""
+    if pins_alone:
         return f"Pins: {job.pins}. Paper 1 is left out; --posts is its crawl."
+    return f"{_describe_posts(job)} Pins: {job.pins}." if job.pins else _describe_posts(job)
+
+
+def _describe_posts(job):
     if job.posts is None:
         return (
             "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
@@ -216,12 +229,17 @@ def pretrained(job, net):
 
 
 def write_job(job, command):
-    """Write the main job's run.json: what was asked, on what data, with which versions."""
+    """Write the main job's run.json: what was asked, on what data, with which versions.
+
+    The data are those of Table 3; of pins where there is none.
+    """
+    table3 = _sha256_or_none(Path(job.files.mindpics.table3))
     facts = {
         "command": command,
         "scale": job.setting.name,
         "setting": job.setting.recorded(),
-        "data": job.posts or job.pins or "stand-in: emoji artwork, selected by the 110 words",
+        "data": job.posts or (not table3 and job.pins) or f"{STAND_IN}: emoji artwork, selected by the 110 words",
+        "pins": job.pins,
         "weights": dict.fromkeys(NETS, f"{STAND_IN}: pretrained on Open Clip Art categories") | (job.weights or {}),
         "gpu": job.gpu,
         "seed": job.seed,
@@ -229,7 +247,7 @@ def write_job(job, command):
         "lacking": job.lacking,
         "drop_small_users": job.drop_small_users,
         "selection": _sha256_or_none(Path(job.files.mindpics.selection)),
-        "table3": _sha256_or_none(Path(job.files.mindpics.table3)),
+        "table3": table3,
     }
     write_json(Path(job.files.facts), facts | environment())
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from mindpics.nets.rows import paper_counts
 from mindpics.nets.scales import PAPER
 from mindpics.posts.candidates import find_candidates
+from mindpics.posts.picture_files import pictures_state
+from mindpics.posts.posts import picture_root
 from mindpics.posts.selection import TEST_FRACTION, Picker
 from mindpics.traits import TRAITS
 
@@ -28,10 +30,13 @@ class Sizes:
         {"train": {"O": n, ...}, "test": ...}
     known : bool
         Of the job's own crawl.
+    state : str
+        Of the crawl's pictures that a selection tries first: it is another when they are restored or replaced.
     """
 
     counts: dict
     known: bool
+    state: str = ""
 
     def pictures(self, split, traits=TRAITS):
         """Return how many pictures of some traits a split has."""
@@ -43,7 +48,7 @@ def sizes_of(job):
     setting = job.setting
     if job.posts and Path(job.posts).is_file():
         changed = Path(job.posts).stat().st_mtime_ns
-        return Sizes(_picked(job.posts, changed, job.seed, setting.per_word, setting.per_pole, job.tags_only), True)
+        return _picked(job.posts, changed, job.seed, setting.per_word, setting.per_pole, job.tags_only)
     if setting.per_pole is None:
         return Sizes(paper_counts(), False)
     whole = setting.per_pole * 2
@@ -74,4 +79,5 @@ def _picked(posts, changed, seed, per_word, per_pole, tags_only):
     picked = Picker(find_candidates(Path(posts), seed, tags_only=tags_only), per_word, per_pole).pick()
     counts = Counter(pic.trait for pic in picked)
     test = {trait: round(counts[trait] * TEST_FRACTION) for trait in TRAITS}
-    return {"train": {trait: counts[trait] - test[trait] for trait in TRAITS}, "test": test}
+    state = pictures_state(picture_root(posts) / pic.post["image"] for pic in picked)
+    return Sizes({"train": {trait: counts[trait] - test[trait] for trait in TRAITS}, "test": test}, True, state)

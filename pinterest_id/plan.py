@@ -6,11 +6,14 @@ are described by that net too, or at the paper's scale by ImageNet weights that 
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from mindpics.cli import shared
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import JobFiles, NetFiles
 from mindpics.jobs.stages import Stage
+from mindpics.posts.picture_files import pictures_state
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.records import read_pins
 from pinterest_id.splits import PAPER_COUNTS, split_users
@@ -89,9 +92,10 @@ def source_of(root, scale, pins=None, weights=None, mean=None, **small_users):
     split = () if scale == "paper" else SPLIT
     if weights is None or scale != "paper":
         return replace(stand_in(root, pins), split=split, **small_users)
-    files = (DECAF, weights, *([mean] if mean else []))
+    decaf = shared(DECAF)
+    files = (decaf, weights, *([mean] if mean else []))
     note = f"fc7 of {weights}, in place of DeCAF's; after ReLU, centre crop"
-    return Source(pins, (DECAF, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note, **small_users)
+    return Source(pins, (decaf, weights), (mean,) if mean else IMAGENET_MEAN, files, split, note, **small_users)
 
 
 def source_of_job(job, mean=None):
@@ -178,6 +182,7 @@ def plan(root, scale="mini", seed=0, gpu=None, source=None):
         (source.pins, files.split, source.net[1]),
         (f"{tuned}/fc7.npy", f"{tuned}/fc7.ids.txt"),
         cost=80,
+        state=_pictures_of(source.pins),
         note="fc7 that has seen the users' training pictures: not in the paper",
     )
     report = Stage(
@@ -216,7 +221,19 @@ def features(source, out, gpu=None, name="fc7", words=(), cost=10):
         (f"{out}.npy", f"{out}.ids.txt"),
         cost=cost,
         note=source.note if not words else " ".join(words),
+        state=_pictures_of(source.pins),
     )
+
+
+def _pictures_of(pins):
+    """Return the state of the pictures of pins of one's own: lost ones that are back are read again."""
+    path = Path(pins)
+    return _state(path, path.stat().st_mtime_ns) if pins != PINS and path.is_file() else ""
+
+
+@cache
+def _state(path, _changed):
+    return pictures_state(path.parent / pin.image for pin in read_pins(path)[0])
 
 
 def identification(source, fc7, seed, out):

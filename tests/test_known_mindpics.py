@@ -48,8 +48,6 @@ def stages(selection):
         stages = plan(job("."), ROWS)
         for stage in stages:
             tool, *arguments = stage.command
-            if "--workers" in arguments:
-                arguments[arguments.index("--workers") + 1] = "1"
             assert run_tool(Path(tool).name, *arguments) == 0, stage.name
     finally:
         os.chdir(here)

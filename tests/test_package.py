@@ -91,3 +91,8 @@ def test_the_command_works_after_pip_install_from_another_folder(wheel, tmp_path
     assert (tmp_path / "nets/solvers/alexnet_all-in-one_scratch.prototxt").is_file()
     where = run([sys.executable, "-c", "import mindpics.cli; print(mindpics.cli.folder())"]).stdout.strip()
     assert where == str(tmp_path / "there/share/mindpics/tools")
+    paper = ["--scale", "paper", "--pins", "MY/pins.jsonl", "--weights-alexnet", "a.caffemodel", "--plan"]
+    planned = run([command, "run_experiment", *paper])
+    assert planned.returncode == 0, planned.stderr
+    net = tmp_path / "there/share/mindpics/prototxt/decaf_fc7/deploy.prototxt"
+    assert f"mindpics extract_features {net} a.caffemodel" in planned.stdout and net.is_file()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -59,6 +60,13 @@ def test_each_command_is_a_tool_of_ours():
         assert (ROOT / stage.command[0]).is_file(), stage.name
 
 
+def test_a_machine_of_other_cores_runs_the_same_commands(monkeypatch):
+    """They are in the stages' keys: both LMDBs were written anew, and every training after them."""
+    commands = [stage.command for stage in plan(MINI_JOB)]
+    monkeypatch.setattr(os, "cpu_count", lambda: 97)
+    assert [stage.command for stage in plan(MINI_JOB)] == commands
+
+
 def test_eighteen_nets_and_two_pretrainings_at_mini_scale():
     names = [stage.name for stage in plan(MINI_JOB)]
     assert len([n for n in names if n.startswith(("alexnet_", "resnet50_"))]) == 18
@@ -105,6 +113,24 @@ def test_other_readings_reach_every_stage_and_the_command_that_repeats_them():
         OTHER_JOB.group_by,
         OTHER_JOB.tags_only,
     )
+
+
+def test_a_path_that_is_spelt_otherwise_is_the_same_job():
+    words = ["--posts", "MY/posts.jsonl", "--pins", "MY/pins.jsonl", "--weights-alexnet", "a", "--out", "runs/my"]
+    other = [
+        "--posts",
+        "./MY//posts.jsonl",
+        "--pins",
+        "./MY/pins.jsonl",
+        "--weights-alexnet",
+        "./a",
+        "--out",
+        "runs/my/",
+    ]
+    asked = argparse.ArgumentParser()
+    add_arguments(asked)
+    plain, spelt = (jobs_of(asked.parse_args([*paths, "--seeds", "2"])) for paths in (words, other))
+    assert plain == spelt and spelt[1].root == "runs/my-seed1"
 
 
 def test_pictures_of_a_folder_of_parquet_are_looked_for_in_it(tmp_path):
@@ -347,6 +373,21 @@ def test_pins_of_ones_own_run_paper_2_beside_or_without_paper_1_in_a_folder_of_t
     both = planned("--pins", "MY/pins.jsonl", "--posts", "OTHER/posts.jsonl")
     assert "--pins MY/pins.jsonl --features runs/mini-OTHER/pinterest_id/fc7" in both and "tools/make_table3" in both
     assert "run_identification" not in planned("--posts", "OTHER/posts.jsonl")
+
+
+def test_a_row_beside_pins_alone_is_of_the_stand_in_and_says_so(planned, tmp_path):
+    row = ("--row", ROWS[0].switch, "--pins", "MY/pins.jsonl")
+    said = planned(*row).splitlines()[0]
+    assert said.startswith("Stand-in data: emoji artwork") and said.endswith(" Pins: MY/pins.jsonl.")
+    (job,) = jobs_of(parsed("run_experiment", *row, "--out", tmp_path)[1])
+    write_job(job, ["tools/reproduce"])
+    assert json.loads((tmp_path / "run.json").read_text())["data"] == "MY/pins.jsonl"  # as there is no Table 3
+    (tmp_path / "mindpics").mkdir()
+    write_table3(tmp_path / "mindpics/table3.csv", [dict.fromkeys(COLUMNS, "1") | ROWS[0]._asdict()])
+    write_job(job, ["tools/reproduce"])
+    headings = []
+    run = RunFiles(tmp_path, study=lambda _, ours: headings.append(ours))
+    assert run.data_stands_in() and headings == ["ours"]  # of the pins
 
 
 def test_at_the_papers_scale_fc7_of_ones_own_pins_is_the_given_weights_and_the_split_the_papers(planned):

@@ -45,6 +45,23 @@ def test_a_crawl_that_is_there_is_counted_and_the_plan_says_its_pictures_and_ite
     assert not any("96,800" in note or "68,063" in note for note in notes.values())
 
 
+def test_pictures_that_are_restored_or_replaced_have_the_selection_and_the_lmdbs_made_anew(job, tmp_path):
+    """Of 6,000 posts 5,400 carry a word; the job, a process of its own, looks once."""
+
+    def states():
+        sizes._picked.cache_clear()
+        return {stage.name: stage.state for stage in plan(job) if stage.state}
+
+    seen = [states()]
+    assert seen[0].keys() == {"select", "lmdb_train", "lmdb_test"} and states() == seen[0]
+    (tmp_path / "5999.png").write_bytes(b"of no word")
+    assert states() == seen[0]
+    for picture in (b"restored", b"replaced by another"):
+        (tmp_path / "0.png").write_bytes(picture)
+        seen.append(states())
+    assert all(len({state[name] for state in seen}) == 3 for name in seen[0])
+
+
 def test_time_goes_with_the_pictures_and_the_machine(job):
     (model,) = models_of(ROW)
     whole = Job(PAPER, "runs/x", posts="not/there.jsonl", weights=WEIGHTS, gpu=0)

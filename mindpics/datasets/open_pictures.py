@@ -97,6 +97,7 @@ def _already(folder, request):
     started = CorpusFiles(folder).request
     if started.exists() and json.loads(started.read_text(encoding="utf-8")) != request:
         log.info("%s holds another request's pictures; drawing anew", folder)
+        (folder / "summary.json").unlink(missing_ok=True)  # it says that all of them are there
         own_folder.clear(folder / "images", IMAGES)
     write_json(started, request)
     return None

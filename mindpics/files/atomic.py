@@ -42,13 +42,14 @@ def _take(path):
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if _is_at(descriptor, path):
+        if is_at(descriptor, path):
             os.ftruncate(descriptor, 0)
             return descriptor
         os.close(descriptor)  # while this one waited, another process gave the file its name
 
 
-def _is_at(descriptor, path):
+def is_at(descriptor, path):
+    """Tell whether an open file is the one of that name."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from mindpics.files.atomic import is_at
 
 NAME = ".lock"
 
@@ -13,28 +16,46 @@ class InUse(ValueError):
 
 
 @contextmanager
-def locked(folder):
+def locked(folder, wait=False):
     """Hold the lock of a folder, which is made if need be; one that the block leaves empty as it fails is removed.
+
+    Parameters
+    ----------
+    folder : path
+    wait : bool
+        For another process to end, of which standard error tells.
 
     Raises
     ------
     InUse
-        When another process holds it; the message has its id.
+        When another process holds it and `wait` is False; the message has its id.
     """
     folder = Path(folder)
-    with not_left_empty(folder):
+    with not_left_empty(folder), _held(folder, wait):
+        yield
+
+
+@contextmanager
+def _held(folder, wait):
+    while True:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / NAME, "a+", encoding="utf-8") as lock:
-            _take(lock, folder)
-            yield
+            _take(lock, folder, wait)
+            if is_at(lock.fileno(), folder / NAME):  # else the process that was waited for has removed it as it failed
+                yield
+                return
 
 
-def _take(lock, folder):
+def _take(lock, folder, wait):
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        raise InUse(f"{folder}: found process {lock.read().strip()} at work there; wanted none") from None
+        at_work = f"{folder}: found process {lock.read().strip()} at work there"
+        if not wait:
+            raise InUse(f"{at_work}; wanted none") from None
+        print(f"{at_work}; waiting for it", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()

@@ -52,8 +52,15 @@ def connect(address, workers=None, gpu=False):
     gpu : bool
         Each worker of a local cluster can take a task that needs {"GPU": 1}; those of your own
         cluster can when they were started with ``dask worker --resources GPU=1``.
+
+    Raises
+    ------
+    ValueError
+        When no scheduler is reached, or none of its workers can take a task of a GPU.
     """
     with _local_client(workers, gpu) if address == LOCAL else _client(address) as client:
+        if gpu:
+            _require_gpu(client, address)
         print(f"dashboard: {client.dashboard_link}", flush=True)
         yield Cluster(client)
 
@@ -86,6 +93,16 @@ def _client(address):
         return Client(address, security=_certificates(address))
     except OSError as error:
         raise ValueError(f"scheduler {address}: found no scheduler to talk to ({error}); wanted one") from None
+
+
+def _require_gpu(client, address):
+    """Raise ValueError where there are workers and none has a GPU: a task of a GPU would wait for ever."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if workers and not any(worker["resources"].get("GPU") for worker in workers):
+        raise ValueError(
+            f"scheduler {address}: found {len(workers)} workers and none with a GPU; "
+            "wanted one that was started with dask worker --resources GPU=1"
+        )
 
 
 def _certificates(address):

@@ -1,9 +1,7 @@
 """Commands of stages, as processes of this machine or as tasks of a Dask cluster, with Popen's interface."""
 
-import ctypes
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -11,8 +9,8 @@ import uuid
 from pathlib import Path
 
 from mindpics.jobs.bars import IS_STAGE
+from mindpics.jobs.interrupt import die_with_parent
 
-PR_SET_PDEATHSIG = 1  # sys/prctl.h
 LOOK = 0.3  # seconds between looks at a process or a task
 
 
@@ -20,17 +18,26 @@ def python_of(command):
     """Return a stage's command for this Python: tools/NAME through the console command, which knows where tools lie."""
     program, *arguments = command
     if program.startswith("tools/"):
-        return [sys.executable, "-m", "mindpics.cli", program.removeprefix("tools/"), *arguments]
+        # -P: another clone's code, or a random.py, in the folder that it is called from is not imported
+        return [sys.executable, "-P", "-m", "mindpics.cli", program.removeprefix("tools/"), *arguments]
     return [sys.executable, program, *arguments]
 
 
 def as_typed(command):
-    """Return a command as a shell takes it here: where there is no tools/NAME, the one beside the running tool."""
+    """Return a command as a shell takes it here.
+
+    Where there is no tools/NAME, that of the checkout whose tool is running; of no checkout, the console command.
+    """
     program, *arguments = command
-    beside = Path(sys.argv[0]).absolute().with_name(Path(program).name)
-    if program.startswith("tools/") and not Path(program).is_file() and beside.is_file():
-        program = str(beside)
-    return shlex.join([program, *map(str, arguments)])
+    words = [program]
+    if program.startswith("tools/") and not Path(program).is_file():
+        tools = Path(sys.argv[0]).absolute().parent
+        name = Path(program).name
+        if (tools / "setup").is_file() and (tools / name).is_file():
+            words = [str(tools / name)]
+        else:
+            words = ["mindpics", "run_experiment" if name == "reproduce" else name]
+    return shlex.join([*words, *map(str, arguments)])
 
 
 def start_here(command, log, threads, again=None):
@@ -57,13 +64,8 @@ def start_here(command, log, threads, again=None):
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), IS_STAGE: "1"},
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
-
-
-def _die_with_parent():
-    """Let no stage outlive a killed runner: the next one would find it at work in its folder."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class ClusterCommand:
@@ -83,12 +85,13 @@ class ClusterCommand:
     """
 
     def __init__(self, client, command, log, threads, again=None):
-        self.stop = Path(f"{log}.{uuid.uuid4().hex}.stop").resolve()
+        self.log = Path(log).resolve()
+        self.stop = Path(f"{self.log}.{uuid.uuid4().hex}.stop")
         self.future = client.submit(
             _run,
             command,
             os.getcwd(),
-            Path(log).resolve(),
+            self.log,
             threads,
             again,
             self.stop,
@@ -98,9 +101,14 @@ class ClusterCommand:
         self.returncode = None
 
     def poll(self):
-        """Return the exit status, None while the command waits or runs."""
+        """Return the exit status, None while the command waits or runs; 1 where Dask has given it up."""
         if self.returncode is None and self.future.done():
-            self.returncode = self.future.result()
+            try:
+                self.returncode = self.future.result()
+            except Exception as error:  # KilledWorker, CancelledError: of Dask, which may not be installed here
+                with open(self.log, "a", encoding="utf-8") as output:
+                    output.write(f"lost on the cluster ({type(error).__name__}): {error}\n")
+                self.returncode = 1
             for mark in (self.stop, _begun(self.stop)):
                 mark.unlink(missing_ok=True)
         return self.returncode

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from mindpics.files.printable import printable
+from mindpics.jobs.interrupt import die_with_parent
 
 TIMEOUT = 600  # seconds; a child that hangs is worse than one that is slow
 SHARE = 0.75  # of the machine's memory that a child may take: less than would bring everything else to a stop
@@ -39,9 +40,10 @@ def in_fork(function, *args, timeout=TIMEOUT, memory=None):
         crashed, hung or wanted more memory.
     """
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as stderr_file:
+        parent = os.getpid()
         child = os.fork()
         if not child:
-            _answer(answer, stderr_file, function, args, memory)
+            _answer(parent, answer, stderr_file, function, args, memory)
         status = _wait(child, timeout)
         answer.seek(0)
         if status == 0:
@@ -84,9 +86,10 @@ def _machine_memory():
     return min(machine, int(allowed)) if allowed.isdecimal() else machine
 
 
-def _answer(answer, stderr_file, function, args, memory):
+def _answer(parent, answer, stderr_file, function, args, memory):
     """Run the function in the child, and end it: nothing of the parent's is to be cleaned up twice."""
     try:
+        die_with_parent(parent)  # it holds the locks that its parent has
         faulthandler.disable()  # its dump would go to the parent's terminal
         os.dup2(stderr_file.fileno(), 2)
         limit_memory(memory)

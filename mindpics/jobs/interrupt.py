@@ -1,8 +1,25 @@
-"""Ctrl-C and SIGTERM, which batch systems send: raised alike, or deferred until the work in hand is done."""
+"""Ctrl-C and SIGTERM, which batch systems send: raised alike, or deferred until the work in hand is done.
 
+And a parent's death, which ends its children.
+"""
+
+import ctypes
+import os
 import signal
 import threading
 from contextlib import contextmanager
+
+PR_SET_PDEATHSIG = 1  # sys/prctl.h
+
+
+def die_with_parent(parent=None):
+    """Let no child outlive a killed parent, for whose work in its folder it would be taken; called in the child.
+
+    `parent` is the parent's process id, to see that it is not dead already.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 @contextmanager

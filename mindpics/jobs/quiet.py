@@ -67,7 +67,8 @@ def redirected(log, *kept):
     """
     sys.stderr.flush()
     before, terminal = os.dup(2), _terminal()
-    tee = subprocess.Popen([sys.executable, "-m", __name__, *kept], stdin=subprocess.PIPE, stdout=log, stderr=terminal)
+    command = [sys.executable, "-P", "-m", __name__, *kept]
+    tee = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=terminal)
     os.dup2(tee.stdin.fileno(), 2)
     end = FAILED
     try:

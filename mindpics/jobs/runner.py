@@ -137,9 +137,10 @@ class Runner:
     def key(self, stage):
         """Return the hash of what decides a stage's outputs."""
         try:
-            facts = [__version__, *stage.command, *(fingerprint(path) for path in stage.inputs)]
+            inputs = [fingerprint(path) for path in stage.inputs]
         except FileNotFoundError as error:
             raise StageError(f"stage {stage.name}: {error}, and no stage makes it") from None
+        facts = [__version__, *_engine(), *stage.command, *inputs, *([stage.state] if stage.state else [])]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def is_done(self, stage, key):
@@ -270,6 +271,12 @@ class Runner:
 
     def _log(self, stage):
         return self.root / "logs" / f"{stage.name}.log"
+
+
+def _engine():
+    """Return what the environment says of the nets' layers, unless it is the default: a run has those of one kind."""
+    engine = os.environ.get("MINDPICS_ENGINE", "fast")
+    return [] if engine == "fast" else [f"MINDPICS_ENGINE={engine}"]
 
 
 def _read_json(path):

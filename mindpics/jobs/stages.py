@@ -26,6 +26,9 @@ class Stage:
         Sizes, for the plan.
     may_fail : bool
         The job goes on without this stage, and without those that wait for it, where it fails.
+    state : str
+        What decides the outputs beside the command and the inputs, such as the state of the pictures that an input
+        names.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Stage:
     note: str = ""
     begun: str = ""
     may_fail: bool = False
+    state: str = ""
 
     def has_begun_since(self, stamp):
         """Tell whether the command has come to its own work since a file was written, when it was started."""

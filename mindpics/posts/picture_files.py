@@ -1,5 +1,7 @@
 """Picture files, read in child processes. Imports no Caffe: that would take each child seconds."""
 
+import hashlib
+import json
 import os
 from functools import partial
 
@@ -47,6 +49,11 @@ def picture_state(path):
     """Return [path, size in bytes, time of change], by which a file is told from what it was; None where absent."""
     status = path.stat() if os.path.isfile(path) else None
     return [str(path), status and status.st_size, status and status.st_mtime_ns]
+
+
+def pictures_state(paths):
+    """Return a SHA-256 by which files are told from what they were: restored or replaced ones have another."""
+    return hashlib.sha256(json.dumps([picture_state(path) for path in paths]).encode()).hexdigest()
 
 
 def read_packed(path, size, encoding, max_pixels, reduced_to=None, fit="warp", gray=False):

@@ -54,7 +54,9 @@ def provenance(row, scores_path):
     if scored := load_iterate(scores_path) or ends:  # older scores do not tell
         names = " and ".join(dict.fromkeys(name for name, _ in scored))
         columns["iterate"] = f"{names}, {_iterations(iteration for _, iteration in scored)}"
-    return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent) | {"code": code_version()}
+    codes = dict.fromkeys(read_json(TrainingFiles(run).facts).get("code") for run in runs)
+    columns["code"] = "; ".join(filter(None, codes)) or code_version()  # which makes the table
+    return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent)
 
 
 def stand_ins(line):

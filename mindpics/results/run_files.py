@@ -44,7 +44,7 @@ class RunFiles:
         self.facts = read_json(self.files.facts)
         self.selection = read_json(self.mindpics.summary)
         self.table3 = self._table(self.mindpics.table3)
-        self.study = study(self.root, self.ours()) if study else None
+        self.study = study(self.root, "ours" if self.facts.get("pins") else self.ours()) if study else None
         self.pictures = Path(pictures) if pictures else self._pictures()
         if not self.table3 and not (self.study and self.study.rows):
             tables = [MindpicsFiles.table3, *([self.study.file] if self.study else [])]

@@ -56,6 +56,7 @@ def timed(message, nets, threads, gpu=None):
         write_solver(_still(message, gpu), nets, folder)
         command = [
             sys.executable,
+            "-P",
             "-m",
             __name__,
             TrainingFiles(folder).solver,

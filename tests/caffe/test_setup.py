@@ -1,5 +1,6 @@
 """tools/setup and tools/caffe: what they say when something is missing, and that a second run is quick."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -54,6 +55,16 @@ def test_wrong_python_is_named(checkout, python, line):
     done = setup(checkout, PYTHON=python)
     assert done.returncode == 1
     assert line in done.stderr.splitlines()[-1]
+
+
+def test_a_second_setup_waits_for_the_first_and_says_so(checkout):
+    command, environment = [checkout / "tools/setup"], {**os.environ, "PYTHON": "no-such-python"}
+    with open(checkout / "tools/setup") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        assert "another tools/setup is at work in" in second.stderr.readline()
+        assert second.poll() is None
+    assert "no Python at no-such-python" in second.communicate(timeout=120)[1] and second.returncode == 1
 
 
 def test_python_once_chosen_is_kept(checkout):

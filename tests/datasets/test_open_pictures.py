@@ -4,11 +4,14 @@ import io
 import json
 import tarfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tool_module import run_tool
 
 from mindpics.datasets import open_clipart, open_emoji, open_pictures
+from mindpics.files.lock import locked
 from mindpics.posts.posts import read_posts
 
 BODY = '<rect width="16" height="16" fill="{}"/>'
@@ -102,6 +105,34 @@ def test_another_request_draws_anew(packages, tmp_path):
     open_pictures.make_emoji(folder, tmp_path, workers=1)
     summary = open_pictures.make_emoji(folder, tmp_path, words={"moon"}, size=32, workers=1)
     assert summary["drawn"] == 2 == len(list((folder / "images").iterdir()))
+
+
+def test_a_request_after_which_another_was_interrupted_is_drawn_again(packages, tmp_path, monkeypatch):
+    folder = tmp_path / "emoji"
+    first = open_pictures.make_emoji(folder, tmp_path, workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(open_pictures, "read_emoji", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_pictures.make_emoji(folder, tmp_path, size=32, workers=1)
+    assert open_pictures.make_emoji(folder, tmp_path, workers=1) == first
+    assert all((folder / post["image"]).is_file() for post in read_posts(folder / "posts.jsonl"))
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_second_call_waits_for_the_first(packages, tmp_path, capfd):
+    words = ("--only", "emoji", "--all-emoji", "--workers", 1, "--out", tmp_path / "open")
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / "open"):
+            second = pool.submit(run_tool, "fetch_open_pictures", *words)
+            said = ""
+            while "at work there; waiting for it" not in said:
+                assert not second.done() and not (tmp_path / "open/emoji").exists()
+                said += capfd.readouterr().err
+        assert second.result(60) == 0
+    assert (tmp_path / "open/emoji/summary.json").is_file()
 
 
 RDF = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -11,6 +12,7 @@ from threading import Thread
 import cv2
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from joblib import parallel_config
 
 from mindpics.jobs import cluster, commands, parallel
@@ -139,6 +141,31 @@ def test_a_failed_stage_on_the_cluster_shows_its_log(dask, tmp_path, monkeypatch
     (tmp_path / "tool").write_text("raise SystemExit('no such pictures')")
     with pytest.raises(StageError, match="(?s)exit status 1.*no such pictures"):
         Runner([Stage("bad", ("tool",), (), ("out",))], tmp_path / "run", start=dask.start).run()
+
+
+def test_a_stage_that_the_cluster_loses_fails_as_any_other(dask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool").write_text("import time; print('line of the log', flush=True); time.sleep(3)")
+
+    def start(*args):
+        command = dask.start(*args)
+        command.future.cancel()
+        return command
+
+    stage = Stage("lost", ("tool",), (), ("out",))
+    with pytest.raises(StageError, match=r"(?s)stage lost failed \(exit status 1\).*lost on the cluster \(.*Cancelled"):
+        Runner([stage], tmp_path / "run", start=start).run()
+    Runner([replace(stage, may_fail=True)], tmp_path / "run", start=start).run()
+
+
+def test_a_gpu_is_asked_of_workers_that_have_one(dask, capsys):
+    with (
+        LocalCluster(1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0") as without,
+        pytest.raises(ValueError, match=r"found 1 workers and none with a GPU; wanted one that .* --resources GPU=1"),
+        cluster.connect(without.scheduler_address, gpu=True),
+    ):
+        raise AssertionError
+    cluster._require_gpu(dask.client, "local")
 
 
 def test_the_grid_of_C_gives_the_same_models_on_the_cluster(dask, tmp_path):

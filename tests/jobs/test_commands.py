@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mindpics.job import Job, row_command
-from mindpics.jobs.commands import as_typed
+from mindpics.jobs.commands import as_typed, python_of
 from mindpics.nets.scales import TINY
 from mindpics.published import ROWS
 
@@ -29,6 +29,20 @@ def test_where_no_tools_are_the_one_beside_the_running_tool_is_named(tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert as_typed(["tools/train_net", "a"]) == f"{TOOLS}/train_net a"
     assert as_typed(["tools/reproduce", "a"]) == f"{TOOLS}/reproduce a"
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share/train_net").touch()  # as pip installs it: a file of no checkout
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "share/train_net")])
+    assert as_typed(["tools/train_net", "a"]) == "mindpics train_net a"
+    assert as_typed(["tools/reproduce", "a"]) == "mindpics run_experiment a"
+
+
+def test_stages_and_the_reader_of_caffes_log_import_nothing_of_the_folder_that_they_are_called_from(tmp_path):
+    for name in ("mindpics", "random", "caffe"):
+        (tmp_path / f"{name}.py").write_text("import sys; sys.exit('what lies here')")
+    fatal = "import os; from mindpics.jobs.quiet import quiet\nwith quiet(): os.write(2, b'F0101 10:00 fatal\\n')"
+    for command in (python_of(["tools/verify", "--help"]), [sys.executable, "-P", "-c", fatal]):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0 and "usage: " in done.stdout or "F0101 10:00 fatal" in done.stderr, done.stderr
 
 
 def test_the_command_of_a_row_is_quoted():

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
+from mindpics.files.lock import InUse, locked
 from mindpics.jobs.fork_first import in_fork, last_words
 
 
@@ -32,6 +35,24 @@ def test_a_child_that_hangs_is_ended():
     with pytest.raises(ValueError, match=r"took more than 0\.2 s"):
         in_fork(time.sleep, 60, timeout=0.2)
     assert time.monotonic() - started < 20
+
+
+def test_a_child_ends_with_a_parent_that_is_killed_and_lets_its_lock_go(tmp_path):
+    held = (
+        "import sys, time; from mindpics.files.lock import locked; from mindpics.jobs.fork_first import in_fork\n"
+        "with locked(sys.argv[1]): in_fork(lambda: print('there', flush=True) or time.sleep(60))"
+    )
+    with subprocess.Popen([sys.executable, "-c", held, tmp_path], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout.readline() == b"there\n"
+        parent.kill()
+    until = time.monotonic() + 20
+    while True:
+        try:
+            with locked(tmp_path):
+                return
+        except InUse:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 def test_caffes_reason_is_found_in_what_it_says():

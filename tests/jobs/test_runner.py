@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -75,6 +76,25 @@ def test_a_changed_input_a_changed_command_or_a_lost_output_runs_what_depends_on
     stages[0] = Stage("c", (*stages[0].command, str(tmp_path / "a")), stages[0].inputs, stages[0].outputs)
     Runner(stages, tmp_path / "run").run()
     assert ran(tmp_path) == ["c"]
+
+
+def test_what_a_stage_reads_beside_its_inputs_is_in_its_state(tmp_path, tool):
+    output = str(tmp_path / "a")
+    stage = Stage("a", (str(tool), str(tmp_path), output), (), (output,))
+    for state, wanted in (("", ["a"]), ("", []), ("of pictures", ["a"]), ("of pictures", []), ("of others", ["a"])):
+        Runner([replace(stage, state=state)], tmp_path / "run").run()
+        assert ran(tmp_path) == wanted
+
+
+def test_other_layers_by_the_environment_make_stages_anew(tmp_path, tool, monkeypatch):
+    (tmp_path / "given").write_text("x")
+    for engine, wanted in ((None, "abc"), ("fast", ""), ("caffe", "abc"), ("caffe", ""), ("fast", "abc")):
+        if engine:
+            monkeypatch.setenv("MINDPICS_ENGINE", engine)
+        else:
+            monkeypatch.delenv("MINDPICS_ENGINE", raising=False)
+        Runner(chain(tmp_path, tool), tmp_path / "run").run()
+        assert ran(tmp_path) == list(wanted)
 
 
 def test_failure_names_the_stage_its_command_and_the_end_of_its_log(tmp_path):

@@ -3,9 +3,9 @@
 from mindpics.jobs.stages import Stage, stages_for, ways_left
 from mindpics.jobs.time_left import format_plan
 
-FIRST = Stage("first", ("tools/x", "1"), ("given",), ("f",), cost=1)
-THEN = Stage("then", ("tools/x", "2"), ("f",), ("t",), cost=10, note="sizes")
-QUICK = Stage("quick", ("tools/x", "3"), (), ("q",), cost=5)
+FIRST = Stage("first", ("tools/verify", "1"), ("given",), ("f",), cost=1)
+THEN = Stage("then", ("tools/verify", "2"), ("f",), ("t",), cost=10, note="sizes")
+QUICK = Stage("quick", ("tools/verify", "3"), (), ("q",), cost=5)
 
 
 def test_the_longest_chain_starts_first():
@@ -23,7 +23,7 @@ def test_stages_for_takes_only_what_a_target_stands_on():
 
 def test_the_plan_names_each_stage_with_its_sizes_and_command():
     lines = format_plan([[FIRST, THEN, QUICK]], 2).split("\n")
-    assert [line.split() for line in lines[2:4]] == [["then", "sizes"], ["tools/x", "2"]]
+    assert [line.split() for line in lines[2:4]] == [["then", "sizes"], ["tools/verify", "2"]]
     assert lines[-1] == "3 stages, 2 at a time: about 0:11 from nothing"  # of the longest chain
 
 

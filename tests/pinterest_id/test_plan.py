@@ -8,7 +8,8 @@ from mindpics.job import Job
 from mindpics.nets.scales import MINI
 from mindpics.plan import plan as mindpics_plan
 from mindpics.plan import report_stages
-from pinterest_id.plan import plan
+from pinterest_id.plan import _state, plan, source_of
+from pinterest_id.records import Pin, write_pins
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,3 +50,16 @@ def test_the_main_job_has_it_and_a_single_row_has_not():
 def test_each_command_is_a_tool_of_ours():
     for stage in plan("runs/mini"):
         assert (ROOT / stage.command[0]).is_file(), stage.name
+
+
+def test_a_lost_picture_of_ones_own_pins_that_is_back_is_read_again(tmp_path):
+    """Without it the job ended for ever with the features that it had: too few pins."""
+    write_pins(tmp_path / "pins.jsonl", [Pin(f"p{i}", "ann", None, f"p{i}.jpg", "a") for i in range(3)])
+    source, seen = source_of("runs/x", "mini", str(tmp_path / "pins.jsonl")), []
+    for picture in (b"", b"back", b"another one"):
+        if picture:
+            (tmp_path / "p1.jpg").write_bytes(picture)
+        _state.cache_clear()  # a job is a process of its own
+        seen.append({stage.name: stage.state for stage in plan("runs/x", source=source) if stage.state})
+    assert all(len({states[name] for states in seen}) == 3 for name in ("fc7", "finetune_fc7"))
+    assert not any(stage.state for stage in plan("runs/mini"))  # of the stand-in, which is drawn anew as a whole

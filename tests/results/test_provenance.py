@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from tool_module import run_tool
 
+from mindpics.files.environment import code_version
 from mindpics.inference.infer import save_scores
 from mindpics.job import Job, default_root, refuse_another_crawl, write_job
 from mindpics.nets.rows import models_of
@@ -94,6 +96,18 @@ def test_scores_among_other_runs_have_none_of_their_provenance(run, tmp_path, mo
     assert is_of_selection(run / ROWS[3].name / "scores.npz")
     (run / "mindpics.csv").write_text((run / "mindpics.csv").read_text().replace("p3", "p33"))
     assert not is_of_selection(run / ROWS[3].name / "scores.npz")
+
+
+def test_the_code_is_that_of_the_rows_trainings_not_of_the_table(run):
+    folder = run / ROWS[2].name
+    codes = ["mindpics 0.1.0, commit a", "mindpics 0.1.0, commit b"]
+    for number, model in enumerate(models_of(ROWS[2])):
+        (folder / model.name).mkdir(parents=True)
+        (folder / model.name / "run.json").write_text(json.dumps({"iterations": 5, "code": codes[number == 3]}))
+    shutil.copy(run / ROWS[3].name / "scores.npz", folder / "scores.npz")
+    assert provenance(ROWS[2], folder / "scores.npz")["code"] == "; ".join(codes)
+    assert provenance(ROWS[3], run / ROWS[3].name / "scores.npz")["code"] == code_version()  # not recorded
+    shutil.rmtree(folder)
 
 
 def test_with_one_of_two_published_weights_the_other_nets_rows_read_stand_in(run):
