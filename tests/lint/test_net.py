@@ -18,6 +18,7 @@ from mindpics.files.findings import errors
 from mindpics.lint.layers import check_all_layers
 from mindpics.lint.net import lint_file, refuse_errors
 from mindpics.lint.phases import NetPhase, builds_of
+from mindpics.training.train import solve
 
 ROOT = Path(__file__).resolve().parents[2]
 LINT_NET = ROOT / "tools" / "lint_net"
@@ -450,6 +451,31 @@ def test_scale_over_single_pictures_that_are_to_be_added_up_is_named(good):
     assert not [finding for finding in lint_file("solver.prototxt") if finding.check == "single-pictures"]
     plant(good / "net.prototxt", "batch_size: 20", "batch_size: 1")
     assert_named(lint_file("solver.prototxt"), "warning", "single-pictures", "iter_size 4 over single pictures")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ('name: "pool1"', 'name: "pool/1"', "'pool/1'"),
+        ('name: "pool1" ', "", "''"),
+        ('name: "relu1"', 'name: "pool1"', "'pool1'"),
+        ('bottom: "fc2" top: "fc2"', 'bottom: "fc2" top: "fc/2"', "'drop2_fc/2_0_split'"),
+    ],
+)
+def test_names_of_which_hdf5_has_no_group_are_named_before_a_training(good, old, new, name):
+    text = NET.replace(old, new, 1)
+    text = text.replace('bottom: "fc2" top: "score', 'bottom: "fc/2" top: "score') if "fc/2" in new else text
+    (good / "net.prototxt").write_text(text)
+    assert not [finding for finding in lint_file("solver.prototxt") if finding.check == "snapshot-format"]
+    plant(good / "solver.prototxt", "snapshot: 100", "snapshot: 100 snapshot_format: HDF5")
+    words = f"Caffe makes no group of layer {name} and aborts when it saves"
+    assert_named(lint_file("solver.prototxt"), "error", "snapshot-format", words)
+    with pytest.raises(ValueError, match="snapshot_format HDF5"):
+        solve("solver.prototxt", "run", progress=False)
+    assert not Path("run").exists()
+    code = "import caffe; caffe.Net('net.prototxt', caffe.TRAIN).save_hdf5('net.h5')"
+    saved = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert saved.returncode and b"Check failed" in saved.stderr
 
 
 def test_data_that_is_not_there_is_an_error_only_when_asked_for(good):
