@@ -17,15 +17,17 @@ def check_fillers(net):
             yield net.finding("warning", "no-filler", text, ("layer", index))
 
 
-def check_weights(net, view, path, allow_python_layers=False):
-    """Yield how a caffemodel fits a net (a Prototxt) as a NetPhase has it: what takes, what does not, what clashes.
+def check_weights(net, view, paths, allow_python_layers=False):
+    """Yield how caffemodels fit a net (a Prototxt) as a NetPhase has it: what takes, what does not, what clashes.
+
+    Caffe copies them all: a layer that a single file lacks is in another.
 
     Parameters
     ----------
     net : Prototxt
     view : NetPhase
-    path : path
-        A caffemodel, of any age, or HDF5.
+    paths : list of path
+        caffemodels, of any age, or HDF5.
     allow_python_layers : bool
         Modules beside mindpics.layers may be imported to build the net.
     """
@@ -37,29 +39,35 @@ def check_weights(net, view, path, allow_python_layers=False):
         text = "weights not compared: the pictures' size is not known, or a Python layer would be imported"
         yield net.finding("note", "weights", text)
         return
-    try:
-        stored = read_caffemodel(path)
-    except (ValueError, OSError) as error:
-        yield net.finding("error", "weights", str(error))
-        return
-    fit = weights.compare(targets, stored)
-    yield net.finding("note", "weights", f"{path}: {weights.describe(path)}; {fit}")
-    for clash in fit.clashes:
-        yield net.finding("error", "weights-clash", f"{path}: {clash}")
-    if not fit.taken:
-        yield net.finding("error", "weights", f"{path}: none of its layers is in the net")
-        return
-    yield from _missed(net, fit, targets, dict(stored.layers))
+    fits = []
+    for path in paths:
+        try:
+            stored = read_caffemodel(path)
+        except (ValueError, OSError) as error:
+            yield net.finding("error", "weights", str(error))
+            continue
+        fit = weights.compare(targets, stored)
+        yield net.finding("note", "weights", f"{path}: {weights.describe(path)}; {fit}")
+        for clash in fit.clashes:
+            yield net.finding("error", "weights-clash", f"{path}: {clash}")
+        if not fit.taken:
+            yield net.finding("error", "weights", f"{path}: none of its layers is in the net")
+            continue
+        fits.append((fit, dict(stored.layers)))
+    if len(fits) == len(paths):
+        yield from _missed(net, fits, targets)
 
 
-def _missed(net, fit, targets, stored):
+def _missed(net, fits, targets):
     heads = _heads(net.message, {name for name, target in targets.items() if target})
     places = {layer.name: (i, layer) for i, layer in reversed(list(enumerate(net.message.layer)))}
     unused = {
         weights.shape_key([blob.values.shape for blob in stored[name_in_file] if blob is not None]): name_in_file
+        for fit, stored in reversed(fits)
         for name_in_file in reversed(fit.not_in_net)
     }
-    for name in fit.not_in_weights:
+    lacking = [set(fit.not_in_weights) for fit, _ in fits]
+    for name in (name for name in targets if all(name in names for names in lacking)):
         index, layer = places[name]
         twin = unused.get(weights.shape_key([shape for shape, _ in targets[name]]))
         if _starts_at_zero(layer):

@@ -526,6 +526,29 @@ def test_weights_that_do_not_reach_are_named(good):
     assert_named(found, "warning", "weights-missed", "layer bn1: not in the weights")
 
 
+def test_weights_in_several_files_are_judged_together_and_clash_alone(good):
+    """As `caffe train --weights rgb.caffemodel,flow.caffemodel` copies them."""
+    plant(good / "net.prototxt", 'num_output: 8 weight_filler { type: "gaussian" std: 0.01 }', "num_output: 8")
+    parts = (
+        {name: SMALL_SHAPES[name] for name in ("conv1", "bn1")},
+        {name: SMALL_SHAPES[name] for name in ("scale1", "fc2")},
+    )
+    paths = [str(write_weights(good / f"{number}.caffemodel", **part)) for number, part in enumerate(parts)]
+    plant(good / "solver.prototxt", "snapshot: 100", f'snapshot: 100 weights: "{",".join(paths)}"')
+    both = ("solver.prototxt", None), ("net.prototxt", ",".join(paths))
+    for file, weights in both:
+        found = lint_file(file, weights)
+        assert [finding.severity for finding in found if "weights" in finding.message] == ["note", "note"], found
+    assert_named(lint_file("net.prototxt", paths[0]), "error", "no-filler", "layer fc2: the weights do not reach it")
+    write_weights(Path(paths[0]), conv1=[(4, 3, 7, 7), (4,)], bn1=SMALL_SHAPES["bn1"])
+    assert_named(lint_file("solver.prototxt"), "error", "weights-clash", paths[0])
+    lint = [sys.executable, LINT_NET, "net.prototxt", "--weights"]
+    clash = subprocess.run([*lint, ",".join(paths)], capture_output=True, text=True, check=False)
+    assert clash.returncode == 1 and "layer conv1 has blobs" in clash.stdout
+    none = subprocess.run([*lint, f"{paths[1]},no.caffemodel"], capture_output=True, text=True, check=False)
+    assert none.returncode and "no.caffemodel: found no such file" in none.stderr
+
+
 def test_what_caffe_itself_refuses_is_said_in_its_words(good):
     plant(good / "net.prototxt", "kernel_size: 5", "kernel_size: 50")
     found = lint_file("net.prototxt", write_weights(good / "w.caffemodel", **SMALL_SHAPES))
