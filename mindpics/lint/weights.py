@@ -59,8 +59,9 @@ def check_weights(net, view, paths, allow_python_layers=False):
 
 
 def _missed(net, fits, targets):
-    heads = _heads(net.message, {name for name, target in targets.items() if target})
     places = {layer.name: (i, layer) for i, layer in reversed(list(enumerate(net.message.layer)))}
+    with_weights = {name for name, target in targets.items() if target}
+    heads = _heads(net.message, {name for name in with_weights if not _is_frozen(places[name][1], targets[name])})
     unused = {
         weights.shape_key([blob.values.shape for blob in stored[name_in_file] if blob is not None]): name_in_file
         for fit, stored in reversed(fits)
@@ -72,7 +73,10 @@ def _missed(net, fits, targets):
         twin = unused.get(weights.shape_key([shape for shape, _ in targets[name]]))
         if _starts_at_zero(layer):
             text = f"layer {name}: the weights do not reach it, and without weight_filler it starts at constant 0"
-            yield net.finding("error", "no-filler", text, ("layer", index))
+            if name in heads:  # which learns from there, as FCN's score_fr does
+                yield net.finding("warning", "no-filler", text, ("layer", index))
+            else:
+                yield net.finding("error", "no-filler", text, ("layer", index))
         elif name not in heads and twin is not None:
             text = f"layer {name}: the weights do not reach it; {twin} of the file has its shapes: renamed?"
             yield net.finding("error", "weights-renamed", text, ("layer", index), "name")
@@ -87,8 +91,13 @@ def _starts_at_zero(layer):
     return layer.type in LEARNED and not getattr(layer, LEARNED[layer.type]).HasField("weight_filler")
 
 
+def _is_frozen(layer, target):
+    """Tell whether no blob of a layer learns, such as those of an upsampling Deconvolution."""
+    return len(layer.param) >= len(target) and not any(spec.lr_mult for spec in layer.param)
+
+
 def _heads(net, learned):
-    """Return the layers with weights behind which no other has any: new ones when fine-tuning."""
+    """Return the layers that learn behind which no other does: new ones when fine-tuning."""
     leads_on, heads = set(), set()
     for layer in reversed(net.layer):
         if layer.name in learned and not leads_on & set(layer.top):

@@ -522,8 +522,24 @@ def test_weights_that_do_not_reach_are_named(good):
     assert_named(found, "error", "weights-renamed", "layer fc2: the weights do not reach it; fc2_old")
     clash = "score_10 has blobs [(1000, 8), (1000,)], the net wants [(10, 8), (10,)]"
     assert_named(found, "error", "weights-clash", clash)
-    assert_named(found, "error", "no-filler", "layer score_O: the weights do not reach it, and without weight_filler")
+    assert_named(found, "warning", "no-filler", "layer score_O: the weights do not reach it, and without weight_filler")
     assert_named(found, "warning", "weights-missed", "layer bn1: not in the weights")
+
+
+def test_a_head_that_starts_at_zero_before_an_upsampling_that_does_not_learn_is_no_error(good):
+    """FCN's score_fr over the weights of VGG."""
+    upsampled = """
+layer { name: "score_fr" type: "Convolution" bottom: "pool1" top: "score_fr"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "upscore" type: "Deconvolution" bottom: "score_fr" top: "upscore" param { lr_mult: 0 }
+  convolution_param { num_output: 2 bias_term: false kernel_size: 4 stride: 2 weight_filler { type: "bilinear" } } }
+"""
+    (good / "net.prototxt").write_text(NET + upsampled)
+    weights = write_weights(good / "w.caffemodel", **SMALL_SHAPES)
+    assert not [finding for finding in errors(lint_file("net.prototxt", weights)) if finding.check == "no-filler"]
+    assert_named(lint_file("net.prototxt", weights), "warning", "no-filler", "layer score_fr: the weights do not reach")
+    plant(good / "net.prototxt", ' weight_filler { type: "bilinear" }', "")
+    assert_named(lint_file("net.prototxt", weights), "error", "no-filler", "layer upscore: the weights do not reach it")
 
 
 def test_weights_in_several_files_are_judged_together_and_clash_alone(good):
