@@ -98,7 +98,9 @@ def refuse_errors(solver, nets, allow_python_layers=False):
     prototxt = Prototxt(unsaved, "")
     findings = [*lint_solver.check_solver(prototxt)]
     for place, net in zip(solver_nets(unsaved), nets, strict=True):
-        findings += _lint_net(Prototxt(net, "", builds=place.builds(net)), prototxt, [], True, allow_python_layers)
+        built = Prototxt(net, "", builds=place.builds(net))
+        findings += _lint_net(built, prototxt, [], True, allow_python_layers)
+        findings += (finding for build in built.builds for finding in lint_data.check_fed(NetPhase(built, build)))
     wrong = unique(Finding("error", "", finding.message) for finding in errors(findings))
     if wrong:
         further = f" (and {len(wrong) - 3} more: tools/lint_net)" if len(wrong) > 3 else ""

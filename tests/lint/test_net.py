@@ -15,6 +15,7 @@ from mindpics.caffe_files.lmdbs import write_mean
 from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.prototxt import Prototxt
 from mindpics.files.findings import errors
+from mindpics.lint.data import check_fed
 from mindpics.lint.layers import check_all_layers
 from mindpics.lint.net import lint_file, refuse_errors
 from mindpics.lint.phases import NetPhase, builds_of
@@ -107,6 +108,7 @@ TANH = 'layer { name: "tanh" type: "TanH" bottom: "norm1" top: "norm1" }'
 # what is written in place of what; then severity, check, and words that the message must hold
 NET_FAULTS = [
     ("num_output: 4", "num_ouput: 4", "error", "unknown-field", "no field 'num_ouput'; did you mean 'num_output'?"),
+    ("batch_size: 20", "batch_size: 20 prefetch: 0", "error", "prefetch", "Caffe waits for ever"),
     ("  loss_weight: 1", "  stride: 1", "error", "unknown-field", "it belongs inside convolution_param"),
     ("pool: MAX", "pool: MOST", "error", "syntax", "MOST"),
     ("num_output: 8", 'num_output: "8"', "error", "syntax", "8"),
@@ -582,6 +584,24 @@ def test_training_refuses_what_lint_calls_an_error(good):
     both = "did you mean 'multistep'.; layer bn1: blob 0 of a BatchNorm has lr_mult 1"
     with pytest.raises(ValueError, match=both):
         refuse_errors(solver, [net])
+
+
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+def test_a_training_refuses_pictures_that_nobody_gives(good, phase):
+    solve("solver.prototxt", "run", iterations=1, progress=False)
+    text = (good / "net.prototxt").read_text()
+    start = text.index("layer {", 0 if phase == "TRAIN" else text.index("phase: TRAIN"))
+    fed = f"""layer {{ name: "data" type: "MemoryData" top: "data" top: "label" include {{ phase: {phase} }}
+  memory_data_param {{ batch_size: 20 channels: 3 height: 32 width: 32 }} }}
+"""
+    (good / "net.prototxt").write_text(text[:start] + fed + text[text.index("layer {", start + 1) :])
+    assert not errors(lint_file("solver.prototxt"))  # a program of the user's may give some
+    prototxt = Prototxt(read_message("net.prototxt", caffe_pb2.NetParameter()), "")
+    found = [finding for build in builds_of(prototxt) for finding in check_fed(NetPhase(prototxt, build))]
+    assert_named(found, "error", "memory-data", "MemoryData has no data until a program gives it some")
+    with pytest.raises(ValueError, match="layer data: MemoryData has no data"):
+        solve("solver.prototxt", "run", overwrite=True, progress=False)
+    assert list(Path("run/snapshots").glob("*.solverstate"))
 
 
 def test_a_net_without_layers_without_a_loss_or_without_a_test_phase_is_named(good):
