@@ -191,7 +191,7 @@ class SolverRun:
         return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
 
     def test(self):
-        """Test once more at the end, as ``caffe train`` does and pycaffe's step() does not; return the rows, one."""
+        """Test once more at the end, always (``caffe train``: where a test is due there); return the rows, one."""
         row = {}
         for number, net in enumerate(self.solver.test_nets):
             net.share_with(self.solver.net)
