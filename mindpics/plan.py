@@ -125,7 +125,7 @@ def _pretraining_stages(job, net):
                 files.folder,
                 "--seed",
                 str(job.seed),
-                *switches.words(setting),
+                *switches.words(setting, switches.PRETRAINING),
             ),
             (labelled,),
             (files.solver, files.train_val),

@@ -2,9 +2,12 @@
 
 import re
 
+from caffe.proto import caffe_pb2
+
 from mindpics.caffe_files.prototxt import nearest
 
 LAYER = "layer["
+TRANSFORMS = ("Data", "ImageData", "WindowData", "MemoryData")  # their own scale, mirror and so on are dead since 2013
 _LAYER_FIELD = re.compile(r"layer\[([^\]]+)\]\.([\w.]+)")
 
 
@@ -64,11 +67,15 @@ def set_fields(message, fields):
 
 
 def set_layers(nets, fields):
-    """Set fields of layers: ``{"layer[fc6].dropout_ratio": .7}``, in each net of a solver that has them.
+    """Set fields of layers: ``{"layer[fc6].dropout_ratio": .7}``, in each layer of that name, in each net of a solver.
+
+    So TRAIN and TEST, whose data layers share a name, stay alike; the batch_size alone is set for training only,
+    since test_iter counts TEST's.
 
     Parameters
     ----------
     nets : list of NetParameter
+        The one that is trained, then test nets.
     fields : dict
         The field is one of the layer, of its type's parameters, or of those of a layer in place on its top, as
         dropout is: fc6's is that of drop6. A longer path says which, as in ``layer[conv1].weight_filler.std``.
@@ -84,10 +91,11 @@ def set_layers(nets, fields):
             raise ValueError(f"found {path}={value!r}; wanted layer[NAME].FIELD")
         name, (*outer, last) = match.group(1), match.group(2).split(".")
         _check_name(nets, name)
-        messages = [message for net in nets for message in _nearest_message(net, name, [*outer, last])]
-        if not messages:
+        reached = [(net is nets[0], *pair) for net in nets for pair in _nearest(net, name, [*outer, last])]
+        if not reached:
             raise ValueError(f"found {path}={value!r}; wanted a layer of {_name(nets)} that has this field")
-        for message in messages:
+        training = [each for each in reached if each[0] and not _tests_only(each[1])] if last == "batch_size" else []
+        for _, _, message in training or reached:
             for part in outer:
                 message = getattr(message, part)
             set_fields(message, {last: value})
@@ -103,23 +111,29 @@ def _name(nets):
     return nets[0].name or "the net"
 
 
-def _nearest_message(net, name, path):
-    """Return [the first message of a layer that has a field], [] where the net has none."""
-    return [message for message in _messages(net, name) if _reaches(message, path)][:1]
-
-
-def _messages(net, name):
-    """Yield what a field of a layer may be in: its type's parameters, the layer, and the same of those in place."""
+def _nearest(net, name, path):
+    """Return (layer, message with the field) of each layer of the name, or else of the first in place on their top."""
     named = [layer for layer in net.layer if layer.name == name]
     tops = [list(layer.top) for layer in named]
     in_place = [layer for layer in net.layer if list(layer.top) == list(layer.bottom) and list(layer.top) in tops[:1]]
-    for layer in [*named, *in_place]:
-        if layer.HasField("transform_param"):  # before data_param, which has some of its fields from 2013
-            yield layer.transform_param
-        for field in layer.DESCRIPTOR.fields_by_name:
-            if field.replace("_", "") == f"{layer.type}param".lower():
-                yield getattr(layer, field)
-        yield layer
+    reached = [(layer, _message(layer, path)) for layer in [*named, *in_place]]
+    reached = [(layer, message) for layer, message in reached if message is not None]
+    return [(layer, message) for layer, message in reached if layer.name == reached[0][0].name]
+
+
+def _message(layer, path):
+    """Return the first that has a field: what transforms pictures, the parameters of its type, the layer; or None."""
+    fields, of_type = layer.DESCRIPTOR.fields_by_name, f"{layer.type}param".lower()
+    names = [name for name in fields if name.replace("_", "") == of_type]
+    messages = [getattr(layer, name) for name in (*(["transform_param"] if layer.type in TRANSFORMS else []), *names)]
+    return next((message for message in (*messages, layer) if _reaches(message, path)), None)
+
+
+def _tests_only(layer):
+    included, excluded = (
+        {rule.phase for rule in rules if rule.HasField("phase")} for rules in (layer.include, layer.exclude)
+    )
+    return included == {caffe_pb2.TEST} or caffe_pb2.TRAIN in excluded
 
 
 def _reaches(message, path):

@@ -1,5 +1,6 @@
 """Nets that a solver builds, each in its states, as Solver::InitTrainNet and InitTestNets have them; its weights."""
 
+import os
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -71,6 +72,11 @@ def weights_of(message):
 def split_weights(paths):
     """Return the caffemodels of a text, with commas between, as ``caffe train --weights`` takes it."""
     return [path.strip() for path in paths.split(",")]
+
+
+def given_weights(paths):
+    """Return the caffemodels of a --weights: a file, whatever its name, or several with commas between."""
+    return [paths] if os.path.exists(paths) else split_weights(str(paths))
 
 
 def plain_build(phase, net):

@@ -11,6 +11,8 @@ from mindpics.lint.labels import check_labels
 from mindpics.lint.lists import SOURCES, check_list
 from mindpics.lint.phases import TEST, TRAIN
 
+PREFETCH = ("Data", "ImageData", "WindowData")  # as many batches as data_param says, whatever their own parameters
+
 
 def check_data(views, solver, required=False):
     """Yield what is wrong with the data of a net, as NetPhases; missing files are notes unless `required`.
@@ -29,6 +31,9 @@ def check_data(views, solver, required=False):
         for index, layer in view.layers:
             if layer.type in SOURCES:
                 yield from check_list(view, index, layer, required)
+            if layer.type in PREFETCH and not layer.data_param.prefetch:
+                text = "prefetch: 0 leaves no batch to fill: Caffe waits for ever"
+                yield view.finding("error", "prefetch", index, text, "data_param", "prefetch")
             if layer.type != "Data":
                 continue
             layers.setdefault(view.phase, (view, index, layer))
@@ -41,6 +46,14 @@ def check_data(views, solver, required=False):
                 yield from _test_iter(solver, view.test, layer)
     if len(layers) == 2:
         yield from _both_phases(layers[TRAIN][2], *layers[TEST])
+
+
+def check_fed(view):
+    """Yield the layers of a NetPhase that a program of the user's feeds, which a training by its solver has not."""
+    for index, layer in view.layers:
+        if layer.type == "MemoryData":
+            text = "MemoryData has no data until a program gives it some: Caffe aborts; a layer that reads is wanted"
+            yield view.finding("error", "memory-data", index, text, "type")
 
 
 def _fields(layer):

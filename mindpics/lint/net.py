@@ -10,7 +10,7 @@ import os
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.prototxt import Prototxt, read_prototxt
-from mindpics.caffe_files.solver_nets import solver_nets, weights_of
+from mindpics.caffe_files.solver_nets import given_weights, solver_nets, weights_of
 from mindpics.files.findings import Finding, errors, unique
 from mindpics.files.printable import printable_name
 from mindpics.lint import blobs as lint_blobs
@@ -31,7 +31,7 @@ def lint_file(path, weights=None, data=False, allow_python_layers=False):
     path : str or Path
         Paths inside are relative to the working directory, as in Caffe.
     weights : str or Path, optional
-        caffemodel that will be copied into the net by layer names.
+        caffemodel that will be copied into the net by layer names; several with commas between.
     data : bool
         LMDBs and means that are not there are errors, not notes.
     allow_python_layers : bool
@@ -44,7 +44,7 @@ def lint_file(path, weights=None, data=False, allow_python_layers=False):
     prototxt, findings = read_prototxt(path)
     if prototxt is None:
         return findings
-    weights = [] if weights is None else [weights]
+    weights = [] if weights is None else given_weights(weights)
     if isinstance(prototxt.message, caffe_pb2.NetParameter):
         findings += _lint_net(prototxt, None, weights, data, allow_python_layers)
         return unique([*findings, *_build(prototxt, findings, allow_python_layers)])
@@ -98,7 +98,9 @@ def refuse_errors(solver, nets, allow_python_layers=False):
     prototxt = Prototxt(unsaved, "")
     findings = [*lint_solver.check_solver(prototxt)]
     for place, net in zip(solver_nets(unsaved), nets, strict=True):
-        findings += _lint_net(Prototxt(net, "", builds=place.builds(net)), prototxt, [], True, allow_python_layers)
+        built = Prototxt(net, "", builds=place.builds(net))
+        findings += _lint_net(built, prototxt, [], True, allow_python_layers)
+        findings += (finding for build in built.builds for finding in lint_data.check_fed(NetPhase(built, build)))
     wrong = unique(Finding("error", "", finding.message) for finding in errors(findings))
     if wrong:
         further = f" (and {len(wrong) - 3} more: tools/lint_net)" if len(wrong) > 3 else ""
@@ -124,8 +126,8 @@ def _lint_net(net, solver, weights, data, allow_python_layers):
         yield from lint_solver.check_with_net(solver, views, weights)
     if not weights:
         yield from lint_weights.check_fillers(net)
-    for path in weights if views else ():
-        yield from lint_weights.check_weights(net, views[0], path, allow_python_layers)
+    elif views:
+        yield from lint_weights.check_weights(net, views[0], weights, allow_python_layers)
 
 
 def _build(net, findings, allow_python_layers):

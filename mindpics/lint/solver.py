@@ -42,6 +42,11 @@ def check_with_net(prototxt, views, weights):
     if has_norm and solver.test_iter and solver.test_initialization and not (weights or solver.weights):
         text = "test_initialization: an untrained BatchNorm has no statistics, the test at iteration 0 gives NaN"
         yield prototxt.finding("warning", "test-initialization", text, "test_initialization")
+    bad = [name for view in trained for name in _no_groups(view)] if solver.snapshot_format == solver.HDF5 else []
+    if bad:
+        text = f"snapshot_format HDF5: Caffe makes no group of layer {bad[0]!r} and aborts when it saves: names that "
+        text += "are empty, stand twice or have a / want BINARYPROTO"
+        yield prototxt.finding("error", "snapshot-format", text, "snapshot_format")
     feeds = [_feeds(view) for view in trained]
     if any(view.test is not None and _feeds(view) in feeds for view in views):
         text = "test_iter, but no layer feeds the test net alone: it would be tested on the training pictures"
@@ -56,6 +61,16 @@ def check_with_net(prototxt, views, weights):
 
 def _feeds(view):
     return [index for index, layer in view.layers if not layer.bottom]
+
+
+def _no_groups(view):
+    """Yield the names for which Net::ToHDF5 makes no group: of layers, and of the splits that Caffe names by a blob."""
+    names = [layer.name for _, layer in view.layers]
+    yield from (name for name in names if name in ("", ".") or "/" in name or names.count(name) > 1)
+    for index, layer in view.layers:
+        for number, top in enumerate(layer.top):
+            if "/" in top and len(view.readers(top, index)) + any(layer.loss_weight[number : number + 1]) > 1:
+                yield f"{layer.name}_{top}_{number}_split"
 
 
 def _nets(solver):

@@ -17,15 +17,17 @@ def check_fillers(net):
             yield net.finding("warning", "no-filler", text, ("layer", index))
 
 
-def check_weights(net, view, path, allow_python_layers=False):
-    """Yield how a caffemodel fits a net (a Prototxt) as a NetPhase has it: what takes, what does not, what clashes.
+def check_weights(net, view, paths, allow_python_layers=False):
+    """Yield how caffemodels fit a net (a Prototxt) as a NetPhase has it: what takes, what does not, what clashes.
+
+    Caffe copies them all: a layer that a single file lacks is in another.
 
     Parameters
     ----------
     net : Prototxt
     view : NetPhase
-    path : path
-        A caffemodel, of any age, or HDF5.
+    paths : list of path
+        caffemodels, of any age, or HDF5.
     allow_python_layers : bool
         Modules beside mindpics.layers may be imported to build the net.
     """
@@ -37,34 +39,44 @@ def check_weights(net, view, path, allow_python_layers=False):
         text = "weights not compared: the pictures' size is not known, or a Python layer would be imported"
         yield net.finding("note", "weights", text)
         return
-    try:
-        stored = read_caffemodel(path)
-    except (ValueError, OSError) as error:
-        yield net.finding("error", "weights", str(error))
-        return
-    fit = weights.compare(targets, stored)
-    yield net.finding("note", "weights", f"{path}: {weights.describe(path)}; {fit}")
-    for clash in fit.clashes:
-        yield net.finding("error", "weights-clash", f"{path}: {clash}")
-    if not fit.taken:
-        yield net.finding("error", "weights", f"{path}: none of its layers is in the net")
-        return
-    yield from _missed(net, fit, targets, dict(stored.layers))
+    fits = []
+    for path in paths:
+        try:
+            stored = read_caffemodel(path)
+        except (ValueError, OSError) as error:
+            yield net.finding("error", "weights", str(error))
+            continue
+        fit = weights.compare(targets, stored)
+        yield net.finding("note", "weights", f"{path}: {weights.describe(path)}; {fit}")
+        for clash in fit.clashes:
+            yield net.finding("error", "weights-clash", f"{path}: {clash}")
+        if not fit.taken:
+            yield net.finding("error", "weights", f"{path}: none of its layers is in the net")
+            continue
+        fits.append((fit, dict(stored.layers)))
+    if len(fits) == len(paths):
+        yield from _missed(net, fits, targets)
 
 
-def _missed(net, fit, targets, stored):
-    heads = _heads(net.message, {name for name, target in targets.items() if target})
+def _missed(net, fits, targets):
     places = {layer.name: (i, layer) for i, layer in reversed(list(enumerate(net.message.layer)))}
+    with_weights = {name for name, target in targets.items() if target}
+    heads = _heads(net.message, {name for name in with_weights if not _is_frozen(places[name][1], targets[name])})
     unused = {
         weights.shape_key([blob.values.shape for blob in stored[name_in_file] if blob is not None]): name_in_file
+        for fit, stored in reversed(fits)
         for name_in_file in reversed(fit.not_in_net)
     }
-    for name in fit.not_in_weights:
+    lacking = [set(fit.not_in_weights) for fit, _ in fits]
+    for name in (name for name in targets if all(name in names for names in lacking)):
         index, layer = places[name]
         twin = unused.get(weights.shape_key([shape for shape, _ in targets[name]]))
         if _starts_at_zero(layer):
             text = f"layer {name}: the weights do not reach it, and without weight_filler it starts at constant 0"
-            yield net.finding("error", "no-filler", text, ("layer", index))
+            if name in heads:  # which learns from there, as FCN's score_fr does
+                yield net.finding("warning", "no-filler", text, ("layer", index))
+            else:
+                yield net.finding("error", "no-filler", text, ("layer", index))
         elif name not in heads and twin is not None:
             text = f"layer {name}: the weights do not reach it; {twin} of the file has its shapes: renamed?"
             yield net.finding("error", "weights-renamed", text, ("layer", index), "name")
@@ -79,8 +91,13 @@ def _starts_at_zero(layer):
     return layer.type in LEARNED and not getattr(layer, LEARNED[layer.type]).HasField("weight_filler")
 
 
+def _is_frozen(layer, target):
+    """Tell whether no blob of a layer learns, such as those of an upsampling Deconvolution."""
+    return len(layer.param) >= len(target) and not any(spec.lr_mult for spec in layer.param)
+
+
 def _heads(net, learned):
-    """Return the layers with weights behind which no other has any: new ones when fine-tuning."""
+    """Return the layers that learn behind which no other does: new ones when fine-tuning."""
     leads_on, heads = set(), set()
     for layer in reversed(net.layer):
         if layer.name in learned and not leads_on & set(layer.top):

@@ -21,6 +21,9 @@ SWITCHES = {
     "loss": {"choices": LOSSES, "help": "layers of the losses: our Python ones (default), or Caffe's own alone"},
 }
 
+# of a pretraining, which stands in for published weights: no other switch changes those
+PRETRAINING = ("batch", "snapshots", "alexnet_crop")
+
 
 def add_arguments(parser, names=tuple(SWITCHES)):
     """Give an argparse parser switches of the nets; none of them given is the scale's, or the solver's, own reading.
@@ -92,9 +95,9 @@ def switched(setting, **values):
     return replace(setting, recipes=recipes, switches=setting.switches | values, **whole)
 
 
-def words(setting):
-    """Return the command-line words that give the same readings again, over the scale's own."""
-    return [word for name, value in setting.switches.items() for word in words_of(name, value)]
+def words(setting, names=tuple(SWITCHES)):
+    """Return the command-line words that give the same readings, of those named, again, over the scale's own."""
+    return [word for name, value in setting.switches.items() if name in names for word in words_of(name, value)]
 
 
 def words_of(name, value):
@@ -110,7 +113,7 @@ def _recipe(key, recipe, values):
         recipe = replace(recipe, crop=values["alexnet_crop"])
     if values.get("batch", recipe.batch) < recipe.batch:
         recipe = replace(recipe, iter_size=passes(net, recipe.batch, values["batch"], net == "resnet50"))
-    if heads == "pretrain":  # stands in for published weights, which no switch changes
+    if heads == "pretrain":
         return recipe
     schedule = recipe.schedule
     if "base_lr" in values:

@@ -96,9 +96,11 @@ def _losses(path, iterations):
 
 
 def _numbers(path, line, row):
-    """Return the iteration and the losses of a row of train.csv."""
+    """Return the iteration and the losses of a row of train.csv; an output that the net then had not is empty."""
     try:
-        losses = {name: float(text) for name, text in row.items() if name.startswith("loss")}
+        losses = {
+            name: float(text) for name, text in row.items() if name.startswith("loss") and (text or name == "loss")
+        }
         return {"iteration": int(row["iteration"])} | losses
     except ValueError as error:
         raise ValueError(f"{path}, line {line}: found what is no number ({error}); wanted numbers") from None

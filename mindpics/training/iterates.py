@@ -18,7 +18,8 @@ LAST, BEST, SNAPSHOT, GIVEN = "last", "best on the test set", "a snapshot", "wei
 def caffes_accuracies(run):
     """Return {iteration: accuracy in %} of a run's test passes: Caffe's own, an average over batches, mean over heads.
 
-    A pass in which Caffe's figure is not finite, since a batch had no picture of a head, is left out.
+    A batch without a picture of a head counts as 0 there, as Accuracy has it. A pass with a figure that is not finite,
+    which a layer of the user's may give, is left out.
 
     Parameters
     ----------

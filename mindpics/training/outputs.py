@@ -26,12 +26,14 @@ class Outputs:
 
     def __init__(self, net):
         self.net = net
-        self.weights = dict(zip(net._blob_names, net._blob_loss_weights, strict=True))
+        weights = dict(zip(net._blob_names, net._blob_loss_weights, strict=True))
+        # by place: pycaffe has a single name, (automatic), for the losses of all layers without a top
+        self.minimised = [pair for pair in zip(net._blob_loss_weights, net._blobs, strict=True) if pair[0]]
         counts = {name: net.blobs[name].data.size for name in net.outputs}
         self.left_out = [name for name, count in counts.items() if count > MOST]
         self.outputs = [name for name in counts if name not in self.left_out]
         self.names = [value for name in self.outputs for value in _names(name, counts[name])]
-        self.losses = [value for name in self.outputs if self.weights[name] for value in _names(name, counts[name])]
+        self.losses = [value for name in self.outputs if weights[name] for value in _names(name, counts[name])]
 
     def values(self):
         """Return {name: value} of the last pass."""
@@ -43,9 +45,7 @@ class Outputs:
 
     def loss(self):
         """Return the sum of all losses, each with its loss_weight."""
-        return math.fsum(
-            weight * float(np.sum(self.net.blobs[name].data)) for name, weight in self.weights.items() if weight
-        )
+        return math.fsum(weight * float(np.sum(blob.data)) for weight, blob in self.minimised)
 
 
 def kinds_of(net):

@@ -41,11 +41,12 @@ def status(losses, rows, tests):
     losses : sequence of str
         Names of the loss blobs.
     rows : list of dict
-        The latest iterations of the training, one at least.
+        The latest iterations of the training, one at least; those before a resume may lack a loss.
     tests : list of dict
         A row a test pass; [] before the first.
     """
-    parts = [f"loss {np.mean([row[loss] for row in rows for loss in losses]):.3g}"] if losses else []
+    values = [row[loss] for row in rows for loss in losses if loss in row]
+    parts = [f"loss {np.mean(values):.3g}"] if values else []
     accuracies = [value for name, value in tests[-1].items() if name.startswith("accuracy")] if tests else []
     if accuracies:
         parts.append(f"test {100 * np.mean(accuracies):.1f}%")

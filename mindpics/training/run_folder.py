@@ -163,10 +163,18 @@ class RunFolder:
         """Return the rows of a table of `files` before an iteration, see `mindpics.training.history.read_rows`."""
         return [row for row in read_rows(path) if row["iteration"] < before]
 
-    def append_csv(self, path, row):
-        """Add one row to a table of `files`, whose columns it has."""
+    def append_csv(self, path, row, columns):
+        """Add one row to a table of `files`.
+
+        Parameters
+        ----------
+        path : Path
+        row : dict
+        columns : sequence of str
+            Of the table; what the row has not stays empty.
+        """
         with open(path, "a", encoding="utf-8", newline="") as stream:
-            csv.DictWriter(stream, list(row), lineterminator="\n").writerow(row)
+            csv.DictWriter(stream, columns, lineterminator="\n").writerow(row)
 
     def write_run(self, **facts):
         """Write run.json: `facts` and what ran them."""

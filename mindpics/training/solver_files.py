@@ -1,6 +1,5 @@
 """Reader of a solver, its nets and the weights it starts from for train_net, writer of solver and nets for Caffe."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.fields import LAYER, set_fields, set_layers
 from mindpics.caffe_files.messages import read_message, write_message
-from mindpics.caffe_files.solver_nets import TESTED, TRAINED, solver_nets, split_weights, weights_of
+from mindpics.caffe_files.solver_nets import TESTED, TRAINED, given_weights, solver_nets, weights_of
 from mindpics.files.bounded import digest
 from mindpics.files.fingerprints import sha256
 from mindpics.files.layout import TrainingFiles
@@ -110,7 +109,7 @@ def start_weights(weights, message, before=None):
     if weights is None and before is not None:
         return before
     if weights is not None:
-        named = [weights] if os.path.exists(weights) else split_weights(str(weights))
+        named = given_weights(weights)
         named = [] if named == [NO_WEIGHTS] else named
     asked = list(map(_told_by, named))
     if before is not None and [told["sha256"] for told in asked] != [told["sha256"] for told in before]:

@@ -87,7 +87,8 @@ class SolverRun:
         self.check_room()
         self.warn_of_room(self.snapshots_left())
         self.folder.begin(self.message, start, resume)
-        self.columns = list(dict.fromkeys(("iteration", "lr", "loss", *self.outputs.names)))
+        before = [name for row in self.history.train for name in row]  # the net may have had other outputs
+        self.columns = list(dict.fromkeys(("iteration", "lr", "loss", *self.outputs.names, *before)))
         self.folder.write_csv(self.folder.files.losses, self.history.train, columns=self.columns)
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
         self.board.begin(self.solver.iter, self.history.train, self.tests.rows)
@@ -152,8 +153,8 @@ class SolverRun:
         if self.stuck:
             self.stuck.update(iteration, self.solver.net.blobs)
         row = {"iteration": iteration, "lr": self.rates.next()} | values | {"loss": loss}
-        self.history.train.append({name: row[name] for name in self.columns})
-        self.folder.append_csv(self.folder.files.losses, self.history.train[-1])
+        self.history.train.append({name: row[name] for name in self.columns if name in row})
+        self.folder.append_csv(self.folder.files.losses, self.history.train[-1], self.columns)
         self.board.add("train", self.history.train[-1])
         if due:
             self.accept()
@@ -190,7 +191,7 @@ class SolverRun:
         return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
 
     def test(self):
-        """Test once more at the end, as ``caffe train`` does and pycaffe's step() does not; return the rows, one."""
+        """Test once more at the end, always (``caffe train``: where a test is due there); return the rows, one."""
         row = {}
         for number, net in enumerate(self.solver.test_nets):
             net.share_with(self.solver.net)

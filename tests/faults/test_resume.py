@@ -12,6 +12,9 @@ from google.protobuf import text_format
 from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots, check
+from mindpics.files.findings import errors
+from mindpics.results.verify_run import check_run
+from mindpics.training.history import load_run
 from mindpics.training.resume import batches_read
 from mindpics.training.train import solve
 
@@ -141,6 +144,21 @@ def test_a_run_without_a_seed_keeps_the_one_it_drew(job, tmp_path):
     assert drawn >= 0
     solve(solver, run, iterations=10, resume=True, progress=False)
     assert read_message(run / "solver.prototxt", caffe_pb2.SolverParameter()).random_seed == drawn
+
+
+def test_a_run_whose_outputs_have_changed_goes_on_with_a_column_each(job, tmp_path):
+    """As Caffe goes on: a loss that is gone has no value from then on, a new one none before."""
+    solver, run = job(), tmp_path / "run"
+    path = read_message(solver, caffe_pb2.SolverParameter()).net
+    net = read_message(path, caffe_pb2.NetParameter())
+    for iterations, top in ((3, "loss_before"), (6, "loss_since")):
+        net.layer[-1].top[:] = [top]
+        write_message(net, path)
+        history = solve(solver, run, iterations=iterations, resume=True, display=4)
+    losses = [{name for name in row if name.startswith("loss_")} for row in history.train]
+    assert losses == [{"loss_before"}] * 3 + [{"loss_since"}] * 3
+    assert load_run(run).train == history.train
+    assert not errors(check_run(run))
 
 
 def test_what_is_not_restored_is_said(job, tmp_path, capfd):

@@ -15,9 +15,11 @@ from mindpics.caffe_files.lmdbs import write_mean
 from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.prototxt import Prototxt
 from mindpics.files.findings import errors
+from mindpics.lint.data import check_fed
 from mindpics.lint.layers import check_all_layers
 from mindpics.lint.net import lint_file, refuse_errors
 from mindpics.lint.phases import NetPhase, builds_of
+from mindpics.training.train import solve
 
 ROOT = Path(__file__).resolve().parents[2]
 LINT_NET = ROOT / "tools" / "lint_net"
@@ -106,6 +108,7 @@ TANH = 'layer { name: "tanh" type: "TanH" bottom: "norm1" top: "norm1" }'
 # what is written in place of what; then severity, check, and words that the message must hold
 NET_FAULTS = [
     ("num_output: 4", "num_ouput: 4", "error", "unknown-field", "no field 'num_ouput'; did you mean 'num_output'?"),
+    ("batch_size: 20", "batch_size: 20 prefetch: 0", "error", "prefetch", "Caffe waits for ever"),
     ("  loss_weight: 1", "  stride: 1", "error", "unknown-field", "it belongs inside convolution_param"),
     ("pool: MAX", "pool: MOST", "error", "syntax", "MOST"),
     ("num_output: 8", 'num_output: "8"', "error", "syntax", "8"),
@@ -452,6 +455,31 @@ def test_scale_over_single_pictures_that_are_to_be_added_up_is_named(good):
     assert_named(lint_file("solver.prototxt"), "warning", "single-pictures", "iter_size 4 over single pictures")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ('name: "pool1"', 'name: "pool/1"', "'pool/1'"),
+        ('name: "pool1" ', "", "''"),
+        ('name: "relu1"', 'name: "pool1"', "'pool1'"),
+        ('bottom: "fc2" top: "fc2"', 'bottom: "fc2" top: "fc/2"', "'drop2_fc/2_0_split'"),
+    ],
+)
+def test_names_of_which_hdf5_has_no_group_are_named_before_a_training(good, old, new, name):
+    text = NET.replace(old, new, 1)
+    text = text.replace('bottom: "fc2" top: "score', 'bottom: "fc/2" top: "score') if "fc/2" in new else text
+    (good / "net.prototxt").write_text(text)
+    assert not [finding for finding in lint_file("solver.prototxt") if finding.check == "snapshot-format"]
+    plant(good / "solver.prototxt", "snapshot: 100", "snapshot: 100 snapshot_format: HDF5")
+    words = f"Caffe makes no group of layer {name} and aborts when it saves"
+    assert_named(lint_file("solver.prototxt"), "error", "snapshot-format", words)
+    with pytest.raises(ValueError, match="snapshot_format HDF5"):
+        solve("solver.prototxt", "run", progress=False)
+    assert not Path("run").exists()
+    code = "import caffe; caffe.Net('net.prototxt', caffe.TRAIN).save_hdf5('net.h5')"
+    saved = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert saved.returncode and b"Check failed" in saved.stderr
+
+
 def test_data_that_is_not_there_is_an_error_only_when_asked_for(good):
     (good / "train_lmdb").unlink()
     assert not errors(lint_file("solver.prototxt"))
@@ -496,8 +524,47 @@ def test_weights_that_do_not_reach_are_named(good):
     assert_named(found, "error", "weights-renamed", "layer fc2: the weights do not reach it; fc2_old")
     clash = "score_10 has blobs [(1000, 8), (1000,)], the net wants [(10, 8), (10,)]"
     assert_named(found, "error", "weights-clash", clash)
-    assert_named(found, "error", "no-filler", "layer score_O: the weights do not reach it, and without weight_filler")
+    assert_named(found, "warning", "no-filler", "layer score_O: the weights do not reach it, and without weight_filler")
     assert_named(found, "warning", "weights-missed", "layer bn1: not in the weights")
+
+
+def test_a_head_that_starts_at_zero_before_an_upsampling_that_does_not_learn_is_no_error(good):
+    """FCN's score_fr over the weights of VGG."""
+    upsampled = """
+layer { name: "score_fr" type: "Convolution" bottom: "pool1" top: "score_fr"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "upscore" type: "Deconvolution" bottom: "score_fr" top: "upscore" param { lr_mult: 0 }
+  convolution_param { num_output: 2 bias_term: false kernel_size: 4 stride: 2 weight_filler { type: "bilinear" } } }
+"""
+    (good / "net.prototxt").write_text(NET + upsampled)
+    weights = write_weights(good / "w.caffemodel", **SMALL_SHAPES)
+    assert not [finding for finding in errors(lint_file("net.prototxt", weights)) if finding.check == "no-filler"]
+    assert_named(lint_file("net.prototxt", weights), "warning", "no-filler", "layer score_fr: the weights do not reach")
+    plant(good / "net.prototxt", ' weight_filler { type: "bilinear" }', "")
+    assert_named(lint_file("net.prototxt", weights), "error", "no-filler", "layer upscore: the weights do not reach it")
+
+
+def test_weights_in_several_files_are_judged_together_and_clash_alone(good):
+    """As `caffe train --weights rgb.caffemodel,flow.caffemodel` copies them."""
+    plant(good / "net.prototxt", 'num_output: 8 weight_filler { type: "gaussian" std: 0.01 }', "num_output: 8")
+    parts = (
+        {name: SMALL_SHAPES[name] for name in ("conv1", "bn1")},
+        {name: SMALL_SHAPES[name] for name in ("scale1", "fc2")},
+    )
+    paths = [str(write_weights(good / f"{number}.caffemodel", **part)) for number, part in enumerate(parts)]
+    plant(good / "solver.prototxt", "snapshot: 100", f'snapshot: 100 weights: "{",".join(paths)}"')
+    both = ("solver.prototxt", None), ("net.prototxt", ",".join(paths))
+    for file, weights in both:
+        found = lint_file(file, weights)
+        assert [finding.severity for finding in found if "weights" in finding.message] == ["note", "note"], found
+    assert_named(lint_file("net.prototxt", paths[0]), "error", "no-filler", "layer fc2: the weights do not reach it")
+    write_weights(Path(paths[0]), conv1=[(4, 3, 7, 7), (4,)], bn1=SMALL_SHAPES["bn1"])
+    assert_named(lint_file("solver.prototxt"), "error", "weights-clash", paths[0])
+    lint = [sys.executable, LINT_NET, "net.prototxt", "--weights"]
+    clash = subprocess.run([*lint, ",".join(paths)], capture_output=True, text=True, check=False)
+    assert clash.returncode == 1 and "layer conv1 has blobs" in clash.stdout
+    none = subprocess.run([*lint, f"{paths[1]},no.caffemodel"], capture_output=True, text=True, check=False)
+    assert none.returncode and "no.caffemodel: found no such file" in none.stderr
 
 
 def test_what_caffe_itself_refuses_is_said_in_its_words(good):
@@ -517,6 +584,24 @@ def test_training_refuses_what_lint_calls_an_error(good):
     both = "did you mean 'multistep'.; layer bn1: blob 0 of a BatchNorm has lr_mult 1"
     with pytest.raises(ValueError, match=both):
         refuse_errors(solver, [net])
+
+
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+def test_a_training_refuses_pictures_that_nobody_gives(good, phase):
+    solve("solver.prototxt", "run", iterations=1, progress=False)
+    text = (good / "net.prototxt").read_text()
+    start = text.index("layer {", 0 if phase == "TRAIN" else text.index("phase: TRAIN"))
+    fed = f"""layer {{ name: "data" type: "MemoryData" top: "data" top: "label" include {{ phase: {phase} }}
+  memory_data_param {{ batch_size: 20 channels: 3 height: 32 width: 32 }} }}
+"""
+    (good / "net.prototxt").write_text(text[:start] + fed + text[text.index("layer {", start + 1) :])
+    assert not errors(lint_file("solver.prototxt"))  # a program of the user's may give some
+    prototxt = Prototxt(read_message("net.prototxt", caffe_pb2.NetParameter()), "")
+    found = [finding for build in builds_of(prototxt) for finding in check_fed(NetPhase(prototxt, build))]
+    assert_named(found, "error", "memory-data", "MemoryData has no data until a program gives it some")
+    with pytest.raises(ValueError, match="layer data: MemoryData has no data"):
+        solve("solver.prototxt", "run", overwrite=True, progress=False)
+    assert list(Path("run/snapshots").glob("*.solverstate"))
 
 
 def test_a_net_without_layers_without_a_loss_or_without_a_test_phase_is_named(good):

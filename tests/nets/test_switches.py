@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 from caffe.proto import caffe_pb2
+from tool_module import run_tool
 
 from mindpics.caffe_files.messages import read_message
 from mindpics.nets import switches
@@ -83,6 +84,26 @@ def test_the_words_of_a_setting_give_the_same_setting_again(setting):
     again = switches.switched(setting, **switches.from_args(parser.parse_args(switches.words(there))))
     assert again == there != setting
     assert switches.words(setting) == []
+
+
+def test_each_switch_of_a_pretraining_changes_it_and_no_other_does(tmp_path):
+    rows = "a,a.png,0,a,train\nb,b.png,1,b,test\n" * 99
+    (tmp_path / "rows.csv").write_text(f"id,image,label,category,split\n{rows}")
+    line = ["alexnet", "--csv", str(tmp_path / "rows.csv"), "--data", "d", "--out"]
+
+    def made(*words):
+        out = tmp_path / "_".join(["net", *words])
+        run_tool("make_pretraining_net", *line, out, *words)
+        return [(out / f"{name}.prototxt").read_text().replace(str(out), "OUT") for name in ("train_val", "solver")]
+
+    plain = made()
+    for name, value in ALL.items():
+        words = switches.words_of(name, value)
+        if name in switches.PRETRAINING:
+            assert made(*words) != plain
+        else:
+            with pytest.raises(SystemExit):
+                made(*words)
 
 
 def test_a_length_of_nothing_is_refused():

@@ -100,6 +100,34 @@ def test_a_field_is_set_in_each_net_of_a_solver_that_has_the_layer():
     assert trained.layer[-1].lrn_param.local_size == 7
 
 
+DATA = """
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+        data_param { source: "train" batch_size: 20 } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+        transform_param { crop_size: 227 } data_param { source: "test" batch_size: 40 } }
+"""
+
+
+def test_fields_of_pictures_are_set_in_training_and_test_alike_where_caffe_looks_for_them():
+    net, tested = (text_format.Parse(DATA, caffe_pb2.NetParameter()) for _ in range(2))
+    fields = {"crop_size": 224, "scale": 0.5, "mean_file": "mean.binaryproto", "force_color": True, "mirror": True}
+    set_layers([net, tested], {f"layer[data].{name}": value for name, value in fields.items()})
+    for layer in (*net.layer, *tested.layer):
+        assert {name: getattr(layer.transform_param, name) for name in fields} == fields
+        assert {field.name for field, _ in layer.data_param.ListFields()} == {"source", "batch_size"}
+
+
+def test_a_batch_size_is_that_of_the_training_where_tests_share_the_name():
+    trained, tested = (text_format.Parse(DATA, caffe_pb2.NetParameter()) for _ in range(2))
+    del tested.layer[0]
+    tested.layer[0].ClearField("include")
+    set_layers([trained, tested], {"layer[data].batch_size": 10})
+    assert [layer.data_param.batch_size for layer in (*trained.layer, *tested.layer)] == [10, 40, 40]
+    del trained.layer[0]
+    set_layers([trained], {"layer[data].batch_size": 30})
+    assert trained.layer[0].data_param.batch_size == 30
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [

@@ -82,6 +82,7 @@ def test_losses_of_any_shape_name_and_weight_are_those_of_the_log(train):
         "reduction_param { operation: SUMSQ axis: 1 } }\n"
         'layer { name: "l1" type: "EuclideanLoss" bottom: "data" bottom: "data" top: "zero" loss_weight: 2 }\n'
         'layer { name: "quiet" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" }\n'
+        'layer { name: "as quiet" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" }\n'
     )
     rows, tested, log = train(net, SOLVER + 'lr_policy: "fixed" test_iter: 2 test_iter: 3 test_interval: 4')
     assert {"each picture", "each picture[1]", "each picture[3]", "zero"} < set(rows[0])
