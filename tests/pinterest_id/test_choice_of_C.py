@@ -65,6 +65,7 @@ def test_the_baselines_may_have_section_4_1s_grid(tmp_path):
         assert np.array_equal(ours, theirs) == (name != "cf")
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # those of the other fits
 def test_a_fit_that_did_not_converge_is_marked_and_said_again_when_it_is_taken_over(tmp_path):
     write_data(tmp_path, small_pins())
     options = replace(SMALL, C_grid=(1.0,), tol=1e-30)  # closer than float64 comes
