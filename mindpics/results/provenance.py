@@ -44,17 +44,18 @@ def provenance(row, scores_path):
     folder = Path(os.path.abspath(scores_path)).parent  # as it is called: a link to another disk is of its run
     beside = [RowFiles(folder).training(name) for name in row.nets]
     runs = [training.folder for training in beside if training.facts.is_file()]
-    trainings = [_training(run) for run in runs]
+    facts = [read_json(TrainingFiles(run).facts) for run in runs]
+    trainings = [_training(run, told) for run, told in zip(runs, facts, strict=True)]
     caffes = _caffes_own(runs)
     columns = {
         key: "; ".join(dict.fromkeys(training[key] for training in trainings))
         for key in (trainings[0] if trainings else {})
     }
-    ends = [(LAST, read_json(TrainingFiles(run).facts).get("iterations")) for run in runs]
+    ends = [(LAST, told.get("iterations")) for told in facts]
     if scored := load_iterate(scores_path) or ends:  # older scores do not tell
         names = " and ".join(dict.fromkeys(name for name, _ in scored))
         columns["iterate"] = f"{names}, {_iterations(iteration for _, iteration in scored)}"
-    codes = dict.fromkeys(read_json(TrainingFiles(run).facts).get("code") for run in runs)
+    codes = dict.fromkeys(told.get("code") for told in facts)
     columns["code"] = "; ".join(filter(None, codes)) or code_version()  # which makes the table
     return dict.fromkeys(COLUMNS, "") | columns | caffes | _data(folder.parent)
 
@@ -79,8 +80,7 @@ def is_of_selection(scores_path):
     return tested == dict(zip(map(str, ids), map(int, labels), strict=True))
 
 
-def _training(run):
-    facts = read_json(TrainingFiles(run).facts)
+def _training(run, facts):
     return _weights(facts, run) | {
         "normalization": _normalization(TrainingFiles(run).net),
         "caffe": _caffe(facts),

@@ -172,7 +172,7 @@ def commands_again(solver, out, runs, rows):
 
 def weights_of(run):
     """Return the caffemodels that a run starts from; ValueError where one is not there."""
-    files = [] if run.weights in (None, NO_WEIGHTS) else solver_nets.split_weights(run.weights)
+    files = [] if run.weights in (None, NO_WEIGHTS) else solver_nets.given_weights(run.weights)
     absent = [path for path in files if not Path(path).is_file()]
     if absent:
         raise ValueError(f"{absent[0]}: found no such file; wanted a caffemodel to start from")

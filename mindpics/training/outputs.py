@@ -48,10 +48,10 @@ class Outputs:
         return math.fsum(weight * float(np.sum(blob.data)) for weight, blob in self.minimised)
 
 
-def kinds_of(net):
-    """Return {blob: "accuracy" or "loss"} of what the layers of a NetParameter measure, whatever it is called."""
+def kinds_of(nets):
+    """Return {blob: "accuracy" or "loss"} of what the layers of NetParameters measure, whatever it is called."""
     kinds = {}
-    for layer in net.layer:
+    for layer in (layer for net in nets for layer in net.layer):
         kind = layer.python_param.layer if layer.type == "Python" else layer.type
         if kind.endswith("Accuracy"):
             kinds |= dict.fromkeys(layer.top, "accuracy")
@@ -71,11 +71,9 @@ def kinds_of_run(folder):
 
     from mindpics.caffe_files.messages import read_message
 
-    files, kinds = TrainingFiles(Path(folder)), {}
-    for path in (files.net, *files.folder.glob(TrainingFiles.test_nets)):
-        if path.is_file():
-            kinds |= kinds_of(read_message(path, caffe_pb2.NetParameter()))
-    return kinds
+    files = TrainingFiles(Path(folder))
+    paths = [path for path in (files.net, *files.folder.glob(TrainingFiles.test_nets)) if path.is_file()]
+    return kinds_of(read_message(path, caffe_pb2.NetParameter()) for path in paths)
 
 
 class LossOfPasses:

@@ -17,7 +17,7 @@ from mindpics.jobs.fork_first import in_fork
 from mindpics.training.readings import read_otherwise
 
 NO_WEIGHTS = "none"  # for the fillers, where the solver names weights
-SETS = {  # fields of the solver, or of layers, that a keyword or a reading sets
+SETS = {  # what fields of the solver, or of layers, end in that a keyword or a reading sets
     "iterations": ("max_iter",),
     "epochs": ("max_iter", "stepsize", "stepvalue", "snapshot", "test_interval"),
     "seed": ("random_seed",),
@@ -82,7 +82,7 @@ def _refuse_twice(asked, fields):
         fields = fields | {"max_iter": asked.pop("iterations")}
     for name, value in asked.items():
         for field, other in fields.items():
-            if field in SETS.get(name, ()) or field.endswith(tuple(end for end in SETS.get(name, ()) if end[0] == "]")):
+            if field.endswith(SETS.get(name, ())):
                 text = f"found {name}={value} and {field}={other}; wanted one of them, since both set the same"
                 raise ValueError(text)
 

@@ -53,7 +53,7 @@ class SolverRun:
         self.shapes = weight_files.shapes_of(self.solver.net)
         self.histories = histories(message, nets[0], self.shapes)
         self.rates = Rates(message)
-        self.history, self.diverged = History(kinds=dict(item for net in nets for item in kinds_of(net).items())), None
+        self.history, self.diverged = History(kinds=kinds_of(nets)), None
         self.start = None
         self.last_test = []
 
