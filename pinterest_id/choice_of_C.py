@@ -258,7 +258,8 @@ class _Fits:
         classifier = make_classifier(self.kind, about["C"], self.tol, self.progress)
         begun, cpu = time.perf_counter(), time.process_time()
         complaint = fit_watched(classifier, X, users, **self._start(start, X))
-        about |= {"seconds": round(time.perf_counter() - begun, 3), "cpu_seconds": round(time.process_time() - cpu, 3)}
+        seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - cpu
+        about |= {"seconds": round(seconds, 6), "cpu_seconds": round(cpu_seconds, 6)}
         about["pins"] = X.shape[0]
         about["not_converged"] = complaint and f"C={about['C']:g}, {X.shape[0]} pins: {complaint}"
         return linear_model(classifier, about | _work(classifier))

@@ -65,7 +65,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture
 def small_job(pictures, tmp_path):
-    """(solver path, deploy path): a narrow all-in-one ResNet-50 on `pictures`, 120 iterations."""
+    """(solver path, deploy path): a narrow all-in-one ResNet-50 on `pictures`, 180 iterations."""
     data = Data(*(str(pictures / f) for f in ("train_lmdb", "test_lmdb", "mean.binaryproto")), 20, 40, CROP)
     small = {"width": 0.0625, "fraction": 0.9}
     write_message(train_val("resnet50", data, **small), tmp_path / "train_val.prototxt")

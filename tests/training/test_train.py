@@ -43,6 +43,10 @@ def changed_net(solver_path, change):
 
 def test_all_in_one_net_learns_every_head(small_job, pictures, tmp_path):
     solver, deploy = small_job
+    # From seeds 1 to 12 and with two processors' rounding the last losses were at most .07 of the first. With the job's
+    # own batches of 20, four pictures a head, a head in ten learns nothing: which is up to the processor.
+    changed_net(solver, lambda net: setattr(net.layer[0].data_param, "batch_size", 40))
+    changed_solver(solver, base_lr=0.01, stepsize=180, max_iter=240)
     history = solve(solver, tmp_path / "run", progress=False)
     first, last = history.train[:20], history.train[-20:]
     for trait in "OCEAN":
