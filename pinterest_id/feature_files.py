@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
+import scipy  # whose parts are loaded when they are first asked for
 
 from mindpics.files.feature_files import ABOUT, IDS, REJECTED, check_features, read_ids
 from mindpics.files.json_files import read_document, read_objects, shown
@@ -93,7 +93,7 @@ class FeatureFile:
         out = np.empty((len(rows), self.array.shape[1]), dtype=np.float32)
         for start in range(0, len(rows), ROWS):
             part, taken = out[start : start + ROWS], self.array[rows[start : start + ROWS]]
-            part[:] = taken.toarray() if sparse.issparse(taken) else taken
+            part[:] = taken.toarray() if scipy.sparse.issparse(taken) else taken
             self._check_finite(part, ids[start : start + ROWS])
             if unit:
                 lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
@@ -102,8 +102,8 @@ class FeatureFile:
 
     def rows(self, ids):
         """Return the rows of `ids` as float32 CSR [N, D]; raises as `matrix` does."""
-        if not sparse.issparse(self.array):
-            return sparse.csr_array(self.matrix(ids))
+        if not scipy.sparse.issparse(self.array):
+            return scipy.sparse.csr_array(self.matrix(ids))
         taken = self.array[np.array([self.row[id_] for id_ in ids])].astype(np.float32)
         bad = np.flatnonzero(~np.isfinite(taken.data))
         if bad.size:

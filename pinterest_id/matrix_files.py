@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
+import scipy  # whose parts are loaded when they are first asked for
 
 from mindpics.files.arrays import load_npy
 from mindpics.files.bounded import open_regular
@@ -72,7 +72,9 @@ def _load_mat(path, variable):
     if not variable and len(matrices) != 1:
         raise ValueError(f"{path}: found {len(matrices)} matrices ({', '.join(matrices)}); wanted one, or {path}:NAME")
     matrix = matrices[variable] if variable else next(iter(matrices.values()))
-    return sparse.csr_array(matrix, dtype=np.float32) if sparse.issparse(matrix) else matrix.astype(np.float32)
+    if scipy.sparse.issparse(matrix):
+        return scipy.sparse.csr_array(matrix, dtype=np.float32)
+    return matrix.astype(np.float32)
 
 
 def _is_numeric(value):
@@ -121,4 +123,4 @@ def _load_svmlight(path):
         matrix, _ = load_svmlight_file(str(path), dtype=np.float32)
     except Exception as error:
         raise ValueError(f"{path}: found no svmlight file ({error}); wanted lines of LABEL INDEX:VALUE ...") from None
-    return sparse.csr_array(matrix)
+    return scipy.sparse.csr_array(matrix)

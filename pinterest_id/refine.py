@@ -6,7 +6,7 @@ modality of the cosine is not stated; the mean of text and image is the default.
 """
 
 import numpy as np
-from scipy import sparse
+import scipy  # whose parts are loaded when they are first asked for
 
 from mindpics.jobs.bars import bar_of
 
@@ -110,8 +110,8 @@ class _Scaled:
         self.matrix, self.factors = matrix, factors
 
     def __getitem__(self, rows):
-        if sparse.issparse(self.matrix):
-            return sparse.diags_array(self.factors[rows]).tocsr() @ self.matrix[rows]
+        if scipy.sparse.issparse(self.matrix):
+            return scipy.sparse.diags_array(self.factors[rows]).tocsr() @ self.matrix[rows]
         return self.matrix[rows] * self.factors[rows, None]
 
 
@@ -119,12 +119,12 @@ def _products(test, train):
     total = np.zeros((test[0].shape[0], train[0].shape[0]), dtype=np.float32)
     for a, b in zip(test, train, strict=True):
         product = a @ b.T
-        total += product.toarray() if sparse.issparse(product) else product
+        total += product.toarray() if scipy.sparse.issparse(product) else product
     return total
 
 
 def _squares(matrix):
-    if sparse.issparse(matrix):
+    if scipy.sparse.issparse(matrix):
         return np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel()
     return np.einsum("ij,ij->i", matrix, matrix)
 

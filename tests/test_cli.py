@@ -96,7 +96,7 @@ def imported(names):
 
 def test_help_waits_for_nothing_that_only_the_work_needs():
     """Each takes half a second to import, scikit-learn more than one."""
-    slow = {"sklearn", "scipy.stats", "scipy.optimize", "matplotlib", "torch", "onnx"}
+    slow = {"sklearn", "scipy.sparse", "scipy.stats", "scipy.optimize", "matplotlib", "joblib", "torch", "onnx"}
     assert not slow & imported(cli.paths())
 
 

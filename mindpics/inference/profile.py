@@ -7,7 +7,7 @@ partial information": the estimate of a trait is the mean of P(High) (equation 3
 import math
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy  # whose parts are loaded when they are first asked for
 
 from mindpics.results.metrics import RESAMPLES, Z95, log_odds
 from mindpics.traits import TRAIT_NAMES, TRAITS
@@ -91,7 +91,7 @@ def interval(values, seed=0):
     means = np.stack([values[rng.integers(0, n, n)].mean(axis=0) for _ in range(RESAMPLES)])
     mean = values.mean(axis=0)
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    widen = stdtrit(n - 1, 0.975) / Z95 * math.sqrt(n / (n - 1))
+    widen = scipy.special.stdtrit(n - 1, 0.975) / Z95 * math.sqrt(n / (n - 1))
     return np.clip(mean - widen * (mean - low), 0, 1), np.clip(mean + widen * (high - mean), 0, 1)
 
 

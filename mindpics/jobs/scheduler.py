@@ -5,8 +5,6 @@ from contextlib import contextmanager, nullcontext
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from joblib import parallel_config
-
 from mindpics.jobs.commands import start_here
 
 ENCRYPTED = ("tls", "wss")
@@ -100,5 +98,11 @@ def place(address, jobs, default_jobs, gpu=None):
 @contextmanager
 def joblib_on(address, workers=None):
     """Have joblib run its tasks on a cluster inside the block; without an address, as ever."""
-    with connect(address, workers) as cluster, parallel_config("dask", n_jobs=-1) if cluster else nullcontext():
-        yield
+    with connect(address, workers) as cluster:
+        if not cluster:
+            yield
+            return
+        from joblib import parallel_config  # a tenth of a second to import, which no other job waits for
+
+        with parallel_config("dask", n_jobs=-1):
+            yield

@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import imagehash
 import numpy as np
+import scipy  # whose parts are loaded when they are first asked for
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 HASH_SIDE = 16  # 256 bits; with the usual 64, drawings of different faces collide
 DISTANCE = 20  # bits of 256 in which near copies may differ
@@ -101,8 +100,8 @@ def _group_by_band(hashes, distance, first, end):
 def _join(groups, pairs):
     """Return groups, [N], of which those of each pair have become one; a group's number is a member's place."""
     n = len(groups)
-    links = coo_array((np.ones(len(pairs), bool), tuple(groups[pairs].T)), shape=(n, n))
-    components = connected_components(links, directed=False)[1]
+    links = scipy.sparse.coo_array((np.ones(len(pairs), bool), tuple(groups[pairs].T)), shape=(n, n))
+    components = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
     members = np.unique(components, return_index=True)[1]
     return members[components[groups]]
 

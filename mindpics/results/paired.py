@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr, stdtr, stdtrit  # scipy.stats takes a second to import
+import scipy  # whose parts are loaded when they are first asked for; scipy.stats would take a second
 
 from mindpics.results.metrics import Z95
 
@@ -39,7 +39,7 @@ class Paired:
     def p_value(self):
         """Of McNemar's exact test, two-sided: 1 where the two never differ."""
         n_discordant = self.only_first + self.only_second
-        tail = bdtr(min(self.only_first, self.only_second), n_discordant, 0.5) if n_discordant else 1.0
+        tail = scipy.special.bdtr(min(self.only_first, self.only_second), n_discordant, 0.5) if n_discordant else 1.0
         return float(min(1.0, 2 * tail))
 
     def interval(self):
@@ -107,10 +107,10 @@ def over_seeds(differences, test_to_train):
         raise ValueError(f"differences: found {k}; wanted those of two seeds or more")
     mean, sd = float(np.mean(differences)), float(np.std(differences, ddof=1))
     error = sd * math.sqrt(1 / k + test_to_train)
-    half = float(stdtrit(k - 1, 0.975)) * error
+    half = float(scipy.special.stdtrit(k - 1, 0.975)) * error
     if error == 0:
         return OverSeeds(k, mean, sd, mean, mean, 1.0 if mean == 0 else 0.0)
-    p_value = float(2 * stdtr(k - 1, -abs(mean) / error))
+    p_value = float(2 * scipy.special.stdtr(k - 1, -abs(mean) / error))
     return OverSeeds(k, mean, sd, mean - half, mean + half, p_value)
 
 
