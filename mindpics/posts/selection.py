@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy  # whose parts are loaded when they are first asked for
 
 from mindpics.posts.posts import is_told
 from mindpics.traits import label_of, trait_of
@@ -109,9 +110,6 @@ def group(mindpics, keys, copies):
     ValueError
         No post has the key, or tells anything by it.
     """
-    from scipy.sparse import coo_array  # a sixth of the main job's start
-    from scipy.sparse.csgraph import connected_components
-
     rows, columns, n_values = [], [], 0
     for key in keys:
         values = copies.tolist() if key == "copies" else [pic.post.get(key) for pic in mindpics]
@@ -124,8 +122,10 @@ def group(mindpics, keys, copies):
         columns += [number[str(values[i])] for i in present]
         n_values += len(number)
     n = len(mindpics)  # a graph of pictures and values: its components are the groups
-    links = coo_array((np.ones(len(rows), bool), (rows, np.add(columns, n))), shape=(n + n_values, n + n_values))
-    return connected_components(links, directed=False)[1][:n]
+    links = scipy.sparse.coo_array(
+        (np.ones(len(rows), bool), (rows, np.add(columns, n))), shape=(n + n_values, n + n_values)
+    )
+    return scipy.sparse.csgraph.connected_components(links, directed=False)[1][:n]
 
 
 def check_groups(mindpics, keys):
