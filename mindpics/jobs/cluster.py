@@ -8,6 +8,7 @@ results under the same paths as the client.
 
 import os
 import shutil
+import socket
 import ssl
 import tempfile
 import uuid
@@ -27,7 +28,7 @@ from distributed.security import Security
 from mindpics.files import own_folder
 from mindpics.files.own_folder import Kind
 from mindpics.jobs import parallel
-from mindpics.jobs.commands import ClusterCommand
+from mindpics.jobs.commands import ClusterCommand, layers_asked_for
 
 SHARD = 1024  # items a task: long beside its start, short beside what a killed worker loses
 AHEAD = 2  # shards a worker may be ahead of who reads them
@@ -180,11 +181,13 @@ class Cluster:
         gpu : int, optional
             CUDA device that a worker gives the task: one whose resources name a GPU. None: CPU.
         set_device : callable, optional
-            Called with `gpu` before each task, in its thread: Caffe's device is each thread's own.
+            Called with `gpu` before each task, in its thread: Caffe's device is each thread's own. The worker's layers
+            are to be those asked for here then, which a process of Caffe looks for once.
         """
         resources = None if gpu is None else {"GPU": 1}
         shared = self.client.submit(_itself, function, pure=False)  # it may hold a mean image, which is sent once
-        run = partial(self.client.submit, _on_device, set_device, gpu, shared, pure=False, resources=resources)
+        layers = layers_asked_for() if set_device else None
+        run = partial(self.client.submit, _on_device, set_device, gpu, layers, shared, pure=False, resources=resources)
         futures = [run(task) for task in tasks]
         try:
             for _, result in as_completed(futures, with_results=True):
@@ -221,8 +224,14 @@ def _itself(value):
     return value
 
 
-def _on_device(set_device, gpu, function, task):
+def _on_device(set_device, gpu, layers, function, task):
     if set_device:
+        for name, value in layers_asked_for().items():
+            if value != layers[name]:
+                raise ValueError(
+                    f"worker on {socket.gethostname()}: found {name}={value}; wanted {name}={layers[name]}, "
+                    "as where it was asked: start the workers with it"
+                )
         set_device(gpu)
     return function(*task)
 

@@ -12,6 +12,12 @@ from mindpics.jobs.bars import IS_STAGE
 from mindpics.jobs.interrupt import die_with_parent
 
 LOOK = 0.3  # seconds between looks at a process or a task
+LAYERS = {"MINDPICS_ENGINE": "fast", "MINDPICS_TF32": "0"}  # variables that choose Caffe's layers, and their defaults
+
+
+def layers_asked_for():
+    """Return {variable: value} of what the environment says of Caffe's layers."""
+    return {name: os.environ.get(name) or default for name, default in LAYERS.items()}
 
 
 def python_of(command):
@@ -40,7 +46,7 @@ def as_typed(command):
     return shlex.join([*words, *map(str, arguments)])
 
 
-def start_here(command, log, threads, again=None):
+def start_here(command, log, threads, again=None, layers=None):
     """Start a command whose output goes to `log`; return its Popen. It dies with this process.
 
     Parameters
@@ -52,24 +58,27 @@ def start_here(command, log, threads, again=None):
         Of BLAS and OpenMP.
     again : Stage, optional
         Without effect here; a cluster's start takes it.
+    layers : dict, optional
+        `layers_asked_for` of another process; None: this one's.
 
     Returns
     -------
     subprocess.Popen
     """
+    of_stage = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), IS_STAGE: "1"}
     with open(log, "ab") as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), IS_STAGE: "1"},
+            env=os.environ | (layers or {}) | of_stage,
             preexec_fn=die_with_parent,
         )
 
 
 class ClusterCommand:
-    """A command on a worker that sees this folder under the same path.
+    """A command on a worker that sees this folder under the same path; its layers are those asked for here.
 
     When the worker dies Dask gives the command to another.
 
@@ -95,6 +104,7 @@ class ClusterCommand:
             threads,
             again,
             self.stop,
+            layers_asked_for(),
             pure=False,
             resources={"GPU": 1} if "--gpu" in command else None,
         )
@@ -128,14 +138,14 @@ class ClusterCommand:
         self.future.cancel()
 
 
-def _run(command, folder, log, threads, again, stop):
+def _run(command, folder, log, threads, again, stop, layers):
     """Run a command on a worker; return its exit status."""
     os.chdir(folder)
     stamp = _begun(stop)
     resume = again is not None and stamp.exists() and again.has_begun_since(stamp)
     if not stamp.exists():  # else a worker before this one died over it
         stamp.touch()
-    process = start_here(command + ["--resume"] * resume, log, threads)
+    process = start_here(command + ["--resume"] * resume, log, threads, layers=layers)
     while process.poll() is None:
         if stop.exists():
             process.terminate()

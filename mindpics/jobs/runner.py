@@ -19,7 +19,7 @@ from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import fingerprint
 from mindpics.files.lock import InUse, locked
 from mindpics.jobs.account import Account
-from mindpics.jobs.commands import as_typed, python_of, start_here
+from mindpics.jobs.commands import LAYERS, as_typed, layers_asked_for, python_of, start_here
 from mindpics.jobs.interrupt import interruptible, terminable
 from mindpics.jobs.log_tail import ASKED, last_lines, last_said
 from mindpics.jobs.stages import StageError, standing_on, ways_left
@@ -140,7 +140,7 @@ class Runner:
             inputs = [fingerprint(path) for path in stage.inputs]
         except FileNotFoundError as error:
             raise StageError(f"stage {stage.name}: {error}, and no stage makes it") from None
-        facts = [__version__, *_engine(), *stage.command, *inputs, *([stage.state] if stage.state else [])]
+        facts = [__version__, *_layers(), *stage.command, *inputs, *([stage.state] if stage.state else [])]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def is_done(self, stage, key):
@@ -273,10 +273,9 @@ class Runner:
         return self.root / "logs" / f"{stage.name}.log"
 
 
-def _engine():
+def _layers():
     """Return what the environment says of the nets' layers, unless it is the default: a run has those of one kind."""
-    engine = os.environ.get("MINDPICS_ENGINE", "fast")
-    return [] if engine == "fast" else [f"MINDPICS_ENGINE={engine}"]
+    return [f"{name}={value}" for name, value in layers_asked_for().items() if value != LAYERS[name]]
 
 
 def _read_json(path):

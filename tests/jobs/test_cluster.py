@@ -96,6 +96,19 @@ pathlib.Path(name).write_text(" ".join([name, *given]))
 """
 
 
+def test_the_layers_of_a_stage_and_of_a_task_are_those_asked_for_here(dask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool").write_text("import os, sys; open(sys.argv[1], 'w').write(os.environ['MINDPICS_ENGINE'])")
+    assert list(dask.run_tasks(os.getenv, [("MINDPICS_ENGINE", "none")], set_device=len, gpu="0")) == ["none"]
+    monkeypatch.setenv("MINDPICS_ENGINE", "caffe")  # the workers were started without it
+    Runner([Stage("a", ("tool", "a"), (), ("a",))], tmp_path / "run", start=dask.start).run()
+    assert (tmp_path / "a").read_text() == "caffe"
+    with pytest.raises(
+        ValueError, match="found MINDPICS_ENGINE=fast; wanted MINDPICS_ENGINE=caffe, .*start the workers"
+    ):
+        list(dask.run_tasks(os.getenv, [("MINDPICS_ENGINE", "none")], set_device=len, gpu="0"))
+
+
 def test_stages_run_on_the_cluster_and_a_killed_worker_s_goes_on_elsewhere(dask, client, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tool").write_text(STAGE)
@@ -132,7 +145,7 @@ def test_a_second_worker_resumes_what_the_first_had_begun_and_no_older_run(tmp_p
     stop = tmp_path / "log.1.stop"
     for begun, given in ((0, "-c"), (0, "-c"), (10, "--resume")):
         os.utime("solver", (time.time() + begun - 5,) * 2)
-        assert commands._run(command, tmp_path, tmp_path / "log", 1, stage, stop) == 0
+        assert commands._run(command, tmp_path, tmp_path / "log", 1, stage, stop, commands.layers_asked_for()) == 0
         assert Path("given").read_text() == given
 
 

@@ -86,13 +86,16 @@ def test_what_a_stage_reads_beside_its_inputs_is_in_its_state(tmp_path, tool):
         assert ran(tmp_path) == wanted
 
 
-def test_other_layers_by_the_environment_make_stages_anew(tmp_path, tool, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "usual", "other"), [("MINDPICS_ENGINE", "fast", "caffe"), ("MINDPICS_TF32", "0", "1")]
+)
+def test_other_layers_by_the_environment_make_stages_anew(tmp_path, tool, monkeypatch, name, usual, other):
     (tmp_path / "given").write_text("x")
-    for engine, wanted in ((None, "abc"), ("fast", ""), ("caffe", "abc"), ("caffe", ""), ("fast", "abc")):
-        if engine:
-            monkeypatch.setenv("MINDPICS_ENGINE", engine)
+    for value, wanted in ((None, "abc"), (usual, ""), (other, "abc"), (other, ""), ("", "abc")):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
         else:
-            monkeypatch.delenv("MINDPICS_ENGINE", raising=False)
+            monkeypatch.setenv(name, value)
         Runner(chain(tmp_path, tool), tmp_path / "run").run()
         assert ran(tmp_path) == list(wanted)
 
