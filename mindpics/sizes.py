@@ -9,6 +9,7 @@ from pathlib import Path
 from mindpics.nets.rows import paper_counts
 from mindpics.nets.scales import PAPER
 from mindpics.posts.candidates import find_candidates
+from mindpics.posts.parquet_crawl import parquet_files
 from mindpics.posts.picture_files import pictures_state
 from mindpics.posts.posts import picture_root
 from mindpics.posts.selection import TEST_FRACTION, Picker
@@ -46,8 +47,9 @@ class Sizes:
 def sizes_of(job):
     """Return the `Sizes` of a `mindpics.job.Job`; a crawl that is there is scanned, once a process."""
     setting = job.setting
-    if job.posts and Path(job.posts).is_file():
-        changed = Path(job.posts).stat().st_mtime_ns
+    if job.posts and Path(job.posts).exists():
+        crawl = Path(job.posts)
+        changed = pictures_state(parquet_files(crawl))
         return _picked(job.posts, changed, job.seed, setting.per_word, setting.per_pole, job.tags_only)
     if setting.per_pole is None:
         return Sizes(paper_counts(), False)

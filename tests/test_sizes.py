@@ -2,7 +2,10 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from mindpics import sizes
@@ -60,6 +63,22 @@ def test_pictures_that_are_restored_or_replaced_have_the_selection_and_the_lmdbs
         (tmp_path / "0.png").write_bytes(picture)
         seen.append(states())
     assert all(len({state[name] for state in seen}) == 3 for name in seen[0])
+
+
+def test_a_crawl_in_a_folder_of_parquet_is_looked_into_as_well(job, tmp_path):
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    posts = [json.loads(line) for line in Path(job.posts).read_text().splitlines()]
+    for part in (0, 1):
+        pyarrow.parquet.write_table(pa.Table.from_pylist(posts[part::2]), crawl / f"{part}.parquet")
+    of_folder = replace(job, posts=str(crawl))
+    assert sizes.sizes_of(of_folder).counts == sizes.sizes_of(job).counts
+    before = sizes.sizes_of(of_folder).state
+    sizes._picked.cache_clear()  # a process looks once
+    (crawl / "0.png").write_bytes(b"restored")
+    assert before and sizes.sizes_of(of_folder).state not in (before, "")
+    pyarrow.parquet.write_table(pa.Table.from_pylist(posts[1:1001:2]), crawl / "1.parquet")
+    assert sizes.sizes_of(of_folder).pictures("train") < sizes.sizes_of(job).pictures("train")
 
 
 def test_time_goes_with_the_pictures_and_the_machine(job):

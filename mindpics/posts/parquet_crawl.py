@@ -40,7 +40,7 @@ class Parquet:
     def __init__(self, path):
         self.path = Path(path)
         self.root = picture_root(self.path).resolve()
-        self.groups = [group for file in _files(self.path) for group in _groups(file)]
+        self.groups = [group for file in parquet_files(self.path) for group in _groups(file)]
         self.counts = [group.rows for group in self.groups]
         self.firsts = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
 
@@ -148,8 +148,14 @@ class _Walk:
         return self.batch.slice(row - self.first, 1)
 
 
-def _files(path):
-    """Return the Parquet files of a folder and those below it, or the one file."""
+def parquet_files(path):
+    """Return the Parquet files of a folder and those below it, or the one file, of whatever kind.
+
+    Raises
+    ------
+    ValueError
+        For a folder without such a file.
+    """
     if not path.is_dir():
         return [path]
     files = [file for file in files_below(path) if file.suffix == ".parquet" and file.name[0] not in "._"]
