@@ -54,8 +54,8 @@ READINGS = (
     Reading("unit-features", "scale of fc7", "as it is", "rows of length 1", IMAGE_ROWS, ("--unit-features",)),
     Reading("before-relu", "fc7", "after ReLU", "before ReLU", IMAGE_ROWS, extract=("--before-relu",)),
     Reading("ten-crops", "crops", "the centre", "mean of ten", IMAGE_ROWS, extract=("--ten-crops",)),
-    Reading("stop-words", "stop words", "Snowball's", "scikit-learn's", TEXT_ROWS, ("--stop-words", "scikit-learn")),
-    Reading("no-stop-words", "stop words", "Snowball's", "none", TEXT_ROWS, ("--stop-words", "none")),
+    Reading("stop-words", "stop words", "NLTK's", "scikit-learn's", TEXT_ROWS, ("--stop-words", "scikit-learn")),
+    Reading("no-stop-words", "stop words", "NLTK's", "none", TEXT_ROWS, ("--stop-words", "none")),
     Reading(
         "multinomial",
         "classifier",

@@ -28,9 +28,9 @@ def stop_words(name="snowball"):
     Parameters
     ----------
     name : {"snowball", "scikit-learn", "none"}
-        "snowball" is the English list (Porter's, with its contractions' ends) that Python's language
-        toolkits shipped in 2017. Table 1 of the paper has "via" and "one" among its top words, which
-        are stop words of scikit-learn's list, so that was not the paper's.
+        "snowball" is the English list that NLTK shipped in 2017: Porter's, and the ends of contractions (the
+        Snowball project's own has "would" and "could", not "will" and "can"). Table 1 of the paper has "via"
+        and "one" among its top words, which are stop words of scikit-learn's list: that was not the paper's.
     """
     if name == "snowball":
         return frozenset((files("pinterest_id") / "data" / "stop_words.txt").read_text(encoding="utf-8").split())

@@ -16,7 +16,7 @@ PAPER = published()["training"]
 
 
 def check_training(solver, net_path, facts):
-    """Yield "ok" or "differs" of every number of a training that the paper, or the README's choice, has.
+    """Yield "ok" or "differs" of every number of a training that the paper has, a "note" of the README's schedule.
 
     Parameters
     ----------
@@ -27,7 +27,9 @@ def check_training(solver, net_path, facts):
         Its run.json.
     """
     init = "scratch" if facts["weights"] is None else "finetune"
-    yield from (_beside(*row, net_path.with_name(TrainingFiles.solver)) for row in _of_solver(solver, init))
+    path = net_path.with_name(TrainingFiles.solver)
+    yield from (_beside(*row, path) for row in _of_solver(solver, init))
+    yield from _schedule(solver, SCHEDULES[init], path)
     try:
         net = read_message(net_path, caffe_pb2.NetParameter())
     except (OSError, ValueError):
@@ -42,10 +44,17 @@ def _of_solver(solver, init):
     yield "momentum", [solver.momentum], [PAPER["momentum"]]
     yield "weight_decay", [solver.weight_decay], [PAPER["weight_decay"]]
     yield "base_lr", [solver.base_lr], [PAPER["base_lr"][init]]
-    schedule = SCHEDULES[init]  # unstated in the paper: the README's choice
+
+
+def _schedule(solver, schedule, path):
+    """Yield a "note" where the rate drops elsewhere than the README has chosen: the paper states no schedule."""
     if solver.stepsize:
-        steps, ours = solver.max_iter / solver.stepsize, schedule.epochs / schedule.step_epochs
-        yield "max_iter / stepsize", [round(steps, 1)], [round(ours, 1)]
+        steps, chosen = round(solver.max_iter / solver.stepsize, 1), round(schedule.epochs / schedule.step_epochs, 1)
+        text = f"max_iter / stepsize {_text([steps])}"
+        if steps == chosen:
+            yield Finding("ok", "paper-training", text, str(path))
+        else:
+            yield Finding("note", "paper-training", f"{text}; the README's choice: {_text([chosen])}", str(path))
 
 
 def _of_net(net, heads, solver, init):

@@ -41,6 +41,19 @@ def test_another_reading_differs(tmp_path, given, message):
     assert [finding.message for finding in found if finding.severity == "differs"] == [message]
 
 
+def test_a_schedule_of_ones_own_differs_from_no_paper(tmp_path):
+    model = next(model for model in all_models() if model.name == "alexnet_all-in-one_finetune")
+    net, _, solver = messages(model, PAPER, paper_counts(), data_root="d", net_path="n", snapshot_prefix="s")
+    write_message(net, tmp_path / "net.prototxt")
+    solver.stepsize = solver.max_iter // 2
+    (noted,) = [
+        finding
+        for finding in check_training(solver, tmp_path / "net.prototxt", {"weights": {"path": "w"}})
+        if finding.severity != "ok"
+    ]
+    assert (noted.severity, noted.message) == ("note", "max_iter / stepsize 2; the README's choice: 5")
+
+
 def test_a_batch_in_passes_and_the_other_crop_agree(tmp_path):
     model = next(model for model in all_models() if model.name == "alexnet_all-in-one_scratch")
     found = findings(tmp_path, model, switched(PAPER, batch=8, alexnet_crop=224))
