@@ -2,7 +2,8 @@
 
 A Data layer's position and its random crops follow from the number of batches read; dropout draws from one
 generator, whose state is kept with each snapshot. Both need the Caffe of tools/caffe; on a GPU dropout draws
-from the device's generator, which does not tell its state.
+from the device's generator, which does not tell its state. What a recurrent layer carries from batch to batch is in
+no snapshot.
 """
 
 import caffe
@@ -10,7 +11,7 @@ import caffe
 from mindpics.files.findings import unique
 
 POSITIONLESS = ("ImageData", "HDF5Data", "WindowData", "MemoryData")
-
+RECURRENT = ("LSTM", "RNN")
 
 HISTORIES = {"AdaDelta": 2, "Adam": 2}  # arrays that a solver keeps of each parameter; the others keep one
 
@@ -73,6 +74,7 @@ def restore_position(solver, message, nets, random_state):
             part.skip_batches(batches)
     layers = [layer for net in nets for layer in net.layer]
     lost += unique(f"the position of layer {layer.name} ({layer.type})" for layer in layers if _has_a_place(layer))
+    lost += unique(f"the state of layer {layer.name} ({layer.type})" for layer in layers if _carries_state(layer))
     has_dropout = any(layer.type == "Dropout" for layer in layers)
     if has_dropout and message.solver_mode == message.GPU:
         lost.append("dropout's random state: a GPU does not tell it")
@@ -86,3 +88,8 @@ def restore_position(solver, message, nets, random_state):
 def _has_a_place(layer):
     """Tell whether a layer may stand somewhere in its data, which Caffe does not keep."""
     return layer.type in POSITIONLESS or (layer.type == "Python" and not layer.bottom)
+
+
+def _carries_state(layer):
+    """Tell whether a batch goes on where the last ended (cont 1); with expose_hidden the net feeds its first step."""
+    return layer.type in RECURRENT and not layer.recurrent_param.expose_hidden

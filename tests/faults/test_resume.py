@@ -196,6 +196,32 @@ def test_a_python_layer_that_feeds_the_net_is_named_on_resuming(tmp_path, monkey
     assert "not restored: the position of layer feed (Python)" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("kind", "is_fed"), [("LSTM", False), ("RNN", False), ("RNN", True)])
+def test_what_a_recurrent_layer_carries_on_is_named_on_resuming(tmp_path, monkeypatch, capfd, kind, is_fed):
+    """No snapshot of Caffe's has it; where the net itself feeds the first step, there is nothing to lose."""
+    monkeypatch.chdir(tmp_path)
+    fed = 'bottom: "first" top: "last"' if is_fed else ""
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "d" type: "DummyData" top: "x" top: "cont" top: "first" dummy_data_param { '
+        "shape { dim: 2 dim: 3 dim: 4 } shape { dim: 2 dim: 3 } shape { dim: 1 dim: 3 dim: 4 } "
+        "data_filler { value: 0.5 } data_filler { value: 1 } data_filler { value: 0.1 } } }\n"
+        f'layer {{ name: "over time" type: "{kind}" bottom: "x" bottom: "cont" top: "h" {fed} recurrent_param {{ '
+        f"expose_hidden: {str(is_fed).lower()} num_output: 4 "
+        'weight_filler { type: "uniform" min: -0.5 max: 0.5 } } }\n'
+        'layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "x" top: "loss" }\n'
+    )
+    (tmp_path / "solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 4 random_seed: 1 snapshot_prefix: "s"'
+    )
+    whole = solve("solver.prototxt", "whole", progress=False)
+    solve("solver.prototxt", "run", iterations=2, progress=False)
+    capfd.readouterr()
+    resumed = solve("solver.prototxt", "run", iterations=4, resume=True)
+    assert resumed.train[:2] == whole.train[:2] and (resumed.train == whole.train) == is_fed
+    said = f"not restored: the state of layer over time ({kind})" in capfd.readouterr().err
+    assert said != is_fed
+
+
 def test_a_broken_random_state_is_refused():
     with pytest.raises(RuntimeError, match="not a state of Caffe's random generator"):
         caffe.set_random_state("1 2 three")
