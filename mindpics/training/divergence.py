@@ -9,6 +9,9 @@ from mindpics.traits import TRAITS, own_poles
 
 # -log(FLT_MIN): Softmax gave the true class a zero, and Caffe clipped it.
 CLIPPED_LOSS = 87.33
+# A net that is certain and wrong may still learn, as Caffe lets it: at batch size 1 a picture is enough for the clip.
+# A net of ten classes that guesses surely, and never learns, is wrong so often running with .9 ** 100, 3 in 100,000.
+CLIPPED_ITERATIONS = 100
 # A head no better than this (nats a picture) than always guessing has learned nothing.
 STUCK_MARGIN = 0.005
 
@@ -54,32 +57,41 @@ def _is_mean_of_softmax(layer, shapes):
     return normalization != loss.NONE and (normalization != loss.BATCH_SIZE or positions == 1)
 
 
-def check_losses(iteration, losses, clipped):
-    """Raise DivergedError for a loss (``{name: value}``) that is not finite, or is one of `clipped` and at 87.33.
-
-    Parameters
-    ----------
-    iteration : int
-        For the message.
-    losses : dict of str to float
-    clipped : collection of str
-        Those of a normalised SoftmaxWithLoss, which clips at -log(FLT_MIN).
-
-    Raises
-    ------
-    DivergedError
-    """
+def check_losses(iteration, losses):
+    """Raise DivergedError for a loss (``{name: value}``) that is not finite; `iteration` is for the message."""
     for name, loss in losses.items():
         if not math.isfinite(loss):
             raise DivergedError(
                 f"iteration {iteration}: {name} is {loss}; lower base_lr, have normalization BATCH_SIZE, "
                 "or start from smaller weights"
             )
-        if name in clipped and loss >= CLIPPED_LOSS - 0.01:
-            raise DivergedError(
-                f"iteration {iteration}: {name} is {loss:.2f}, that is -log(FLT_MIN): the net is certain "
-                "and wrong; lower base_lr"
-            )
+
+
+class ClippedLosses:
+    """Watch means of SoftmaxWithLoss; one that stays at -log(FLT_MIN) has diverged.
+
+    Parameters
+    ----------
+    patience : int
+        Iterations running, of which `CLIPPED_ITERATIONS` are enough; 0 for ever.
+    names : collection of str
+        Their blobs, see `clipped_losses`.
+    """
+
+    def __init__(self, patience, names):
+        self.limit = min(patience, CLIPPED_ITERATIONS)
+        self.running = dict.fromkeys(names, 0)
+
+    def update(self, iteration, losses):
+        """Take the losses (``{name: value}``) of one iteration; raise DivergedError when one has stayed at its clip."""
+        for name in self.running.keys() & losses.keys():
+            loss = losses[name]
+            self.running[name] = self.running[name] + 1 if loss >= CLIPPED_LOSS - 0.01 else 0
+            if self.limit and self.running[name] >= self.limit:
+                raise DivergedError(
+                    f"iteration {iteration}: {name} is {loss:.2f}, that is -log(FLT_MIN), for {self.limit} iterations "
+                    "running: the net is certain and wrong; lower base_lr, or patience=0 to wait"
+                )
 
 
 def check_weights(iteration, net):

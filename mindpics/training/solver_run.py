@@ -13,7 +13,14 @@ from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
 from mindpics.lint.heads import trait_heads
 from mindpics.training.caffe_log import TestPasses, log_line
-from mindpics.training.divergence import DivergedError, StuckHeads, check_losses, check_weights, clipped_losses
+from mindpics.training.divergence import (
+    ClippedLosses,
+    DivergedError,
+    StuckHeads,
+    check_losses,
+    check_weights,
+    clipped_losses,
+)
 from mindpics.training.history import History
 from mindpics.training.outputs import LossOfPasses, Outputs, averages, kinds_of
 from mindpics.training.progress import status, training_bar
@@ -49,7 +56,7 @@ class SolverRun:
         self.outputs = Outputs(self.solver.net)
         self.loss = LossOfPasses(self.outputs, message.iter_size)
         shapes = {name: tuple(blob.shape) for name, blob in blobs.items()}  # no data: what Python has seen is kept
-        self.clipped = clipped_losses(nets[0], shapes)
+        self.clipped = ClippedLosses(patience, clipped_losses(nets[0], shapes))
         self.shapes = weight_files.shapes_of(self.solver.net)
         self.histories = histories(message, nets[0], self.shapes)
         self.rates = Rates(message)
@@ -148,8 +155,9 @@ class SolverRun:
             self.check_room()
         self.solver.step(1)
         loss, values = self.loss.take(), self.outputs.values()
-        check_losses(iteration, {name: values[name] for name in self.outputs.losses}, self.clipped)
-        check_losses(iteration, {"loss": loss}, ())
+        losses = {name: values[name] for name in self.outputs.losses}
+        check_losses(iteration, losses | {"loss": loss})
+        self.clipped.update(iteration, losses)
         if self.stuck:
             self.stuck.update(iteration, self.solver.net.blobs)
         row = {"iteration": iteration, "lr": self.rates.next()} | values | {"loss": loss}
@@ -197,7 +205,7 @@ class SolverRun:
             net.share_with(self.solver.net)
             means = averages(net, self.message.test_iter[number])
             losses = {name: means[name] for name in Outputs(net).losses if name in means}
-            check_losses(self.solver.iter, {f"{name} of the last test": loss for name, loss in losses.items()}, ())
+            check_losses(self.solver.iter, {f"{name} of the last test": loss for name, loss in losses.items()})
             row |= {name + (f"#{number}" if number else ""): value for name, value in means.items()}
         return [{"iteration": self.solver.iter} | row] if row else []
 

@@ -56,7 +56,8 @@ def solve(
         Instead of the solver's random_seed.
     patience : int, optional
         Iterations a head may stay at its guessing loss; 0 for ever; by default the
-        larger of 1,000 and a quarter of the run.
+        larger of 1,000 and a quarter of the run. A mean of SoftmaxWithLoss may stay as long at its clip, and at most
+        for 100.
     allow_python_layers : bool
         Let the net import Python layers from outside ``mindpics.layers``.
     overwrite : bool
@@ -80,7 +81,7 @@ def solve(
     ValueError
         For input that Caffe would abort on.
     mindpics.training.divergence.DivergedError
-        When a loss is not finite, is clipped at 87.33, or a head is stuck; it has the history and the iteration.
+        When a loss is not finite, stays clipped at 87.33, or a head is stuck; it has the history and the iteration.
     mindpics.training.history.Interrupted
         A KeyboardInterrupt: Ctrl-C or SIGTERM came, a snapshot was taken, and ``resume=True`` goes on from it.
     """

@@ -148,10 +148,24 @@ def test_a_strangers_head_named_like_ours_is_not_watched(train):
     assert len(rows) == 8
 
 
-def test_a_mean_of_softmax_at_its_clip_is_a_divergence(train):
-    with pytest.raises(DivergedError, match="l is 87.34"):
-        loss = 'layer { name: "l" type: "SoftmaxWithLoss" bottom: "wide" bottom: "label" top: "l" }'
-        train(FED + FAR.replace("value: 30", "value: 3000") + loss, SOLVER + 'lr_policy: "fixed"')
+CERTAIN = FAR + 'layer { name: "l" type: "SoftmaxWithLoss" bottom: "wide" bottom: "label" top: "l" }'
+
+
+def test_a_mean_of_softmax_that_stays_at_its_clip_is_a_divergence(train):
+    net = FED + CERTAIN.replace("value: 30", "value: 3000")
+    with pytest.raises(DivergedError, match="iteration 99: l is 87.34"):
+        train(net, SOLVER + 'lr_policy: "fixed"', iterations=200)
+    rows, _, _ = train(net, SOLVER + 'lr_policy: "fixed"', iterations=101, patience=0, overwrite=True)
+    assert len(rows) == 101
+
+
+def test_a_batch_that_is_surely_wrong_ends_no_training(train):
+    """As Caffe goes on; here an update adds 70 to the score of the right class, and 100 is that of a wrong one."""
+    net = FED.replace('type: "gaussian" std: 1', 'type: "constant" value: 1')
+    net += CERTAIN.replace("value: 30", "value: 100")
+    rows, _, log = train(net, SOLVER.replace("0.01", "10") + 'lr_policy: "fixed"')
+    assert_as_logged(rows, log.train)
+    assert [round(float(row["l"])) for row in rows[::7]] == [87, 0]
 
 
 def test_a_schedule_that_was_edited_before_resuming_is_told(train, tmp_path, capfd):

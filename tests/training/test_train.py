@@ -20,7 +20,7 @@ from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.inference.infer import save_scores, score_lmdb
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.results.verify import verify
-from mindpics.training.divergence import DivergedError, StuckHeads, check_losses
+from mindpics.training.divergence import CLIPPED_ITERATIONS, ClippedLosses, DivergedError, StuckHeads, check_losses
 from mindpics.training.train import solve
 
 TRAIN_NET = Path(__file__).resolve().parents[2] / "tools" / "train_net"
@@ -295,15 +295,27 @@ def test_the_tool_fails_on_a_training_that_diverges(small_job, tmp_path):
     ("loss", "word"),
     [
         (float("nan"), "is nan; lower"),
-        (87.3365, "is 87.34, that is -log"),
         (np.inf, "is inf; lower"),
         (-np.inf, "is -inf; "),
     ],
 )
 def test_bad_losses_are_named(loss, word):
-    check_losses(3, {"loss_O": 0.7}, {"loss_C"})
+    check_losses(3, {"loss_O": 0.7})
     with pytest.raises(DivergedError, match=f"iteration 3: loss_C {word}"):
-        check_losses(3, {"loss_O": 0.7, "loss_C": loss}, {"loss_C"})
+        check_losses(3, {"loss_O": 0.7, "loss_C": loss})
+
+
+def test_a_loss_at_its_clip_is_a_divergence_once_it_stays_there():
+    watch, rare, losses = ClippedLosses(1000, {"loss_C"}), ClippedLosses(0, {"loss_C"}), {"loss_C": 87.3365}
+    for iteration in range(CLIPPED_ITERATIONS - 1):
+        watch.update(iteration, losses | {"loss_O": 90.0})
+    watch.update(99, {"loss_C": 87.3})  # it leaves the clip, and the count begins anew
+    for iteration in range(100, 99 + CLIPPED_ITERATIONS):
+        watch.update(iteration, losses)
+    with pytest.raises(DivergedError, match="iteration 199: loss_C is 87.34, that is .*for 100 iterations running"):
+        watch.update(199, losses)
+    for iteration in range(2 * CLIPPED_ITERATIONS):
+        rare.update(iteration, losses)  # patience=0: for ever
 
 
 def test_a_stuck_head_is_named_and_a_learning_one_is_not():
