@@ -84,6 +84,9 @@ def _nets(solver):
         if isinstance(path, str) and not os.path.isfile(path):
             text = f"its net {path} is not there (paths are relative to {Path.cwd()})"
             yield "error", "solver-net", text, (place.field, place.number)
+    if level := solver.train_state.level:
+        text = f"level {level} holds here; the command `caffe train` puts its --level in its place, by default 0"
+        yield "note", "train-level", text, "train_state"
 
 
 def _tests(solver):

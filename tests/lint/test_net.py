@@ -615,6 +615,13 @@ def test_a_net_without_layers_without_a_loss_or_without_a_test_phase_is_named(go
     assert_named(lint_file("solver.prototxt"), "warning", "no-test-net", "tested on the training pictures")
 
 
+def test_a_level_that_caffe_train_does_not_ask_for_is_told(good):
+    solver = Path("solver.prototxt")
+    assert "train-level" not in {finding.check for finding in lint_file(solver)}
+    solver.write_text(solver.read_text() + "train_state { level: 2 }\n")
+    assert_named(lint_file(solver), "note", "train-level", "level 2 holds here; the command `caffe train` puts its")
+
+
 def test_weights_of_another_net_or_none_are_named(good):
     other = write_weights(good / "w.caffemodel", conv9=[(4, 3, 5, 5)])
     assert_named(lint_file("net.prototxt", other), "error", "weights", "none of its layers is in the net")
