@@ -50,6 +50,7 @@ class FeatureFile:
             "shorter side scaled and centre cut" if reading["fit"] == "crop" else "warped",
             "before ReLU" if reading["before_relu"] else "after ReLU",
             "ten crops" if reading["ten_crops"] else "centre crop",
+            *([f"scaled by {scale:g}"] if (scale := reading.get("scale", 1)) != 1 else ()),
         )
         return f"{self.about['blob']} of {self.about['weights']} (SHA-1 {sha1[:10]}), {', '.join(words)}"
 

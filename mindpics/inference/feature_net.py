@@ -1,6 +1,7 @@
 """Net opened up to one of its blobs, over centre crops or ten crops."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ class FeatureNet(PictureNet):
         """Return the blob for float32 [N, channels, *crop] (mean subtracted): a copy, float32 [N, D]."""
         return self.outputs_of(pictures, [self.blob], self.last_layer)[self.blob]
 
-    def features(self, pictures, mean, oversample=False):
+    def features(self, pictures, mean, oversample=False, scale=1.0):
         """Return the blob of uint8 pictures less `mean`: of the centre crop, or the mean of ten.
 
         Parameters
@@ -57,14 +58,16 @@ class FeatureNet(PictureNet):
         mean : float32 [channels, H, W]
         oversample : bool
             The mean of ten crops, see `ten_crops`, in place of the centre crop.
+        scale : float
+            What pixels less `mean` are multiplied by, see `mindpics.inference.picture_net.centre_crop`.
 
         Returns
         -------
         float32 [N, D]
         """
         if not oversample:
-            return self.run(centre_crop(pictures, mean, self.crop))
-        return np.mean([self.run(view) for view in ten_crops(pictures, mean, self.crop)], axis=0)
+            return self.run(centre_crop(pictures, mean, self.crop, scale))
+        return np.mean([self.run(view) for view in ten_crops(pictures, mean, self.crop, scale)], axis=0)
 
     def key(self):
         """Return a hash of all that the blob depends on beside the pictures: net, weights, blob, layer."""
@@ -109,8 +112,8 @@ def load_mean(source, size, channels=3):
     kinds = f"a binaryproto, a .npy, or {'three numbers' if channels == 3 else 'a number'}"
     if are_numbers(source, channels):
         return np.broadcast_to(np.array(source, np.float32)[:, None, None], (channels, *sides(size)))
-    if len(source) > 1:
-        raise ValueError(f"mean: found {len(source)} numbers; wanted {kinds}")
+    if len(source) != 1 or not isinstance(source[0], (str, os.PathLike)):
+        raise ValueError(f"mean: found {list(source)}, {len(source)} of {channels} channels; wanted {kinds}")
     (path,) = source
     if not Path(path).is_file():
         raise ValueError(f"{path}: found no such file; wanted a mean: {kinds}")
@@ -132,7 +135,7 @@ def _is_number(text):
         return False
 
 
-def ten_crops(pictures, mean, crop):
+def ten_crops(pictures, mean, crop, scale=1.0):
     """Return the four corners and the centre, each also mirrored: float32 [10, N, C, *sides(crop)].
 
     Parameters are those of `mindpics.inference.picture_net.centre_crop`.
@@ -144,10 +147,11 @@ def ten_crops(pictures, mean, crop):
     mean : float32 [C, H, W]
     crop : int or (int, int)
         Side of a crop in pixels, or height and width.
+    scale : float
     """
     (height, width), (rows, columns) = pictures.shape[2:], sides(crop)
     corners = [(y, x) for y in (0, height - rows) for x in (0, width - columns)]
-    centred = pictures.astype(np.float32) - mean
+    centred = (pictures.astype(np.float32) - mean) * np.float32(scale)
     views = [centred[..., y : y + rows, x : x + columns] for y, x in corners]
-    views.append(centre_crop(pictures, mean, crop))
+    views.append(centre_crop(pictures, mean, crop, scale))
     return np.stack([*views, *(view[..., ::-1] for view in views)])

@@ -68,6 +68,7 @@ def extract_features(
     *,
     oversample=False,
     fit="warp",
+    scale=1.0,
     batch=BATCH,
     workers=None,
     max_pixels=crops.MAX_PIXELS,
@@ -88,6 +89,8 @@ def extract_features(
         Mean of ten crops in place of the centre crop.
     fit : {"warp", "crop"}
         How, see `mindpics.posts.crops.FITS`.
+    scale : float
+        What pixels less `mean` are multiplied by, as by transform_param's.
     batch : int
     workers : int, optional
         Processes that read pictures.
@@ -111,14 +114,15 @@ def extract_features(
     net.require_mean(mean)
     shards = Path(f"{out}.shards").resolve()
     _require_own(out, shards)
-    key = _key(net, items, mean, oversample, fit, max_pixels)
+    reading = Reading(fit, net.before_relu, oversample, scale)
+    key = _key(net, items, mean, reading, max_pixels)
     finished = _finished(out, key)
     if finished:
         return finished
     own_folder.take_over(shards, SHARDS, key)
     parts = {_shard(shards, start): items[start : start + SHARD] for start in range(0, len(items), SHARD)}
     absent = [(path, part) for path, part in parts.items() if not path.is_file()]
-    write = partial(_write_shard, mean=mean, oversample=oversample, fit=fit, batch=batch, max_pixels=max_pixels)
+    write = partial(_write_shard, mean=mean, reading=reading, batch=batch, max_pixels=max_pixels)
     n_absent = sum(len(part) for _, part in absent)
     with bar_of(total=len(items), initial=len(items) - n_absent, desc=net.blob, unit="picture") as bar:
         if run_tasks:
@@ -127,7 +131,6 @@ def extract_features(
         else:
             for path, part in absent:
                 write(net, path, part, workers=workers, update=bar.update)
-    reading = Reading(fit, net.before_relu, oversample)
     deploy, weights = map(str, net.arguments[:2])
     facts = {"key": key, "blob": net.blob, "reading": asdict(reading), "deploy": deploy, "weights": weights}
     if mean_of:
@@ -148,12 +151,12 @@ def _write_elsewhere(arguments, write, path, items):
     return len(items)
 
 
-def _write_shard(net, path, items, mean, oversample, fit, batch, max_pixels, workers, update):
-    pictures, ids, rejected = _read(items, mean.shape, fit, workers, max_pixels)
+def _write_shard(net, path, items, mean, reading, batch, max_pixels, workers, update):
+    pictures, ids, rejected = _read(items, mean.shape, reading.fit, workers, max_pixels)
     update(len(rejected))
     features = []
     for start in range(0, len(ids), batch):
-        features.append(net.features(pictures[start : start + batch], mean, oversample))
+        features.append(net.features(pictures[start : start + batch], mean, reading.ten_crops, reading.scale))
         update(len(features[-1]))
     with atomic_write(path, "wb") as stream:
         rows = np.concatenate(features) if features else np.empty((0, 0), np.float32)
@@ -207,8 +210,10 @@ def file_sha1(path):
     return digest(path, "sha1")
 
 
-def _key(net, items, mean, oversample, fit, max_pixels):
-    facts = [net.key(), oversample, fit, max_pixels, mean.shape, [[id_, *picture_state(file)] for id_, file in items]]
+def _key(net, items, mean, reading, max_pixels):
+    pictures = [[id_, *picture_state(file)] for id_, file in items]
+    facts = [net.key(), reading.ten_crops, reading.fit, max_pixels, mean.shape, pictures]
+    facts += [reading.scale] if reading.scale != 1 else []  # features made before there was one are of the same key
     return hashlib.sha256(json.dumps(facts).encode() + mean.tobytes()).hexdigest()
 
 

@@ -48,6 +48,8 @@ class TraitNets:
         Their ``prob_O`` .. together must cover the five traits, each once.
     mean_file : path
     allow_python_layers : bool
+    scale : float
+        What pixels less the mean are multiplied by, as by the transform_param's of the training.
 
     Raises
     ------
@@ -55,8 +57,8 @@ class TraitNets:
         When a trait is missing or given twice, or pictures of the mean's size do not fill a net's input.
     """
 
-    def __init__(self, nets, mean_file, allow_python_layers=False):
-        self.mean = read_mean(mean_file)
+    def __init__(self, nets, mean_file, allow_python_layers=False, scale=1.0):
+        self.mean, self.scale = read_mean(mean_file), scale
         self.nets = [
             PictureNet(deploy, load_net(deploy, weights, allow_python_layers), channels=(len(self.mean),))
             for deploy, weights in nets
@@ -80,7 +82,7 @@ class TraitNets:
         outputs = {}
         for net in self.nets:
             names = [name for name in net.net.blobs if name.startswith("score_") or name in net.net.outputs]
-            outputs |= net.outputs_of(centre_crop(pictures, self.mean, net.crop), names)
+            outputs |= net.outputs_of(centre_crop(pictures, self.mean, net.crop, self.scale), names)
         self.units = {name: rows for name, rows in outputs.items() if name.startswith("score_")}
         return _of_traits(outputs, "prob")
 

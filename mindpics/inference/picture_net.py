@@ -125,8 +125,8 @@ def run(net, values, data="data", end=None):
     return net.forward(end=end)
 
 
-def centre_crop(pictures, mean, crop):
-    """Subtract the mean image and cut the centre, as Caffe's data layer does in TEST.
+def centre_crop(pictures, mean, crop, scale=1.0):
+    """Subtract the mean image, cut the centre and scale it, as Caffe's data layer does in TEST.
 
     Parameters
     ----------
@@ -135,12 +135,14 @@ def centre_crop(pictures, mean, crop):
     mean : float32 [C,H,W]
     crop : int or (int, int)
         Side, or height and width.
+    scale : float
+        transform_param's: what is left of a pixel is multiplied by it.
 
     Returns
     -------
     float32 [N,C,*sides(crop)]
     """
-    return centre(pictures, crop).astype(np.float32) - centre(mean, crop)
+    return (centre(pictures, crop).astype(np.float32) - centre(mean, crop)) * np.float32(scale)
 
 
 def centre(pictures, crop):

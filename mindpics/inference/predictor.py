@@ -31,6 +31,8 @@ class Predictor:
         is larger or no square.
     fit : {"warp", "crop"}
         What gives a picture that size, see `mindpics.posts.crops.FITS`.
+    scale : float
+        What pixels less the mean are multiplied by: that of the transform_param with which the net was trained.
     gpu : int, optional
         Device; CPU without it.
     allow_python_layers : bool
@@ -49,10 +51,10 @@ class Predictor:
         For files that Caffe would abort on, weights that are missing, or a mean without room for the net's input.
     """
 
-    def __init__(self, deploy, weights, mean, *, size=None, fit="warp", gpu=None, allow_python_layers=False):
+    def __init__(self, deploy, weights, mean, *, size=None, fit="warp", scale=1.0, gpu=None, allow_python_layers=False):
         set_device(gpu)
         self.files = deploy, weights
-        self.fit, self.allow_python_layers = crops.FITS[fit], allow_python_layers
+        self.fit, self.scale, self.allow_python_layers = crops.FITS[fit], scale, allow_python_layers
         with quiet():
             self._pictures = PictureNet(deploy, load_net(deploy, weights, allow_python_layers))
         self.net, self.input, self.crop = self._pictures.net, self._pictures.input, self._pictures.crop
@@ -120,7 +122,7 @@ class Predictor:
 
     def _crops(self, pictures):
         fitted = [self.fit(self._pixels(picture), self.mean.shape[1:]).transpose(2, 0, 1) for picture in pictures]
-        return centre_crop(np.stack(fitted), self.mean, self.crop)
+        return centre_crop(np.stack(fitted), self.mean, self.crop, self.scale)
 
     def _pixels(self, picture):
         """Return a picture as uint8 [H, W, channels], BGR or gray."""

@@ -1,6 +1,8 @@
-"""Reading of a picture before a net: warp or crop, before or after ReLU, one crop or ten."""
+"""Reading of a picture before a net: warp or crop, before or after ReLU, one crop or ten, scaled."""
 
+import argparse
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +22,18 @@ class Reading:
         DeCAF's fc7_cudanet_out; after it, fc7_neuron_cudanet_out.
     ten_crops : bool
         Mean of four corners, the centre, and their mirrors; else the centre.
+    scale : float
+        What pixels less the mean are multiplied by: the transform_param's with which a net was trained.
     """
 
     fit: str = "warp"
     before_relu: bool = False
     ten_crops: bool = False
+    scale: float = 1.0
+
+    def __post_init__(self):
+        if not math.isfinite(self.scale):
+            raise ValueError(f"scale: found {self.scale}; wanted a finite number")
 
 
 def add_arguments(parser):
@@ -35,6 +44,27 @@ def add_arguments(parser):
     )
     parser.add_argument("--before-relu", action="store_true", help="the blob before its in-place ReLU")
     parser.add_argument("--ten-crops", action="store_true", help="mean of ten crops, not the centre crop")
+
+
+def add_scale(parser):
+    """Add --scale to a tool that feeds a net pictures."""
+    parser.add_argument(
+        "--scale",
+        type=_finite,
+        default=1.0,
+        metavar="FACTOR",
+        help="of pixels less the mean, as of the transform_param in training: .00390625 for LeNet (default 1)",
+    )
+
+
+def _finite(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"found {text!r}; wanted a finite number")
+    return value
 
 
 def reading_of(args):

@@ -68,7 +68,7 @@ class Users:
             )
 
     def _features(self, channels):
-        return self.net.features(channels[None], self.mean, self.reading.ten_crops)[0]
+        return self.net.features(channels[None], self.mean, self.reading.ten_crops, self.reading.scale)[0]
 
 
 def open_users(ranker, features, run, name):

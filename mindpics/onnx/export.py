@@ -23,7 +23,7 @@ TOLERANCE = 1e-5  # of an output's largest value, or of 1
 INSIDE = 1e-4  # roundings add up in fifty layers, to 2e-5 in a narrow ResNet-50; a wrong layer shows more
 
 
-def export_onnx(deploy, weights, out, mean=(), size=None, with_mean=False):
+def export_onnx(deploy, weights, out, mean=(), size=None, with_mean=False, scale=1.0):
     """Write a net as ONNX; its first axis may have any length.
 
     Parameters
@@ -36,8 +36,10 @@ def export_onnx(deploy, weights, out, mean=(), size=None, with_mean=False):
     size : int or (int, int), optional
         To which pictures are warped, see `mindpics.inference.predictor.Predictor`; a mean image has its own.
     with_mean : bool
-        Have the graph subtract the mean's centre crop: its input is the BGR crop, 0 to 255. Otherwise it is what
-        Caffe's deploy net takes, the crop with the mean subtracted.
+        Have the graph subtract the mean's centre crop, and multiply by `scale`: its input is the BGR crop, 0 to 255.
+        Otherwise it is what Caffe's deploy net takes, the crop with the mean subtracted, and scaled.
+    scale : float
+        What pixels less the mean are multiplied by: that of the transform_param with which the net was trained.
 
     Returns
     -------
@@ -51,15 +53,17 @@ def export_onnx(deploy, weights, out, mean=(), size=None, with_mean=False):
     """
     if with_mean and not mean:
         raise ValueError("found with_mean=True and no mean; wanted one")
+    if scale != 1 and not mean:
+        raise ValueError(f"found scale {scale:g} and no mean; wanted one, 0 where nothing is subtracted")
     check_types(deploy)
     net = load_net(deploy, weights)
     facts = {"prototxt": Path(deploy).name, "caffemodel": Path(weights).name, "caffemodel_sha256": sha256(weights)}
     window = None
     if mean:
-        window, told = _mean(net, deploy, mean, size, with_mean)
+        window, told = _mean(net, deploy, mean, size, with_mean, scale)
         facts |= told
-    model = to_onnx(net, deploy, window if with_mean else None)
-    difference = largest_difference(model, net, deploy, window, with_mean)
+    model = to_onnx(net, deploy, window if with_mean else None, scale)
+    difference = largest_difference(model, net, deploy, window, with_mean, scale)
     facts["largest_difference_to_caffe"] = f"{difference:.1e}"
     helper.set_model_props(model, facts)
     with atomic_write(out, "wb") as stream:
@@ -79,7 +83,7 @@ def check_types(deploy):
                 raise ValueError(f"{deploy}: layer {layer.name}: {error}") from None
 
 
-def _mean(net, deploy, source, size, with_mean):
+def _mean(net, deploy, source, size, with_mean, scale):
     """Return (the mean under the crop: float32 [C, height, width], what the metadata say of the input)."""
     if len(net.inputs) != 1:
         raise ValueError(f"{deploy}: found the inputs {list(net.inputs)}; wanted one, which a mean goes with")
@@ -92,16 +96,18 @@ def _mean(net, deploy, source, size, with_mean):
         "layout": "NCHW",
         "warp": f"{mean.shape[1]}x{mean.shape[2]}",
         "crop": f"{crop[0]}x{crop[1]}, centre",
-        "value_range": "0 to 255" if with_mean else "0 to 255, mean subtracted",
+        "value_range": "0 to 255" if with_mean else "0 to 255, mean subtracted" + (", scaled" if scale != 1 else ""),
         "mean": "in the graph" if with_mean else "to be subtracted before",
         f"mean_{order.lower()}": " ".join(f"{value:.4f}" for value in mean.mean(axis=(1, 2), dtype=np.float64)),
     }
+    if scale != 1:
+        facts["scale"] = f"{scale:g}, {'in the graph' if with_mean else 'to be multiplied by after the mean'}"
     if not are_numbers(source, pictures.channels):
         facts |= {"mean_file": Path(source[0]).name, "mean_sha256": sha256(source[0])}
     return centre(mean, crop), facts
 
 
-def largest_difference(model, net, where, mean=None, with_mean=False):
+def largest_difference(model, net, where, mean=None, with_mean=False, scale=1.0):
     """Run a model by onnxruntime and its net by Caffe on random pictures: twice as many at once as Caffe takes.
 
     Blobs inside are compared as well, more loosely: an output may say much the same of every random picture.
@@ -116,6 +122,8 @@ def largest_difference(model, net, where, mean=None, with_mean=False):
         Default 128.
     with_mean : bool
         Whether the model subtracts it.
+    scale : float
+        Of what is left.
 
     Returns
     -------
@@ -130,7 +138,7 @@ def largest_difference(model, net, where, mean=None, with_mean=False):
     """
     rng = np.random.default_rng(0)
     raw = {name: _pictures(rng, net.blobs[name].data.shape) for name in net.inputs}
-    centred = {name: pictures - (128 if mean is None else mean) for name, pictures in raw.items()}
+    centred = {name: (pictures - (128 if mean is None else mean)) * np.float32(scale) for name, pictures in raw.items()}
     inputs = raw if with_mean else centred
     outputs = [output.name for output in model.graph.output]
     inside = [name for name in net.blobs if name in {value for node in model.graph.node for value in node.output}]

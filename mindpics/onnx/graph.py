@@ -89,10 +89,19 @@ class Graph:
         for top, value in zip(param.top, values, strict=True):
             self.values[top] = self._renamed(value, top, first) if is_last(top) else value
 
-    def centre(self, blob, mean):
-        """Subtract a mean from an input."""
+    def centre(self, blob, mean, scale):
+        """Subtract a mean from an input, and multiply what is left.
+
+        Parameters
+        ----------
+        blob : str
+        mean : float32 [C, H, W]
+        scale : float
+        """
         self._layer = blob
         self.values[blob] = self.node("Sub", blob, self.constant("mean", mean))
+        if scale != 1:
+            self.values[blob] = self.node("Mul", self.values[blob], self.constant("scale", np.float32(scale)))
 
     def output(self, blob):
         """Give an output its blob's name, where it is another blob's value."""
@@ -115,7 +124,7 @@ class Graph:
         return name
 
 
-def to_onnx(net, where, mean=None):
+def to_onnx(net, where, mean=None, scale=1.0):
     """Return a caffe.Net in phase TEST as an ONNX model; the first axis of its inputs may have any length.
 
     Parameters
@@ -125,6 +134,8 @@ def to_onnx(net, where, mean=None):
         The net's file, for messages.
     mean : float32 [C, H, W], optional
         Subtracted from the net's input first.
+    scale : float
+        What is left is multiplied by, where a mean is subtracted.
 
     Returns
     -------
@@ -140,7 +151,7 @@ def to_onnx(net, where, mean=None):
     if not (net.inputs and outputs):
         raise ValueError(f"{where}: found inputs {list(net.inputs)} and outputs {outputs}; wanted some of each")
     if mean is not None:
-        graph.centre(net.inputs[0], mean)
+        graph.centre(net.inputs[0], mean, scale)
     last = {top: number for number, param in enumerate(whole.layer) for top in param.top} | dict.fromkeys(net.inputs)
     for number, param in enumerate(whole.layer):
         if param.type != "Input":

@@ -285,6 +285,39 @@ def test_arrays_for_a_gray_net_and_gray_arrays_for_a_colour_net(tmp_path):
             of_gray.predict(pictures)
 
 
+@pytest.mark.parametrize("name", ["one channel", "a batch of three, whatever comes"])
+def test_pixels_less_the_mean_are_scaled_as_in_training(tmp_path, photographs, name):
+    net, files = write_odd(name, tmp_path)
+    channels, scale = net.blobs["data"].data.shape[1], 0.00390625
+    predictor = Predictor(*files, [10] * channels, size=8, scale=scale)
+    paths = [tmp_path / "a.jpg", tmp_path / "b.png"]
+    rows = predictor.predict(paths)
+    np.testing.assert_array_equal(predictor.features(paths, "fc"), rows[:, :4])
+    for row, pixels in zip(rows, as_converted(photographs, (8, 8), channels), strict=True):
+        net.blobs["data"].data[...] = 0
+        net.blobs["data"].data[0] = (pixels.astype(np.float32) - 10) * np.float32(scale)
+        net.forward()
+        np.testing.assert_allclose(row[:4], net.blobs["fc"].data[0], rtol=1e-4, atol=1e-5)
+    options = "--blob", "fc", "--jsonl", photographs, "--out", tmp_path / "fc", "--size", "8"
+    options += "--mean", *["10"] * channels
+    assert run_tool("extract_features", *files, *options, "--scale", str(scale)) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "fc.npy"), rows[:, :4])
+    assert load_reading(tmp_path / "fc") == Reading(scale=scale)
+    assert FeatureFile(tmp_path / "fc").said().endswith(", centre crop, scaled by 0.00390625")
+    with pytest.raises(SystemExit):
+        run_tool("extract_features", *files, *options, "--scale", "nan")
+
+
+@pytest.mark.parametrize(
+    ("name", "mean"),
+    [("a batch of three, whatever comes", [0]), ("one channel", [1, 2]), ("one channel", [])],
+)
+def test_another_number_of_means_than_channels_is_refused_in_words(tmp_path, name, mean):
+    files = write_odd(name, tmp_path)[1]
+    with pytest.raises(ValueError, match=f"mean: found .*, {len(mean)} of . channels; wanted a binaryproto"):
+        Predictor(*files, mean, size=8)
+
+
 def test_ten_crops_are_corners_centre_and_their_mirrors(net_files, pictures, tmp_path):
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (1, 3, SIZE, SIZE), np.uint8)
@@ -294,6 +327,7 @@ def test_ten_crops_are_corners_centre_and_their_mirrors(net_files, pictures, tmp
     np.testing.assert_array_equal(views[1][0], picture[0, :, :CROP, edge:] - MEAN[:, :CROP, edge:])
     np.testing.assert_array_equal(views[4], centre_crop(picture, MEAN, CROP))
     np.testing.assert_array_equal(views[5:], views[:5, ..., ::-1])
+    np.testing.assert_array_equal(ten_crops(picture, MEAN, CROP, 0.5), views / 2)
     net = FeatureNet(*net_files)
     extract_features(net, read_items(pictures), tmp_path / "ten", MEAN, oversample=True)
     pixels = np.asarray(Image.open(tmp_path / "0.png"))[:, :, ::-1].transpose(2, 0, 1)[None]
@@ -485,6 +519,7 @@ def test_features_are_kept_while_nothing_that_they_depend_on_changes(net_files, 
 
     assert extract() == 6 and extract() == 0
     assert extract(fit="crop") == 6 and extract(fit="crop") == 0
+    assert extract(scale=0.5) == 6 and extract(scale=0.5) == 0
     assert extract(FeatureNet(*net_files, before_relu=True)) == 6
     assert extract(mean=MEAN + 1) == 6
     Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "0.png")

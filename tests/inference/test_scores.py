@@ -22,18 +22,18 @@ from mindpics.traits import TRAITS
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
-@pytest.mark.parametrize("crop", [CROP, CROP - 1, SIZE])
-def test_centre_crop_is_what_caffes_data_layer_gives_in_test(pictures, tmp_path, crop):
+@pytest.mark.parametrize(("crop", "scale"), [(CROP, 1), (CROP - 1, 1), (SIZE, 1), (CROP, 0.017), (SIZE, 0.00390625)])
+def test_centre_crop_is_what_caffes_data_layer_gives_in_test(pictures, tmp_path, crop, scale):
     (tmp_path / "data.prototxt").write_text(
         f'layer {{ name: "data" type: "Data" top: "data" top: "label" '
-        f'transform_param {{ crop_size: {crop} mean_file: "{pictures}/mean.binaryproto" }} '
+        f'transform_param {{ crop_size: {crop} scale: {scale} mean_file: "{pictures}/mean.binaryproto" }} '
         f'data_param {{ source: "{pictures}/test_lmdb" batch_size: 20 backend: LMDB }} }}'
     )
     net = caffe.Net(str(tmp_path / "data.prototxt"), caffe.TEST)
     net.forward()
     records = [datum for _, datum in read_lmdb(pictures / "test_lmdb")][:20]
     stored = np.stack([to_pixels(datum) for datum in records])
-    ours = centre_crop(stored, read_mean(pictures / "mean.binaryproto"), crop)
+    ours = centre_crop(stored, read_mean(pictures / "mean.binaryproto"), crop, scale)
     np.testing.assert_array_equal(ours, net.blobs["data"].data)
     np.testing.assert_array_equal([datum.label for datum in records], net.blobs["label"].data)
 
@@ -131,6 +131,30 @@ def test_activations_are_the_output_units_whose_softmax_the_scores_are_over_seve
     save_scores(out, ids, np.zeros(90, int), scores)
     with pytest.raises(ValueError, match="all.npz.*activations"):
         load_activations(out)
+
+
+def test_scores_are_of_pixels_scaled_as_in_training(large_pictures):
+    lmdb, mean, out = (large_pictures / name for name in ("lmdb", "mean.binaryproto", "all.npz"))
+    path, weights = large_pictures / "linear.prototxt", large_pictures / "linear.caffemodel"
+    heads = (
+        f'layer {{ name: "score_{trait}" type: "InnerProduct" bottom: "data" top: "score_{trait}" inner_product_param '
+        '{ num_output: 2 weight_filler { type: "gaussian" std: 0.01 } } }\n'
+        f'layer {{ name: "prob_{trait}" type: "Softmax" bottom: "score_{trait}" top: "prob_{trait}" }}\n'
+        for trait in TRAITS
+    )
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 45 dim: 3 dim: 67 dim: 67 } } }\n'
+    path.write_text(data + "".join(heads))
+    net = caffe.Net(str(path), caffe.TEST)
+    net.save(str(weights))
+    stored = np.stack([to_pixels(datum) for _, datum in read_lmdb(lmdb)])
+    net.blobs["data"].data[...] = (stored - read_mean(mean))[:, :, 4:71, 4:71] * np.float32(0.017)
+    wanted = net.forward()
+    command = [sys.executable, TOOLS / "score_net", "--net", path, weights, "--mean", mean, "--lmdb", lmdb]
+    subprocess.run([*command, "--scale", ".017", "--out", out], check=True, capture_output=True)
+    scores = load_scores(out)[2]
+    for number, trait in enumerate(TRAITS):
+        np.testing.assert_allclose(scores[:, number], wanted[f"prob_{trait}"], rtol=0, atol=1e-5)
+    assert np.abs(score_lmdb([(path, weights)], mean, lmdb)[2] - scores).max() > 0.1
 
 
 def test_scores_keep_which_iterate_they_are_of(large_pictures):

@@ -23,15 +23,15 @@ from pinterest_id.tables import write_report
 
 
 def test_an_upload_is_read_as_the_runs_pictures_were(small_run):
-    """A run of DeCAF's own reading: no warp, ten crops, before ReLU."""
-    run, reading = RunFiles(small_run), Reading("crop", before_relu=True, ten_crops=True)
+    """A run of DeCAF's own reading, no warp, ten crops, before ReLU, and of a scale."""
+    run, reading = RunFiles(small_run), Reading("crop", before_relu=True, ten_crops=True, scale=0.5)
     net, mean = FeatureNet(*net_files(run, NET), before_relu=True), read_mean(run.mindpics.mean)
     seen = []
     ranker = SimpleNamespace(rank=lambda text, features: seen.append(features))
     users = Users(ranker, net, mean, reading)
     pixels = np.random.default_rng(0).integers(0, 256, (75, 75, 3), np.uint8)
     users.answer("moon", pixels)
-    views = ten_crops(pixels.transpose(2, 0, 1)[None], mean, net.crop)
+    views = ten_crops(pixels.transpose(2, 0, 1)[None], mean, net.crop, 0.5)
     np.testing.assert_allclose(seen[0], np.mean([net.run(view)[0] for view in views], axis=0), rtol=1e-4, atol=1e-6)
     assert users.fit == "crop"
     with pytest.raises(ValueError, match="before ReLU"):

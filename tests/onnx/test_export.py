@@ -14,8 +14,9 @@ from onnx import numpy_helper
 from random_weights import save_random_weights
 from small_run import BEST
 
-from mindpics.caffe_files.lmdbs import write_mean
+from mindpics.caffe_files.lmdbs import read_mean, write_mean
 from mindpics.inference.infer import TraitNets, load_net
+from mindpics.inference.picture_net import centre, centre_crop
 from mindpics.nets.rows import all_models, paper_counts, write_models
 from mindpics.nets.scales import MINI, SETTINGS
 from mindpics.onnx import export
@@ -136,6 +137,25 @@ def test_with_the_mean_in_the_graph_its_input_is_the_bgr_crop(tiny, tmp_path):
     assert np.ptp(wanted[:, :, 1], axis=0).max() > 100 * TOLERANCE
 
 
+@pytest.mark.parametrize("with_mean", [True, False])
+def test_a_scale_is_in_the_graph_or_told(tiny, tmp_path, with_mean):
+    deploy, weights, mean = tiny
+    switches = ("--mean", mean, "--scale", ".017", *(["--with-mean"] if with_mean else []))
+    done = run_tool(deploy, weights, *switches, "--out", tmp_path / "net.onnx")
+    assert done.returncode == 0, done.stderr
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 3, TINY.size, TINY.size), dtype=np.uint8)
+    wanted = TraitNets([(deploy, weights)], mean, scale=0.017).scores(pictures)
+    fed = centre(pictures, 67).astype(np.float32)
+    if not with_mean:
+        fed = centre_crop(pictures, read_mean(mean), 67, 0.017)
+    ours = outputs_of(tmp_path / "net.onnx", fed)
+    for number, trait in enumerate(TRAITS):
+        np.testing.assert_allclose(ours[f"prob_{trait}"], wanted[:, number], rtol=0, atol=TOLERANCE)
+    assert np.abs(wanted - TraitNets([(deploy, weights)], mean).scores(pictures)).max() > 100 * TOLERANCE
+    told = {entry.key: entry.value for entry in onnx.load(tmp_path / "net.onnx").metadata_props}
+    assert told["scale"].startswith("0.017, in the graph" if with_mean else "0.017, to be multiplied by after the mean")
+
+
 def test_three_numbers_are_a_mean(tiny, tmp_path):
     deploy, weights, _ = tiny
     export_onnx(deploy, weights, tmp_path / "net.onnx", ["104", "117", "123"], size=80, with_mean=True)
@@ -233,6 +253,7 @@ def test_the_tool_refuses_in_one_line(tiny, tmp_path):
     ("mean", "options", "message"),
     [
         ((), {"with_mean": True}, "found with_mean=True and no mean; wanted one"),
+        ((), {"scale": 0.5}, "found scale 0.5 and no mean; wanted one, 0 where nothing is subtracted"),
         ((1, 2, 3), {"size": 40}, "found pictures of 3x40x40; wanted 3 channels and at least the net's input, 3x67x67"),
         (
             ["nowhere.npy"],
