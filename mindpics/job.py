@@ -11,7 +11,7 @@ from mindpics.files.layout import JobFiles, MindpicsFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.jobs.commands import as_typed
 from mindpics.nets import switches
-from mindpics.nets.scales import SETTINGS, Setting
+from mindpics.nets.scales import PAPER, SETTINGS, Setting
 from mindpics.posts.posts import picture_root
 from mindpics.results.provenance import OPEN, STAND_IN
 from mindpics.training import device
@@ -166,6 +166,11 @@ def require_inputs(args):
     """Raise ValueError where a manifest of the command line is not there, before any stage asks for it."""
     if (args.lacking or args.drop_small_users) and not args.pins:
         raise ValueError("--lacking, --drop-small-users: found no --pins; wanted pins of your own")
+    if args.lacking and args.scale != PAPER.name:
+        raise ValueError(
+            f"--lacking {args.lacking}: found --scale {args.scale}, which splits a user's pins by shares; "
+            f"wanted --scale {PAPER.name}, or no --lacking"
+        )
     for switch, path in (("--posts", args.posts), ("--pins", args.pins)):
         if path and not Path(path).exists():
             raise ValueError(f"{switch} {path}: found no such file or folder; wanted a crawl's manifest")

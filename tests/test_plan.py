@@ -436,6 +436,9 @@ def test_what_is_asked_of_users_with_fewer_pins_is_recorded_and_wants_pins(tmp_p
     assert (recorded["lacking"], recorded["drop_small_users"]) == (1, False)
     with pytest.raises(ValueError, match="found no --pins"):
         require_inputs(parsed("run_experiment", "--drop-small-users")[1])
+    of_mini = parsed("run_experiment", "--pins", tmp_path, "--lacking", "1")[1]  # whose parts are shares
+    with pytest.raises(ValueError, match="found --scale mini, which .* by shares; wanted --scale paper"):
+        require_inputs(of_mini)
 
 
 def test_pins_of_another_crawl_in_a_used_folder_are_refused(tmp_path):

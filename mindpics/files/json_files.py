@@ -58,9 +58,10 @@ def read_document(path, file_type="a JSON document"):
 
 
 def write_objects(path, objects):
-    """Write one JSON object a line, whole or not at all."""
+    """Write one strict JSON object a line, whole or not at all: what is not finite is null."""
     with atomic_write(path) as stream:
-        stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in objects)
+        for record in objects:
+            stream.write(json.dumps(_finite(record), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_objects(path, file_type="one JSON object a line", keys=None, left_out=None):

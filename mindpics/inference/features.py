@@ -15,7 +15,7 @@ import numpy as np
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.bounded import digest
-from mindpics.files.feature_files import ABOUT, ENDINGS, MATRIX, write_features
+from mindpics.files.feature_files import ABOUT, ENDINGS, IDS, MATRIX, REJECTED, write_features
 from mindpics.files.json_files import read_objects, shown
 from mindpics.files.own_folder import KEY, Kind
 from mindpics.files.tables import read_table
@@ -232,7 +232,8 @@ def _finished(out, key):
     facts = json.loads(stamp.read_text(encoding="utf-8"))
     if not isinstance(facts, dict) or not {"key", "done", "rejected"} <= set(facts):
         raise ValueError(f"{stamp}: found another's file; wanted one of extract_features, or another name")
-    return (facts["done"], facts["rejected"]) if facts["key"] == key and Path(f"{out}{MATRIX}").is_file() else None
+    is_whole = all(Path(f"{out}{ending}").is_file() for ending in (MATRIX, IDS, REJECTED))
+    return (facts["done"], facts["rejected"]) if facts["key"] == key and is_whole else None
 
 
 def _shard(shards, start):

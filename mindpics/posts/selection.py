@@ -175,6 +175,12 @@ def joined(mindpics, keys, groups):
     return int(np.sum(groups == largest)), len(of_group[largest])
 
 
+def check_fraction(test_fraction):
+    """Raise ValueError unless a share of test pictures lies between 0 and 1."""
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"test fraction: found {test_fraction}; wanted one between 0 and 1")
+
+
 def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0):
     """Split into train and test, each label in about the same share on both sides.
 
@@ -197,8 +203,7 @@ def split(mindpics, groups, by_group=False, test_fraction=TEST_FRACTION, seed=0)
     ValueError
         A pole would be missing on one side; a fraction that is none.
     """
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"test fraction: found {test_fraction}; wanted one between 0 and 1")
+    check_fraction(test_fraction)
     labels = np.array([pic.label for pic in mindpics], int)
     few = [label for label in range(10) if np.sum(labels == label) < 2]
     if few:

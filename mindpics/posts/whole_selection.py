@@ -47,6 +47,12 @@ class Choices:
     seed: int = 0
     tags_only: bool = False
 
+    def __post_init__(self):
+        """Raise ValueError before a picture is read."""
+        selection.check_fraction(self.test_fraction)
+        if not 0 <= self.distance < near_copies.BITS:
+            raise ValueError(f"distance: found {self.distance}; wanted bits from 0 to {near_copies.BITS - 1}")
+
 
 def select(posts, out, choices=None, workers=None, run_tasks=None):
     """Select MindPics; return the summary that is written (see `mindpics.posts.summary.summarise`).

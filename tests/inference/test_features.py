@@ -519,6 +519,9 @@ def test_features_are_kept_while_nothing_that_they_depend_on_changes(net_files, 
 
     assert extract() == 6 and extract() == 0
     assert extract(fit="crop") == 6 and extract(fit="crop") == 0
+    for part in ("ids.txt", "rejected.jsonl"):
+        (tmp_path / f"fc7.{part}").unlink()
+        assert extract(fit="crop") == 6 and (tmp_path / f"fc7.{part}").is_file()
     assert extract(scale=0.5) == 6 and extract(scale=0.5) == 0
     assert extract(FeatureNet(*net_files, before_relu=True)) == 6
     assert extract(mean=MEAN + 1) == 6

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_experiment import SMALL, small_pins, write_data
-from tool_module import parsed
+from tool_module import parsed, run_tool
 
 from pinterest_id import experiment as experiment_module
 from pinterest_id.classifiers import JointLogisticRegression
@@ -343,6 +343,9 @@ def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("run_identification: 12 users have fewer than 600 pins")
+    words = map(str, command[2:])
+    with pytest.raises(ValueError, match="--split-file fixed.csv: found --split, --lacking as well; wanted the file"):
+        run_tool("run_identification", *words, "--split-file", "fixed.csv", "--split", 12, 4, 4, "--lacking", 1)
 
 
 def test_it_never_imports_caffe():

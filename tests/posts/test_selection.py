@@ -147,6 +147,15 @@ def test_a_fraction_that_is_none_is_named():
         selection.split([], np.arange(0), test_fraction=20)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"test_fraction": 0}, {"test_fraction": np.nan}, {"distance": -1}, {"distance": 256}]
+)
+def test_a_choice_that_is_none_is_named_before_a_post_is_read(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name.replace('_', ' ')}: found {wrong[name]}; wanted"):
+        Choices(**wrong)
+
+
 def test_too_few_pictures_or_groups_are_named(pics_of):
     with pytest.raises(ValueError, match="low O, low C"):
         selection.split(pics_of([post(i, "moon") for i in range(9)]), np.arange(9))
