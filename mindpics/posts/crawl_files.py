@@ -6,14 +6,16 @@ post. A reader has ``blocks()``, ``read(block)`` and ``posts(positions)``.
 
 import codecs
 import io
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from mindpics.files.compressed import unpack
-from mindpics.files.json_files import MAX_LINE
+from mindpics.files.json_files import MAX_LINE, HalfPair
 from mindpics.posts.crawl_rows import SCHEMA, Rows
 from mindpics.posts.parquet_crawl import Parquet
 from mindpics.posts.posts import check_post, parse_post, picture_root
@@ -39,6 +41,31 @@ def open_crawl(path, block=BLOCK):
     if not path.is_file():
         raise ValueError(f"{path}: found no such file; wanted {WANTED}")
     return Parquet(path) if path.suffix == ".parquet" else JsonLines(path, block)
+
+
+def count_licenses(path, ids):
+    """Return Counter {license: posts} of the posts of a manifest whose ids are in a set.
+
+    Raises
+    ------
+    ValueError
+        There is no such file, it is no Parquet of posts, or what is no post has such an id or no readable one.
+    """
+    crawl, asked, counts, n_lines = open_crawl(path), pa.array(sorted(ids), pa.string()), Counter(), 0
+    for block in crawl.blocks():
+        rows = crawl.read(block)
+        read = np.ones(len(rows.positions), bool)
+        for first, table in rows.tables:
+            read[first : first + len(table)] = pc.is_in(table["id"], asked)
+        for row in np.flatnonzero(read).tolist():
+            try:
+                post = rows.post(row, crawl.where(n_lines + int(rows.numbers[row]) + 1))
+            except HalfPair:
+                continue  # no selection has it
+            if post["id"] in ids:
+                counts[post["license"]] += 1
+        n_lines += rows.n_lines
+    return counts
 
 
 class JsonLines:

@@ -1,7 +1,6 @@
 """Model card of a published net: readme.md with the front matter of Caffe's zoo."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
@@ -10,7 +9,7 @@ from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message
 from mindpics.files.layout import TrainingFiles
 from mindpics.nets.rows import counts_of
-from mindpics.posts.posts import read_posts
+from mindpics.posts.crawl_files import count_licenses
 from mindpics.posts.summary import read_mindpics
 from mindpics.published import table3_row
 from mindpics.report.pages import template
@@ -66,7 +65,7 @@ def render_card(row, net, digests, *, url, license=None):
         pictures=pictures,
         split=f"by {row.run.selection.get('arguments', {}).get('split', 'image')}",
         seed=row.run.facts.get("seed", "not recorded"),
-        licenses=_licenses(row.run),
+        licenses=_licenses(row.run, model),
         numbers=_numbers(row, model),
         command=row.accuracy["command"],
         iterations=facts.get("iterations", "not recorded"),
@@ -96,13 +95,13 @@ def _pictures(row, model):
     return {split: sum(per_trait[trait] for trait in model.traits) for split, per_trait in counts.items()}
 
 
-def _licenses(run):
-    """Return [(license, pictures), ...] of the selected pictures, where their manifest still is."""
-    manifest = run.pictures and run.pictures / "posts.jsonl"
-    if not (manifest and manifest.is_file()):
+def _licenses(run, model):
+    """Return [(license, pictures), ...] of the net's pictures, where the manifest they were selected from still is."""
+    manifest = run.manifest
+    if not (manifest and (manifest.is_file() or any(manifest.rglob("*.parquet")))):
         return []
-    selected = {row["id"] for row in read_mindpics(run.mindpics.selection)}
-    return Counter(post["license"] for post in read_posts(manifest) if post["id"] in selected).most_common()
+    rows = read_mindpics(run.mindpics.selection)
+    return count_licenses(manifest, {row["id"] for row in rows if row["trait"] in model.traits}).most_common()
 
 
 def _numbers(row, model):

@@ -30,6 +30,9 @@ class RunFiles:
     Attributes
     ----------
     study : mindpics.results.study.Study or None
+    manifest : Path or None
+        What the selection was made from, as its summary names it: a relative path is of the folder the tool was
+        started in.
 
     Raises
     ------
@@ -45,7 +48,9 @@ class RunFiles:
         self.selection = read_json(self.mindpics.summary)
         self.table3 = self._table(self.mindpics.table3)
         self.study = study(self.root, "ours" if self.facts.get("pins") else self.ours()) if study else None
-        self.pictures = Path(pictures) if pictures else self._pictures()
+        posts = self.selection.get("arguments", {}).get("posts")
+        self.manifest = Path(posts) if posts else None
+        self.pictures = Path(pictures) if pictures else self.manifest and picture_root(self.manifest)
         if not self.table3 and not (self.study and self.study.rows):
             tables = [MindpicsFiles.table3, *([self.study.file] if self.study else [])]
             raise ValueError(f"{self.root}: found no {' and no '.join(tables)}; wanted what tools/reproduce makes")
@@ -129,10 +134,6 @@ class RunFiles:
         if not self.pictures or not CorpusFiles(self.pictures).request.is_file():
             return []
         return sorted(path.parent for path in self.pictures.parent.glob(f"*/{CorpusFiles.request}"))
-
-    def _pictures(self):
-        posts = self.selection.get("arguments", {}).get("posts")
-        return picture_root(posts) if posts else None
 
     def _table(self, path):
         return read_table3(path) if path.is_file() else []

@@ -170,6 +170,21 @@ def test_parquet_gives_what_json_lines_give(tmp_path):
     assert scanned(parquet(tmp_path, posts), workers=2) == wanted
 
 
+def test_licences_are_of_the_posts_asked_for_and_what_is_no_post_is_named_by_its_place(tmp_path, monkeypatch):
+    posts = [POST | {"id": f"p{n}", "license": f"licence {n % 2}"} for n in range(1500)]
+    asked = {f"p{n}" for n in range(0, 1500, 3)}
+    broken = [*posts, {**POST, "id": "p1500", "image": "/a"}]
+    for path in (parquet(tmp_path, posts), write(tmp_path, *posts)):
+        assert crawl_files.count_licenses(path, asked) == {"licence 0": 250, "licence 1": 250}
+    for path, where in ((parquet(tmp_path, broken), "row 1501"), (write(tmp_path, "", *broken), "line 1502")):
+        assert crawl_files.count_licenses(path, asked).total() == 500
+        with pytest.raises(ValueError, match=f"{where}: found image '/a'"):
+            crawl_files.count_licenses(path, {"p1500"})
+    monkeypatch.setattr(crawl_files.open_crawl, "__defaults__", (1000,))  # of many blocks
+    with pytest.raises(ValueError, match="line 1502: found image '/a'"):
+        crawl_files.count_licenses(path, {"p1500"})
+
+
 def test_values_that_json_lacks_become_text(tmp_path):
     posts = [{**POST, "text": "moon"}]
     path = parquet(tmp_path, posts, taken=pa.array([0], pa.timestamp("s")))

@@ -1,5 +1,6 @@
 """Folders of Caffe's model zoo: read as Caffe reads them, and used as their readme says."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import yaml
 from caffe.proto import caffe_pb2
+from example_posts import POST
 from small_run import BEST
 
 from mindpics.caffe_files.messages import read_message, write_message
@@ -20,12 +24,13 @@ from mindpics.inference.infer import TraitNets, save_scores, score_lmdb
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.published import Row
+from mindpics.report.model_card import render_card
 from mindpics.report.publish import publish_row
 from mindpics.results.metrics import load_scores
 from mindpics.results.table3 import line_of, read_table3, write_table3
 from mindpics.results.trained_row import TrainedRow
 from mindpics.training.train import solve
-from mindpics.traits import TRAITS
+from mindpics.traits import TRAITS, trait_of
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "publish_model"
 FILES = {"readme.md", "deploy.prototxt", "train_val.prototxt", "solver.prototxt", "mean.binaryproto", "mean.npy"}
@@ -212,6 +217,48 @@ def test_independent_nets_get_a_folder_each(independent, tmp_path):
     assert [layer.data_param.source for layer in net.layer[:2]] == ["train_E_lmdb", "test_E_lmdb"]
     assert "names <code>train_E_lmdb</code>, <code>test_E_lmdb</code> and <code>mean.binaryproto</code>" in card
     assert "| mean of the row's five nets |" in card.replace("&#39;", "'")
+
+
+def write_crawl(path):
+    """A crawl of the run's 200 pictures, each with a licence of its trait, and of one that was not selected."""
+    posts = [POST | {"id": f"p{i}", "license": f"CC of {trait_of(i % 10)[0]}"} for i in range(200)]
+    posts.insert(100, POST | {"license": "all rights reserved"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pa.Table.from_pylist(posts), path, row_group_size=70)
+        return
+    half = POST | {"id": "half", "text": "\ud83d", "license": "half a pair"}
+    lines = "\n\n".join(map(json.dumps, [half, *posts])).encode()
+    path.write_bytes(gzip.compress(lines) if path.suffix == ".gz" else lines)
+
+
+def licenses(card):
+    return re.findall(r"^- (.*(?: of the pictures: |licences).*)$", card.replace("&#39;", "'"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("named", ["mine.jsonl.gz", "other.jsonl", "posts.parquet", "years"])
+def test_the_card_has_the_licences_of_the_nets_pictures_from_the_manifest_they_were_selected_from(
+    independent, tmp_path, monkeypatch, named
+):
+    shutil.copytree(independent.parent.parent, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl/posts.jsonl").write_text("of another crawl, and broken")
+    summary = {"arguments": {"posts": f"crawl/{named}", "split": "image"}}
+    (tmp_path / "run/mindpics/summary.json").write_text(json.dumps(summary))
+
+    def card_licenses(number):
+        row = TrainedRow(tmp_path / "run/mindpics" / independent.name)
+        net = row.nets[number]
+        return licenses(render_card(row, net, {f"{net.model.name}.caffemodel": "0"}, url=""))
+
+    assert card_licenses(2) == ["The pictures' licences were not at hand."]
+    made = tmp_path / "crawl" / (f"{named}/2015/a.parquet" if named == "years" else named)
+    write_crawl(made)
+    assert card_licenses(2) == ["40 of the pictures: CC of E"]
+    assert card_licenses(3) == ["40 of the pictures: CC of A"]
+    made.unlink()
+    assert card_licenses(2) == ["The pictures' licences were not at hand."]
 
 
 def test_what_does_not_belong_together_is_not_published(independent, tmp_path):

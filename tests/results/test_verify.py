@@ -24,6 +24,7 @@ from mindpics.nets.solvers import Schedule, solver
 from mindpics.posts.summary import COLUMNS
 from mindpics.results.metrics import TRAITS
 from mindpics.results.verify import verify
+from mindpics.training.fine_tuning import TRAINING
 from mindpics.traits import label_of, word_slots
 from pinterest_id.scores import Scores, save_scores
 
@@ -187,6 +188,17 @@ def copy_of_train(job, change):
     records("test_lmdb", put)(job)
 
 
+def pin_of_two_users(job):
+    """A training of finetune_fc7 whose only validation pin has the picture of a training pin."""
+    training = job / "fine_tuned/training"
+    training.mkdir(parents=True)
+    for name in TRAINING.proof:
+        (training / name).write_text(64 * "0")
+    pins = [(key[9:], datum) for key, datum in read_lmdb(job / "mindpics/train_lmdb")]
+    write_records(training / "train_lmdb", pins)
+    write_records(training / "test_lmdb", [("bob4", pins[0][1])])
+
+
 def mean(array):
     return lambda job: write_mean(job / "mindpics" / "mean.binaryproto", array)
 
@@ -317,6 +329,7 @@ FAULTS = {
     ),
     "rejected and in": (file("mindpics/test_lmdb.rejected.jsonl", b'{"id": "p2"}\n'), "error", "lmdb-rejected", "'p2'"),
     "same picture": (lambda job: copy_of_train(job, lambda pixels: pixels), "error", "leak-same", "pixel by pixel"),
+    "pin of two users": (pin_of_two_users, "warning", "leak-same", "validation pins of finetune_fc7"),
     "near copy": (
         lambda job: copy_of_train(job, lambda pixels: np.maximum(pixels, 1)),
         "warning",
@@ -551,6 +564,13 @@ def test_a_fault_is_named_and_its_good_twin_is_not(job, of_the_good, plant, seve
 def test_a_run_that_started_from_the_weights_it_says_is_sound(job):
     started("start.caffemodel", b"start")(job)
     assert not errors(check(job))
+
+
+def test_a_picture_that_two_users_pinned_is_no_contradiction_of_a_fine_tuning(job):
+    pin_of_two_users(job)
+    assert not errors(check(job))
+    shutil.copy(job / CSV, job / "fine_tuned/training")  # a selection's LMDBs: a picture on both sides is a leak
+    assert named(check(job), "error", "leak-same", "1 pictures are in train as well, pixel by pixel")
 
 
 def test_a_broken_file_ends_its_own_check_alone(job):
