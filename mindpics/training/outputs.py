@@ -52,12 +52,18 @@ def kinds_of(nets):
     """Return {blob: "accuracy" or "loss"} of what the layers of NetParameters measure, whatever it is called."""
     kinds = {}
     for layer in (layer for net in nets for layer in net.layer):
-        kind = layer.python_param.layer if layer.type == "Python" else layer.type
-        if kind.endswith("Accuracy"):
-            kinds |= dict.fromkeys(layer.top, "accuracy")
-        elif kind.endswith("Loss") or any(layer.loss_weight):
-            kinds |= dict.fromkeys(layer.top, "loss")
+        kind = kind_of(layer)
+        if kind:
+            kinds |= dict.fromkeys(layer.top, kind)
     return kinds
+
+
+def kind_of(layer):
+    """Return "accuracy" or "loss" where a LayerParameter measures, None elsewhere."""
+    kind = layer.python_param.layer if layer.type == "Python" else layer.type
+    if kind.endswith("Accuracy"):
+        return "accuracy"
+    return "loss" if kind.endswith("Loss") or any(layer.loss_weight) else None
 
 
 def blob_of(column):
