@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindpics.caffe_files.log_lines import Log
+from mindpics.caffe_files.log_lines import Log, is_total
 from mindpics.files.layout import TrainingFiles
 from mindpics.report.charts import literal, new_figure, save, style_of
 from mindpics.traits import TRAITS
@@ -98,7 +98,7 @@ def draw_training(rows, out, title="", losses=()):
     names = {key: average(sorted(points)) for key, points in series.items()}
     panels = defaultdict(list)
     for phase, name in sorted(names, key=lambda key: _place(key[1])):
-        is_loss = name == "loss" or (name in losses if losses else "loss" in name)
+        is_loss = is_total(name) or (name in losses if losses else "loss" in name)
         label = "learning rate" if name == "lr" else f"{phase} {'loss' if is_loss else 'accuracy'}"
         panels[label].append((phase, name))
     figure, (axes_of,) = new_figure(4.2 * len(panels), 3.8, 1, len(panels))

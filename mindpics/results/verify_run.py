@@ -98,8 +98,9 @@ def _losses(path, iterations):
 def _numbers(path, line, row):
     """Return the iteration and the losses of a row of train.csv; an output that the net then had not is empty."""
     try:
+        total = "total_loss" if "total_loss" in row else "loss"  # of each row; a "loss" beside it is an output
         losses = {
-            name: float(text) for name, text in row.items() if name.startswith("loss") and (text or name == "loss")
+            name: float(text) for name, text in row.items() if name == total or (text and name.startswith("loss"))
         }
         return {"iteration": int(row["iteration"])} | losses
     except ValueError as error:

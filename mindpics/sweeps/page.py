@@ -17,7 +17,10 @@ from mindpics.sweeps.figure import draw_runs, is_measured
 
 MEANS = ("last_mean_accuracy", "best_mean_accuracy", "last_mean_loss", "best_mean_loss")
 ENDS = ("ended", "iterations", *MEANS, "seconds")
-BEST = "Best and last are of the tests of a run; the best is chosen on the pictures it is measured on, and flatters."
+BEST = (
+    "Best and last are of the tests of a run; the best is chosen on the pictures it is measured on, and flatters. "
+    "Means are of the first test net: losses by loss_weight, heads of the greatest weight by their top-1 accuracy."
+)
 
 
 def varied(rows, settings):

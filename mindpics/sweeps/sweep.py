@@ -1,12 +1,11 @@
 """Sweep: a solver under many settings, each an ordinary run folder; a diverged one is a row, not the end."""
 
-import math
 from pathlib import Path
 
 from mindpics.caffe_files import solver_nets
 from mindpics.files import own_folder
 from mindpics.files.bounded import read_text
-from mindpics.files.json_files import read_json, write_json
+from mindpics.files.json_files import write_json
 from mindpics.files.layout import SweepFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
 from mindpics.files.tables import write_table
@@ -18,9 +17,8 @@ from mindpics.lint.lists import SOURCES
 from mindpics.lint.net import refuse_errors
 from mindpics.sweeps.cost import timed
 from mindpics.sweeps.page import write_page
+from mindpics.sweeps.ranking import ranked, row_of
 from mindpics.sweeps.settings import SWITCHES, runs_of
-from mindpics.training.history import read_rows
-from mindpics.training.outputs import blob_of, kinds_of_run
 from mindpics.training.solver_files import NO_WEIGHTS, read_solver
 
 SWEEP = Kind("a sweep", proof=(SweepFiles.facts,))
@@ -70,7 +68,7 @@ def sweep(solver, out, settings, *, weights=(None,), seeds=1, draws=None, jobs=N
     Returns
     -------
     list of dict
-        The rows of runs.csv, the best first.
+        The rows of runs.csv, the best first: see `mindpics.sweeps.ranking`.
 
     Raises
     ------
@@ -198,39 +196,3 @@ def _configured(solver, run):
     fields = {name: value for name, value in run.settings.items() if name not in SWITCHES}
     readings = {name: value for name, value in run.settings.items() if name in SWITCHES and value is not False}
     return read_solver(solver, seed=run.seed, fields=fields, otherwise=readings)
-
-
-def row_of(run, folder):
-    """Return a run as a row: settings, how it ended, last, best of each test output and their means, seconds, path."""
-    files = TrainingFiles(Path(folder))
-    facts = read_json(files.facts)
-    weights = [told["path"] for told in (facts["weights"], *facts["more_weights"]) if told]
-    row = dict(run.settings) | {"weights": ",".join(weights) or NO_WEIGHTS, "seed": run.seed}
-    row |= {"ended": "diverged" if facts["diverged"] else "done", "iterations": facts["iterations"]}
-    tests = read_rows(files.tests)
-    kinds_of_blobs = kinds_of_run(folder)
-    columns = dict.fromkeys(name for test in tests for name in test if name != "iteration")
-    kinds = {name: kinds_of_blobs.get(blob_of(name)) for name in columns}
-    losses = {name for name, kind in kinds.items() if kind == "loss"}
-    sound = [test for test in tests if all(math.isfinite(test[name]) for name in losses & test.keys())]
-    measured = {"accuracy": [], "loss": []}
-    for name, kind in kinds.items():
-        row[f"last_{name}"] = [test[name] for test in tests if name in test][-1]
-        values = [test[name] for test in sound if math.isfinite(test.get(name, math.nan))]
-        row[f"best_{name}"] = (min if kind == "loss" else max)(values, default=math.nan)
-        measured.get(kind, []).append(name)
-    for kind, names in measured.items():
-        for when in ("last", "best") if names else ():
-            row[f"{when}_mean_{kind}"] = math.fsum(row[f"{when}_{name}"] for name in names) / len(names)
-    return row | {"seconds": facts["seconds"], "path": str(folder), "why": facts["diverged"] or ""}
-
-
-def ranked(rows):
-    """Return rows, the best first: by mean best accuracy, else loss; those of no number, then diverged, last."""
-
-    def place(row):
-        accuracy, loss = row.get("best_mean_accuracy"), row.get("best_mean_loss")
-        value = -accuracy if accuracy is not None else loss if loss is not None else 0
-        return (row["ended"] == "diverged", math.isnan(value), value)
-
-    return sorted(rows, key=place)

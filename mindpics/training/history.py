@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.caffe_files.log_lines import is_total
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import TrainingFiles
 from mindpics.training.outputs import blob_of, kinds_of_run
@@ -19,7 +20,9 @@ class History:
     ----------
     train : list of dict
         One row an iteration: iteration, lr, loss (what is minimised, the mean over iter_size passes) and every output
-        of the net, of the last pass; the second value of an output is ``NAME[1]``.
+        of the net, of the last pass; the second value of an output is ``NAME[1]``. Where the net has an output "loss"
+        that is another figure (one of several losses, with a loss_weight, or of the last of several passes), "loss" is
+        that output, as in `test`, and what is minimised is "total_loss".
     test : list of dict
         One row a test pass: iteration and Caffe's averages over its batches; an output of the second test net is
         ``NAME#1``, as in `mindpics.caffe_files.log_lines.Log`.
@@ -65,7 +68,7 @@ class History:
             iterations = columns.pop("iteration", [])
             columns.pop("lr", None)
             for name, values in columns.items():
-                is_loss = name == "loss" or self.kinds.get(blob_of(name)) == "loss"
+                is_loss = is_total(name) or self.kinds.get(blob_of(name)) == "loss"
                 axes = losses if is_loss else measures
                 axes.plot(iterations, values, dashes, label=f"{phase} {name}")
         for axes, title in ((losses, "loss"), (measures, "test")):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.caffe_files import log_lines
 from mindpics.files.layout import TrainingFiles
 
 MOST = 1000  # values of one output that have a column; a map of scores is no figure
@@ -47,17 +48,37 @@ class Outputs:
         """Return the sum of all losses, each with its loss_weight."""
         return math.fsum(weight * float(np.sum(blob.data)) for weight, blob in self.minimised)
 
+    def total_name(self, passes, before=()):
+        """Return what the loss of an iteration is called in train.csv: "loss", or "total_loss" beside another "loss".
+
+        Parameters
+        ----------
+        passes : int
+            iter_size: an output's value is that of the last pass.
+        before : collection of str
+            Columns of the run that goes on; it keeps a total_loss that it has.
+        """
+        whole = self.losses == ["loss"] and [weight for weight, _ in self.minimised] == [1] and passes == 1
+        apart = log_lines.total_name(self.names, whole=False)
+        return apart if apart in before or ("loss" in self.names and not whole) else "loss"
+
 
 def kinds_of(nets):
     """Return {blob: "accuracy" or "loss"} of what the layers of NetParameters measure, whatever it is called."""
     kinds = {}
     for layer in (layer for net in nets for layer in net.layer):
-        kind = layer.python_param.layer if layer.type == "Python" else layer.type
-        if kind.endswith("Accuracy"):
-            kinds |= dict.fromkeys(layer.top, "accuracy")
-        elif kind.endswith("Loss") or any(layer.loss_weight):
-            kinds |= dict.fromkeys(layer.top, "loss")
+        kind = kind_of(layer)
+        if kind:
+            kinds |= dict.fromkeys(layer.top, kind)
     return kinds
+
+
+def kind_of(layer):
+    """Return "accuracy" or "loss" where a LayerParameter measures, None elsewhere."""
+    kind = layer.python_param.layer if layer.type == "Python" else layer.type
+    if kind.endswith("Accuracy"):
+        return "accuracy"
+    return "loss" if kind.endswith("Loss") or any(layer.loss_weight) else None
 
 
 def blob_of(column):

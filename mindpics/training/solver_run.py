@@ -61,7 +61,7 @@ class SolverRun:
         self.histories = histories(message, nets[0], self.shapes)
         self.rates = Rates(message)
         self.history, self.diverged = History(kinds=kinds_of(nets)), None
-        self.start = None
+        self.start = self.total = None
         self.last_test = []
 
     def begin(self, start, state, model, resume):
@@ -94,8 +94,12 @@ class SolverRun:
         self.check_room()
         self.warn_of_room(self.snapshots_left())
         self.folder.begin(self.message, start, resume)
-        before = [name for row in self.history.train for name in row]  # the net may have had other outputs
-        self.columns = list(dict.fromkeys(("iteration", "lr", "loss", *self.outputs.names, *before)))
+        before = dict.fromkeys(name for row in self.history.train for name in row)  # the net may have had other outputs
+        self.total = self.outputs.total_name(self.message.iter_size, before)
+        for row in self.history.train:
+            if self.total not in row and "loss" in row:  # of a net in which it was "loss"
+                row[self.total] = row.pop("loss")
+        self.columns = list(dict.fromkeys(("iteration", "lr", self.total, *self.outputs.names, *before)))
         self.folder.write_csv(self.folder.files.losses, self.history.train, columns=self.columns)
         self.tests = TestPasses(self.folder.log, before=self.solver.iter)
         self.board.begin(self.solver.iter, self.history.train, self.tests.rows)
@@ -137,7 +141,7 @@ class SolverRun:
                 if self.solver.iter % self.message.display == 0:
                     self.read_tests()
                     recent = self.history.train[-self.message.display :]
-                    losses = self.outputs.losses or ["loss"]
+                    losses = self.outputs.losses or [self.total]
                     bar.set_postfix_str(status(losses, recent, self.tests.rows), refresh=False)
             self.history.interrupted = bool(interrupted)
         self.history.iteration = self.solver.iter
@@ -156,11 +160,11 @@ class SolverRun:
         self.solver.step(1)
         loss, values = self.loss.take(), self.outputs.values()
         losses = {name: values[name] for name in self.outputs.losses}
-        check_losses(iteration, losses | {"loss": loss})
+        check_losses(iteration, losses | {self.total: loss})
         self.clipped.update(iteration, losses)
         if self.stuck:
             self.stuck.update(iteration, self.solver.net.blobs)
-        row = {"iteration": iteration, "lr": self.rates.next()} | values | {"loss": loss}
+        row = {"iteration": iteration, "lr": self.rates.next()} | values | {self.total: loss}
         self.history.train.append({name: row[name] for name in self.columns if name in row})
         self.folder.append_csv(self.folder.files.losses, self.history.train[-1], self.columns)
         self.board.add("train", self.history.train[-1])

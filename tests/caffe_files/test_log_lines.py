@@ -48,6 +48,35 @@ def test_a_number_is_what_c_prints(text, value):
     assert found == pytest.approx(value, nan_ok=True)
 
 
+def logged(iteration, total, *outputs):
+    lines = [f"{PREFIX}Iteration {iteration} (3.1 iter/s, 6.4s/20 iters), loss = {total}"]
+    lines += [f"{PREFIX}    Train net output #{number}: {text}" for number, text in enumerate(outputs)]
+    return "\n".join((*lines, ""))
+
+
+def test_an_output_loss_is_no_sum_of_losses_and_none_that_caffe_smoothed():
+    aux = logged(0, 3.3, "aux = 2.5 (* 0.4 = 1 loss)", "loss = 2.3 (* 1 = 2.3 loss)") + logged(5, 3)
+    assert read(aux).train == {("aux", 0): 2.5, ("loss", 0): 2.3, ("total_loss", 0): 3.3, ("total_loss", 5): 3}
+    smoothed = logged(0, 2.5, "loss = 2.5 (* 1 = 2.5 loss)") + logged(5, 2, "loss = 1.5 (* 1 = 1.5 loss)")
+    assert read(smoothed).train == {("loss", 0): 2.5, ("loss", 5): 1.5, ("total_loss", 0): 2.5, ("total_loss", 5): 2}
+    named = logged(0, 3, "total_loss = 1 (* 1 = 1 loss)", "loss = 2 (* 1 = 2 loss)")
+    assert read(named).train == {("total_loss", 0): 1, ("loss", 0): 2, ("total_total_loss", 0): 3}
+    alone = logged(0, 3, "aux = 2.5 (* 0.4 = 1 loss)")
+    assert read(alone).train == {("aux", 0): 2.5, ("loss", 0): 3}
+
+
+def test_an_output_loss_that_is_all_there_is_to_minimise_is_one_series():
+    """Caffe's mean over one loss is the loss before and the difference, which rounds."""
+    log = read(logged(0, 87.3, "loss = 87.3") + logged(5, 0.100002, "loss = 0.1") + logged(9, "nan", "loss = nan"))
+    log.read("Iteration 10, loss = 0.05")
+    assert {key: value for key, value in log.train.items() if key[1] != 9} == {
+        ("loss", 0): 87.3,
+        ("loss", 5): 0.1,
+        ("loss", 10): 0.05,
+    }
+    assert math.isnan(log.train["loss", 9]) and len(log.train) == 4
+
+
 def test_glued_lines_are_all_read_and_a_cut_one_costs_itself():
     log = read(
         f"{PREFIX}Iteration 0, loss = 0.5{PREFIX}Iteration 0, lr = 0.01\n{PREFIX}Iteration 20, loss = \n"

@@ -253,15 +253,17 @@ def test_what_is_a_loss_the_log_says_and_no_name(tmp_path, monkeypatch):
         "Iteration 0, Testing net (#0)\n"
         "    Test net output #0: loss1/top-1 = 0.25\n"
         "    Test net output #1: l2_error = 12.5 (* 1 = 12.5 loss)\n"
-        "Iteration 0, loss = 12.5\n"
+        "Iteration 0, loss = 14\n"
+        "    Train net output #0: l2_error = 12.5 (* 1 = 12.5 loss)\n"
+        "    Train net output #1: loss = 1.5 (* 1 = 1.5 loss)\n"
     )
     rows, losses, _ = read_log(tmp_path / "caffe.log")
-    assert losses == {"l2_error"}
+    assert losses == {"l2_error", "loss"}
     panels = {}
     monkeypatch.setattr(training_curves, "_panel", lambda axes, label, keys, names: panels.update({label: keys}))
     draw_training(rows, tmp_path / "curves", losses=losses)
     assert panels == {
-        "train loss": [("train", "loss")],
+        "train loss": [("train", "l2_error"), ("train", "loss"), ("train", "total_loss")],
         "test loss": [("test", "l2_error")],
         "test accuracy": [("test", "loss1/top-1")],
     }

@@ -154,6 +154,11 @@ def text(file, old, new):
     return plant
 
 
+def table(file, header, row):
+    """A fault in the rows of a run of ten iterations."""
+    return lambda job: (job / file).write_text("\n".join([header, *(row.format(i) for i in range(10)), ""]))
+
+
 def records(name, change, **options):
     """A fault in an LMDB: `change` gets and alters [(id, datum), ...]."""
 
@@ -416,6 +421,12 @@ FAULTS = {
         "error",
         "train-csv",
         "train.csv, line 7: found what is no number (invalid literal for int() with base 10: 'foo')",
+    ),
+    "loss nan beside an output loss that was not there yet": (
+        table(f"{RUN}/train.csv", "iteration,lr,total_loss,loss", "{},0.01,nan,"),
+        "error",
+        "loss",
+        "total_loss is nan",
     ),
     "loss rows cut short": (
         text(f"{RUN}/train.csv", "9,0.01,0.7\n", "9,0.01"),

@@ -17,8 +17,9 @@ from mindpics.api import load_run, solve, sweep
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.jobs.commands import start_here
 from mindpics.sweeps.cost import START, timed
+from mindpics.sweeps.ranking import ranked, row_of
 from mindpics.sweeps.settings import Run
-from mindpics.sweeps.sweep import OnGpus, ranked, row_of
+from mindpics.sweeps.sweep import OnGpus
 from mindpics.training.solver_files import read_solver
 
 SWEEP = Path(__file__).resolve().parents[2] / "tools" / "sweep"
@@ -112,14 +113,23 @@ def test_a_setting_that_the_net_does_not_take_is_refused_before_anything_runs(sm
 FACTS = {"diverged": None, "iterations": 2, "seconds": 1, "weights": None, "more_weights": []}
 
 
+def layer(kind, top, score="s", more=""):
+    return f'layer {{ name: "{top}" type: "{kind}" bottom: "{score}" bottom: "label" top: "{top}" {more} }}\n'
+
+
+def row_in(folder, net, tests, solver='net: "net.prototxt" test_iter: 1'):
+    """Return the row of a run of which the folder has its net, its solver and test.csv."""
+    (folder / "net.prototxt").write_text(net)
+    (folder / "solver.prototxt").write_text(solver)
+    (folder / "test.csv").write_text(tests)
+    (folder / "run.json").write_text(json.dumps(FACTS))
+    return row_of(Run({}), folder)
+
+
 def test_the_best_is_of_passes_whose_losses_are_numbers(tmp_path):
     """An untrained net with BatchNorm gives NaN at iteration 0, where Caffe counts each picture as right."""
-    (tmp_path / "net.prototxt").write_text(
-        'layer { name: "l" type: "SoftmaxWithLoss" top: "l" }\nlayer { name: "a" type: "Accuracy" top: "a" }\n'
-    )
-    (tmp_path / "run.json").write_text(json.dumps(FACTS))
-    (tmp_path / "test.csv").write_text("iteration,l,a\n0,nan,1\n1,.7,.5\n2,.6,.4\n")
-    row = row_of(Run({}), tmp_path)
+    net = f"{layer('SoftmaxWithLoss', 'l')}{layer('Accuracy', 'a')}"
+    row = row_in(tmp_path, net, "iteration,l,a\n0,nan,1\n1,.7,.5\n2,.6,.4\n")
     assert (row["best_l"], row["best_a"], row["last_a"]) == (0.6, 0.5, 0.4)
     (tmp_path / "test.csv").write_text("iteration,l,a\n0,nan,1\n1,nan,1\n")
     nothing = row_of(Run({}), tmp_path)
@@ -140,17 +150,54 @@ def test_the_weights_of_a_row_are_those_that_were_copied(tmp_path, small_job):
 
 def test_what_is_a_loss_the_net_says_and_no_name(tmp_path):
     """GoogLeNet's accuracies are called loss1/top-1."""
-    layers = (("SoftmaxWithLoss", "loss1/loss1"), ("Accuracy", "loss1/top-1"), ("SoftmaxWithLoss", "softmax_loss"))
-    named = "".join(f'layer {{ name: "{name}" type: "{kind}" top: "{name}" }}\n' for kind, name in layers)
-    (tmp_path / "net.prototxt").write_text(named)
-    (tmp_path / "test.csv").write_text(
-        "iteration,loss1/loss1,loss1/top-1,softmax_loss,loss1/top-1#1\n1,2,.5,4,.1\n2,1,.25,2,.3\n"
-    )
-    (tmp_path / "run.json").write_text(json.dumps(FACTS))
-    row = row_of(Run({}), tmp_path)
+    net = f"{layer('SoftmaxWithLoss', 'loss1/loss1')}{layer('Accuracy', 'loss1/top-1')}"
+    header = "iteration,loss1/loss1,loss1/top-1,softmax_loss\n"
+    row = row_in(tmp_path, net + layer("SoftmaxWithLoss", "softmax_loss"), header + "1,2,.5,4\n2,1,.25,2\n")
     assert (row["best_loss1/loss1"], row["best_loss1/top-1"], row["best_softmax_loss"]) == (1, 0.5, 2)
-    assert (row["best_mean_accuracy"], row["last_mean_accuracy"]) == (0.4, 0.275)
+    assert (row["best_mean_accuracy"], row["last_mean_accuracy"]) == (0.5, 0.25)
     assert (row["best_mean_loss"], row["last_mean_loss"]) == (1.5, 1.5)
+
+
+def test_losses_are_averaged_by_their_loss_weight_and_what_is_not_minimised_is_left_out(tmp_path):
+    net = f"{layer('SoftmaxWithLoss', 'l')}{layer('EuclideanLoss', 'size', more='loss_weight: 0')}"
+    sizes = "iteration,l,size\n1,.5,9\n2,.25,nan\n"
+    row = row_in(tmp_path, net, sizes)
+    assert (row["best_mean_loss"], row["last_mean_loss"], row["last_l"]) == (0.25, 0.25, 0.25)
+    net += layer("SoftmaxWithLoss", "aux", "x", "loss_weight: .25")
+    assert row_in(tmp_path, net, "iteration,l,aux,size\n1,2,1,9\n")["last_mean_loss"] == pytest.approx(2.25 / 1.25)
+    net = layer("EuclideanLoss", "l", more="loss_weight: -2")
+    rows = [row_in(tmp_path, net, f"iteration,l\n1,{value}\n2,1\n") for value in (3, 4)]
+    assert [row["best_mean_loss"] for row in ranked(rows)] == [-4, -3]
+
+
+def test_the_accuracy_is_the_top_1_of_the_heads_of_the_greatest_loss_weight(tmp_path):
+    net = "".join(
+        layer("SoftmaxWithLoss", f"loss{head}", f"s{head}", f"loss_weight: {weight}")
+        + layer("Accuracy", f"top1_{head}", f"s{head}", f'top: "each{head}"')
+        + layer("Accuracy", f"top5_{head}", f"s{head}", "accuracy_param { top_k: 5 }")
+        for head, weight in (("O", 1), ("C", 1), ("aux", 0.3))
+    )
+    header = "iteration,top1_O,top5_O,eachO,eachO[1],top1_C,top5_C,top1_aux,top5_aux,lossO\n"
+    assert row_in(tmp_path, net, header + "1,.25,1,0,0,.5,1,.9,.9,7\n")["last_mean_accuracy"] == 0.375
+    assert row_in(tmp_path, net, "iteration,top5_O\n1,.75\n")["last_mean_accuracy"] == 0.75
+    net = net.replace("loss_weight: 1 ", "loss_weight: .5 ") + (
+        'layer { name: "prob" type: "Softmax" bottom: "sO" top: "prob" }\n' + layer("Accuracy", "of_prob", "prob")
+    )
+    assert row_in(tmp_path, net, "iteration,of_prob,top5_O,top1_C\n1,.25,1,.5\n")["last_mean_accuracy"] == 0.375
+
+
+def test_of_several_test_nets_the_first_is_ranked_in_its_state(tmp_path):
+    """A second may be on the training pictures; a layer of another stage has a weight of its own there."""
+    net = layer("Accuracy", "a") + "".join(
+        layer("SoftmaxWithLoss", top, bottom, f'loss_weight: {weight} include {{ stage: "{stage}" }}')
+        for top, bottom, weight, stage in (("l", "s", 1, "a"), ("m", "x", 3, "a"), ("l", "s", 9, "b"))
+    )
+    solver = 'net: "net.prototxt" test_iter: 1 test_iter: 1 test_state { stage: "a" } test_state { stage: "b" }'
+    row = row_in(tmp_path, net, "iteration,a,l,m,a#1,l#1\n1,.5,4,8,1,1\n", solver)
+    assert (row["last_mean_accuracy"], row["last_mean_loss"], row["last_a#1"]) == (0.5, 7, 1)
+    (tmp_path / "test_net_0.prototxt").write_text(layer("EuclideanLoss", "m"))
+    row = row_in(tmp_path, net, "iteration,m,l#1\n1,4,1\n", 'test_net: "/old/test_net_0.prototxt" ' + solver)
+    assert row["last_mean_loss"] == 4 and "last_mean_accuracy" not in row
 
 
 def test_from_python_a_sweep_returns_its_rows_the_best_first(small_job, tmp_path):

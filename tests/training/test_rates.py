@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from mindpics.api import load_run
 from mindpics.caffe_files.log_lines import Log
 from mindpics.training.divergence import DivergedError
 from mindpics.training.rates import steps_before
@@ -74,6 +75,49 @@ def test_iter_size_s_loss_is_the_mean_over_its_passes(train):
     )
     assert_as_logged(rows, log.train)
     assert float(rows[0]["loss"]) != pytest.approx(float(rows[0]["softmax loss"]), rel=1e-4)
+
+
+AUX = LOSS.replace('name: "loss"', 'name: "aux"').replace('top: "loss"', 'top: "aux" loss_weight: 0.5')
+
+
+@pytest.mark.parametrize(
+    ("net", "more"),
+    [
+        (FED + LOSS + AUX, ""),
+        (FED + LOSS.replace('top: "loss"', 'top: "loss" loss_weight: 2'), ""),
+        (FED + LOSS, "iter_size: 3"),
+    ],
+    ids=["of several losses", "with a loss_weight", "of the last pass"],
+)
+def test_an_output_loss_that_is_another_figure_than_what_is_minimised_is_kept_beside_it(train, net, more):
+    rows, tested, log = train(net, SOLVER + f'lr_policy: "fixed" test_iter: 2 test_interval: 4 {more}')
+    assert {("loss", 0), ("total_loss", 0)} < log.train.keys()
+    assert_as_logged(rows, log.train)
+    assert float(rows[0]["loss"]) != pytest.approx(float(rows[0]["total_loss"]), rel=1e-4)
+    history = load_run("run")
+    losses, _ = history.plot().axes
+    drawn = {line.get_label(): list(line.get_ydata()) for line in losses.lines}
+    assert drawn["train loss"] == [float(row["loss"]) for row in rows]
+    assert drawn["test loss"] == [float(row["loss"]) for row in tested] and "train total_loss" in drawn
+
+
+def test_an_output_loss_that_is_all_that_is_minimised_is_one_column(train):
+    unweighed = AUX.replace("0.5", "0")
+    rows, _, _ = train(FED + LOSS + unweighed, SOLVER + 'lr_policy: "fixed"')
+    assert list(rows[0]) == ["iteration", "lr", "loss", "aux"]
+
+
+def test_a_run_that_wrote_what_is_minimised_as_loss_goes_on_with_it_as_total_loss(train, tmp_path):
+    rows, _, _ = train(FED + LOSS + AUX, SOLVER + 'lr_policy: "fixed"', iterations=4)
+    before = [(row["iteration"], row["lr"], row["total_loss"], row["aux"]) for row in rows]
+    lines = ["iteration,lr,loss,aux", *(",".join(row) for row in before), ""]
+    (tmp_path / "run/train.csv").write_text("\n".join(lines))
+    rows, _, log = train(FED + LOSS + AUX, SOLVER + 'lr_policy: "fixed"', resume=True)
+    assert [(row["iteration"], row["lr"], row["total_loss"], row["aux"]) for row in rows[:4]] == before
+    assert [row["loss"] != "" for row in rows] == [False] * 4 + [True] * 4
+    assert_as_logged(rows[4:], {key: value for key, value in log.train.items() if key[1] >= 4})
+    rows, _, _ = train(FED + LOSS, SOLVER + 'lr_policy: "fixed"', resume=True, iterations=9)
+    assert rows[8]["total_loss"] == rows[8]["loss"] and rows[8]["aux"] == ""  # of the net without
 
 
 def test_losses_of_any_shape_name_and_weight_are_those_of_the_log(train):
