@@ -68,9 +68,9 @@ def run(doc, add_arguments, main, *errors):
     _forget_the_script()
     try:
         places = _places(parser, args)
-        for switch, path, is_name in places:
-            _check_place(switch, path)
-            if not is_name:
+        for switch, path, kind in places:
+            _check_place(switch, path, kind)
+            if kind != "NAME":
                 _refuse_input(args, switch, path)
         with not_left_empty(*(path for _, path, _ in places)), terminable(), _quiet(args):
             status = main(args)
@@ -107,28 +107,35 @@ def parser_of(doc, add_arguments):
 
 
 def _places(parser, args):
-    """Return (as typed, path, whether it is a NAME that files begin with) of --out, --json and --folder."""
+    """Return (as typed, path, kind) of --out, --json and --folder: FILE, NAME that files begin with, or a folder."""
     written = [action for action in parser._actions if action.dest in WRITTEN]
     places = []
     for action in written if not getattr(args, "plan", False) else ():
         path = getattr(args, action.dest)
         if isinstance(path, (str, Path)) and (action.dest == "out" or action.option_strings):
             typed = " ".join([*action.option_strings[:1], str(path)])
-            places.append((typed, Path(path).absolute(), action.metavar == "NAME"))
+            places.append((typed, Path(path).absolute(), action.metavar))
     return places
 
 
-def _check_place(switch, path):
+def _check_place(switch, path, kind):
     """Raise ValueError where a place cannot be written, before anything is computed."""
+    if kind == "FILE" and path.is_dir():
+        raise ValueError(f"{switch}: found a folder; wanted the name of a file")
     above = next(above for above in (path, *path.parents) if os.path.lexists(above))
     if not os.access(above, os.W_OK) or above != path and not above.is_dir():
         raise ValueError(f"{switch}: found {above}, which takes no file; wanted a place to write to")
 
 
 def _refuse_input(args, switch, path):
-    """Raise ValueError where a file that is to be written is one that another argument names: it would be lost."""
+    """Raise ValueError where a file that is to be written is one that another argument names: it would be lost.
+
+    So would an LMDB, which is named by its folder.
+    """
     values = [value for name, value in vars(args).items() if name not in WRITTEN]
-    if path.is_file() and os.path.realpath(path) in map(os.path.realpath, _words(values)):
+    real = Path(os.path.realpath(path))
+    read = {real} | ({real.parent} if real.name == "data.mdb" else set())
+    if path.is_file() and any(Path(os.path.realpath(value)) in read for value in _words(values)):
         raise ValueError(f"{switch}: found a file that is read as well; wanted another name, or it would be lost")
 
 

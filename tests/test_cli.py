@@ -157,6 +157,57 @@ def test_a_place_that_takes_no_file_is_named_before_anything_is_computed(tmp_pat
     assert done.stderr.startswith(f"eval_traits: --json {tmp_path}/file/a.json: found {tmp_path}/file, which takes no")
 
 
+OF_ONE_FILE = {
+    "compute_mean": ["absent_lmdb", "FOLDER"],
+    "eval_traits": ["absent.npz", "--json", "FOLDER"],
+    "export_onnx": ["absent.prototxt", "absent.caffemodel", "--mean", "0", "--out", "FOLDER"],
+    "label_categories": ["absent.jsonl", "--out", "FOLDER"],
+    "make_pins": ["posts", "absent.jsonl", "--out", "FOLDER"],
+    "make_table3": ["--row", "alexnet/all-in-one/scratch", "absent.npz", "", "--out", "FOLDER"],
+    "report": ["absent", "--out", "FOLDER"],
+    "score_net": ["--net", "a", "b", "--lmdb", "c", "--mean", "d", "--out", "FOLDER"],
+    "gpu_check": ["--json", "FOLDER"],
+    "benchmark": ["--json", "FOLDER", "pinterest"],
+}
+
+
+def test_every_tool_that_writes_a_file_is_among_them():
+    tools = {name: parsers_of(name)._actions for name in PYTHON_TOOLS}
+    of_file = {name for name, actions in tools.items() if any(action.metavar == "FILE" for action in written(actions))}
+    assert of_file == set(OF_ONE_FILE)
+
+
+def parsers_of(name):
+    tool = load_tool(ROOT / "tools" / name)
+    return cli.parser_of(tool.__doc__, tool.add_arguments)
+
+
+def written(actions):
+    return [action for action in actions if action.dest in cli.WRITTEN]
+
+
+@pytest.mark.parametrize("name", OF_ONE_FILE)
+def test_a_folder_in_a_files_place_is_named_before_anything_is_read(tmp_path, name, monkeypatch):
+    words = [str(tmp_path) if word == "FOLDER" else word for word in OF_ONE_FILE[name]]
+    tool = load_tool(ROOT / "tools" / name)
+    monkeypatch.setattr(sys, "argv", [f"tools/{name}", *words])
+    with pytest.raises(SystemExit, match=rf"{name}: .*{tmp_path}: found a folder; wanted the name of a file"):
+        cli.run(tool.__doc__, tool.add_arguments, tool.main)
+
+
+def test_a_mean_is_not_written_over_the_lmdb_that_it_is_of(tmp_path):
+    (tmp_path / "data.mdb").write_text("of the user")
+    done = run(*MINDPICS, "compute_mean", str(tmp_path), str(tmp_path / "data.mdb"))
+    assert done.returncode == 1 and (tmp_path / "data.mdb").read_text() == "of the user"
+    assert "data.mdb: found a file that is read as well; wanted another name" in done.stderr
+
+
+@pytest.mark.parametrize("row", ["alexnet/all-in-one", "alexnet", "a/b/c/d", "resnet50/all-in-one/scratch"])
+def test_a_row_that_is_none_of_table_3_is_wrong_usage(tmp_path, row):
+    done = run(*MINDPICS, "make_table3", "--row", row, "absent.npz", "", "--out", str(tmp_path / "t.csv"))
+    assert done.returncode == 2 and f"--row: found '{row}'; wanted one of alexnet/independent/scratch" in done.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
