@@ -57,22 +57,24 @@ class SolverState:
     step: int = 0
 
 
-def read_weights(path):
+def read_weights(path, may_be_empty=False):
     """Return {layer name: [float32 arrays]} of a caffemodel's layers with blobs; ValueError as `read_caffemodel`."""
     return {
         name: [blob.values for blob in blobs if blob is not None]
-        for name, blobs in read_caffemodel(path).layers
+        for name, blobs in read_caffemodel(path, may_be_empty).layers
         if blobs
     }
 
 
-def read_caffemodel(path):
+def read_caffemodel(path, may_be_empty=False):
     """Return the Caffemodel of a file.
 
     Parameters
     ----------
     path : str or Path
         In any form that ``caffe train --weights`` reads: protobuf with new, V1 or V0 layers, or HDF5.
+    may_be_empty : bool
+        It may be of a net without weights.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def read_caffemodel(path):
     for name, blobs in _layers(path, is_hdf5):
         places = (f"{path}: layer {name!r}, blob {i}" for i in range(len(blobs)))
         layers.append((name, [_blob(blob, where) for blob, where in zip(blobs, places, strict=True)]))
-    if not any(blobs for _, blobs in layers):
+    if not (may_be_empty or any(blobs for _, blobs in layers)):
         raise ValueError(f"{path}: found a net without weights; wanted a .caffemodel")
     return Caffemodel(layers, is_hdf5)
 

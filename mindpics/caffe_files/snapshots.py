@@ -127,7 +127,8 @@ def check(state, model, iteration, shapes=None, histories=None):
     histories : int, optional
         How many arrays of history the solver keeps.
     """
-    stored, weights = read_state(state), read_weights(model)
+    stored = read_state(state)
+    weights = read_weights(model, may_be_empty=not stored.history)  # of a net without weights
     if stored.iteration != iteration:
         raise ValueError(f"{state}: found iteration {stored.iteration}; wanted {iteration}")
     stored_shapes = {name: [blob.shape for blob in blobs] for name, blobs in weights.items()}
@@ -139,7 +140,7 @@ def check(state, model, iteration, shapes=None, histories=None):
         )
     blobs = sum(map(len, weights.values()))
     most = 2 * blobs if histories is None else histories
-    if not stored.history or len(stored.history) > most or histories not in (None, len(stored.history)):
+    if blobs and not stored.history or len(stored.history) > most or histories not in (None, len(stored.history)):
         raise ValueError(
             f"{state}: found a history of {len(stored.history)} arrays for {blobs} blobs of weights; "
             f"wanted {'at most ' if histories is None else ''}{most}: that of another type of solver?"

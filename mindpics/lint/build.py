@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from functools import lru_cache
 
 import caffe
 from caffe.proto import caffe_pb2
@@ -9,9 +10,9 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files.messages import write_message
 from mindpics.caffe_files.weights import targets_of
 from mindpics.jobs.fork_first import in_fork
-from mindpics.lint.data import known_channels, stand_in_shape
 from mindpics.lint.layers import check_reach
-from mindpics.lint.lists import SOURCES
+from mindpics.lint.phases import SOURCES
+from mindpics.lint.preflight import known_channels, stand_in_shape
 
 CHANNELS = 3, 1, 6, 2  # of pictures that are not there, tried in turn: colour, gray, and pairs of them
 FILLED = ("convolution_param", "inner_product_param", "embed_param")
@@ -30,6 +31,21 @@ def built_targets(view, allow_python_layers=False):
     ValueError
         With Caffe's own words, when it refuses the net.
     """
+    built = _ask(_targets, view, allow_python_layers)
+    return built and {name: [(tuple(shape), shared) for shape, shared in target] for name, target in built}
+
+
+@lru_cache(maxsize=8)  # each of a phase's labels asks
+def built_shapes(view):
+    """Return {name: shape} of the blobs of a NetPhase, from Caffe; {} where it is not asked, or refuses the net."""
+    try:
+        return _ask(_shapes, view, False) or {}
+    except ValueError:  # said by check_build
+        return {}
+
+
+def _ask(question, view, allow_python_layers):
+    """Return what a child answers that builds a NetPhase; None and ValueError as of its targets."""
     if not allow_python_layers and any(check_reach(view.prototxt)):
         return None
     data = [layer for _, layer in view.layers if layer.type == "Data"]
@@ -40,18 +56,17 @@ def built_targets(view, allow_python_layers=False):
         if net is None:
             return None
         try:
-            return _built(net, view.phase)
+            return _built(question, net, view.phase)
         except ValueError as error:
             refusals.append(error)
     raise refusals[0]
 
 
-def _built(net, phase):
+def _built(question, net, phase):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/phase.prototxt"
         write_message(net, path)
-        built = in_fork(_targets, path, phase)
-        return {name: [(tuple(shape), shared) for shape, shared in target] for name, target in built}
+        return in_fork(question, path, phase)
 
 
 def check_build(view, allow_python_layers):
@@ -103,3 +118,8 @@ def _feed(layer, batch, shape):
 def _targets(path, phase):
     caffe.set_mode_cpu()
     return list(targets_of(caffe.Net(path, phase)).items())
+
+
+def _shapes(path, phase):
+    caffe.set_mode_cpu()
+    return {name: list(blob.shape) for name, blob in caffe.Net(path, phase).blobs.items()}

@@ -8,8 +8,8 @@ from mindpics.caffe_files.lmdbs import count_lmdb, read_mean
 from mindpics.lint import preflight
 from mindpics.lint.heads import check_head_outputs
 from mindpics.lint.labels import check_labels
-from mindpics.lint.lists import SOURCES, check_list
-from mindpics.lint.phases import TEST, TRAIN
+from mindpics.lint.lists import check_list
+from mindpics.lint.phases import SOURCES, TEST, TRAIN
 
 PREFETCH = ("Data", "ImageData", "WindowData")  # as many batches as data_param says, whatever their own parameters
 
@@ -146,49 +146,6 @@ def _made_for(solver, layer):
 def _pictures_in(source):
     """Return how many pictures an LMDB has; None where it is not there, or is none, which `_files` says."""
     try:
-        return count_lmdb(source) if _is_lmdb(source) else None
+        return count_lmdb(source) if preflight.is_lmdb(source) else None
     except ValueError:
         return None
-
-
-def _is_lmdb(source):
-    return os.path.isfile(os.path.join(source, "data.mdb"))
-
-
-def known_channels(layer):
-    """Return how many channels a Data layer's pictures have, of which they themselves or the layer tells; or None.
-
-    Parameters
-    ----------
-    layer : LayerParameter
-    """
-    source, transform = layer.data_param.source, layer.transform_param
-    try:
-        if _is_lmdb(source):
-            return preflight.picture_shape(layer)[0]
-        if os.path.isfile(transform.mean_file):
-            return read_mean(transform.mean_file).shape[0]
-    except ValueError:
-        return None
-    if transform.force_color or transform.force_gray:
-        return 3 if transform.force_color else 1
-    return len(transform.mean_value) if len(transform.mean_value) > 1 else None
-
-
-def stand_in_shape(layer, guess):
-    """Return (channels, height, width) of the blob a Data layer gives, as far as files tell; None if they do not.
-
-    Parameters
-    ----------
-    layer : LayerParameter
-    guess : int
-        Channels of pictures of which nothing tells, see `known_channels`.
-    """
-    crop, is_there = layer.transform_param.crop_size, _is_lmdb(layer.data_param.source)
-    try:
-        shape = preflight.picture_shape(layer) if is_there else (known_channels(layer) or guess, 0, 0)
-    except ValueError:
-        return None
-    if crop:
-        return shape[0], crop, crop
-    return shape if is_there else None

@@ -11,6 +11,14 @@ NO_GRADIENT_OF_LABELS = {
     "InfogainLoss",
 }
 LOSSES = NO_GRADIENT_OF_LABELS | {"EuclideanLoss", "ContrastiveLoss"}
+NO_GRADIENT_OF = {  # by the number of a bottom; of which it is no label
+    "Embed": (0, "its numbers"),
+    "LSTM": (1, "where sequences begin"),
+    "RNN": (1, "where sequences begin"),
+    "Filter": (-1, "its selector"),
+    "BatchReindex": (1, "its index"),
+}
+NOT_FORCED = {**dict.fromkeys(NO_GRADIENT_OF_LABELS, 1), "LSTM": 1, "RNN": 1}
 WITH_WEIGHTS = {
     "Convolution",
     "Deconvolution",
@@ -44,12 +52,16 @@ def check_backward(view):
             text = f"{layer.type} has no gradient for its label, below which layers learn: Caffe would abort"
             text += "; propagate_down: true and then false leaves the label alone"
             yield view.finding("error", "no-gradient", index, text, ("bottom", 1))
+        number, meant = NO_GRADIENT_OF.get(layer.type, (0, ""))
+        if meant and requested[number:] and requested[number]:
+            text = f"{layer.type} has no gradient for {meant}, but {why}: Caffe would abort"
+            yield view.finding("error", "no-gradient", index, text, ("bottom", number % len(requested)))
 
 
 def _forced(layer, requested):
     """force_backward overrules propagate_down, but asks for no label's gradient."""
     requested = requested or [False] * len(layer.bottom)
-    label = 1 if layer.type in NO_GRADIENT_OF_LABELS else None
+    label = NOT_FORCED.get(layer.type)
     return [was or number != label for number, was in enumerate(requested)]
 
 

@@ -1,7 +1,20 @@
 """Lint of labels: those that a source holds against what each layer that reads them takes."""
 
+import math
+
+from mindpics.lint.build import built_shapes
 from mindpics.lint.heads import labels_of_head
 from mindpics.lint.phases import TRAIN
+
+AXES = {  # of the layers that look up a score by its label: what says along which axis; "" takes all of a picture's
+    "SoftmaxWithLoss": "softmax_param",
+    "Accuracy": "accuracy_param",
+    "InfogainLoss": "infogain_loss_param",
+    "HingeLoss": "",
+    "MultinomialLogisticLoss": "",
+}
+LABELS = {**dict.fromkeys(AXES, 1), "Embed": 0}  # which bottom is taken for numbers from 0 on
+IGNORING = {"SoftmaxWithLoss": "loss_param", "InfogainLoss": "loss_param", "Accuracy": "accuracy_param"}
 
 
 def check_labels(view, index, layer, records):
@@ -19,12 +32,31 @@ def check_labels(view, index, layer, records):
         yield view.finding("warning", "sorted-by-class", index, text)
     if len(layer.top) < 2:
         return
-    for position, reader, _ in view.readers(layer.top[1], index):
-        yield from _check_reader(view, position, reader, source, records.labels)
+    for position, _, number in view.readers(layer.top[1], index):
+        yield from check_reader(view, position, number, source, records.labels)
 
 
-def _check_reader(view, position, reader, source, labels):
-    limit, trait = _wants(view, position, reader)
+def reads_labels(reader, number):
+    """Tell whether a layer takes its bottom of a number for labels, or for numbers of rows."""
+    return number == (len(reader.bottom) - 1 if labels_of_head(reader) else LABELS.get(reader.type))
+
+
+def check_reader(view, position, number, source, labels):
+    """Yield the labels that a reader of them does not know.
+
+    Parameters
+    ----------
+    view : NetPhase
+    position : int
+        Of the reader in its net.
+    number : int
+        Of its bottom.
+    source : str
+    labels : dict
+        Label -> key of a record that has it.
+    """
+    reader = view.prototxt.message.layer[position]
+    limit, trait = _wants(view, position, number)
     wrong = [label for label in labels if limit is not None and not 0 <= label < limit]
     wrong = sorted(label for label in wrong if label not in _ignored(reader))
     if wrong:
@@ -36,15 +68,34 @@ def _check_reader(view, position, reader, source, labels):
 
 
 def _ignored(reader):
-    return {p.ignore_label for p in (reader.loss_param, reader.accuracy_param) if p.HasField("ignore_label")}
+    field = IGNORING.get(reader.type)
+    param = field and getattr(reader, field)
+    return {param.ignore_label} if param and param.HasField("ignore_label") else set()
 
 
-def _wants(view, index, reader):
+def _wants(view, index, number):
     """Return how many labels a layer knows, and the index of its trait; None where it is not known."""
+    reader = view.prototxt.message.layer[index]
     if head := labels_of_head(reader):
         return head
-    if reader.type in ("SoftmaxWithLoss", "Accuracy") and reader.bottom:
-        maker = view.maker(reader.bottom[0], index)
-        if maker is not None and maker.type == "InnerProduct":
-            return maker.inner_product_param.num_output, None
-    return None, None
+    if number != LABELS.get(reader.type):
+        return None, None
+    if reader.type == "Embed":
+        return reader.embed_param.input_dim, None
+    return _classes(view, index, reader), None
+
+
+def _classes(view, index, reader):
+    """Return how many scores a picture, or a place of it, has; None where it is not known."""
+    field = AXES[reader.type]
+    axis = getattr(reader, field).axis if field else None
+    maker = view.maker(reader.bottom[0], index)
+    if maker is not None and maker.type == "InnerProduct" and maker.inner_product_param.axis == axis == 1:
+        return maker.inner_product_param.num_output
+    shapes = built_shapes(view)
+    score, label = (shapes.get(bottom) for bottom in reader.bottom[:2])
+    if not score or not label:
+        return None
+    if field:
+        return score[axis]
+    return math.prod(score[1:]) if math.prod(label) == score[0] else None  # which reads a label a picture

@@ -1,14 +1,22 @@
 """Lint of lists: the files that ImageData, HDF5Data and WindowData layers name, line by line."""
 
+import math
 import os
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from mindpics.caffe_files.blobs import HDF5
 from mindpics.caffe_files.lmdb_check import Records
 from mindpics.files.bounded import read_bytes
-from mindpics.lint.labels import check_labels
+from mindpics.jobs.fork_first import in_fork
+from mindpics.lint.labels import check_labels, check_reader, reads_labels
+from mindpics.lint.phases import SOURCES
 
-SOURCES = {"ImageData": "image_data_param", "HDF5Data": "hdf5_data_param", "WindowData": "window_data_param"}
+PICTURES, BYTES = 10_000, 1 << 30  # of a list that are looked at: some seconds, or a minute
+VALUES_AT_ONCE = 1 << 22
+TIMEOUT = 86_400  # seconds; Caffe reads the same files as slowly
 
 
 def check_list(view, index, layer, required):
@@ -37,8 +45,11 @@ def check_list(view, index, layer, required):
         lines = read_bytes(source, "a list of files").decode(errors="surrogateescape").removesuffix("\n").split("\n")
         if layer.type == "ImageData":
             yield from check_labels(view, index, layer, _images(layer, lines))
+            count = _look(_decode, source, layer, lines[:PICTURES])
+            if count < len(lines):
+                yield view.finding("note", "list", index, f"{source}: its first {count} pictures were looked at")
         else:
-            _hdf5_files(source, lines)
+            yield from _hdf5(view, index, layer, _hdf5_files(source, lines))
     except ValueError as error:
         yield view.finding("error", "list", index, str(error), field, "source")
 
@@ -77,6 +88,93 @@ def _hdf5_files(source, lines):
             raise ValueError(f"{source}: found {name}, which is not there; wanted HDF5 files")
         if not _is_hdf5(name):
             raise ValueError(f"{source}: found {name}; wanted an HDF5 file")
+    return names
+
+
+def _look(function, source, *args):
+    """Return what a child finds: what is listed may be a stranger's."""
+    try:
+        return in_fork(function, source, *args, timeout=TIMEOUT)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+def _decode(_source, layer, lines):
+    """Return how many pictures were looked at; ValueError at the first at which ImageData would abort."""
+    param, crop, first, size = layer.image_data_param, layer.transform_param.crop_size, None, 0
+    for number, line in enumerate(lines):
+        name = param.root_folder + (line.rpartition(" ")[0] or line)
+        if size > BYTES:
+            return number
+        size += os.path.getsize(name)
+        try:
+            pixels = cv2.imread(name, cv2.IMREAD_COLOR if param.is_color else cv2.IMREAD_GRAYSCALE)
+        except cv2.error:
+            pixels = None
+        if pixels is None:
+            raise ValueError(f"line {number + 1}: found {name}, which does not decode; wanted a picture")
+        sides = pixels.shape[:2] if not param.new_height else (param.new_height, param.new_width)
+        if crop > min(sides):
+            raise ValueError(f"line {number + 1}: found {name} of {sides}; wanted at least the crop_size, {crop}")
+        if first is None or not param.shuffle and number % max(1, param.batch_size) == 0:
+            first = sides  # of a batch
+        if sides != first and not crop and param.batch_size > 1:
+            raise ValueError(f"line {number + 1}: found {name} of {sides}; wanted {first}, as others of its batch")
+    return len(lines)
+
+
+def _hdf5(view, index, layer, names):
+    """Yield files that are read as something else than they hold, and labels that nobody knows; ValueError for none."""
+    source = layer.hdf5_data_param.source
+    readers = {top: [r for r in view.readers(top, index) if reads_labels(*r[1:])] for top in layer.top}
+    rows, labels = _look(_rows_and_labels, source, names, list(layer.top), [top for top in readers if readers[top]])
+    for name, widths in zip(names, rows, strict=True):
+        for top, width, first in zip(layer.top, widths, rows[0], strict=True):
+            if width != first:
+                text = f"{name} has {width} values a row of {top!r}, and {names[0]} {first}: Caffe reads other rows"
+                yield view.finding("warning", "hdf5-width", index, text)
+    for top, pairs in labels.items():
+        for position, _, number in readers[top]:
+            yield from check_reader(view, position, number, source, dict(pairs))
+
+
+def _rows_and_labels(_source, names, tops, label_tops):
+    """Return values a row by file and top, and by top of labels (label, first file that has it) pairs."""
+    import h5py  # in the child alone
+
+    rows, labels = [], {top: {} for top in label_tops}
+    for name in names:
+        with h5py.File(name, "r") as file:
+            sets = [_dataset(file, name, top) for top in tops]
+            for top, values in zip(tops, sets, strict=True):
+                if len(values) != len(sets[0]):
+                    text = f"found {name} with {len(values)} rows of {top!r} and {len(sets[0])} of {tops[0]!r}"
+                    raise ValueError(f"{text}; wanted as many")
+            rows.append([math.prod(values.shape[1:]) for values in sets])
+            for top in label_tops:
+                for label in _labels(sets[tops.index(top)]):
+                    labels[top].setdefault(label, name)
+    return rows, {top: list(first.items()) for top, first in labels.items()}
+
+
+def _dataset(file, name, top):
+    import h5py
+
+    values = file[top] if top in list(file) else None  # Caffe looks into no group
+    if not isinstance(values, h5py.Dataset):
+        raise ValueError(f"found {name} without a dataset {top!r}; wanted one for each top")
+    if not values.shape or values.id.get_type().get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
+        raise ValueError(f"found {name} with {top!r} of shape {values.shape}, {values.dtype}; wanted rows of numbers")
+    if not len(values):
+        raise ValueError(f"found {name} with no row of {top!r}; wanted some")
+    return values
+
+
+def _labels(values):
+    """Return the labels that Caffe reads of a dataset: its float, cut to an int."""
+    step = max(1, VALUES_AT_ONCE // max(1, math.prod(values.shape[1:])))
+    parts = (np.unique(values[start : start + step].astype("f4")) for start in range(0, len(values), step))
+    return sorted({int(label) if math.isfinite(label) else -(2**31) for part in parts for label in part})
 
 
 def _is_hdf5(path):

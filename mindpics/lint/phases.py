@@ -7,6 +7,7 @@ from caffe.proto import caffe_pb2
 from mindpics.caffe_files.solver_nets import plain_build
 
 TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
+SOURCES = {"ImageData": "image_data_param", "HDF5Data": "hdf5_data_param", "WindowData": "window_data_param"}
 DATA_TYPES = ("Data", "ImageData", "HDF5Data", "WindowData", "MemoryData")
 
 

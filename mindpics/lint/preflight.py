@@ -1,7 +1,9 @@
 """Facts from outside a net: what a Python layer imports, an LMDB's Datums, a mean."""
 
-from mindpics.caffe_files.blobs import read_mean
+import os
+
 from mindpics.caffe_files.lmdb_check import check_records
+from mindpics.caffe_files.lmdbs import read_mean
 
 OUR_LAYERS = "mindpics.layers"
 
@@ -44,3 +46,47 @@ def records_of(layer):
     """Return the `Records` of a Data layer's LMDB, its pictures in as many channels as the layer asks for."""
     transform = layer.transform_param
     return check_records(layer.data_param.source, 3 if transform.force_color else 1 if transform.force_gray else None)
+
+
+def is_lmdb(source):
+    """Tell whether an LMDB is there."""
+    return os.path.isfile(os.path.join(source, "data.mdb"))
+
+
+def known_channels(layer):
+    """Return how many channels a Data layer's pictures have, of which they themselves or the layer tells; or None.
+
+    Parameters
+    ----------
+    layer : LayerParameter
+    """
+    source, transform = layer.data_param.source, layer.transform_param
+    try:
+        if is_lmdb(source):
+            return picture_shape(layer)[0]
+        if os.path.isfile(transform.mean_file):
+            return read_mean(transform.mean_file).shape[0]
+    except ValueError:
+        return None
+    if transform.force_color or transform.force_gray:
+        return 3 if transform.force_color else 1
+    return len(transform.mean_value) if len(transform.mean_value) > 1 else None
+
+
+def stand_in_shape(layer, guess):
+    """Return (channels, height, width) of the blob a Data layer gives, as far as files tell; None if they do not.
+
+    Parameters
+    ----------
+    layer : LayerParameter
+    guess : int
+        Channels of pictures of which nothing tells, see `known_channels`.
+    """
+    crop, is_there = layer.transform_param.crop_size, is_lmdb(layer.data_param.source)
+    try:
+        shape = picture_shape(layer) if is_there else (known_channels(layer) or guess, 0, 0)
+    except ValueError:
+        return None
+    if crop:
+        return shape[0], crop, crop
+    return shape if is_there else None

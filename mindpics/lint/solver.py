@@ -51,6 +51,11 @@ def check_with_net(prototxt, views, weights):
     if any(view.test is not None and _feeds(view) in feeds for view in views):
         text = "test_iter, but no layer feeds the test net alone: it would be tested on the training pictures"
         yield prototxt.finding("warning", "no-test-net", text, "test_iter")
+    for view in views if solver.solver_mode == solver.CPU else ():
+        for index, layer in view.layers:
+            if layer.type == "Pooling" and layer.pooling_param.pool == layer.pooling_param.STOCHASTIC:
+                text = "pool: STOCHASTIC is of a GPU alone: on the CPU Caffe aborts"
+                yield view.finding("error", "stochastic-pool", index, text, "pooling_param", "pool")
     layers = [layer for view in trained for _, layer in view.layers]
     factors = [layer.name for layer in layers if layer.type == "Scale" and len(layer.bottom) == 1]
     if factors and solver.iter_size > 1 and any(layer.data_param.batch_size == 1 for layer in layers):

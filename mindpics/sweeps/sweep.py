@@ -13,8 +13,8 @@ from mindpics.jobs.commands import start_here
 from mindpics.jobs.log_tail import clock
 from mindpics.jobs.runner import Runner, default_jobs, threads_of
 from mindpics.jobs.stages import Stage
-from mindpics.lint.lists import SOURCES
 from mindpics.lint.net import refuse_errors
+from mindpics.lint.phases import SOURCES
 from mindpics.sweeps.cost import timed
 from mindpics.sweeps.page import write_page
 from mindpics.sweeps.ranking import ranked, row_of
@@ -108,6 +108,7 @@ def planned(solver, out, runs, jobs=None, gpus=()):
     jobs = min(jobs or len(gpus) or default_jobs(None), len(gpus) or len(runs))
     configured = [_configured(solver, run) for run in runs]  # each is looked at before the first is run
     message, nets = configured[0]
+    message.solver_mode = message.GPU if gpus else message.CPU
     refuse_errors(message, nets)
     times = timed(message, nets, threads_of(jobs), *gpus[:1])
     costs = [(message.max_iter, times.of(message)) for message, _ in configured]

@@ -16,6 +16,8 @@ from mindpics.files.layout import TrainingFiles
 from mindpics.jobs.fork_first import in_fork
 from mindpics.training.readings import read_otherwise
 
+LISTED = ("ImageData", "WindowData")  # whose thread reads on as the net is built, and aborts on what is no picture
+BATCHES = 4  # at which a thread stops, unless data_param says more
 NO_WEIGHTS = "none"  # for the fillers, where the solver names weights
 SETS = {  # what fields of the solver, or of layers, end in that a keyword or a reading sets
     "iterations": ("max_iter",),
@@ -182,7 +184,12 @@ def build_in_fork(message, nets):
 
 def _build(path):
     caffe.set_mode_cpu()
-    caffe.get_solver(path)
+    solver = caffe.get_solver(path)
+    for net in (solver.net, *solver.test_nets):
+        for index, layer in enumerate(net.layers):
+            if layer.type in LISTED:
+                for _ in range(BATCHES):
+                    net._forward(index, index)
 
 
 def _read_net(solver, value):

@@ -92,10 +92,10 @@ def solve(
             message, nets = read_solver(solver, iterations, seed, fields, otherwise)
             start = folder.start() if resume else {}
             weights = start_weights(weights, message, start.get("weights"))
+            message.solver_mode = message.CPU if gpu is None else message.GPU
             lint.refuse_errors(message, nets, allow_python_layers)
             build_in_fork(message, nets)
             set_device(gpu)
-            message.solver_mode = message.CPU if gpu is None else message.GPU
             started = time.time()
             start = {"weights": weights, "weights_fit": start.get("weights_fit")}
             run, state = _run(folder, message, nets, start, resume, patience, events.wanted(tensorboard), progress)

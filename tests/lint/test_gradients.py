@@ -27,7 +27,32 @@ SHARP_LABEL = SHARP.replace('"fc"', '"label"') + LOSS.replace("label", "sharp")
 UNSEEN = 'layer { name: "end" type: "Silence" bottom: "sharp" }\n'
 FORCE = "force_backward: true\n"
 FORWARD_ONLY = " propagate_down: true propagate_down: false }"
+EMBED = """layer { name: "embed" type: "Embed" bottom: "%s" top: "embed"
+  embed_param { input_dim: 3 num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "far" type: "Reduction" bottom: "embed" top: "far" loss_weight: 1 }
+"""
+SEQUENCE = """layer { name: "seq" type: "DummyData" top: "seq" top: "cont" dummy_data_param {
+  shape { dim: 2 dim: 3 dim: 4 } shape { dim: 2 dim: 3 } } }
+layer { name: "bias" type: "Bias" bottom: "cont" top: "begin" bias_param { num_axes: 0 } }
+layer { name: "silent" type: "Silence" bottom: "begin" }
+layer { name: "recurrent" type: "#" bottom: "seq" bottom: "%s" top: "out" recurrent_param { num_output: 2 } }
+layer { name: "far" type: "Reduction" bottom: "out" top: "far" loss_weight: 1 }
+"""
+LSTM, RNN = SEQUENCE.replace("#", "LSTM"), SEQUENCE.replace("#", "RNN")
+FILTER = """layer { name: "one" type: "Reduction" bottom: "%s" top: "one" reduction_param { axis: 1 } }
+layer { name: "filter" type: "Filter" bottom: "fc" bottom: "one" top: "kept" }
+layer { name: "far" type: "Reduction" bottom: "kept" top: "far" loss_weight: 1 }
+"""
 NETS = {
+    "embedded numbers": (DATA + EMBED % "label", set()),
+    "embedded numbers, forced": (FORCE + DATA + EMBED % "label", {"embed"}),
+    "embedded numbers that are learned": (DATA + EMBED % "fc", {"embed"}),
+    "an LSTM, forced": (FORCE + LSTM % "cont", set()),
+    "an LSTM whose sequences are learned": (LSTM % "begin", {"recurrent"}),
+    "an RNN whose sequences are learned": (RNN % "begin", {"recurrent"}),
+    "a selector": (DATA + FILTER % "data", set()),
+    "a selector, forced": (FORCE + DATA + FILTER % "data", {"filter"}),
+    "a selector that is learned": (DATA + FILTER % "fc", {"filter"}),
     # name: prototxt, the layers at which Backward would abort
     "a loss": (DATA + LOSS, set()),
     "a loss, forced": (FORCE + DATA + LOSS, set()),
