@@ -132,10 +132,9 @@ def _refuse_input(args, switch, path):
 
     So would an LMDB, which is named by its folder.
     """
-    values = [value for name, value in vars(args).items() if name not in WRITTEN]
-    real = Path(os.path.realpath(path))
-    read = {real} | ({real.parent} if real.name == "data.mdb" else set())
-    if path.is_file() and any(Path(os.path.realpath(value)) in read for value in _words(values)):
+    words = list(_words([value for name, value in vars(args).items() if name not in WRITTEN]))
+    read = [*words, *(os.path.join(word, name) for word in words for name in ("data.mdb", "lock.mdb"))]
+    if path.is_file() and os.path.realpath(path) in map(os.path.realpath, read):
         raise ValueError(f"{switch}: found a file that is read as well; wanted another name, or it would be lost")
 
 

@@ -195,11 +195,13 @@ def test_a_folder_in_a_files_place_is_named_before_anything_is_read(tmp_path, na
         cli.run(tool.__doc__, tool.add_arguments, tool.main)
 
 
-def test_a_mean_is_not_written_over_the_lmdb_that_it_is_of(tmp_path):
-    (tmp_path / "data.mdb").write_text("of the user")
-    done = run(*MINDPICS, "compute_mean", str(tmp_path), str(tmp_path / "data.mdb"))
-    assert done.returncode == 1 and (tmp_path / "data.mdb").read_text() == "of the user"
-    assert "data.mdb: found a file that is read as well; wanted another name" in done.stderr
+@pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])
+def test_a_mean_is_not_written_over_the_lmdb_that_it_is_of(tmp_path, name):
+    (tmp_path / "elsewhere").write_text("of the user")
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    done = run(*MINDPICS, "compute_mean", str(tmp_path), str(tmp_path / name))
+    assert done.returncode == 1 and (tmp_path / name).is_symlink()
+    assert f"{name}: found a file that is read as well; wanted another name" in done.stderr
 
 
 @pytest.mark.parametrize("row", ["alexnet/all-in-one", "alexnet", "a/b/c/d", "resnet50/all-in-one/scratch"])

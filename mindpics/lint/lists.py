@@ -4,7 +4,6 @@ import math
 import os
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mindpics.caffe_files.blobs import HDF5
@@ -101,6 +100,8 @@ def _look(function, source, *args):
 
 def _decode(_source, layer, lines):
     """Return how many pictures were looked at; ValueError at the first at which ImageData would abort."""
+    import cv2  # in the child alone
+
     param, crop, first, size = layer.image_data_param, layer.transform_param.crop_size, None, 0
     for number, line in enumerate(lines):
         name = param.root_folder + (line.rpartition(" ")[0] or line)
