@@ -59,8 +59,7 @@ def _images(layer, lines):
     if not any(lines):
         raise ValueError(f"{param.source}: found an empty list; wanted pictures and labels")
     for number, line in enumerate(lines, 1):
-        name, space, label = line.rpartition(" ")
-        name = name if space else line  # which is the label as well
+        name, label = _split(line)
         if not os.path.isfile(param.root_folder + name):
             where = f"{param.source}:{number}"
             raise ValueError(f"{where}: found {param.root_folder + name!r}, which is not there; wanted PICTURE LABEL")
@@ -68,6 +67,12 @@ def _images(layer, lines):
         labels.setdefault(label, name)
         runs, last = runs + (label != last), label
     return Records(len(lines), {}, labels, 0 if param.shuffle else runs)
+
+
+def _split(line):
+    """Return (picture, label) of a line; one without a space is both."""
+    name, space, label = line.rpartition(" ")
+    return name if space else line, label
 
 
 def _number(text):
@@ -104,7 +109,7 @@ def _decode(_source, layer, lines):
 
     param, crop, first, size = layer.image_data_param, layer.transform_param.crop_size, None, 0
     for number, line in enumerate(lines):
-        name = param.root_folder + (line.rpartition(" ")[0] or line)
+        name = param.root_folder + _split(line)[0]
         if size > BYTES:
             return number
         size += os.path.getsize(name)
