@@ -9,6 +9,8 @@ A tool is a file of tools/ without suffix: a docstring with an example, STAGE, a
 
 import argparse
 import ast
+import atexit
+import gc
 import os
 import re
 import runpy
@@ -62,6 +64,8 @@ def run(doc, add_arguments, main, *errors):
     errors : exception classes
         What else the tool's work raises with words for the user.
     """
+    gc.freeze()  # what has been imported stays: the garbage collector is not to walk over it, at the end least of all
+    atexit.register(gc.freeze)
     parser = parser_of(doc, add_arguments)
     argcomplete.autocomplete(parser)
     args = parser.parse_args()

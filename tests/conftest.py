@@ -1,5 +1,6 @@
 """Shared: a small set of generated pictures in LMDBs, and a small all-in-one net that learns it."""
 
+import gc
 import os
 import signal
 
@@ -39,6 +40,17 @@ def pytest_collection_modifyitems(config, items):
         if not config.getoption(f"--{switch}"):
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(switch)])
             items[:] = [item for item in items if not item.get_closest_marker(switch)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Thousands of tests are kept to the end: the garbage collector is not to walk over them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

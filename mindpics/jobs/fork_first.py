@@ -1,6 +1,7 @@
 """Forked child for what may abort or crash: its last words are the error."""
 
 import faulthandler
+import gc
 import json
 import os
 import re
@@ -90,6 +91,7 @@ def _answer(parent, answer, stderr_file, function, args, memory):
     """Run the function in the child, and end it: nothing of the parent's is to be cleaned up twice."""
     try:
         die_with_parent(parent)  # it holds the locks that its parent has
+        gc.freeze()  # a collection would write to all that it shares with its parent: each page a copy
         faulthandler.disable()  # its dump would go to the parent's terminal
         os.dup2(stderr_file.fileno(), 2)
         limit_memory(memory)

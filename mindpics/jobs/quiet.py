@@ -6,25 +6,13 @@ the abort and shows the last lines where a person looks.
 
 import io
 import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections import deque
-from contextlib import contextmanager, redirect_stderr, suppress
-from pathlib import Path
+from contextlib import contextmanager, redirect_stderr
 
 from mindpics.files.layout import TrainingFiles
-
-# after which nothing comes, though a child of the tool may hold its end of the pipe open
-FAILED, END = b"\0failed\n", b"\0end\n"
-FATAL = re.compile(rb"F\d{4,8} \d\d:|\*\*\* Check failure|\[libprotobuf FATAL|terminate called")
-LAST = 5  # lines before the fatal one that are shown
-
-# glog 0.6 puts the year before month and day; Caffe's parse_log.py knows the older form only.
-_YEAR = re.compile(rb"^([IWEF])20\d\d(\d{4} \d\d:)")
+from mindpics.jobs import tee
 
 
 def add_argument(parser):
@@ -51,7 +39,7 @@ def quiet(command="", out=None):
     with open(descriptor, "ab") as stream:
         stream.write(f"{command}\n".encode(errors="replace"))
         stream.flush()
-        with redirected(stream, log, *([os.path.abspath(out)] if out else [])) as terminal, redirect_stderr(terminal):
+        with redirected(stream, log, *_places(out)) as terminal, redirect_stderr(terminal):
             yield
 
 
@@ -63,26 +51,34 @@ def redirected(log, *kept):
     ----------
     log : file
     kept : path
-        Where it lies for the while, and what it is to lie beside when the block has ended (see `quiet`).
+        Where it lies for the while, and `_places` of what it is to lie beside when the block has ended (see `quiet`).
     """
     sys.stderr.flush()
     before, terminal = os.dup(2), _terminal()
-    command = [sys.executable, "-P", "-m", __name__, *kept]
-    tee = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=terminal)
-    os.dup2(tee.stdin.fileno(), 2)
-    end = FAILED
+    command = [sys.executable, "-I", "-S", tee.__file__, *kept]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=terminal)
+    os.dup2(process.stdin.fileno(), 2)
+    end = tee.FAILED
     try:
         yield terminal
-        end = END
+        end = tee.END
     finally:
         sys.stderr.flush()
         os.write(2, end)
         os.dup2(before, 2)
         os.close(before)
-        tee.stdin.close()
-        tee.wait()
+        process.stdin.close()
+        process.wait()
         if terminal is not sys.stderr:
             terminal.close()
+
+
+def _places(out):
+    """Return what a tool makes, the log's place if that is a folder, and if it is a file; [] where it makes nothing."""
+    if not out:
+        return []
+    path = os.path.abspath(out)
+    return [path, TrainingFiles(path).log, f"{os.path.splitext(path)[0]}.caffe.log"]
 
 
 def _terminal():
@@ -91,56 +87,3 @@ def _terminal():
         return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", buffering=1)
     except io.UnsupportedOperation:  # a notebook's
         return os.fdopen(os.dup(2), "w", encoding="utf-8", buffering=1)
-
-
-def _tee(log=None, out=None):
-    """Copy standard input to standard output; show on the terminal what glog calls fatal, and the lines before it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the process that is at work
-        signal.signal(number, signal.SIG_IGN)
-    count, last, fatal = 0, deque(maxlen=LAST), False
-    for line in sys.stdin.buffer:
-        if line.endswith((END, FAILED)):
-            _write(1, line.removesuffix(END).removesuffix(FAILED))
-            out = None if line.endswith(FAILED) else out
-            break
-        line = _YEAR.sub(rb"\1\2", line)
-        _write(1, line)
-        if FATAL.match(line) and not fatal:
-            fatal = True
-            _write(2, b"".join(last))
-        if fatal:
-            _write(2, line)
-        count += 1
-        last.append(line)
-    if log:
-        _keep(Path(log), Path(out) if out else None, count, fatal)
-
-
-def _write(descriptor, data):
-    with suppress(OSError):  # a full disk, of which the tool tells: it must not lose the reader of its pipe
-        os.write(descriptor, data)
-
-
-def _keep(log, out, count, fatal):
-    """Give a log its place; drop one that says nothing, or that nobody would look for."""
-    place = _place(out) if out and count else None
-    if place:
-        try:
-            shutil.copyfile(log, place)
-        except OSError:  # a full disk, of which the tool tells
-            place = None
-    if fatal:
-        print(f"Caffe's log: {place or log}", file=sys.stderr)
-    if place or not fatal:
-        log.unlink()
-
-
-def _place(out):
-    """Return where the log of what a tool makes belongs, None where it has made nothing."""
-    if out.is_dir():
-        return TrainingFiles(out).log if any(out.iterdir()) else None
-    return out.with_name(f"{out.stem}.caffe.log") if out.parent.is_dir() else None
-
-
-if __name__ == "__main__":
-    _tee(*sys.argv[1:])
