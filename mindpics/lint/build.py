@@ -31,42 +31,38 @@ def built_targets(view, allow_python_layers=False):
     ValueError
         With Caffe's own words, when it refuses the net.
     """
-    built = _ask(_targets, view, allow_python_layers)
-    return built and {name: [(tuple(shape), shared) for shape, shared in target] for name, target in built}
-
-
-@lru_cache(maxsize=8)  # each of a phase's labels asks
-def built_shapes(view):
-    """Return {name: shape} of the blobs of a NetPhase, from Caffe; {} where it is not asked, or refuses the net."""
-    try:
-        return _ask(_shapes, view, False) or {}
-    except ValueError:  # said by check_build
-        return {}
-
-
-def _ask(question, view, allow_python_layers):
-    """Return what a child answers that builds a NetPhase; None and ValueError as of its targets."""
     if not allow_python_layers and any(check_reach(view.prototxt)):
         return None
+    answer, refusal = _answer(view)
+    if refusal:
+        raise ValueError(refusal)
+    return answer and {name: [(tuple(shape), shared) for shape, shared in target] for name, target in answer["targets"]}
+
+
+def built_shapes(view):
+    """Return {name: shape} of the blobs of a NetPhase, from Caffe; {} where it is not asked, or refuses the net."""
+    answer = None if any(check_reach(view.prototxt)) else _answer(view)[0]
+    return answer["shapes"] if answer else {}
+
+
+@lru_cache(maxsize=8)  # its weights are asked for, and the shapes behind each of its labels
+def _answer(view):
+    """Return what a child tells of a NetPhase that it builds, None if it is not asked; and why Caffe refuses it."""
     data = [layer for _, layer in view.layers if layer.type == "Data"]
     guesses = CHANNELS if any(known_channels(layer) is None for layer in data) else CHANNELS[:1]
     refusals = []
     for channels in guesses:
         net = _stand_in(view, channels)
         if net is None:
-            return None
+            return None, None
         try:
-            return _built(question, net, view.phase)
+            with tempfile.TemporaryDirectory() as folder:
+                path = f"{folder}/phase.prototxt"
+                write_message(net, path)
+                return in_fork(_build, path, view.phase), None
         except ValueError as error:
-            refusals.append(error)
-    raise refusals[0]
-
-
-def _built(question, net, phase):
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/phase.prototxt"
-        write_message(net, path)
-        return in_fork(question, path, phase)
+            refusals.append(str(error))
+    return None, refusals[0]
 
 
 def check_build(view, allow_python_layers):
@@ -115,11 +111,8 @@ def _feed(layer, batch, shape):
         layer.input_param.shape.add(dim=[batch])
 
 
-def _targets(path, phase):
+def _build(path, phase):
     caffe.set_mode_cpu()
-    return list(targets_of(caffe.Net(path, phase)).items())
-
-
-def _shapes(path, phase):
-    caffe.set_mode_cpu()
-    return {name: list(blob.shape) for name, blob in caffe.Net(path, phase).blobs.items()}
+    net = caffe.Net(path, phase)
+    shapes = {name: list(blob.shape) for name, blob in net.blobs.items()}
+    return {"targets": list(targets_of(net).items()), "shapes": shapes}
