@@ -117,9 +117,10 @@ def group(mindpics, keys, copies):
         if mindpics and not present:
             keys_of_posts = sorted(mindpics[0].post)
             raise ValueError(f"found no post with the key {key!r} that tells anything; wanted one of {keys_of_posts}")
-        number = {value: n_values + i for i, value in enumerate(dict.fromkeys(map(str, values)))}
+        values = [str(value).strip() for value in values]
+        number = {value: n_values + i for i, value in enumerate(dict.fromkeys(values))}
         rows += present
-        columns += [number[str(values[i])] for i in present]
+        columns += [number[values[i]] for i in present]
         n_values += len(number)
     n = len(mindpics)  # a graph of pictures and values: its components are the groups
     links = scipy.sparse.coo_array(

@@ -87,12 +87,15 @@ def select(posts, out, choices=None, workers=None, run_tasks=None):
         _tell_few_groups(selection.check_groups(picked, choices.group_by), choices)
     mindpics, hashes, rejected = _pick_readable(picker, picked, candidates.root, workers, choices.max_pixels)
     copies = near_copies.group_copies(hashes, choices.distance, run_tasks)
-    groups = selection.group(mindpics, choices.group_by, copies)
-    joined = _joined(mindpics, choices.group_by, groups)
+    joined = ""
     try:
+        groups = selection.group(mindpics, choices.group_by, copies)
+        joined = _joined(mindpics, choices.group_by, groups)
         mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
     except ValueError as error:
-        raise ValueError(f"{error}{joined and f' ({joined})'}") from None
+        lost = rejected and f"{len(rejected)} pictures were rejected, {_first(rejected)}"
+        told = "; ".join(note for note in (joined, lost) if note)
+        raise ValueError(f"{error}{told and f' ({told})'}") from None
     facts = summary.summarise(mindpics, candidates, rejected, copies.tolist()) | {"joined": joined}
     files = MindpicsFiles(out)
     summary.write_csv(files.selection, mindpics)  # first: by it the folder is known as ours
@@ -122,6 +125,10 @@ def _joined(mindpics, group_by, groups):
     return f"near copies join {n_joined} groups by {' and '.join(keys)} into one of {n_pictures} pictures"
 
 
+def _first(rejected):
+    return f"the first {rejected[0]['id']}: {rejected[0]['reason']}"
+
+
 def _pick_readable(picker, picked, root, workers, max_pixels):
     """Read, and fill words up whose pictures cannot be read, from the same word while it has any; see `look`.
 
@@ -141,9 +148,7 @@ def _pick_readable(picker, picked, root, workers, max_pixels):
         words = picker.give_back([pic for pic in picked if pic.post["id"] not in kept])
         picked = picker.pick(words) if words else []
     if not mindpics:
-        first = rejected[0]
-        reason = f"{first['id']}: {first['reason']}"
-        raise ValueError(f"{root}: found none of {len(rejected)} pictures readable ({reason}); wanted one")
+        raise ValueError(f"{root}: found none of {len(rejected)} pictures readable ({_first(rejected)}); wanted one")
     return mindpics, np.concatenate(hashes), rejected
 
 

@@ -126,6 +126,8 @@ def test_posts_without_a_key_do_not_join_and_an_unknown_key_is_named(pics_of):
 def test_posts_of_nobody_are_no_group_and_no_users_pins(pics_of, tmp_path):
     nobody = ("", " ", "unknown", "Anonymous")
     posts = [post(i, "moon", author=(*nobody, "Ann", "Bob")[i % 6], tags=["a pin"]) for i in range(24)]
+    apart = [{**each, "author": f" {each['author']}"} if index % 12 == 4 else each for index, each in enumerate(posts)]
+    assert np.array_equal(*(selection.group(pics_of(each), ["author"], np.arange(24)) for each in (posts, apart)))
     pics = pics_of(posts)
     groups = selection.group(pics, ["author", "copies"], np.arange(24))
     sizes = Counter(pic.post["author"] for pic in pics if list(groups).count(groups[pics.index(pic)]) == 4)
@@ -314,6 +316,15 @@ def test_groups_that_allow_no_split_are_named_before_a_picture_is_read(tmp_path)
     wanted = "found 10 groups by author: low O, .* stand in fewer than two; wanted both sides"
     with pytest.raises(ValueError, match=wanted):
         select(write(tmp_path, *posts), tmp_path / "out", Choices(split="group"), 1)
+
+
+def test_what_was_rejected_is_said_where_too_little_is_left_for_a_split(tmp_path):
+    manifest = write_pictures(tmp_path, all_poles(6))
+    for path in sorted((tmp_path / "images").iterdir())[1:]:
+        path.write_bytes(b"no picture")
+    wanted = r"one side of the split only.*\(59 pictures were rejected, the first p\w+: no picture of a known format"
+    with pytest.raises(ValueError, match=wanted):
+        select(manifest, tmp_path / "out", Choices(), 1)
 
 
 def test_few_groups_are_told(tmp_path, capsys):
