@@ -6,7 +6,6 @@ A saved model's key is a hash of the matrix and the users that it was fitted on:
 changes them, a renamed user too, fits anew, and nothing else does.
 """
 
-import csv
 import hashlib
 import shutil
 import time
@@ -20,7 +19,7 @@ from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from mindpics.files.atomic import atomic_write
+from mindpics.files.tables import rows_of, write_table
 from mindpics.jobs.bars import bar_of
 from pinterest_id.cascade import cascade
 from pinterest_id.classifiers import fit_watched, make_classifier
@@ -275,8 +274,7 @@ class _Fits:
 
 def read_curve(path):
     """Return the `Step`s of a curve.csv."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = rows_of(path)
     return [Step(float(r["C"]), float(r["accuracy"]), float(r["seconds"]), r["chosen"] == "True") for r in rows]
 
 
@@ -291,7 +289,5 @@ def _load(path):
 
 
 def _write_curve(path, steps, chosen):
-    with atomic_write(path) as stream:
-        writer = csv.DictWriter(stream, ["C", "accuracy", "seconds", "chosen"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(replace(step, chosen=step is chosen)) for step in steps)
+    rows = (asdict(replace(step, chosen=step is chosen)) for step in steps)
+    write_table(path, ["C", "accuracy", "seconds", "chosen"], rows)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mindpics.files.tables import rows_of, write_table
 from mindpics.report.addresses import hide_addresses
 from mindpics.report.charts import new_figure, save_pictures
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published
-from pinterest_id.word_tables import read_csv, write_csv
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000",
@@ -47,8 +47,8 @@ def draw_all(folder):
 
 def draw_words(table, folder):
     """Figure 2: minimum, maximum, median and mean words a pin of each user, on a log scale."""
-    rows = sorted(read_csv(table), key=lambda row: float(row["median"]))
-    write_csv(folder / "figure2.csv", list(rows[0]), [row.values() for row in rows])
+    rows = sorted(rows_of(table), key=lambda row: float(row["median"]))
+    write_table(folder / "figure2.csv", list(rows[0]), [row.values() for row in rows])
     figure, axes = _axes("Users, by median words a pin", "Words a pin")
     for name, colour, mark in (
         ("max", VERMILION, "^"),
@@ -68,9 +68,9 @@ def draw_projection(path, folder):
         data = {name: (arrays[name], arrays[f"{name}_variance"]) for name in ("text", "image")}
         columns = [arrays["ids"], *arrays["text"].T, *arrays["image"].T]
     header = ["id", "text_pc1", "text_pc2", "image_pc1", "image_pc2"]
-    write_csv(folder / "figure3.csv", header, zip(*columns, strict=True))
+    write_table(folder / "figure3.csv", header, zip(*columns, strict=True))
     paper = published()["dataset"]["explained_variance_10_pcs"]
-    write_csv(
+    write_table(
         folder / "figure3_variance.csv",
         ["modality", "components", "explained_variance", "published"],
         [[name, len(variance), f"{variance.sum():.4f}", paper[name]] for name, (_, variance) in data.items()],
@@ -84,7 +84,7 @@ def draw_projection(path, folder):
 
 def draw_f1(table):
     """Figure 4: F1 of each user under each model of Table 2; users in the order of CF+Ref."""
-    rows = sorted(read_csv(table), key=lambda row: -float(row["CF+Ref"]))
+    rows = sorted(rows_of(table), key=lambda row: -float(row["CF+Ref"]))
     figure, axes = _axes("Users, by F1 of CF+Ref", "F1")
     for name, (colour, style) in SHOWN.items():
         width = 2.2 if name == "CF+Ref" else 1.3
@@ -96,10 +96,10 @@ def draw_f1(table):
 
 def draw_histogram(table):
     """Figure 5: how many users have which F1, CF+Ref."""
-    values = [float(row["CF+Ref"]) for row in read_csv(table)]
+    values = [float(row["CF+Ref"]) for row in rows_of(table)]
     counts, edges = np.histogram(values, bins=BINS, range=(0, 1))
     rows = zip(edges[:-1].round(2), edges[1:].round(2), counts, strict=True)
-    write_csv(table.with_name("figure5.csv"), ["from", "to", "users"], rows)
+    write_table(table.with_name("figure5.csv"), ["from", "to", "users"], rows)
     figure, axes = _axes("F1 of CF+Ref", "Users")
     axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=SKY, edgecolor="white")
     save_pictures(figure, table.with_name("figure5"))
@@ -107,7 +107,7 @@ def draw_histogram(table):
 
 def draw_pairs(table):
     """The most confused pairs of users, CF+Ref."""
-    rows = read_csv(table)[::-1]
+    rows = rows_of(table)[::-1]
     figure, axes = _axes("Test pins", "", height=max(2.5, 0.28 * len(rows) + 1))
     places = range(len(rows))  # shortened names may agree, and would share a bar
     axes.set_yticks(places, [f"{_short(row['user_a'])} / {_short(row['user_b'])}" for row in rows])

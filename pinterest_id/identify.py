@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from mindpics.files.json_files import read_document
+from mindpics.files.tables import rows_of
 from mindpics.posts.posts import picture_path
 from pinterest_id.cascade import cascade
 from pinterest_id.feature_files import FeatureFile
@@ -19,7 +20,6 @@ from pinterest_id.records import read_pins
 from pinterest_id.refine import cosines, refine
 from pinterest_id.splits import read_split
 from pinterest_id.text import PinTfidf
-from pinterest_id.word_tables import read_csv
 from pinterest_id.words import clean_words
 
 WORDS, PINS = 5, 3  # shown of each user
@@ -172,7 +172,7 @@ def open_identifier(folder):
     pins = _seen_pins(folder, source, options)
     text, image = (load_model(files.model(name) / "final") for name in ("text", "image"))
     tfidf = PinTfidf(options["stop_words"]).fit([pin.text for pin in pins])
-    learned = [row["word"] for row in read_csv(files.dictionary)]
+    learned = [row["word"] for row in rows_of(files.dictionary)]
     users = {user: code for code, user in enumerate(text.classes.tolist())}
     if learned != tfidf.get_feature_names_out().tolist() or {pin.user for pin in pins} != set(users):
         raise ValueError(_others(source, folder))
@@ -201,7 +201,7 @@ def _seen_pins(folder, source, options):
     split = read_split(files.split)
     pins = read_pins(source, options["keep_empty_text"], options["keep_no_image"])[0]
     pins = [pin for pin in pins if split.get(pin.id) in SEEN]
-    owners = {row["id"]: row["user"] for row in read_csv(files.split)}
+    owners = {row["id"]: row["user"] for row in rows_of(files.split)}
     if any(owners[pin.id] != pin.user for pin in pins):
         raise ValueError(_others(source, folder))
     return sorted(pins, key=lambda pin: (SEEN.index(split[pin.id]), pin.user))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mindpics.files.json_files import read_json
-from mindpics.files.tables import read_table
+from mindpics.files.tables import rows_of
 from mindpics.report.addresses import hide_addresses
 from mindpics.results.paired import Paired
 from mindpics.results.study import Caption, Comparison, Figure, Measured, Study, Table, tested_a_trained
@@ -146,7 +146,7 @@ def users_table(path):
         ("F1, paper", "number"),
         ("note", "text"),
     )
-    rows = [[hide_addresses(value) for value in row.values()] for _, row in read_table(path)]
+    rows = [[hide_addresses(value) for value in row.values()] for row in rows_of(path)]
     width = len(rows[0]) if rows else len(columns)  # runs before had no notes
     table = Table("F1 of CF+Ref. The paper's users and these are different people.", columns[:width], rows)
     return [("Table 3: the users named best and worst", table)]
@@ -181,7 +181,7 @@ def _refinement(path, rows, parts):
     if not path.is_file() or not rows.keys() >= set(REFINED):
         return []
     first, second = (rows[name] for name in REFINED)
-    for _, test in read_table(path):
+    for test in rows_of(path):
         if {test["first"], test["second"]} == set(REFINED):
             right = {test["first"]: int(test["only_first_right"]), test["second"]: int(test["only_second_right"])}
             paired = Paired(right[REFINED[0]], right[REFINED[1]], first["n"])

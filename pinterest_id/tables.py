@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.files.columns import columns
-from mindpics.files.tables import read_table
+from mindpics.files.tables import read_table, rows_of, write_table
 from mindpics.results.paired import pair
 from pinterest_id import figures, metrics
 from pinterest_id.facts_table import read_facts, write_facts_table
 from pinterest_id.layout import ExperimentFiles
 from pinterest_id.published import published, table2_row
 from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS, load_scores
-from pinterest_id.word_tables import read_csv, write_csv
 
 NOT_IN_PAPER = "not in the paper"
 # whose C may come of another grid
@@ -66,10 +65,10 @@ def write_report(folder, command="", seed=0):
     """
     folder = Path(folder)
     files, scores = ExperimentFiles(folder), read_all(folder)
-    words = read_csv(files.words_by_user)
+    words = rows_of(files.words_by_user)
     facts = read_facts(folder)
     rows = [_row(slug, s, command, seed) | _penalties(slug, facts["C"]) for slug, s in scores.items()]
-    write_csv(files.table2, TABLE2, [[row[key] for key in TABLE2] for row in rows])
+    write_table(files.table2, TABLE2, [[row[key] for key in TABLE2] for row in rows])
     _write_intervals(files.intervals, scores, seed)
     _write_mcnemar(files.mcnemar, scores)
     _write_table1(files, seed)
@@ -220,28 +219,28 @@ def _write_intervals(path, scores, seed):
         for (metric, over), bootstrap in kinds.items():
             interval = bootstrap(s.codes, s.logs, seed=seed)
             rows.append([name_of(slug), metric, over, round(100 * interval.low, 2), round(100 * interval.high, 2)])
-    write_csv(path, ["model", "metric", "resampled", "low95", "high95"], rows)
+    write_table(path, ["model", "metric", "resampled", "low95", "high95"], rows)
 
 
 def _write_mcnemar(path, scores):
     right = {name_of(slug): metrics.right(s.codes, s.logs) for slug, s in scores.items()}
     tests = {names: pair(*(right[name] for name in names)) for names in combinations(right, 2)}
     rows = [[*names, test.only_first, test.only_second, f"{test.p_value:.3g}"] for names, test in tests.items()]
-    write_csv(path, ["first", "second", "only_first_right", "only_second_right", "p_value"], rows)
+    write_table(path, ["first", "second", "only_first_right", "only_second_right", "p_value"], rows)
 
 
 def _write_table1(files, seed):
     """Five random users' five top words (Table 1)."""
-    rows = read_csv(files.top_words)
+    rows = rows_of(files.top_words)
     users = sorted({row["user"] for row in rows})
     sample = sorted(random.Random(seed).sample(users, min(5, len(users))))
     chosen = [row for row in rows if row["user"] in sample]
-    write_csv(files.table1, ["user", "rank", "word", "pins"], [row.values() for row in chosen])
+    write_table(files.table1, ["user", "rank", "word", "pins"], [row.values() for row in chosen])
 
 
 def _write_users(files, s, f1, medians):
     """F1 of each user under each model (figure 4), and the five lowest and highest of CF+Ref (Table 3)."""
-    write_csv(
+    write_table(
         files.f1_by_user,
         ["user", "median_words", *f1],
         [
@@ -257,13 +256,13 @@ def _write_users(files, s, f1, medians):
             rows.append([end, rank, s.users[k], medians[k], f"{f1['CF+Ref'][k]:.3f}", *theirs, note])
     header = ["performance", "rank", "user", "median_words", "f1"]
     theirs = ["published_user", "published_median_words", "published_f1", "published_note"]
-    write_csv(files.table3, [*header, *theirs], rows)
+    write_table(files.table3, [*header, *theirs], rows)
 
 
 def _write_pairs(path, s):
     pairs = metrics.confused_pairs(s.codes, s.logs)
     rows = [[s.users[a], s.users[b], ab, ba] for a, b, ab, ba in pairs]
-    write_csv(path, ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"], rows)
+    write_table(path, ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"], rows)
 
 
 def _medians(words, users):

@@ -36,6 +36,11 @@ def read_table(path, columns=(), delimiter=",", encoding="utf-8-sig", header=Tru
         yield f"{path}, line {line}", row
 
 
+def rows_of(path):
+    """Return the rows of a CSV with a header as a list of {column: text}; raise as `read_table` does."""
+    return [row for _, row in read_table(path)]
+
+
 def numbered_rows(path, columns=()):
     """Yield ``(line, {column: text})`` of each row of a CSV with a header, and raise, as `read_table` does."""
     return _rows(path, columns, delimiter=",", encoding="utf-8-sig", header=True, quotes=True)

@@ -1,6 +1,5 @@
 """Training curves, from any Caffe log or from a run folder's CSVs."""
 
-import csv
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from mindpics.caffe_files.log_lines import Log, is_total
 from mindpics.files.layout import TrainingFiles
 from mindpics.report.charts import literal, new_figure, save, style_of
+from mindpics.training.history import read_rows
 from mindpics.traits import TRAITS
 
 BINS = 60  # points a training curve is averaged to: a paper-size run has 189,000 iterations
@@ -54,14 +54,8 @@ def read_run(folder):
     rows = []
     files = TrainingFiles(Path(folder))
     for phase, path in (("train", files.losses), ("test", files.tests)):
-        if path.is_file():
-            with open(path, encoding="utf-8", newline="") as stream:
-                for line in csv.DictReader(stream):
-                    rows += [
-                        (phase, name, int(float(line["iteration"])), float(value))
-                        for name, value in line.items()
-                        if name != "iteration" and value
-                    ]
+        for row in read_rows(path):
+            rows += [(phase, name, row["iteration"], value) for name, value in row.items() if name != "iteration"]
     return sorted(rows)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mindpics.caffe_files.log_lines import is_total
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import TrainingFiles
+from mindpics.files.printable import printable_name, shortened
 from mindpics.training.outputs import blob_of, kinds_of_run
 
 
@@ -114,14 +115,26 @@ def read_rows(path):
     Parameters
     ----------
     path : path
+
+    Raises
+    ------
+    ValueError
+        Where a row has something else than numbers; names its line.
     """
     path = Path(path)
     if not path.is_file():
         return []
     with open(path, encoding="utf-8", newline="") as stream:
         lines = [line for line in stream if line.endswith("\n")]
-    rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
-    return [row | {"iteration": int(row["iteration"])} for row in rows]
+    rows = []
+    for number, row in enumerate(csv.DictReader(lines), 2):
+        try:
+            values = {name: float(value) for name, value in row.items() if value}
+            rows.append(values | {"iteration": int(values["iteration"])})
+        except (ValueError, TypeError, KeyError):
+            found = shortened(printable_name(",".join(map(str, row.values()))), 80)
+            raise ValueError(f"{path}, line {number}: found {found}; wanted an iteration and its numbers") from None
+    return rows
 
 
 def load_run(folder):

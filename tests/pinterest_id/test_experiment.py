@@ -13,6 +13,7 @@ import pytest
 from small_experiment import SMALL, small_pins, write_data
 from tool_module import parsed, run_tool
 
+from mindpics.files.tables import rows_of
 from pinterest_id import experiment as experiment_module
 from pinterest_id.classifiers import JointLogisticRegression
 from pinterest_id.experiment import Experiment, Options
@@ -21,7 +22,6 @@ from pinterest_id.generated import generate_pins
 from pinterest_id.published import published
 from pinterest_id.scores import load_scores
 from pinterest_id.tables import TABLE2, format_table2, write_report
-from pinterest_id.word_tables import read_csv
 from pinterest_id.words import word_statistics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,7 +151,7 @@ def test_tables_are_redone_with_the_runs_own_command_and_its_seed_unless_asked_o
         tool.main(arguments)
         said.append([(tmp_path / "run" / name).read_text() for name in ("table1.csv", "intervals.csv")])
     assert said[0] == said[1] and said[1][0] != said[2][0] and said[1][1] != said[2][1]
-    assert {row["command"] for row in read_csv(tmp_path / "run/table2.csv")} == {facts["command"]}
+    assert {row["command"] for row in rows_of(tmp_path / "run/table2.csv")} == {facts["command"]}
 
 
 def test_a_killed_run_fits_only_what_is_missing(tmp_path, monkeypatch):
@@ -339,7 +339,7 @@ def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     )
     assert "CF+Ref" in done.stdout and (tmp_path / "run" / "table2.csv").is_file()
     ran = json.loads((tmp_path / "run/run.json").read_text())["command"]
-    assert ran == read_csv(tmp_path / "run/table2.csv")[0]["command"] and ran.endswith("--refine concat")
+    assert ran == rows_of(tmp_path / "run/table2.csv")[0]["command"] and ran.endswith("--refine concat")
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("run_identification: 12 users have fewer than 600 pins")

@@ -5,15 +5,15 @@ import pytest
 from matplotlib import rc_context
 from scipy import sparse
 
+from mindpics.files.tables import write_table
 from pinterest_id import figures
 from pinterest_id.figures import draw_pairs, draw_projection
 from pinterest_id.projection import save_projection
-from pinterest_id.word_tables import write_csv
 
 
 def test_an_address_in_a_name_and_a_dollar_are_drawn_as_text_without_the_host(tmp_path):
     header = ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"]
-    write_csv(tmp_path / "confused_pairs.csv", header, [["Ann (ann@home.org)", "$mon$y", 3, 1]])
+    write_table(tmp_path / "confused_pairs.csv", header, [["Ann (ann@home.org)", "$mon$y", 3, 1]])
     with rc_context({"svg.fonttype": "none"}):  # text stays text
         draw_pairs(tmp_path / "confused_pairs.csv")
     drawn = (tmp_path / "confused_pairs.svg").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def test_an_address_in_a_name_and_a_dollar_are_drawn_as_text_without_the_host(tm
 
 def test_the_legend_of_the_pairs_lies_above_their_bars(tmp_path, monkeypatch):
     header = ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"]
-    write_csv(tmp_path / "confused_pairs.csv", header, [[f"a{i}", f"b{i}", 3, 3] for i in range(10)])
+    write_table(tmp_path / "confused_pairs.csv", header, [[f"a{i}", f"b{i}", 3, 3] for i in range(10)])
     drawn = []
     monkeypatch.setattr(figures, "save_pictures", lambda figure, path: drawn.append(figure))
     draw_pairs(tmp_path / "confused_pairs.csv")
@@ -37,7 +37,7 @@ def test_the_legend_of_the_pairs_lies_above_their_bars(tmp_path, monkeypatch):
 def test_pairs_whose_shown_names_agree_have_a_bar_each(tmp_path, monkeypatch):
     header = ["user_a", "user_b", "pins_of_a_given_to_b", "pins_of_b_given_to_a"]
     address = "https://www.pinterest.com"
-    write_csv(tmp_path / "pairs.csv", header, [[f"{address}/a{i}", f"{address}/b{i}", 3, 2] for i in range(5)])
+    write_table(tmp_path / "pairs.csv", header, [[f"{address}/a{i}", f"{address}/b{i}", 3, 2] for i in range(5)])
     drawn = []
     monkeypatch.setattr(figures, "save_pictures", lambda figure, path: drawn.append(figure))
     draw_pairs(tmp_path / "pairs.csv")

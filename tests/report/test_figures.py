@@ -270,9 +270,9 @@ def test_what_is_a_loss_the_log_says_and_no_name(tmp_path, monkeypatch):
 
 
 def test_a_run_folder_gives_the_same_kind_of_rows(tmp_path):
-    (tmp_path / "train.csv").write_text("iteration,lr,loss_O\n0,0.1,0.7\n1,0.1,\n")
+    (tmp_path / "train.csv").write_text("iteration,lr,loss_O\n0,0.1,0.7\n1,0.1,\n2,0.1,0.6")
     (tmp_path / "test.csv").write_text("iteration,accuracy_O\n0,0.5\n")
-    rows = read_run(tmp_path)
+    rows = read_run(tmp_path)  # without the row that a kill cut short
     assert rows == [
         ("test", "accuracy_O", 0, 0.5),
         ("train", "loss_O", 0, 0.7),
@@ -281,6 +281,9 @@ def test_a_run_folder_gives_the_same_kind_of_rows(tmp_path):
     ]
     draw_training(rows, tmp_path / "curves", "a $ sign")
     assert len(rows_of(tmp_path / "curves")) == 4
+    (tmp_path / "test.csv").write_text("iteration,accuracy_O\n0,0.5\nten,\n")
+    with pytest.raises(ValueError, match=r"test\.csv, line 3: found ten,; wanted an iteration and its numbers"):
+        read_run(tmp_path)
 
 
 def test_long_series_are_averaged_not_cut(tmp_path):
