@@ -132,8 +132,8 @@ def read_rows(path):
             values = {name: float(value) for name, value in row.items() if value}
             rows.append(values | {"iteration": int(values["iteration"])})
         except (ValueError, TypeError, KeyError):
-            found = shortened(printable_name(",".join(map(str, row.values()))), 80)
-            raise ValueError(f"{path}, line {number}: found {found}; wanted an iteration and its numbers") from None
+            line = shortened(printable_name(",".join(map(str, row.values()))), 80)
+            raise ValueError(f"{path}, line {number}: found {line}; wanted an iteration and its numbers") from None
     return rows
 
 
