@@ -26,6 +26,7 @@ QUICK = (
     "softmax_with_loss_layer",
     "upgrade_proto",
 )
+FLOATS = "--filter=-*/1.*"  # without those of double, in which neither pycaffe nor a layer of tools/caffe/fast computes
 OURS = [f"tests/caffe/test_{name}.py" for name in ("fast", "data", "batch_norm", "python_layer", "pycaffe_suite")]
 
 
@@ -40,12 +41,12 @@ def counts(*args):
 
 
 def test_some_of_bvlcs_tests_pass_with_stock_layers():
-    assert counts("--only", *QUICK) == (134, 132, 2, 0)
+    assert counts(FLOATS, "--only", *QUICK) == (84, 83, 1, 0)
 
 
 def test_all_of_bvlcs_tests_that_use_fast_layers_pass_with_them():
-    run, passed, listed, failed = counts("--fast-layers")
-    assert passed == run >= 524 and (listed, failed) == (0, 0)
+    run, passed, listed, failed = counts(FLOATS, "--fast-layers")
+    assert passed == run >= 276 and (listed, failed) == (0, 0)
 
 
 @pytest.mark.caffe
@@ -53,6 +54,7 @@ def test_all_of_bvlcs_tests_that_use_fast_layers_pass_with_them():
     ("args", "wanted"),
     [
         ("", (1140, 1138, 2, 0)),
+        ("--fast-layers", (524, 524, 0, 0)),
         ("--sanitize address", (1140, 1138, 2, 0)),
         ("--sanitize address --fast-layers", (524, 524, 0, 0)),
         ("--sanitize thread --fast-layers", (524, 524, 0, 0)),
