@@ -333,6 +333,26 @@ def test_few_groups_are_told(tmp_path, capsys):
     assert "6 groups by author, near copies left aside: the test side may be far from 20%" in capsys.readouterr().err
 
 
+def test_a_crawl_without_authors_is_split_by_image_and_by_group_alone_refused(tmp_path):
+    manifest = write_pictures(tmp_path, [{**p, "author": "unknown" if "e" in p["id"] else ""} for p in all_poles(6)])
+    facts = select(manifest, tmp_path / "out", Choices(), 1)
+    told = "no post tells its author, by which none are joined"
+    assert (facts["joined"], facts["groups"], facts["test"]) == (told, 60, 12)
+    facts = select(manifest, tmp_path / "alone", Choices(group_by=("author",)), 1)
+    assert (facts["joined"], facts["groups"]) == (told, 60)
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()  # what follows is said before a picture is read
+    with pytest.raises(ValueError, match="found no post with the key 'author' that tells anything"):
+        select(manifest, tmp_path / "grouped", Choices(split="group"), 1)
+
+
+@pytest.mark.parametrize("split", ["image", "group"])
+def test_a_key_that_no_post_has_is_named_before_a_picture_is_read(tmp_path, split):
+    wanted = r"found no post with the key 'autor'; wanted one of \['author', 'id'"
+    with pytest.raises(ValueError, match=wanted):
+        select(write(tmp_path, *all_poles(6)), tmp_path / "out", Choices(split=split, group_by=("autor", "copies")), 1)
+
+
 def test_reposts_that_join_many_authors_into_one_group_are_told(tmp_path):
     posts = [{**p, "author": f"a{number}"} for number, p in enumerate(all_poles(6))]
     manifest = write_pictures(tmp_path, posts, picture_of=lambda number: max(number, 45))  # the first 46 are one
