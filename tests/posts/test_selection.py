@@ -322,7 +322,7 @@ def test_what_was_rejected_is_said_where_too_little_is_left_for_a_split(tmp_path
     manifest = write_pictures(tmp_path, all_poles(6))
     for path in sorted((tmp_path / "images").iterdir())[1:]:
         path.write_bytes(b"no picture")
-    wanted = r"one side of the split only.*\(59 pictures were rejected, the first p\w+: no picture of a known format"
+    wanted = r"found under 2 pictures of low O.*\(59 pictures were rejected, the first p\w+: no picture of a known for"
     with pytest.raises(ValueError, match=wanted):
         select(manifest, tmp_path / "out", Choices(), 1)
 
