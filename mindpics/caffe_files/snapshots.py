@@ -22,6 +22,10 @@ ASIDE = Kind("what Caffe writes aside", ("net*", "room"))
 NAMES = (*(f"net_iter_*{kind}" for kind in KINDS), "moved.solverstate", *ASIDE.under("aside"))
 
 
+class NotFiniteError(ValueError):
+    """A snapshot is whole, and holds values that are not finite."""
+
+
 class Snapshots:
     """The snapshots of one run.
 
@@ -151,7 +155,7 @@ def check(state, model, iteration, shapes=None, histories=None):
             raise ValueError(f"{state}: history {number}: found shape {blob.shape}; wanted that of a blob of the net")
     for path, arrays in ((model, [blob for blobs in weights.values() for blob in blobs]), (state, stored.history)):
         if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError(f"{path}: found values that are not finite; wanted numbers")
+            raise NotFiniteError(f"{path}: found values that are not finite; wanted numbers")
 
 
 def random_state_of(state):

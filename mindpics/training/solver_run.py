@@ -145,8 +145,6 @@ class SolverRun:
                     bar.set_postfix_str(status(losses, recent, self.tests.rows), refresh=False)
             self.history.interrupted = bool(interrupted)
         self.history.iteration = self.solver.iter
-        if not self.history.interrupted:
-            check_weights(self.solver.iter, self.solver.net)
         self.history.caffemodel = self.snapshot()
         if not self.history.interrupted:
             self.last_test = self.test()
@@ -198,9 +196,14 @@ class SolverRun:
             self.say(f"{self.folder.path}: {count} snapshots to come take {size} bytes at most, {free} are free")
 
     def accept(self):
-        """Take over what Caffe has just written aside."""
+        """Take over what Caffe has just written aside; DivergedError where that is not finite."""
         random_state = caffe.get_random_state() if hasattr(caffe, "get_random_state") else None
-        return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
+        try:
+            return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
+        except snapshots.NotFiniteError:
+            check_weights(self.solver.iter, self.solver.net)
+            text = "the history of the solver has values that are not finite; lower base_lr"
+            raise DivergedError(f"iteration {self.solver.iter}: {text}") from None
 
     def test(self):
         """Test once more at the end, always (``caffe train``: where a test is due there); return the rows, one."""
