@@ -67,7 +67,7 @@ def read_solver(solver, iterations=None, seed=None, fields=None, otherwise=None)
     if len(trained) != 1:
         raise ValueError(f"{solver}: found {' and '.join(trained) or 'no net'}; wanted one of {', '.join(TRAINED)}")
     nets = [_read_net(solver, place.value(message)) for place in solver_nets(message)]
-    set_layers(nets, {name: value for name, value in fields.items() if name.startswith(LAYER)})
+    set_layers(nets, {name: value for name, value in fields.items() if name.startswith(LAYER)}, message)
     if iterations is not None:
         message.max_iter = iterations
     if seed is not None:

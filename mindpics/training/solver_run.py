@@ -4,10 +4,12 @@ import math
 import shutil
 
 import caffe
+from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import snapshots
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
+from mindpics.caffe_files.solver_nets import trained_layers
 from mindpics.files.fingerprints import sha256
 from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
@@ -51,14 +53,15 @@ class SolverRun:
         if patience is None:
             patience = max(1000, message.max_iter // 4)
         blobs = self.solver.net.blobs
-        heads = {head: pair for head, pair in trait_heads(nets[0]).items() if blobs.keys() >= set(pair)}
+        trained = caffe_pb2.NetParameter(layer=trained_layers(nets[0], message))
+        heads = {head: pair for head, pair in trait_heads(trained).items() if blobs.keys() >= set(pair)}
         self.stuck = StuckHeads(patience, heads) if patience and heads else None
         self.outputs = Outputs(self.solver.net)
         self.loss = LossOfPasses(self.outputs, message.iter_size)
         shapes = {name: tuple(blob.shape) for name, blob in blobs.items()}  # no data: what Python has seen is kept
-        self.clipped = ClippedLosses(patience, clipped_losses(nets[0], shapes))
+        self.clipped = ClippedLosses(patience, clipped_losses(trained, shapes))
         self.shapes = weight_files.shapes_of(self.solver.net)
-        self.histories = histories(message, nets[0], self.shapes)
+        self.histories = histories(message, trained, self.shapes)
         self.rates = Rates(message)
         self.history, self.diverged = History(kinds=kinds_of(nets)), None
         self.start = self.total = None

@@ -136,6 +136,27 @@ def test_batches_read_before_an_iteration(iteration, first, wanted):
     assert batches_read(message, iteration) == wanted
 
 
+SQUARE = """
+layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" include {{ phase: {phase} }} {param}
+  inner_product_param {{ num_output: 24 bias_term: false weight_filler {{ type: "xavier" }} }} }}
+"""
+
+
+def test_weights_are_shared_as_the_layers_of_the_training_share_them(job, tmp_path):
+    """Layers of the tests have the same names, and weights of their own: the history has one array for the two."""
+    solver = job(max_iter=3)
+    net = read_message(tmp_path / "net.prototxt", caffe_pb2.NetParameter())
+    squares = [
+        SQUARE.format(name=name, bottom=bottom, phase=phase, param=param)
+        for phase, param in (("TRAIN", 'param { name: "w" }'), ("TEST", ""))
+        for name, bottom in (("a", "fc"), ("b", "a"))
+    ]
+    layers = [*net.layer[:-2], *text_format.Parse("".join(squares), caffe_pb2.NetParameter()).layer, *net.layer[-2:]]
+    layers[-2].bottom[0] = "b"
+    write_message(caffe_pb2.NetParameter(layer=layers), tmp_path / "net.prototxt")
+    assert solve(solver, tmp_path / "run", progress=False).iteration == 3
+
+
 def test_a_run_without_a_seed_keeps_the_one_it_drew(job, tmp_path):
     solver = job(random_seed=-1)
     run = tmp_path / "run"
