@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import time
 
 import caffe
 from caffe.proto import caffe_pb2
@@ -43,6 +44,7 @@ class SolverRun:
     """
 
     def __init__(self, folder, message, nets, board, terminal, patience):
+        self.began, self.seconds_before = time.monotonic(), 0
         self.folder = folder
         self.message = message
         self.nets = nets
@@ -113,6 +115,7 @@ class SolverRun:
         snapshots.check(state, model, stored.iteration, self.shapes, self.histories)
         self.solver.restore(str(state))
         iteration = self.solver.iter
+        self.seconds_before = self.folder.snapshots.seconds_until(iteration)
         self.rates = Rates(self.message, iteration, stored.step)
         self.history.train = self.folder.read_csv(self.folder.files.losses, iteration)
         self.say(f"resuming at iteration {iteration} from {state}")
@@ -189,6 +192,11 @@ class SolverRun:
         values = sum(math.prod(shape) for shapes in self.shapes.values() for shape in shapes)
         return ROOM * values * 4 + (1 << 16)
 
+    @property
+    def seconds(self):
+        """Of this process, and of those before it until the snapshot that it went on from; None where nobody knows."""
+        return None if self.seconds_before is None else round(self.seconds_before + time.monotonic() - self.began, 1)
+
     def check_room(self):
         self.folder.snapshots.check_room(self.snapshot_size)
 
@@ -201,12 +209,17 @@ class SolverRun:
     def accept(self):
         """Take over what Caffe has just written aside; DivergedError where that is not finite."""
         random_state = caffe.get_random_state() if hasattr(caffe, "get_random_state") else None
+        self.keep_seconds()
         try:
             return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
         except snapshots.NotFiniteError:
             check_weights(self.solver.iter, self.solver.net)
             text = "the history of the solver has values that are not finite; lower base_lr"
             raise DivergedError(f"iteration {self.solver.iter}: {text}") from None
+
+    def keep_seconds(self):
+        """Note the seconds until now, from which a process that goes on from here counts on."""
+        self.folder.snapshots.keep_seconds(self.solver.iter, self.seconds)
 
     def test(self):
         """Test once more at the end, always (``caffe train``: where a test is due there); return the rows, one."""
@@ -230,6 +243,7 @@ class SolverRun:
             self.board.add("test", row)
         self.history.test = self.tests.rows + self.last_test
         self.folder.write_csv(self.folder.files.tests, self.history.test)
+        self.keep_seconds()
 
     def say(self, text):
         if self.terminal is not None:
