@@ -5,6 +5,7 @@ import re
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.prototxt import nearest
+from mindpics.caffe_files.solver_nets import takes_part, trained_state
 
 LAYER = "layer["
 TRANSFORMS = ("Data", "ImageData", "WindowData", "MemoryData")  # their own scale, mirror and so on are dead since 2013
@@ -66,7 +67,7 @@ def set_fields(message, fields):
             raise ValueError(f"found {name}={value!r}; {kind} does not take it ({error})") from None
 
 
-def set_layers(nets, fields):
+def set_layers(nets, fields, solver=None):
     """Set fields of layers: ``{"layer[fc6].dropout_ratio": .7}``, in each layer of that name, in each net of a solver.
 
     So TRAIN and TEST, whose data layers share a name, stay alike; the batch_size alone is set for training only,
@@ -79,12 +80,15 @@ def set_layers(nets, fields):
     fields : dict
         The field is one of the layer, of its type's parameters, or of those of a layer in place on its top, as
         dropout is: fc6's is that of drop6. A longer path says which, as in ``layer[conv1].weight_filler.std``.
+    solver : SolverParameter, optional
+        Of whose training the batch_size is.
 
     Raises
     ------
     ValueError
         For a layer or a field that no net has, or a value that it does not take.
     """
+    state = trained_state(nets[0], solver or caffe_pb2.SolverParameter())
     for path, value in fields.items():
         match = _LAYER_FIELD.fullmatch(path)
         if not match:
@@ -94,7 +98,7 @@ def set_layers(nets, fields):
         reached = [(net is nets[0], *pair) for net in nets for pair in _nearest(net, name, [*outer, last])]
         if not reached:
             raise ValueError(f"found {path}={value!r}; wanted a layer of {_name(nets)} that has this field")
-        training = [each for each in reached if each[0] and not _tests_only(each[1])] if last == "batch_size" else []
+        training = [each for each in reached if each[0] and takes_part(each[1], state)] if last == "batch_size" else []
         for _, _, message in training or reached:
             for part in outer:
                 message = getattr(message, part)
@@ -127,13 +131,6 @@ def _message(layer, path):
     names = [name for name in fields if name.replace("_", "") == of_type]
     messages = [getattr(layer, name) for name in (*(["transform_param"] if layer.type in TRANSFORMS else []), *names)]
     return next((message for message in (*messages, layer) if _reaches(message, path)), None)
-
-
-def _tests_only(layer):
-    included, excluded = (
-        {rule.phase for rule in rules if rule.HasField("phase")} for rules in (layer.include, layer.exclude)
-    )
-    return included == {caffe_pb2.TEST} or caffe_pb2.TRAIN in excluded
 
 
 def _reaches(message, path):

@@ -13,13 +13,19 @@ import numpy as np
 
 from mindpics.caffe_files.blobs import read_state, read_weights, renamed_state
 from mindpics.files import own_folder
+from mindpics.files.json_files import read_json, write_json
 from mindpics.files.own_folder import Kind
 from mindpics.files.printable import printable_name
 
 _STATE = re.compile(r"net_iter_(\d+)\.solverstate")
 KINDS = (".caffemodel", ".random", ".solverstate")  # in the order in which they are renamed
 ASIDE = Kind("what Caffe writes aside", ("net*", "room"))
-NAMES = (*(f"net_iter_*{kind}" for kind in KINDS), "moved.solverstate", *ASIDE.under("aside"))
+SECONDS = "seconds.json"
+NAMES = (*(f"net_iter_*{kind}" for kind in KINDS), "moved.solverstate", SECONDS, *ASIDE.under("aside"))
+
+
+class NotFiniteError(ValueError):
+    """A snapshot is whole, and holds values that are not finite."""
 
 
 class Snapshots:
@@ -89,6 +95,15 @@ class Snapshots:
                 path.unlink(missing_ok=True)
         return self.folder / model.name
 
+    def keep_seconds(self, iteration, seconds):
+        """Note how long a training has taken until an iteration, over all its processes; None where that is unknown."""
+        path = self.folder / SECONDS
+        write_json(path, read_json(path) | {str(iteration): seconds})
+
+    def seconds_until(self, iteration):
+        """Return the seconds that are noted of an iteration, or None."""
+        return read_json(self.folder / SECONDS).get(str(iteration))
+
     def newest(self, shapes=None):
         """Return (solverstate, caffemodel, passed over) of the newest whole snapshot; (None, None, [...]).
 
@@ -151,7 +166,7 @@ def check(state, model, iteration, shapes=None, histories=None):
             raise ValueError(f"{state}: history {number}: found shape {blob.shape}; wanted that of a blob of the net")
     for path, arrays in ((model, [blob for blobs in weights.values() for blob in blobs]), (state, stored.history)):
         if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError(f"{path}: found values that are not finite; wanted numbers")
+            raise NotFiniteError(f"{path}: found values that are not finite; wanted numbers")
 
 
 def random_state_of(state):

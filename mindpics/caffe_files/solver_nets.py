@@ -84,6 +84,34 @@ def plain_build(phase, net):
     return Build(_merged(phase, net.state))
 
 
+def trained_state(net, solver):
+    """Return the NetState in which a NetParameter is trained by a SolverParameter."""
+    return _merged(caffe_pb2.TRAIN, net.state, solver.train_state)
+
+
+def trained_layers(net, solver):
+    """Return the layers of a NetParameter that take part where a SolverParameter trains it."""
+    state = trained_state(net, solver)
+    return [layer for layer in net.layer if takes_part(layer, state)]
+
+
+def takes_part(layer, state):
+    """Tell whether a layer takes part in a NetState, by its include and exclude rules, as Net::FilterNet does."""
+    if layer.include:
+        return any(_matches(rule, state) for rule in layer.include)
+    return not any(_matches(rule, state) for rule in layer.exclude)
+
+
+def _matches(rule, state):
+    return (
+        (not rule.HasField("phase") or rule.phase == state.phase)
+        and (not rule.HasField("min_level") or rule.min_level <= state.level)
+        and (not rule.HasField("max_level") or rule.max_level >= state.level)
+        and set(rule.stage) <= set(state.stage)
+        and not set(rule.not_stage) & set(state.stage)
+    )
+
+
 def _merged(phase, *states):
     """Return the NetState of a phase; each of `states` goes before those in front of it."""
     state = caffe_pb2.NetState(phase=phase)

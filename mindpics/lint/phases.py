@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from caffe.proto import caffe_pb2
 
-from mindpics.caffe_files.solver_nets import plain_build
+from mindpics.caffe_files.solver_nets import plain_build, takes_part
 
 TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
 SOURCES = {"ImageData": "image_data_param", "HDF5Data": "hdf5_data_param", "WindowData": "window_data_param"}
@@ -80,23 +80,6 @@ class NetPhase:
     def later_maker(self, blob, index):
         """Return the first layer behind `index` that makes a blob; None without one."""
         return next((layer for i, layer in self._made_by.get(blob, ()) if i > index), None)
-
-
-def takes_part(layer, state):
-    """Tell whether a layer takes part in a NetState, by its include and exclude rules, as Net::FilterNet does."""
-    if layer.include:
-        return any(_matches(rule, state) for rule in layer.include)
-    return not any(_matches(rule, state) for rule in layer.exclude)
-
-
-def _matches(rule, state):
-    return (
-        (not rule.HasField("phase") or rule.phase == state.phase)
-        and (not rule.HasField("min_level") or rule.min_level <= state.level)
-        and (not rule.HasField("max_level") or rule.max_level >= state.level)
-        and set(rule.stage) <= set(state.stage)
-        and not set(rule.not_stage) & set(state.stage)
-    )
 
 
 def is_loss(layer):

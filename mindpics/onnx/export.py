@@ -8,14 +8,14 @@ import onnxruntime
 from onnx import helper
 
 from mindpics.caffe_files.prototxt import read_prototxt
-from mindpics.caffe_files.solver_nets import plain_build
+from mindpics.caffe_files.solver_nets import plain_build, takes_part
 from mindpics.files.atomic import atomic_write
 from mindpics.files.fingerprints import sha256
 from mindpics.inference.feature_net import are_numbers, load_mean
 from mindpics.inference.infer import load_net
 from mindpics.inference.open_net import check_net
 from mindpics.inference.picture_net import PictureNet, centre
-from mindpics.lint.phases import TEST, takes_part
+from mindpics.lint.phases import TEST
 from mindpics.onnx.graph import to_onnx
 from mindpics.onnx.layers import check_type
 

@@ -129,6 +129,18 @@ def group(mindpics, keys, copies):
     return scipy.sparse.csgraph.connected_components(links, directed=False)[1][:n]
 
 
+def check_keys(mindpics, keys):
+    """Raise ValueError for a key that no post has: a group by it is not meant, even where it tells nothing of any."""
+    for key in keys:
+        if key != "copies" and not any(key in pic.post for pic in mindpics):
+            raise ValueError(f"found no post with the key {key!r}; wanted one of {sorted(mindpics[0].post)}")
+
+
+def telling(mindpics, keys):
+    """Return those of the keys, as `group` takes them, by which a post tells anything."""
+    return [key for key in keys if key == "copies" or any(is_told(pic.post.get(key)) for pic in mindpics)]
+
+
 def check_groups(mindpics, keys):
     """Return the number of groups before a picture is read; ValueError where they allow no split: copies only join.
 

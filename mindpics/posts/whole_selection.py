@@ -83,14 +83,16 @@ def select(posts, out, choices=None, workers=None, run_tasks=None):
         raise ValueError(f"{posts}: found no post that carries a word of Table 1; wanted some for each pole")
     picked = picker.pick()
     by_group = choices.split == "group"
+    selection.check_keys(picked, choices.group_by)
     if by_group:
         _tell_few_groups(selection.check_groups(picked, choices.group_by), choices)
     mindpics, hashes, rejected = _pick_readable(picker, picked, candidates.root, workers, choices.max_pixels)
     copies = near_copies.group_copies(hashes, choices.distance, run_tasks)
     joined = ""
+    keys = choices.group_by if by_group else selection.telling(mindpics, choices.group_by)
     try:
-        groups = selection.group(mindpics, choices.group_by, copies)
-        joined = _joined(mindpics, choices.group_by, groups)
+        groups = selection.group(mindpics, keys, copies)
+        joined = "; ".join(filter(None, (_joined(mindpics, keys, groups), _silent(choices.group_by, keys))))
         mindpics = selection.split(mindpics, groups, by_group, choices.test_fraction, choices.seed)
     except ValueError as error:
         lost = rejected and f"{len(rejected)} pictures were rejected, {_first(rejected)}"
@@ -123,6 +125,12 @@ def _joined(mindpics, group_by, groups):
     if n_joined < 2:
         return ""
     return f"near copies join {n_joined} groups by {' and '.join(keys)} into one of {n_pictures} pictures"
+
+
+def _silent(group_by, keys):
+    """Return in words which keys to group by join nothing, "" for none: the crawl has no authors, say."""
+    silent = [key for key in group_by if key not in keys]
+    return f"no post tells its {' or '.join(silent)}, by which none are joined" if silent else ""
 
 
 def _first(rejected):

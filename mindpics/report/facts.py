@@ -215,7 +215,7 @@ def hashes(run):
             [
                 net["name"],
                 net.get("iterations", ""),
-                net.get("seconds", ""),
+                "" if net.get("seconds") is None else net["seconds"],
                 net.get("random_seed", ""),
                 start,
                 net.get("caffemodel_sha256", ""),

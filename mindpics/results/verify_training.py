@@ -6,6 +6,7 @@ import math
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message
+from mindpics.caffe_files.solver_nets import trained_layers
 from mindpics.files.findings import Finding, guarded
 from mindpics.files.layout import TrainingFiles
 from mindpics.nets.solvers import SCHEDULES
@@ -34,7 +35,7 @@ def check_training(solver, net_path, facts):
         net = read_message(net_path, caffe_pb2.NetParameter())
     except (OSError, ValueError):
         return
-    heads = [layer for layer in net.layer if layer.name in {f"score_{trait}" for trait in TRAITS}]
+    heads = [layer for layer in trained_layers(net, solver) if layer.name in {f"score_{trait}" for trait in TRAITS}]
     if heads:
         findings = (_beside(*row, net_path) for row in _of_net(net, heads, solver, init))
         yield from guarded("paper-training", findings, net_path)
@@ -59,7 +60,7 @@ def _schedule(solver, schedule, path):
 
 def _of_net(net, heads, solver, init):
     body = "resnet50" if any(layer.type == "BatchNorm" for layer in net.layer) else "alexnet"
-    train = next((layer for layer in net.layer if layer.type == "Data"), None)
+    train = next((layer for layer in trained_layers(net, solver) if layer.type == "Data"), None)
     if train is not None:
         yield "batch", [train.data_param.batch_size * solver.iter_size], [PAPER["batch_size"][body]]
         yield "crop", [train.transform_param.crop_size], [224] if body == "resnet50" else sorted(PAPER["crop"].values())

@@ -70,14 +70,15 @@ def section_of(folder, number=1):
     files = SweepFiles(Path(folder))
     settings, rows = read_sweep(folder)
     lost = sum(row["ended"] != "done" for row in rows)
-    solver = read_json(files.facts)["solver"]
+    facts = read_json(files.facts)
+    count = f"{len(rows)} runs" if len(rows) == len(facts["runs"]) else f"{len(rows)} of {len(facts['runs'])} runs"
     caption = "A dot a run, a bar over the seeds of a setting, a cross where it diverged."
     figure = Figure(files.folder, SweepFiles.figure, "Sweep", "Test result by setting", caption)
     seeds = [("Over seeds", seeds_table(rows, settings))] if len({row.get("seed") for row in rows}) > 1 else []
     return Section(
         "sweep" if number == 1 else f"sweep-{number}",
         f"Sweep: {folder}",
-        [f"{solver}: {len(rows)} runs, the best first; {lost or 'none'} diverged or stuck. {BEST}"],
+        [f"{facts['solver']}: {count}, the best first; {lost or 'none'} diverged or stuck. {BEST}"],
         [*seeds, ("Every run", runs_table(rows, settings))],
         [figure],
         [files.runs],

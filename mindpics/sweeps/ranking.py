@@ -7,10 +7,10 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import read_message
-from mindpics.caffe_files.solver_nets import solver_nets
+from mindpics.caffe_files.solver_nets import solver_nets, takes_part
 from mindpics.files.json_files import read_json
 from mindpics.files.layout import TrainingFiles
-from mindpics.lint.phases import is_loss, takes_part
+from mindpics.lint.phases import is_loss
 from mindpics.training.history import read_rows
 from mindpics.training.outputs import blob_of, kind_of, kinds_of_run
 from mindpics.training.solver_files import NO_WEIGHTS

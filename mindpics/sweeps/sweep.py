@@ -1,5 +1,6 @@
 """Sweep: a solver under many settings, each an ordinary run folder; a diverged one is a row, not the end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mindpics.caffe_files import solver_nets
@@ -19,8 +20,9 @@ from mindpics.sweeps.cost import timed
 from mindpics.sweeps.page import write_page
 from mindpics.sweeps.ranking import ranked, row_of
 from mindpics.sweeps.settings import SWITCHES, runs_of
-from mindpics.training.solver_files import NO_WEIGHTS, read_solver
+from mindpics.training.solver_files import NO_WEIGHTS, build_in_fork, read_solver
 
+UNTIMED = 0.1  # seconds that an iteration is taken for where none was timed
 SWEEP = Kind("a sweep", proof=(SweepFiles.facts,))
 
 
@@ -40,6 +42,15 @@ class OnGpus:
         gpu = next(free)
         self.processes[gpu] = start_here([*command, "--gpu", str(gpu)], log, threads, again)
         return self.processes[gpu]
+
+
+def on_gpus(gpus, start):
+    """Return what starts commands on GPUs: here each on one of its own, elsewhere on the one number of each worker."""
+    if not gpus:
+        return start
+    if start is start_here:
+        return OnGpus(gpus)
+    return lambda command, *where: start([*command, "--gpu", str(gpus[0])], *where)
 
 
 def sweep(solver, out, settings, *, weights=(None,), seeds=1, draws=None, jobs=None, gpus=(), start=start_here):
@@ -62,6 +73,7 @@ def sweep(solver, out, settings, *, weights=(None,), seeds=1, draws=None, jobs=N
     jobs : int, optional
         Runs at a time; by default one a core, or one a GPU.
     gpus : sequence of int
+        Each run has one of its own; with another `start`, one number: of the device that each worker has.
     start : callable
         Starts a command, see `mindpics.jobs.commands`.
 
@@ -75,21 +87,31 @@ def sweep(solver, out, settings, *, weights=(None,), seeds=1, draws=None, jobs=N
     ValueError
         For settings that the solver or its net does not take, before anything runs.
     mindpics.jobs.stages.StageError
-        When a run fails in another way than by diverging.
+        When a run fails in another way than by diverging; runs.csv then has those that were done.
     """
     runs = runs_of(settings, weights, seeds, draws)
     own_folder.require(out, SWEEP, adds=True)
-    stages, jobs = planned(solver, out, runs, jobs, gpus)
-    files = SweepFiles(Path(out))
-    write_json(files.facts, {"solver": str(solver), "runs": [vars(run) for run in runs]})
-    Runner(stages, out, jobs, start=OnGpus(gpus) if gpus else start).run()
-    rows = ranked([row_of(run, f"{out}/{run.name}") for run in runs])
-    write_table(files.runs, list(dict.fromkeys(name for row in rows for name in row)), rows)
-    write_page(out)
+    stages, jobs = planned(solver, out, runs, jobs, gpus, here=start is start_here)
+    write_json(SweepFiles(Path(out)).facts, {"solver": str(solver), "runs": [vars(run) for run in runs]})
+    runner = Runner(stages, out, jobs, start=on_gpus(gpus, start))
+    try:
+        runner.run()
+    finally:  # also where one failed
+        rows = _write(out, [run for run in runs if run.name in runner.done])
     return rows
 
 
-def planned(solver, out, runs, jobs=None, gpus=()):
+def _write(out, runs):
+    """Write runs.csv and the page of runs that are done, if there are any; return the rows."""
+    rows = ranked([row_of(run, f"{out}/{run.name}") for run in runs])
+    if rows:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        write_table(SweepFiles(Path(out)).runs, columns, rows)
+        write_page(out)
+    return rows
+
+
+def planned(solver, out, runs, jobs=None, gpus=(), here=True):
     """Return (the `Stage`s of runs, with what each costs on this machine; how many run at a time).
 
     Parameters
@@ -99,19 +121,24 @@ def planned(solver, out, runs, jobs=None, gpus=()):
     jobs : int, optional
         By default one a core, or one a GPU, which are the most there are.
     gpus : sequence of int
+    here : bool
+        The runs are of this machine, and not of a cluster, which has GPUs of its own.
 
     Raises
     ------
     ValueError
         As `sweep`.
     """
-    jobs = min(jobs or len(gpus) or default_jobs(None), len(gpus) or len(runs))
-    configured = [_configured(solver, run) for run in runs]  # each is looked at before the first is run
-    message, nets = configured[0]
-    message.solver_mode = message.GPU if gpus else message.CPU
-    refuse_errors(message, nets)
-    times = timed(message, nets, threads_of(jobs), *gpus[:1])
-    costs = [(message.max_iter, times.of(message)) for message, _ in configured]
+    if len(gpus) > 1 and not here:
+        text = f"found GPUs {','.join(map(str, gpus))} of a cluster; wanted one number, that of each worker's device"
+        raise ValueError(f"{text} (CUDA_VISIBLE_DEVICES)")
+    devices = gpus if here else ()
+    jobs = min(jobs or len(devices) or default_jobs(None), len(devices) or len(runs))
+    configured = [_configured(solver, run, bool(gpus)) for run in runs]
+    _refuse(solver, runs, configured)
+    is_timed = here or not gpus  # no GPU of another machine
+    times = timed(*configured[0], threads_of(jobs), *devices[:1]) if is_timed else None
+    costs = [(message.max_iter, times and times.of(message)) for message, _ in configured]
     return stages_of(solver, out, runs, costs), jobs
 
 
@@ -122,12 +149,13 @@ def stages_of(solver, out, runs, costs):
     ----------
     solver, out : path
     runs : list of mindpics.sweeps.settings.Run
-    costs : list of (int, float)
-        Iterations and seconds of each.
+    costs : list of (int, float or None)
+        Iterations of each, and seconds where they were timed.
     """
     inputs, stages = inputs_of(solver), []
     for run, (iterations, seconds) in zip(runs, costs, strict=True):
         folder = f"{out}/{run.name}"
+        about = "" if seconds is None else f", about {clock(seconds)}"
         stages.append(
             Stage(
                 run.name,
@@ -136,8 +164,8 @@ def stages_of(solver, out, runs, costs):
                 (TrainingFiles(folder).facts,),
                 resumable=True,
                 begun=TrainingFiles(folder).solver,
-                cost=seconds,
-                note=f"{iterations:,} iterations, about {clock(seconds)}",
+                cost=iterations * UNTIMED if seconds is None else seconds,
+                note=f"{iterations:,} iterations{about}",
             )
         )
     return stages
@@ -191,9 +219,29 @@ def inputs_of(solver):
     return tuple(dict.fromkeys(path for path in paths if path and Path(path).exists()))
 
 
-def _configured(solver, run):
+def _refuse(solver, runs, configured):
+    """Raise ValueError, which names the settings, where a run would fail; what is the same is looked at once."""
+    passed = set()
+    for run, (message, nets) in zip(runs, configured, strict=True):
+        weights = weights_of(run) if run.weights else solver_nets.weights_of(message)
+        for name in ("random_seed", "weights"):
+            message.ClearField(name)
+        built = (message.type, len(message.test_iter), *weights, *(net.SerializeToString() for net in nets))
+        try:
+            if (message.SerializeToString(), built) not in passed:
+                refuse_errors(message, nets)
+            if built not in passed:
+                build_in_fork(message, nets, weights)
+        except ValueError as error:
+            raise ValueError(f"{' '.join(replace(run, seed=None).words()) or solver}: {error}") from None
+        passed |= {built, (message.SerializeToString(), built)}
+
+
+def _configured(solver, run, on_gpu):
     """Return (SolverParameter, NetParameters) of a run; ValueError where a setting does not fit them."""
     weights_of(run)
     fields = {name: value for name, value in run.settings.items() if name not in SWITCHES}
     readings = {name: value for name, value in run.settings.items() if name in SWITCHES and value is not False}
-    return read_solver(solver, seed=run.seed, fields=fields, otherwise=readings)
+    message, nets = read_solver(solver, seed=run.seed, fields=fields, otherwise=readings)
+    message.solver_mode = message.GPU if on_gpu else message.CPU
+    return message, nets

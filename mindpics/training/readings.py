@@ -4,6 +4,7 @@ import json
 import math
 
 from mindpics.caffe_files.lmdbs import count_lmdb
+from mindpics.caffe_files.solver_nets import trained_layers
 from mindpics.nets import switches
 
 LENGTHS = ("stepsize", "snapshot", "test_interval")
@@ -41,21 +42,21 @@ def read_otherwise(message, net, readings):
 
 def pictures_an_update(message, net):
     """Return (pictures, pictures an update) of a training, or None where no LMDB of its own tells."""
-    layer = _training_data(net)
+    layer = _training_data(message, net)
     if layer is None:
         return None
     return count_lmdb(layer.data_param.source), layer.data_param.batch_size * message.iter_size
 
 
-def _training_data(net):
-    """Return the Data layer of phase TRAIN, or None."""
-    data = [layer for layer in net.layer if layer.type == "Data"]
-    return next((layer for layer in data if not layer.include or layer.include[0].phase == 0), None)
+def _training_data(message, net):
+    """Return the Data layer that the solver trains from, or None."""
+    return next((layer for layer in trained_layers(net, message) if layer.type == "Data"), None)
 
 
 def _split_batch(message, net, smaller):
-    data = _wanted(net, "batch", smaller, lambda layer: layer == _training_data(net))[0].data_param
-    scales = any(layer.type == "Scale" and len(layer.bottom) == 1 for layer in net.layer)
+    trained = _training_data(message, net)
+    data = _wanted(net, "batch", smaller, lambda layer: layer == trained)[0].data_param
+    scales = any(layer.type == "Scale" and len(layer.bottom) == 1 for layer in trained_layers(net, message))
     message.iter_size = switches.passes(net.name, data.batch_size * message.iter_size, smaller, scales)
     data.batch_size = smaller
 

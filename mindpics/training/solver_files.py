@@ -67,7 +67,7 @@ def read_solver(solver, iterations=None, seed=None, fields=None, otherwise=None)
     if len(trained) != 1:
         raise ValueError(f"{solver}: found {' and '.join(trained) or 'no net'}; wanted one of {', '.join(TRAINED)}")
     nets = [_read_net(solver, place.value(message)) for place in solver_nets(message)]
-    set_layers(nets, {name: value for name, value in fields.items() if name.startswith(LAYER)})
+    set_layers(nets, {name: value for name, value in fields.items() if name.startswith(LAYER)}, message)
     if iterations is not None:
         message.max_iter = iterations
     if seed is not None:
@@ -155,7 +155,7 @@ def write_solver(message, nets, folder):
     return written
 
 
-def build_in_fork(message, nets):
+def build_in_fork(message, nets, weights=()):
     """Let a child build the nets of a solver first, on the CPU: Caffe ends the process where it does not like one.
 
     Parameters
@@ -163,11 +163,13 @@ def build_in_fork(message, nets):
     message : SolverParameter
     nets : list of NetParameter
         Its nets, checked.
+    weights : sequence of path
+        caffemodels that the child copies, to see whether they fit.
 
     Raises
     ------
     ValueError
-        With Caffe's own words.
+        With Caffe's own words, or how weights do not fit.
     """
     solver = caffe_pb2.SolverParameter()
     solver.CopyFrom(message)
@@ -176,13 +178,13 @@ def build_in_fork(message, nets):
         solver.snapshot_prefix, solver.solver_mode = files.path("net"), solver.CPU
         write_solver(solver, nets, folder)
         try:
-            in_fork(_build, files.solver)
+            in_fork(_build, files.solver, weights)
         except ValueError as error:
             name = message.net or message.train_net or "the solver"
             raise ValueError(f"{name}: found what Caffe refuses ({error}); wanted a net that it builds") from None
 
 
-def _build(path):
+def _build(path, weights):
     caffe.set_mode_cpu()
     solver = caffe.get_solver(path)
     for net in (solver.net, *solver.test_nets):
@@ -190,6 +192,8 @@ def _build(path):
             if layer.type in LISTED:
                 for _ in range(BATCHES):
                     net._forward(index, index)
+    for path in weights:
+        weight_files.copy(path, solver.net, *solver.test_nets)
 
 
 def _read_net(solver, value):

@@ -2,12 +2,15 @@
 
 import math
 import shutil
+import time
 
 import caffe
+from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files import snapshots
 from mindpics.caffe_files import weights as weight_files
 from mindpics.caffe_files.blobs import read_state
+from mindpics.caffe_files.solver_nets import trained_layers
 from mindpics.files.fingerprints import sha256
 from mindpics.files.printable import printable_names
 from mindpics.jobs.interrupt import interruptible
@@ -41,6 +44,7 @@ class SolverRun:
     """
 
     def __init__(self, folder, message, nets, board, terminal, patience):
+        self.began, self.seconds_before = time.monotonic(), 0
         self.folder = folder
         self.message = message
         self.nets = nets
@@ -51,14 +55,15 @@ class SolverRun:
         if patience is None:
             patience = max(1000, message.max_iter // 4)
         blobs = self.solver.net.blobs
-        heads = {head: pair for head, pair in trait_heads(nets[0]).items() if blobs.keys() >= set(pair)}
+        trained = caffe_pb2.NetParameter(layer=trained_layers(nets[0], message))
+        heads = {head: pair for head, pair in trait_heads(trained).items() if blobs.keys() >= set(pair)}
         self.stuck = StuckHeads(patience, heads) if patience and heads else None
         self.outputs = Outputs(self.solver.net)
         self.loss = LossOfPasses(self.outputs, message.iter_size)
         shapes = {name: tuple(blob.shape) for name, blob in blobs.items()}  # no data: what Python has seen is kept
-        self.clipped = ClippedLosses(patience, clipped_losses(nets[0], shapes))
+        self.clipped = ClippedLosses(patience, clipped_losses(trained, shapes))
         self.shapes = weight_files.shapes_of(self.solver.net)
-        self.histories = histories(message, nets[0], self.shapes)
+        self.histories = histories(message, trained, self.shapes)
         self.rates = Rates(message)
         self.history, self.diverged = History(kinds=kinds_of(nets)), None
         self.start = self.total = None
@@ -110,6 +115,7 @@ class SolverRun:
         snapshots.check(state, model, stored.iteration, self.shapes, self.histories)
         self.solver.restore(str(state))
         iteration = self.solver.iter
+        self.seconds_before = self.folder.snapshots.seconds_until(iteration)
         self.rates = Rates(self.message, iteration, stored.step)
         self.history.train = self.folder.read_csv(self.folder.files.losses, iteration)
         self.say(f"resuming at iteration {iteration} from {state}")
@@ -145,8 +151,6 @@ class SolverRun:
                     bar.set_postfix_str(status(losses, recent, self.tests.rows), refresh=False)
             self.history.interrupted = bool(interrupted)
         self.history.iteration = self.solver.iter
-        if not self.history.interrupted:
-            check_weights(self.solver.iter, self.solver.net)
         self.history.caffemodel = self.snapshot()
         if not self.history.interrupted:
             self.last_test = self.test()
@@ -188,6 +192,11 @@ class SolverRun:
         values = sum(math.prod(shape) for shapes in self.shapes.values() for shape in shapes)
         return ROOM * values * 4 + (1 << 16)
 
+    @property
+    def seconds(self):
+        """Of this process, and of those before it until the snapshot that it went on from; None where nobody knows."""
+        return None if self.seconds_before is None else round(self.seconds_before + time.monotonic() - self.began, 1)
+
     def check_room(self):
         self.folder.snapshots.check_room(self.snapshot_size)
 
@@ -198,9 +207,19 @@ class SolverRun:
             self.say(f"{self.folder.path}: {count} snapshots to come take {size} bytes at most, {free} are free")
 
     def accept(self):
-        """Take over what Caffe has just written aside."""
+        """Take over what Caffe has just written aside; DivergedError where that is not finite."""
         random_state = caffe.get_random_state() if hasattr(caffe, "get_random_state") else None
-        return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
+        self.keep_seconds()
+        try:
+            return self.folder.snapshots.accept(self.solver.iter, self.shapes, random_state, self.histories)
+        except snapshots.NotFiniteError:
+            check_weights(self.solver.iter, self.solver.net)
+            text = "the history of the solver has values that are not finite; lower base_lr"
+            raise DivergedError(f"iteration {self.solver.iter}: {text}") from None
+
+    def keep_seconds(self):
+        """Note the seconds until now, from which a process that goes on from here counts on."""
+        self.folder.snapshots.keep_seconds(self.solver.iter, self.seconds)
 
     def test(self):
         """Test once more at the end, always (``caffe train``: where a test is due there); return the rows, one."""
@@ -224,6 +243,7 @@ class SolverRun:
             self.board.add("test", row)
         self.history.test = self.tests.rows + self.last_test
         self.folder.write_csv(self.folder.files.tests, self.history.test)
+        self.keep_seconds()
 
     def say(self, text):
         if self.terminal is not None:

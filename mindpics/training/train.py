@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from contextlib import closing
 
 from mindpics.files.fingerprints import sha256
@@ -96,7 +95,6 @@ def solve(
             lint.refuse_errors(message, nets, allow_python_layers)
             build_in_fork(message, nets)
             set_device(gpu)
-            started = time.time()
             start = {"weights": weights, "weights_fit": start.get("weights_fit")}
             run, state = _run(folder, message, nets, start, resume, patience, events.wanted(tensorboard), progress)
             asked = {
@@ -105,7 +103,7 @@ def solve(
                 "otherwise": otherwise or {},
                 "fields": fields,
             }
-            _record(folder, run, state, asked, time.time() - started)
+            _record(folder, run, state, asked)
         finally:
             folder.give_up()
     if run.diverged:
@@ -133,7 +131,7 @@ def _run(folder, message, nets, start, resume, patience, tensorboard, progress):
     return run, state
 
 
-def _record(folder, run, state, asked, seconds):
+def _record(folder, run, state, asked):
     history, diverged, weights = run.history, run.diverged, run.start["weights"]
     folder.write_run(
         command=sys.argv,
@@ -151,7 +149,7 @@ def _record(folder, run, state, asked, seconds):
         fields=asked["fields"],
         interrupted=history.interrupted,
         diverged=None if diverged is None else str(diverged),
-        seconds=round(seconds, 1),
+        seconds=folder.snapshots.seconds_until(history.iteration),  # of all its processes
         net_sha256=sha256(folder.net),
         solver_sha256=sha256(folder.solver),
         caffemodel=None if diverged else str(history.caffemodel),

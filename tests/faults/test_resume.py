@@ -1,7 +1,9 @@
 """A training that was interrupted sees what an uninterrupted one sees, and ends in the same weights."""
 
 import csv
+import itertools
 import re
+from types import SimpleNamespace
 
 import caffe
 import numpy as np
@@ -13,7 +15,9 @@ from mindpics.caffe_files.blobs import read_weights
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.caffe_files.snapshots import Snapshots, check
 from mindpics.files.findings import errors
+from mindpics.files.json_files import read_json
 from mindpics.results.verify_run import check_run
+from mindpics.training import solver_run
 from mindpics.training.history import load_run
 from mindpics.training.resume import batches_read
 from mindpics.training.train import solve
@@ -134,6 +138,54 @@ def test_the_same_pictures_are_seen(job, tmp_path):
 def test_batches_read_before_an_iteration(iteration, first, wanted):
     message = caffe_pb2.SolverParameter(test_iter=[5], test_interval=20, iter_size=2, test_initialization=first)
     assert batches_read(message, iteration) == wanted
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_processes_up_to_the_snapshots_that_they_left(
+    job, tmp_path, monkeypatch
+):
+    """A clock that goes on by a second a look: there is one as a process begins, at each snapshot and at the end."""
+    monkeypatch.setattr(solver_run, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    solver, run = job(snapshot=2), tmp_path / "run"
+
+    def seconds(iterations):
+        solve(solver, run, iterations=iterations, resume=True, progress=False)
+        return read_json(run / "run.json")["seconds"]
+
+    def kill_before(iteration):
+        for path in (run / "snapshots").glob(f"net_iter_{iteration}.*"):
+            path.unlink()
+
+    assert seconds(5) == 4  # snapshots at 2, 4 and 5
+    assert seconds(10) == 4 + 5  # and at 6, 8, 10 and, the last, 10 again
+    kill_before(10)
+    assert seconds(10) == 4 + 2 + 3
+    (run / "snapshots/seconds.json").unlink()  # as a run of an earlier version
+    assert seconds(10) is None
+    kill_before(10)
+    assert seconds(10) is None
+    solve(solver, run, iterations=2, overwrite=True, progress=False)
+    assert read_json(run / "run.json")["seconds"] == 3
+
+
+SQUARE = """
+layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" include {{ phase: {phase} }} {param}
+  inner_product_param {{ num_output: 24 bias_term: false weight_filler {{ type: "xavier" }} }} }}
+"""
+
+
+def test_weights_are_shared_as_the_layers_of_the_training_share_them(job, tmp_path):
+    """Layers of the tests have the same names, and weights of their own: the history has one array for the two."""
+    solver = job(max_iter=3)
+    net = read_message(tmp_path / "net.prototxt", caffe_pb2.NetParameter())
+    squares = [
+        SQUARE.format(name=name, bottom=bottom, phase=phase, param=param)
+        for phase, param in (("TRAIN", 'param { name: "w" }'), ("TEST", ""))
+        for name, bottom in (("a", "fc"), ("b", "a"))
+    ]
+    layers = [*net.layer[:-2], *text_format.Parse("".join(squares), caffe_pb2.NetParameter()).layer, *net.layer[-2:]]
+    layers[-2].bottom[0] = "b"
+    write_message(caffe_pb2.NetParameter(layer=layers), tmp_path / "net.prototxt")
+    assert solve(solver, tmp_path / "run", progress=False).iteration == 3
 
 
 def test_a_run_without_a_seed_keeps_the_one_it_drew(job, tmp_path):

@@ -322,7 +322,7 @@ def test_what_was_rejected_is_said_where_too_little_is_left_for_a_split(tmp_path
     manifest = write_pictures(tmp_path, all_poles(6))
     for path in sorted((tmp_path / "images").iterdir())[1:]:
         path.write_bytes(b"no picture")
-    wanted = r"found under 2 pictures of low O.*\(59 pictures were rejected, the first p\w+: no picture of a known format"
+    wanted = r"found under 2 pictures of low O.*\(59 pictures were rejected, the first p\w+: no picture of a known for"
     with pytest.raises(ValueError, match=wanted):
         select(manifest, tmp_path / "out", Choices(), 1)
 
@@ -331,6 +331,26 @@ def test_few_groups_are_told(tmp_path, capsys):
     manifest = write_pictures(tmp_path, all_poles(6))
     select(manifest, tmp_path / "out", Choices(split="group"), 1)
     assert "6 groups by author, near copies left aside: the test side may be far from 20%" in capsys.readouterr().err
+
+
+def test_a_crawl_without_authors_is_split_by_image_and_by_group_alone_refused(tmp_path):
+    manifest = write_pictures(tmp_path, [{**p, "author": "unknown" if "e" in p["id"] else ""} for p in all_poles(6)])
+    facts = select(manifest, tmp_path / "out", Choices(), 1)
+    told = "no post tells its author, by which none are joined"
+    assert (facts["joined"], facts["groups"], facts["test"]) == (told, 60, 12)
+    facts = select(manifest, tmp_path / "alone", Choices(group_by=("author",)), 1)
+    assert (facts["joined"], facts["groups"]) == (told, 60)
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()  # what follows is said before a picture is read
+    with pytest.raises(ValueError, match="found no post with the key 'author' that tells anything"):
+        select(manifest, tmp_path / "grouped", Choices(split="group"), 1)
+
+
+@pytest.mark.parametrize("split", ["image", "group"])
+def test_a_key_that_no_post_has_is_named_before_a_picture_is_read(tmp_path, split):
+    wanted = r"found no post with the key 'autor'; wanted one of \['author', 'id'"
+    with pytest.raises(ValueError, match=wanted):
+        select(write(tmp_path, *all_poles(6)), tmp_path / "out", Choices(split=split, group_by=("autor", "copies")), 1)
 
 
 def test_reposts_that_join_many_authors_into_one_group_are_told(tmp_path):

@@ -1,6 +1,7 @@
 """Each number of a training beside the paper's: batch, crop, heads' rates, dropout, normalisation, steps."""
 
 import pytest
+from caffe.proto import caffe_pb2
 
 from mindpics.caffe_files.messages import write_message
 from mindpics.nets.rows import all_models, messages, paper_counts
@@ -52,6 +53,15 @@ def test_a_schedule_of_ones_own_differs_from_no_paper(tmp_path):
         if finding.severity != "ok"
     ]
     assert (noted.severity, noted.message) == ("note", "max_iter / stepsize 2; the README's choice: 5")
+
+
+def test_the_batch_is_that_of_the_training_wherever_its_layer_stands(tmp_path):
+    model = next(model for model in all_models() if model.name == "alexnet_all-in-one_scratch")
+    net, _, solver = messages(model, PAPER, paper_counts(), data_root="d", net_path="n", snapshot_prefix="s")
+    tested = caffe_pb2.LayerParameter(name="data", type="Data", exclude=[{"phase": caffe_pb2.TRAIN}])
+    write_message(caffe_pb2.NetParameter(layer=[tested, *net.layer]), tmp_path / "net.prototxt")
+    found = list(check_training(solver, tmp_path / "net.prototxt", {"weights": None}))
+    assert {finding.severity for finding in found} == {"ok"}
 
 
 def test_a_batch_in_passes_and_the_other_crop_agree(tmp_path):

@@ -8,17 +8,21 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from caffe.proto import caffe_pb2
+from tool_module import parsed
 
 from mindpics.api import load_run, solve, sweep
 from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.jobs.commands import start_here
+from mindpics.jobs.stages import StageError
+from mindpics.sweeps import sweep as sweep_module
 from mindpics.sweeps.cost import START, timed
 from mindpics.sweeps.ranking import ranked, row_of
-from mindpics.sweeps.settings import Run
+from mindpics.sweeps.settings import Run, runs_of
 from mindpics.sweeps.sweep import OnGpus
 from mindpics.training.solver_files import read_solver
 
@@ -108,6 +112,49 @@ def test_a_setting_that_the_net_does_not_take_is_refused_before_anything_runs(sm
     with pytest.raises(ValueError, match=r"found layer\[fc9\]"):
         sweep(small_job[0], tmp_path / "s", {"layer[fc9].num_output": [1, 2]})
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"type": ["SGD", "AdaGrad"]}, r"--set type=AdaGrad: .*momentum"),
+        ({"layer[data].crop_size": [32, 4000]}, r"--set layer\[data\].crop_size=4000: .*crop_size 4000"),
+        ({"iter_size": [1, 0]}, "--set iter_size=0: .*iter_size 0; 1 or more is wanted"),
+    ],
+)
+def test_a_setting_that_only_a_later_run_fails_with_is_named_before_anything_runs(
+    small_job, tmp_path, settings, wanted
+):
+    with pytest.raises(ValueError, match=wanted):
+        sweep(small_job[0], tmp_path / "s", settings)
+    assert not (tmp_path / "s").exists()
+
+
+def test_weights_that_only_a_later_net_does_not_take_are_named_before_anything_runs(small_job, tmp_path):
+    weights = solve(small_job[0], tmp_path / "first", iterations=1, progress=False).caffemodel
+    with pytest.raises(ValueError, match=rf"--weights {weights} --set layer\[conv1\].num_output=8: .*conv1"):
+        sweep(small_job[0], tmp_path / "s", {"layer[conv1].num_output": [4, 8]}, weights=["none", weights])
+    assert not (tmp_path / "s").exists()
+
+
+def test_each_distinct_net_is_built_once(small_job, tmp_path, monkeypatch):
+    built = []
+    monkeypatch.setattr(sweep_module, "build_in_fork", lambda *given: built.append(given))
+    runs = runs_of({"base_lr": [0.1, 0.2], "layer[data].mirror": [True, False]}, seeds=2)
+    stages, _ = sweep_module.planned(small_job[0], tmp_path / "s", runs)
+    assert len(stages) == 8 and len(built) == 2
+
+
+def test_where_a_run_fails_those_that_were_done_are_in_the_table(small_job, tmp_path):
+    def start(command, *where):
+        return start_here([sys.executable, "-c", "raise SystemExit(3)"] if "max_iter=2" in command else command, *where)
+
+    with pytest.raises(StageError, match="exit status 3"):
+        sweep(small_job[0], tmp_path / "s", {"max_iter": [2, 4]}, jobs=1, start=start)  # the longest is the first
+    assert [row["max_iter"] for row in rows_of(tmp_path / "s").values()] == ["4"]
+    assert "1 of 2 runs, the best first" in (tmp_path / "s/index.html").read_text()
+    rows = sweep(small_job[0], tmp_path / "s", {"max_iter": [2, 4]}, jobs=1)
+    assert len(rows) == len(rows_of(tmp_path / "s")) == 2
 
 
 FACTS = {"diverged": None, "iterations": 2, "seconds": 1, "weights": None, "more_weights": []}
@@ -216,6 +263,40 @@ def test_each_gpu_has_one_command_at_a_time(tmp_path):
     given = [(tmp_path / f"{turn}.log").read_text().strip() for turn in "abc"]
     assert sorted(given[:2]) == ["['--gpu', '0']", "['--gpu', '3']"] and given[2] in given[:2]
     assert start_here(sleep, tmp_path / "d.log", 1).wait() == 0
+
+
+def on_a_worker(given):
+    """Return a cluster's start: each worker has one GPU, which is told by its number; here it has none."""
+
+    def start(command, *where):
+        place = command.index("--gpu")
+        given.append(command[place + 1])
+        return start_here([*command[:place], *command[place + 2 :]], *where)
+
+    return start
+
+
+def test_on_a_cluster_each_run_has_the_gpu_of_its_worker_and_this_machine_needs_none(small_job, tmp_path):
+    given = []
+    start, settings = on_a_worker(given), {"max_iter": [2, 3]}
+    rows = sweep(small_job[0], tmp_path / "s", settings, jobs=2, gpus=[7], start=start)
+    assert len(rows) == 2 and given == ["7", "7"]
+    with pytest.raises(ValueError, match="found GPUs 0,1 of a cluster; wanted one number"):
+        sweep(small_job[0], tmp_path / "t", settings, gpus=[0, 1], start=start)
+    assert not (tmp_path / "t").exists()
+
+
+def test_the_tool_gives_a_cluster_its_gpus_and_its_jobs(small_job, tmp_path, monkeypatch, capsys):
+    given, asked = [], []
+    words = (small_job[0], "--out", tmp_path / "s", "--set", "max_iter=2,3", "--scheduler", "tcp://x", "--gpus", "7")
+    tool, args = parsed("sweep", *words)
+    cluster = nullcontext((2, on_a_worker(given)))
+    monkeypatch.setattr(tool.scheduler, "place", lambda *place: asked.append(place) or cluster)
+    tool.main(args)
+    assert given == ["7", "7"] and asked[0][0] == "tcp://x" and asked[0][3] == [7]
+    args.plan = True
+    tool.main(args)
+    assert re.search(r" 2 iterations$.*^2 stages, 2 at a time", capsys.readouterr().out, re.MULTILINE | re.DOTALL)
 
 
 def test_gpus_that_are_not_there_are_one_line_before_anything_runs(small_job, tmp_path):

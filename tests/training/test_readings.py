@@ -4,7 +4,9 @@ import json
 
 import pytest
 from caffe.proto import caffe_pb2
+from google.protobuf import text_format
 
+from mindpics.caffe_files.fields import set_layers
 from mindpics.training.readings import read_otherwise
 from mindpics.training.solver_files import read_solver
 from mindpics.training.train import solve
@@ -69,6 +71,31 @@ def test_a_batch_in_passes_trains_on_as_many_pictures_an_update(small_job, tmp_p
         read(small_job, batch=3)
     with pytest.raises(ValueError, match="found batch=1 for .*BVLC's Scale does not add up .*; wanted 2 or more"):
         read(small_job, batch=1)
+
+
+STAGED = """
+layer { name: "data" type: "Data" top: "data" top: "label" exclude { phase: TRAIN }
+        data_param { source: "ROOT/test_lmdb" batch_size: 50 backend: LMDB } }
+layer { name: "other" type: "Data" top: "data" top: "label" include { phase: TRAIN stage: "other" }
+        data_param { source: "ROOT/test_lmdb" batch_size: 30 backend: LMDB } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { stage: "mine" }
+        data_param { source: "ROOT/train_lmdb" batch_size: 20 backend: LMDB } }
+"""
+
+
+def test_the_data_of_the_training_are_told_as_caffe_tells_them(pictures):
+    """A layer may be kept out by an exclude rule, or by a stage that the solver does not name."""
+    net = text_format.Parse(STAGED.replace("ROOT", str(pictures)), caffe_pb2.NetParameter())
+    message = caffe_pb2.SolverParameter(train_state={"stage": ["mine"]}, test_state=[{"stage": ["test"]}])
+    read_otherwise(message, net, {"batch": 5, "epochs": 2})
+    assert (message.iter_size, message.max_iter) == (4, 2 * 400 / 20)
+    assert [layer.data_param.batch_size for layer in net.layer] == [50, 30, 5]
+    set_layers([net], {"layer[data].batch_size": 10}, message)
+    assert [layer.data_param.batch_size for layer in net.layer] == [50, 30, 10]
+    net.layer[0].exclude[0].stage.append("none")
+    net.layer[2].include[0].phase = caffe_pb2.TEST
+    set_layers([net], {"layer[data].batch_size": 40}, message)
+    assert [layer.data_param.batch_size for layer in net.layer] == [40, 30, 10]
 
 
 def test_rate_normalisation_and_batch_norm_are_those_given(small_job):

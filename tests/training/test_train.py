@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import caffe
@@ -20,6 +21,7 @@ from mindpics.caffe_files.messages import read_message, write_message
 from mindpics.inference.infer import save_scores, score_lmdb
 from mindpics.results.metrics import evaluate, load_scores
 from mindpics.results.verify import verify
+from mindpics.training import solver_run
 from mindpics.training.divergence import CLIPPED_ITERATIONS, ClippedLosses, DivergedError, StuckHeads, check_losses
 from mindpics.training.train import solve
 
@@ -281,6 +283,49 @@ def test_a_training_whose_last_update_is_not_finite_fails(small_job, tmp_path):
     changed_solver(small_job[0], base_lr=1e30)
     with pytest.raises(DivergedError, match="iteration 1: .* (not finite|last test is nan)") as raised:
         solve(small_job[0], tmp_path / "run", iterations=1, progress=False)  # its one loss was computed before that
+    _is_failed(tmp_path / "run", raised.value)
+
+
+def amplify(net):
+    for layer in net.layer:
+        if layer.loss_weight:
+            layer.loss_weight[0] = 1e25
+
+
+def test_weights_that_are_not_finite_at_a_snapshot_are_a_divergence(small_job, tmp_path):
+    changed_solver(small_job[0], base_lr=1e30, snapshot=1)
+    changed_net(small_job[0], amplify)
+    with pytest.raises(DivergedError, match="iteration 1: layer .* has weights that are not finite") as raised:
+        solve(small_job[0], tmp_path / "run", progress=False)
+    _is_failed(tmp_path / "run", raised.value)
+    assert not list((tmp_path / "run/snapshots").rglob("net_iter*"))
+
+
+class AfterOneStep(list):
+    """Signals of which one has come when they are looked at again."""
+
+    looks = 0
+
+    def __bool__(self):
+        self.looks += 1
+        return self.looks > 1
+
+
+def test_an_interruption_at_weights_that_are_not_finite_is_a_divergence(small_job, tmp_path, monkeypatch):
+    changed_solver(small_job[0], base_lr=1e30)
+    changed_net(small_job[0], amplify)
+    monkeypatch.setattr(solver_run, "interruptible", lambda: nullcontext(AfterOneStep()))
+    with pytest.raises(DivergedError, match="iteration 1: layer .* has weights that are not finite") as raised:
+        solve(small_job[0], tmp_path / "run", progress=False)
+    _is_failed(tmp_path / "run", raised.value)
+
+
+def test_a_history_that_overflows_alone_is_a_divergence(small_job, tmp_path):
+    """AdaGrad sums the squares of gradients, and divides by their root: the weights stand still, and are finite."""
+    changed_solver(small_job[0], type="AdaGrad", momentum=0, base_lr=1e-6, snapshot=1)
+    changed_net(small_job[0], amplify)
+    with pytest.raises(DivergedError, match="iteration 1: the history of the solver has values that are not") as raised:
+        solve(small_job[0], tmp_path / "run", progress=False)
     _is_failed(tmp_path / "run", raised.value)
 
 
