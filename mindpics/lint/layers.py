@@ -6,7 +6,7 @@ import caffe
 
 from mindpics.caffe_files.prototxt import nearest
 from mindpics.lint import preflight
-from mindpics.lint.gradients import LOSSES, WITH_WEIGHTS
+from mindpics.lint.gradients import LOSSES, blobs_of
 from mindpics.lint.heads import HEAD_LAYERS, check_head_layer, is_our_layer, is_our_loss
 from mindpics.lint.phases import DATA_TYPES, TEST, TRAIN, is_loss
 from mindpics.lint.sizes import LEARNED, check_sizes
@@ -98,7 +98,7 @@ def check_phase(view):
     """Yield what is wrong with layers in a phase (a NetPhase)."""
     names = set()
     for index, layer in view.layers:
-        if layer.type in WITH_WEIGHTS:
+        if blobs_of(layer):
             if layer.name in names:
                 text = f"a second layer of this name in phase {view.name}; weights are copied by name, to one of them"
                 yield view.finding("error", "duplicate-name", index, text, "name")
