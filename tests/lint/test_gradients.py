@@ -170,3 +170,11 @@ def test_layers_of_one_name_without_blobs_are_as_caffe_takes_them(tmp_path):
         (tmp_path / "net.prototxt").write_text(DATA + "\n".join([mask, *scales, end]))
         named = [finding.check for finding in lint_file(tmp_path / "net.prototxt") if finding.severity == "error"]
         assert named == wanted and not aborts(tmp_path / "net.prototxt")
+
+
+def test_more_params_than_blobs_are_named_of_each_layer_that_caffe_counts_blobs_of(tmp_path):
+    for kind, most in (("LSTM", 3), ("RNN", 5)):
+        for count, wanted in ((most, []), (most + 1, ["too-many-params"])):
+            (tmp_path / "net.prototxt").write_text(recurrent(kind, count))
+            named = [finding.check for finding in lint_file(tmp_path / "net.prototxt") if finding.severity == "error"]
+            assert named == wanted and aborts(tmp_path / "net.prototxt") == bool(wanted)
