@@ -2,7 +2,9 @@
 
 import os
 
+from mindpics.caffe_files.datum import decode
 from mindpics.caffe_files.lmdbs import read_mean
+from mindpics.files.bounded import read_bytes
 from mindpics.jobs.fork_first import in_fork
 
 PICTURES, BYTES = 10_000, 1 << 30  # of a list that are looked at: some seconds, or a minute
@@ -81,12 +83,7 @@ def _mean(transform, channels):
 
 
 def _decoded_sides(path, channels, where):
-    import cv2  # in the child alone
-
-    try:
-        pixels = cv2.imread(path, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        pixels = None
+    pixels = decode(read_bytes(path, "a picture"), channels, "ImageData")
     if pixels is None:
         raise ValueError(f"{where}: found {path}, which does not decode; wanted a picture")
     return pixels.shape[:2]

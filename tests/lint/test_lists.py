@@ -37,6 +37,7 @@ BAD = [
     (IMAGES, "0.png 0\nnowhere.png 1\n", "error", "list", "list:2: found 'nowhere.png', which is not there"),
     (IMAGES, "0.png 0\n1.png 2\n", "error", "label-range", "takes labels 0..1, but list has 2 (key '1.png')"),
     (IMAGES, "0.png 0\ntorn.png 1\n", "error", "list", "list: line 2: found torn.png, which does not decode"),
+    (IMAGES, "0.png 0\ngif.jpg 1\n", "error", "list", "list: line 2: found gif.jpg, which does not decode"),
     (IMAGES, "0.png 0\nwide.png 1\n", "error", "list", "line 2: found wide.png of (9, 9); wanted (8, 8), as others"),
     (CROPPED, "wide.png 0\n0.png 1\n", "error", "list", "line 2: found 0.png of (8, 8); wanted at least the crop_size"),
     (MEAN, "wide.png 0\n0.png 1\n", "error", "list", "line 2: found 0.png of (8, 8); wanted (9, 9), as the mean of m"),
@@ -63,6 +64,7 @@ def work(tmp_path, monkeypatch):
         file["data"], file["label"] = rng.random((6, 5)).astype("f4"), np.arange(6) % 2.0
     Image.new("RGB", (9, 9)).save(tmp_path / "wide.png")
     write_mean(tmp_path / "mean.binaryproto", np.ones((3, 9, 9), "f4"))
+    Image.new("RGB", (8, 8)).save(tmp_path / "gif.jpg", "GIF")
     (tmp_path / "torn.png").write_text("no picture")
     for name, rows, width, labels in (
         ("labels", 6, 5, [0, 1, 0, -1, 0.5, -0.5]),
