@@ -12,6 +12,7 @@ from mindpics.files.bounded import read_bytes
 from mindpics.lint.labels import check_labels, check_reader, reads_labels
 from mindpics.lint.phases import SOURCES
 from mindpics.lint.pictures import check_pictures, look
+from mindpics.lint.windows import check_windows
 
 VALUES_AT_ONCE = 1 << 22
 
@@ -36,9 +37,10 @@ def check_list(view, index, layer, required):
         severity, check, note = ("error", "list-absent", "") if required else ("note", "data-absent", "; not checked")
         yield view.finding(severity, check, index, text + note, field, "source")
         return
-    if layer.type == "WindowData":
-        return
     try:
+        if layer.type == "WindowData":
+            yield from check_windows(view, index, layer)
+            return
         lines = read_bytes(source, "a list of files").decode(errors="surrogateescape").removesuffix("\n").split("\n")
         if layer.type == "ImageData":
             yield from check_labels(view, index, layer, _images(layer, lines))
