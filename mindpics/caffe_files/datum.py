@@ -94,7 +94,8 @@ def decode(data, channels, layer="Data"):
     """Return [H, W] or [H, W, C], BGR, of an encoded picture as Caffe's util/io.cpp decodes it; None where it does not.
 
     The OpenCV of this Python decodes what any does. Caffe's own, which has neither GIF nor AVIF nor a moving WebP, but
-    more of TIFF, is asked in a child: for each further format once, and for each picture that does not decode here.
+    more of TIFF, is asked in a child: for each further format once, and for each picture that does not decode here, or
+    is turned here alone.
 
     Parameters
     ----------
@@ -106,19 +107,31 @@ def decode(data, channels, layer="Data"):
     """
     import cv2  # who reads no picture starts without it
 
-    flags = {None: cv2.IMREAD_UNCHANGED, 1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}
+    flags = {None: cv2.IMREAD_UNCHANGED, 1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}[channels]
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags[channels]) if data else None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:
         pixels = None
     key = layer, _format(data)
-    if pixels is not None and (pixels.dtype != np.uint8 or key[1] in EVERYWHERE or key in _decoded):
+    if pixels is not None and (pixels.dtype != np.uint8 or key[1] in EVERYWHERE):
         return pixels
-    asked = _asked(data, channels, layer)
-    is_alike = pixels is not None and asked is not None and np.atleast_3d(pixels).shape == asked.shape
-    if is_alike and not _may_be_turned(data):
+    if key in _decoded and pixels is not None and not _is_turned(pixels, data, flags):
+        return pixels
+    asked = _asked(data, channels, layer)  # which takes a tenth of a second, or two
+    if pixels is not None and asked is not None and sorted(np.atleast_3d(pixels).shape) == sorted(asked.shape):
         _decoded.add(key)
     return asked
+
+
+def _is_turned(pixels, data, flags):
+    """Tell whether pixels are turned by EXIF, as later OpenCVs do with WebP."""
+    import cv2
+
+    if flags == cv2.IMREAD_UNCHANGED or not data.startswith(b"RIFF") or b"EXIF" not in data:
+        return False
+    return not np.array_equal(
+        pixels, cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    )
 
 
 def _format(data):
@@ -126,11 +139,6 @@ def _format(data):
     if data.startswith(b"RIFF"):
         return data[8:12] + data[20:21] * (data[12:16] == b"VP8X")
     return data[4:12] if data.startswith(b"\0") else data[:2]
-
-
-def _may_be_turned(data):
-    """Tell of a WebP with EXIF, by which later OpenCVs turn it."""
-    return data.startswith(b"RIFF") and b"EXIF" in data
 
 
 def _asked(data, channels, layer):

@@ -9,6 +9,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from PIL import Image
 
+from mindpics.caffe_files import datum as datum_module
 from mindpics.caffe_files.datum import decode, parse_datum, to_pixels
 from mindpics.caffe_files.lmdb_check import check_records
 from mindpics.datasets.picture_lmdb import to_datum
@@ -117,3 +118,13 @@ def test_a_picture_decodes_where_it_does_in_caffe(name, tmp_path):
         to_pixels(datum)
     with pytest.raises(ValueError, match="key '0': found an encoded Datum .* does not decode"):
         check_records(tmp_path / "lmdb")
+
+
+def test_a_format_is_asked_for_once_and_a_webp_that_exif_turns_each_time(monkeypatch):
+    asked, ask = [], datum_module._asked
+    monkeypatch.setattr(datum_module, "_decoded", set())
+    monkeypatch.setattr(datum_module, "_asked", lambda *args: asked.append(args) or ask(*args))
+    exif = Image.Exif()
+    for turn, sides, count in ((1, (24, 16), 1), (1, (24, 16), 1), (6, (24, 16), 2), (6, (24, 16), 3)):
+        exif[0x112] = turn
+        assert decode(saved("WEBP", exif=exif), 3, "ImageData").shape[:2] == sides and len(asked) == count
