@@ -19,18 +19,18 @@ NO_GRADIENT_OF = {  # by the number of a bottom; of which it is no label
     "BatchReindex": (1, "its index"),
 }
 NOT_FORCED = {**dict.fromkeys(NO_GRADIENT_OF_LABELS, 1), "LSTM": 1, "RNN": 1}
-WITH_WEIGHTS = {
-    "Convolution",
-    "Deconvolution",
-    "InnerProduct",
-    "Embed",
-    "BatchNorm",
-    "Scale",
-    "Bias",
-    "PReLU",
-    "LSTM",
-    "RNN",
-    "Parameter",
+BLOBS = {  # that a layer of a type has
+    "Convolution": lambda layer: 1 + layer.convolution_param.bias_term,
+    "Deconvolution": lambda layer: 1 + layer.convolution_param.bias_term,
+    "InnerProduct": lambda layer: 1 + layer.inner_product_param.bias_term,
+    "Embed": lambda layer: 1 + layer.embed_param.bias_term,
+    "BatchNorm": lambda layer: 3,
+    "Scale": lambda layer: (len(layer.bottom) == 1) + layer.scale_param.bias_term,  # a second bottom scales
+    "Bias": lambda layer: int(len(layer.bottom) == 1),
+    "PReLU": lambda layer: 1,
+    "LSTM": lambda layer: 3 + _has_static_input(layer, 2),
+    "RNN": lambda layer: 5 + _has_static_input(layer, 1),
+    "Parameter": lambda layer: 1,
 }
 
 
@@ -86,7 +86,7 @@ def _above_what_learns(view):
     requests, learned = {}, set()
     for index, layer in view.layers:
         below = [bottom in learned for bottom in layer.bottom]
-        if any(below) or _learns(layer):
+        if any(below) or learns(layer, blobs_of(layer)):
             is_set = len(layer.propagate_down) == len(layer.bottom)
             requests[index] = list(layer.propagate_down) if is_set else below
             learned.update(layer.top)
@@ -95,5 +95,16 @@ def _above_what_learns(view):
     return requests
 
 
-def _learns(layer):
-    return layer.type in WITH_WEIGHTS and (not layer.param or any(param.lr_mult for param in layer.param))
+def learns(layer, blobs):
+    """Tell whether one of so many blobs of a layer learns: one without a `param` does."""
+    return blobs > len(layer.param) or any(param.lr_mult for param in layer.param)
+
+
+def blobs_of(layer):
+    """Return how many blobs Caffe gives a layer; 0 of a type that is not known to have some."""
+    return BLOBS[layer.type](layer) if layer.type in BLOBS else 0
+
+
+def _has_static_input(layer, states):
+    """Tell whether a recurrent layer reads more than a sequence, where its sequences begin, and its first states."""
+    return len(layer.bottom) > 2 + layer.recurrent_param.expose_hidden * states

@@ -4,7 +4,7 @@ import math
 
 from mindpics.lint.build import built_shapes
 from mindpics.lint.heads import labels_of_head
-from mindpics.lint.phases import TRAIN
+from mindpics.lint.phases import SOURCES, TRAIN
 
 AXES = {  # of the layers that look up a score by its label: what says along which axis; "" takes all of a picture's
     "SoftmaxWithLoss": "softmax_param",
@@ -26,7 +26,7 @@ def check_labels(view, index, layer, records):
     records : mindpics.caffe_files.lmdb_check.Records
         Its `labels` and `runs` are looked at.
     """
-    source = layer.data_param.source or layer.image_data_param.source
+    source = getattr(layer, SOURCES.get(layer.type, "data_param")).source
     if view.phase == TRAIN and len(records.labels) > 1 and records.runs == len(records.labels) < records.count:
         text = f"{source} is sorted by class: a batch sees few of them; shuffle it (tools/create_lmdb does)"
         yield view.finding("warning", "sorted-by-class", index, text)

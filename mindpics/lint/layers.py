@@ -6,7 +6,7 @@ import caffe
 
 from mindpics.caffe_files.prototxt import nearest
 from mindpics.lint import preflight
-from mindpics.lint.gradients import LOSSES, WITH_WEIGHTS
+from mindpics.lint.gradients import BLOBS, LOSSES, blobs_of
 from mindpics.lint.heads import HEAD_LAYERS, check_head_layer, is_our_layer, is_our_loss
 from mindpics.lint.phases import DATA_TYPES, TEST, TRAIN, is_loss
 from mindpics.lint.sizes import LEARNED, check_sizes
@@ -98,7 +98,7 @@ def check_phase(view):
     """Yield what is wrong with layers in a phase (a NetPhase)."""
     names = set()
     for index, layer in view.layers:
-        if layer.type in WITH_WEIGHTS:
+        if blobs_of(layer):
             if layer.name in names:
                 text = f"a second layer of this name in phase {view.name}; weights are copied by name, to one of them"
                 yield view.finding("error", "duplicate-name", index, text, "name")
@@ -138,14 +138,9 @@ def _type(layer):
 
 def _multipliers(layer):
     """Caffe aborts on more param {} than a layer has blobs."""
-    if layer.type in LEARNED:
-        blobs = 1 + getattr(layer, LEARNED[layer.type]).bias_term
-    elif layer.type == "Scale":
-        blobs = (len(layer.bottom) == 1) + layer.scale_param.bias_term
-    elif layer.type in NO_BLOBS or layer.type == "BatchNorm":
-        blobs = 3 * (layer.type == "BatchNorm")
-    else:
+    if layer.type not in BLOBS and layer.type not in NO_BLOBS:
         return
+    blobs = blobs_of(layer)
     if len(layer.param) > blobs:
         text = f"{len(layer.param)} param {{ }} for {blobs} blobs of weights"
         yield "error", "too-many-params", text, ("param", blobs)

@@ -9,13 +9,12 @@ import numpy as np
 from mindpics.caffe_files.blobs import HDF5
 from mindpics.caffe_files.lmdb_check import Records
 from mindpics.files.bounded import read_bytes
-from mindpics.jobs.fork_first import in_fork
 from mindpics.lint.labels import check_labels, check_reader, reads_labels
 from mindpics.lint.phases import SOURCES
+from mindpics.lint.pictures import check_pictures, look
+from mindpics.lint.windows import check_windows
 
-PICTURES, BYTES = 10_000, 1 << 30  # of a list that are looked at: some seconds, or a minute
 VALUES_AT_ONCE = 1 << 22
-TIMEOUT = 86_400  # seconds; Caffe reads the same files as slowly
 
 
 def check_list(view, index, layer, required):
@@ -38,13 +37,14 @@ def check_list(view, index, layer, required):
         severity, check, note = ("error", "list-absent", "") if required else ("note", "data-absent", "; not checked")
         yield view.finding(severity, check, index, text + note, field, "source")
         return
-    if layer.type == "WindowData":
-        return
     try:
+        if layer.type == "WindowData":
+            yield from check_windows(view, index, layer)
+            return
         lines = read_bytes(source, "a list of files").decode(errors="surrogateescape").removesuffix("\n").split("\n")
         if layer.type == "ImageData":
             yield from check_labels(view, index, layer, _images(layer, lines))
-            count = _look(_decode, source, layer, lines[:PICTURES])
+            count = look(check_pictures, source, layer, [_split(line)[0] for line in lines])
             if count < len(lines):
                 yield view.finding("note", "list", index, f"{source}: its first {count} pictures were looked at")
         else:
@@ -95,45 +95,11 @@ def _hdf5_files(source, lines):
     return names
 
 
-def _look(function, source, *args):
-    """Return what a child finds: what is listed may be a stranger's."""
-    try:
-        return in_fork(function, source, *args, timeout=TIMEOUT)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-
-
-def _decode(_source, layer, lines):
-    """Return how many pictures were looked at; ValueError at the first at which ImageData would abort."""
-    import cv2  # in the child alone
-
-    param, crop, first, size = layer.image_data_param, layer.transform_param.crop_size, None, 0
-    for number, line in enumerate(lines):
-        name = param.root_folder + _split(line)[0]
-        if size > BYTES:
-            return number
-        size += os.path.getsize(name)
-        try:
-            pixels = cv2.imread(name, cv2.IMREAD_COLOR if param.is_color else cv2.IMREAD_GRAYSCALE)
-        except cv2.error:
-            pixels = None
-        if pixels is None:
-            raise ValueError(f"line {number + 1}: found {name}, which does not decode; wanted a picture")
-        sides = pixels.shape[:2] if not param.new_height else (param.new_height, param.new_width)
-        if crop > min(sides):
-            raise ValueError(f"line {number + 1}: found {name} of {sides}; wanted at least the crop_size, {crop}")
-        if first is None or not param.shuffle and number % max(1, param.batch_size) == 0:
-            first = sides  # of a batch
-        if sides != first and not crop and param.batch_size > 1:
-            raise ValueError(f"line {number + 1}: found {name} of {sides}; wanted {first}, as others of its batch")
-    return len(lines)
-
-
 def _hdf5(view, index, layer, names):
     """Yield files that are read as something else than they hold, and labels that nobody knows; ValueError for none."""
     source = layer.hdf5_data_param.source
     readers = {top: [r for r in view.readers(top, index) if reads_labels(*r[1:])] for top in layer.top}
-    rows, labels = _look(_rows_and_labels, source, names, list(layer.top), [top for top in readers if readers[top]])
+    rows, labels = look(_rows_and_labels, source, names, list(layer.top), [top for top in readers if readers[top]])
     for name, widths in zip(names, rows, strict=True):
         for top, width, first in zip(layer.top, widths, rows[0], strict=True):
             if width != first:
@@ -144,7 +110,7 @@ def _hdf5(view, index, layer, names):
             yield from check_reader(view, position, number, source, dict(pairs))
 
 
-def _rows_and_labels(_source, names, tops, label_tops):
+def _rows_and_labels(names, tops, label_tops):
     """Return values a row by file and top, and by top of labels (label, first file that has it) pairs."""
     import h5py  # in the child alone
 

@@ -3,6 +3,7 @@
 from mindpics.caffe_files import weights
 from mindpics.caffe_files.blobs import read_caffemodel
 from mindpics.lint.build import built_targets
+from mindpics.lint.gradients import learns
 from mindpics.lint.phases import is_deploy
 from mindpics.lint.sizes import LEARNED
 
@@ -61,7 +62,7 @@ def check_weights(net, view, paths, allow_python_layers=False):
 def _missed(net, fits, targets):
     places = {layer.name: (i, layer) for i, layer in reversed(list(enumerate(net.message.layer)))}
     with_weights = {name for name, target in targets.items() if target}
-    heads = _heads(net.message, {name for name in with_weights if not _is_frozen(places[name][1], targets[name])})
+    heads = _heads(net.message, {name for name in with_weights if learns(places[name][1], len(targets[name]))})
     unused = {
         weights.shape_key([blob.values.shape for blob in stored[name_in_file] if blob is not None]): name_in_file
         for fit, stored in reversed(fits)
@@ -89,11 +90,6 @@ def _starts_at_zero(layer):
     if any(param.name for param in layer.param):
         return False  # shares another layer's weights
     return layer.type in LEARNED and not getattr(layer, LEARNED[layer.type]).HasField("weight_filler")
-
-
-def _is_frozen(layer, target):
-    """Tell whether no blob of a layer learns, such as those of an upsampling Deconvolution."""
-    return len(layer.param) >= len(target) and not any(spec.lr_mult for spec in layer.param)
 
 
 def _heads(net, learned):

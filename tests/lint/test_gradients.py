@@ -39,6 +39,22 @@ layer { name: "recurrent" type: "#" bottom: "seq" bottom: "%s" top: "out" recurr
 layer { name: "far" type: "Reduction" bottom: "out" top: "far" loss_weight: 1 }
 """
 LSTM, RNN = SEQUENCE.replace("#", "LSTM"), SEQUENCE.replace("#", "RNN")
+ONE_FROZEN = "param { lr_mult: 0 }"
+TEACHER = DATA.replace('"fc"\n', f'"fc" {ONE_FROZEN}\n')
+SCALED_LABEL = """layer { name: "mask" type: "DummyData" top: "mask" dummy_data_param { shape { dim: 4 dim: 1 } } }
+layer { name: "scale" type: "Scale" bottom: "label" bottom: "mask" top: "masked" scale_param { axis: 0 } }
+""" + LOSS.replace("label", "masked")
+STATIC = """layer { name: "seq" type: "DummyData" top: "seq" top: "cont" top: "static" dummy_data_param {
+  shape { dim: 2 dim: 3 dim: 4 } shape { dim: 2 dim: 3 } shape { dim: 3 dim: 5 } } }
+layer { name: "recurrent" type: "%s" bottom: "seq" bottom: "cont" %s top: "fc" %s recurrent_param { num_output: 2 } }
+layer { name: "unread" type: "Silence" bottom: "static" }
+"""
+
+
+def recurrent(kind, params, bottom=""):
+    return STATIC % (kind, bottom, " ".join([ONE_FROZEN] * params)) + SHARP + TO_SHARP
+
+
 FILTER = """layer { name: "one" type: "Reduction" bottom: "%s" top: "one" reduction_param { axis: 1 } }
 layer { name: "filter" type: "Filter" bottom: "fc" bottom: "one" top: "kept" }
 layer { name: "far" type: "Reduction" bottom: "kept" top: "far" loss_weight: 1 }
@@ -71,6 +87,22 @@ NETS = {
         DATA.replace('"fc"\n', '"fc" param { lr_mult: 0 } param { lr_mult: 0 }\n') + SHARP + TO_SHARP,
         set(),
     ),
+    "a teacher whose bias learns": (TEACHER + SHARP + TO_SHARP, {"sharp"}),
+    "a teacher whose bias learns, as a label": (TEACHER + GUESS + TO_GUESS, {"guess", "loss"}),
+    "a teacher without a bias": (
+        TEACHER.replace("num_output", "bias_term: false num_output") + SHARP + TO_SHARP,
+        set(),
+    ),
+    "a label that another scales": (DATA + SCALED_LABEL, set()),
+    "a label that another scales, with a bias": (DATA + SCALED_LABEL.replace("axis", "bias_term: true axis"), {"loss"}),
+    "a label that another is added to": (
+        DATA + SCALED_LABEL.replace("Scale", "Bias").replace("scale_param", "bias_param"),
+        set(),
+    ),
+    "an LSTM that is frozen": (recurrent("LSTM", 3), set()),
+    "an LSTM of whose weights one learns": (recurrent("LSTM", 3, 'bottom: "static"'), {"sharp"}),
+    "an RNN that is frozen": (recurrent("RNN", 6, 'bottom: "static"'), set()),
+    "an RNN of whose weights one learns": (recurrent("RNN", 4), {"sharp"}),
     "threshold that no loss sees": (DATA + LOSS + SHARP + UNSEEN, set()),
     "guess as a label": (DATA + GUESS + TO_GUESS, {"guess", "loss"}),
     "guess as a label that is left alone": (DATA + GUESS + TO_GUESS.replace(" }", FORWARD_ONLY), set()),
@@ -128,3 +160,21 @@ def test_a_wrong_number_of_propagate_down_is_named(tmp_path):
     path.write_text(DATA + LOSS.replace(" }", " propagate_down: true }"))
     assert "1 propagate_down for 2 bottoms" in [f.message for f in lint_file(path) if f.severity == "error"][0]
     assert aborts(path)
+
+
+def test_layers_of_one_name_without_blobs_are_as_caffe_takes_them(tmp_path):
+    mask, scale, _ = SCALED_LABEL.splitlines()
+    end = TO_SHARP.replace('"fc"', '"masked"').replace("sharp", "again")
+    for bias, wanted in (("", []), ("bias_term: true ", ["duplicate-name"])):
+        scales = [line.replace("axis", f"{bias}axis") for line in (scale, scale.replace("masked", "again"))]
+        (tmp_path / "net.prototxt").write_text(DATA + "\n".join([mask, *scales, end]))
+        named = [finding.check for finding in lint_file(tmp_path / "net.prototxt") if finding.severity == "error"]
+        assert named == wanted and not aborts(tmp_path / "net.prototxt")
+
+
+def test_more_params_than_blobs_are_named_of_each_layer_that_caffe_counts_blobs_of(tmp_path):
+    for kind, most in (("LSTM", 3), ("RNN", 5)):
+        for count, wanted in ((most, []), (most + 1, ["too-many-params"])):
+            (tmp_path / "net.prototxt").write_text(recurrent(kind, count))
+            named = [finding.check for finding in lint_file(tmp_path / "net.prototxt") if finding.severity == "error"]
+            assert named == wanted and aborts(tmp_path / "net.prototxt") == bool(wanted)

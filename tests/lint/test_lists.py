@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindpics.caffe_files.lmdbs import write_mean
 from mindpics.files.findings import errors
-from mindpics.lint import lists
+from mindpics.jobs.fork_first import in_fork
+from mindpics.lint import pictures
 from mindpics.lint.net import lint_file
 from mindpics.training.solver_files import build_in_fork, read_solver
 from mindpics.training.train import solve
@@ -23,6 +25,9 @@ SOLVER = 'net: "net.prototxt" base_lr: 0.001 lr_policy: "fixed" max_iter: 2 solv
 TOPS = 'layer { name: "data" top: "data" top: "label" type: '
 IMAGES = TOPS + '"ImageData" image_data_param { source: "list" batch_size: 2 } }\n'
 CROPPED = IMAGES.replace("image_data", "transform_param { crop_size: 9 } image_data")
+MEAN_FILE = 'mean_file: "mean.binaryproto"'
+MEAN = IMAGES.replace("image_data", f"transform_param {{ {MEAN_FILE} }} image_data")
+TWO_VALUES = "image_data", "transform_param { mean_value: 1 mean_value: 2 } image_data"
 HDF5 = TOPS + '"HDF5Data" hdf5_data_param { source: "list" batch_size: 2 } }\n'
 GOOD = {IMAGES: "0.png 0\n1.png 1 \n2.png 1\n", HDF5: "a.h5\n"}
 BAD = [
@@ -32,8 +37,13 @@ BAD = [
     (IMAGES, "0.png 0\nnowhere.png 1\n", "error", "list", "list:2: found 'nowhere.png', which is not there"),
     (IMAGES, "0.png 0\n1.png 2\n", "error", "label-range", "takes labels 0..1, but list has 2 (key '1.png')"),
     (IMAGES, "0.png 0\ntorn.png 1\n", "error", "list", "list: line 2: found torn.png, which does not decode"),
+    (IMAGES, "0.png 0\ngif.jpg 1\n", "error", "list", "list: line 2: found gif.jpg, which does not decode"),
     (IMAGES, "0.png 0\nwide.png 1\n", "error", "list", "line 2: found wide.png of (9, 9); wanted (8, 8), as others"),
     (CROPPED, "wide.png 0\n0.png 1\n", "error", "list", "line 2: found 0.png of (8, 8); wanted at least the crop_size"),
+    (MEAN, "wide.png 0\n0.png 1\n", "error", "list", "line 2: found 0.png of (8, 8); wanted (9, 9), as the mean of m"),
+    (MEAN.replace("mean_", "crop_size: 7 mean_"), "0.png 0\n", "error", "list", "wanted (9, 9), as the mean of mean."),
+    (MEAN.replace("batch", "is_color: false batch"), "wide.png 0\n", "error", "list", "of 3 channels; wanted the pic"),
+    (IMAGES.replace(*TWO_VALUES), "0.png 0\n", "error", "list", "found 2 mean_value; wanted one, or one for each of 3"),
     (HDF5, "a.h5\nb.h5\n", "error", "list", "found b.h5, which is not there"),
     (HDF5, "a.h5\nlabels.h5\n", "error", "label-range", "takes labels 0..1, but list has -1 (key 'labels.h5')"),
     (HDF5, "a.h5\nlacking.h5\n", "error", "list", "list: found lacking.h5 without a dataset 'label'"),
@@ -53,6 +63,8 @@ def work(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["data"], file["label"] = rng.random((6, 5)).astype("f4"), np.arange(6) % 2.0
     Image.new("RGB", (9, 9)).save(tmp_path / "wide.png")
+    write_mean(tmp_path / "mean.binaryproto", np.ones((3, 9, 9), "f4"))
+    Image.new("RGB", (8, 8)).save(tmp_path / "gif.jpg", "GIF")
     (tmp_path / "torn.png").write_text("no picture")
     for name, rows, width, labels in (
         ("labels", 6, 5, [0, 1, 0, -1, 0.5, -0.5]),
@@ -107,13 +119,45 @@ def test_a_list_that_is_not_there_is_a_note_where_data_are_not_asked_for(work):
     assert [(finding.severity, finding.check) for finding in lint_file("net.prototxt")] == [("note", "data-absent")]
 
 
-def test_pictures_of_other_sides_in_batches_of_theirs_are_as_caffe_takes_them(work):
-    whole = END.replace('bottom: "data"', 'bottom: "pool"')
+NARROW, WIDE = "0.png 0\n1.png 1\n", "wide.png 0\nwide.png 1\n"
+LISTS = {  # transform, options, list, what is wrong with it
+    "a size a batch": ("", "", NARROW + WIDE, ""),
+    "a size a batch, all drawn": ("", "shuffle: true", NARROW + WIDE, "batches begin anywhere"),
+    "a size a batch, none skipped": ("", "rand_skip: 1", NARROW + WIDE, ""),
+    "a size a batch, some skipped": ("", "rand_skip: 4", NARROW + WIDE, "batches begin anywhere"),
+    "batches that go on behind the end": ("", "", NARROW + WIDE + "2.png 0\n", "batches begin anywhere"),
+    "batches of one size that go on behind the end": ("", "", NARROW + "2.png 0\n", ""),
+    "pictures alone": ("", "batch_size: 1 shuffle: true", NARROW + WIDE, ""),
+    "a mean": (MEAN_FILE, "", WIDE, ""),
+    "a mean, other pictures": (MEAN_FILE, "", NARROW, "as the mean"),
+    "a mean, pictures made as large": (MEAN_FILE, "new_height: 9 new_width: 9", NARROW + WIDE, ""),
+}
+
+
+def pass_forward(path):
+    for seed in range(8):
+        caffe.set_random_seed(seed)
+        net = caffe.Net(path, caffe.TRAIN)
+        for _ in range(5):
+            net.forward()
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_pictures_of_other_sides_are_taken_where_caffe_takes_them(work, name):
+    transform, options, text, wanted = LISTS[name]
+    options += "" if "batch_size" in options else " batch_size: 2"
+    options = f'transform_param {{ {transform} }} image_data_param {{ source: "list" {options} }}'
+    layer = f'{TOPS} "ImageData" {options} }}'
     pool = 'layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { global_pooling: true } }\n'
-    (work / "net.prototxt").write_text(IMAGES + pool + whole)
-    (work / "list").write_text("0.png 0\n1.png 1\nwide.png 0\nwide.png 1\n")
-    assert not errors(lint_file("solver.prototxt", data=True))
-    assert solve("solver.prototxt", "run", progress=False).iteration == 2
+    (work / "net.prototxt").write_text(layer + pool + END.replace('bottom: "data"', 'bottom: "pool"'))
+    (work / "list").write_text(text)
+    named = errors(lint_file("solver.prototxt", data=True))
+    assert len(named) == bool(wanted) and all(wanted in finding.message for finding in named)
+    if not wanted:
+        in_fork(pass_forward, "net.prototxt")
+        return
+    with pytest.raises(ValueError, match="Check failed"):
+        in_fork(pass_forward, "net.prototxt")
 
 
 def test_of_a_long_list_the_first_pictures_are_looked_at_and_it_is_said(work, monkeypatch):
@@ -121,7 +165,7 @@ def test_of_a_long_list_the_first_pictures_are_looked_at_and_it_is_said(work, mo
     (work / "list").write_text("0.png 0\n1.png 1\n2.png 0\n")
     for name, value, seen in (("PICTURES", 2, 2), ("BYTES", 1, 1)):
         with monkeypatch.context() as patch:
-            patch.setattr(lists, name, value)
+            patch.setattr(pictures, name, value)
             found = lint_file("net.prototxt")
         notes = [finding.message for finding in found if (finding.severity, finding.check) == ("note", "list")]
         assert notes == [f"layer data: list: its first {seen} pictures were looked at"]
