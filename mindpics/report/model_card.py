@@ -25,18 +25,13 @@ STARTS = {"scratch": "trained from scratch", "finetune": "fine-tuned"}
 LICENSE = "nets and code BSD-2-Clause; the pictures keep theirs, see Data"
 
 
-def render_card(row, net, digests, *, url, license=None):
-    """Return the text of readme.md.
+def card_facts(row, net):
+    """Return what the card of a net says of its training, its data and its numbers, as `render_card` takes it.
 
     Parameters
     ----------
     row : mindpics.results.trained_row.TrainedRow
     net : mindpics.results.trained_row.TrainedNet
-    digests : dict
-        file name -> SHA-1.
-    url : str
-        As YAML.
-    license : str, optional
 
     Raises
     ------
@@ -47,40 +42,60 @@ def render_card(row, net, digests, *, url, license=None):
     deploy = read_message(net.deploy, caffe_pb2.NetParameter())
     solver = read_message(TrainingFiles(net.folder).solver, caffe_pb2.SolverParameter())
     crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
-    stand_in, pictures = row.run.stand_in(model.net if model.init == "finetune" else "none"), _pictures(row, model)
+    stand_in = row.run.stand_in(model.net if model.init == "finetune" else "none")
     versions = facts.get("versions", {})
+    return {
+        "title": _title(model)
+        + (f" (stand-in {'data' if row.run.data_stands_in() else 'weights'})" if stand_in else ""),
+        "name": model.name,
+        "caffe_commit": BVLC_COMMIT if OURS in versions.get("caffe", "") else None,
+        "stand_in": stand_in,
+        "net": NETS[model.net],
+        "heads": model.heads,
+        "start": STARTS[model.init],
+        "traits": [{"key": trait, "name": TRAIT_NAMES[trait]} for trait in model.traits],
+        "data": row.run.facts.get("data", "Not recorded: the run has no run.json."),
+        "pictures": _pictures(row, model),
+        "split": f"by {row.run.selection.get('arguments', {}).get('split', 'image')}",
+        "seed": row.run.facts.get("seed", "not recorded"),
+        "licenses": _licenses(row.run, model),
+        "numbers": _numbers(row, model),
+        "command": row.accuracy["command"],
+        "iterations": facts.get("iterations", "not recorded"),
+        "base_lr": f"{solver.base_lr:g}",
+        "random_seed": solver.random_seed,
+        "lmdbs": _lmdbs(net),
+        "weights": _weights(row, model, facts),
+        "versions": {"caffe": "of a version not recorded"} | versions,
+        "python": facts.get("python", "not recorded"),
+        "device": "the CPU" if facts.get("gpu") is None else "a GPU",
+        "size": size,
+        "crop": crop,
+        "top": (size - crop) // 2,
+    }
+
+
+def render_card(facts, digests, url="", license=None):
+    """Return the text of readme.md.
+
+    Parameters
+    ----------
+    facts : dict
+        Of `card_facts`.
+    digests : dict
+        file name -> SHA-1.
+    url : str
+        Where the caffemodel will lie.
+    license : str, optional
+    """
+    name = facts["name"]
     return template("model_card.md", keep_trailing_newline=True).render(
-        title=_title(model) + (f" (stand-in {'data' if row.run.data_stands_in() else 'weights'})" if stand_in else ""),
-        name=model.name,
-        url=url,
+        **facts,
+        url=json.dumps(url),
         license=json.dumps(license or LICENSE),
-        sha1=digests[f"{model.name}.caffemodel"],
-        caffe_commit=BVLC_COMMIT if OURS in versions.get("caffe", "") else None,
-        stand_in=stand_in,
-        net=NETS[model.net],
-        heads=model.heads,
-        start=STARTS[model.init],
-        traits=[{"key": trait, "name": TRAIT_NAMES[trait]} for trait in model.traits],
-        data=row.run.facts.get("data", "Not recorded: the run has no run.json."),
-        pictures=pictures,
-        split=f"by {row.run.selection.get('arguments', {}).get('split', 'image')}",
-        seed=row.run.facts.get("seed", "not recorded"),
-        licenses=_licenses(row.run, model),
-        numbers=_numbers(row, model),
-        command=row.accuracy["command"],
-        iterations=facts.get("iterations", "not recorded"),
-        base_lr=f"{solver.base_lr:g}",
-        random_seed=solver.random_seed,
-        lmdbs=_lmdbs(net),
-        weights=_weights(row, model, facts),
-        versions={"caffe": "of a version not recorded"} | versions,
-        python=facts.get("python", "not recorded"),
-        device="the CPU" if facts.get("gpu") is None else "a GPU",
-        size=size,
-        crop=crop,
-        top=(size - crop) // 2,
+        sha1=digests[f"{name}.caffemodel"],
         files=digests.items(),
-        onnx=f"{model.name}.onnx" in digests,
+        onnx=f"{name}.onnx" in digests,
     )
 
 
