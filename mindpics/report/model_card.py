@@ -42,7 +42,7 @@ def card_facts(row, net):
     deploy = read_message(net.deploy, caffe_pb2.NetParameter())
     solver = read_message(TrainingFiles(net.folder).solver, caffe_pb2.SolverParameter())
     crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
-    stand_in = row.run.stand_in(model.net if model.init == "finetune" else "none")
+    stand_in = row.run.stand_in(row.name)
     versions = facts.get("versions", {})
     return {
         "title": _title(model)

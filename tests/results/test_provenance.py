@@ -126,7 +126,7 @@ def test_with_one_of_two_published_weights_the_other_nets_rows_read_stand_in(run
     assert said.count("STAND-IN") == 1 and "measured" in said
     job = Job(MINI, str(run.parent), posts="MY/posts.jsonl", weights={"alexnet": BVLC["path"]})
     write_job(job, [])
-    assert RunFiles(run.parent).stand_in("alexnet") == ""
+    assert RunFiles(run.parent).stand_in("alexnet_all-in-one_finetune") == ""
     assert RunFiles(run.parent).stand_in() == "pretrained on Open Clip Art categories"
 
 
