@@ -137,9 +137,9 @@ def _stand_ins(runs):
     """Return [(what of the paper's, what stands in for it)] of all runs, what one thing stands in for together."""
     told = {}
     for run in runs:
-        for what, text in run.stand_ins().items():
-            told.setdefault(text, {})[what] = None
-    return [(list(what), text) for text, what in told.items()]
+        for part, text in run.stand_ins().items():
+            told.setdefault(text, {})[part] = None
+    return [(list(parts), text) for text, parts in told.items()]
 
 
 def _on(comparing):

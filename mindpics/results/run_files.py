@@ -102,8 +102,8 @@ class RunFiles:
         sources = {"data": self.facts.get("data")}
         sources |= {f"weights of {row.net}": weights.get(row.net) for row in rows if row.init == "finetune"}
         return {
-            what: text[len(STAND_IN) :].lstrip(": ")
-            for what, text in sources.items()
+            part: text[len(STAND_IN) :].lstrip(": ")
+            for part, text in sources.items()
             if isinstance(text, str) and text.startswith(STAND_IN)
         }
 
