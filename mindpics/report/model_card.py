@@ -14,7 +14,7 @@ from mindpics.posts.summary import read_mindpics
 from mindpics.published import table3_row
 from mindpics.report.pages import template
 from mindpics.results.metrics import evaluate, load_iterate, load_scores
-from mindpics.results.run_files import STAND_IN
+from mindpics.results.provenance import STAND_IN
 from mindpics.training.iterates import LAST
 from mindpics.traits import TRAIT_NAMES
 

@@ -7,10 +7,10 @@ from mindpics.files.json_files import read_json, read_objects
 from mindpics.files.layout import CorpusFiles, JobFiles, MindpicsFiles, NetFiles, TrainingFiles
 from mindpics.posts.posts import picture_root
 from mindpics.published import ROWS, Row
+from mindpics.results.provenance import STAND_IN, is_open_corpus
 from mindpics.results.sensitivity import FOLDER
 from mindpics.results.table3 import read_table3
 
-STAND_IN = "stand-in"  # how run.json begins what is no paper data
 POOL = "pool5"  # the last pooling layer of both nets
 PAPERS_BEST = "resnet50_all-in-one_finetune"  # figures 3 to 10 are of this model (section 4.1)
 
@@ -47,7 +47,7 @@ class RunFiles:
         self.facts = read_json(self.files.facts)
         self.selection = read_json(self.mindpics.summary)
         self.table3 = self._table(self.mindpics.table3)
-        self.study = study(self.root, self.ours() if self.pins_stand_in() else "ours") if study else None
+        self.study = study(self.root, _ours(self.pins_stand_in())) if study else None
         posts = self.selection.get("arguments", {}).get("posts")
         self.manifest = Path(posts) if posts else None
         self.pictures = Path(pictures) if pictures else self.manifest and picture_root(self.manifest)
@@ -117,12 +117,13 @@ class RunFiles:
         return str(self.facts.get("data")).startswith(STAND_IN)
 
     def pins_stand_in(self):
-        """Tell whether the other paper's data are a stand-in too; they are none where pins were given."""
-        return self.data_stands_in() and not self.facts.get("pins")
+        """Tell whether the other paper's data are a stand-in too; where pins were given, by where they lie."""
+        pins = self.facts.get("pins")
+        return is_open_corpus(picture_root(pins)) if pins else self.data_stands_in()
 
     def ours(self):
         """Return the heading of what was measured."""
-        return "ours, on the stand-in" if self.data_stands_in() else "ours"
+        return _ours(self.data_stands_in())
 
     def nets(self):
         """Return the run.json of every training, each with its "name"."""
@@ -145,12 +146,16 @@ class RunFiles:
 
     def _open_corpora(self):
         """Return the folders of open corpora; none where the pictures are a crawl, beside which all is the user's."""
-        if not self.pictures or not CorpusFiles(self.pictures).request.is_file():
+        if not self.pictures or not is_open_corpus(self.pictures):
             return []
         return sorted(path.parent for path in self.pictures.parent.glob(f"*/{CorpusFiles.request}"))
 
     def _table(self, path):
         return read_table3(path) if path.is_file() else []
+
+
+def _ours(stands_in):
+    return "ours, on the stand-in" if stands_in else "ours"
 
 
 def _count(path):
