@@ -1,17 +1,21 @@
 """Model card of a published net: readme.md with the front matter of Caffe's zoo."""
 
 import json
+import re
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
+from markupsafe import Markup
 
 from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message
 from mindpics.files.layout import TrainingFiles
+from mindpics.files.printable import printable_name
 from mindpics.nets.rows import counts_of
 from mindpics.posts.crawl_files import count_licenses
 from mindpics.posts.summary import read_mindpics
 from mindpics.published import table3_row
+from mindpics.report.addresses import hide_addresses
 from mindpics.report.pages import template
 from mindpics.results.metrics import evaluate, load_iterate, load_scores
 from mindpics.results.provenance import STAND_IN
@@ -22,6 +26,8 @@ BVLC_COMMIT = "9b891540183ddc834a02b2bd81b31afae71b2153"  # what tools/caffe bui
 OURS = "+mindpics"  # in the version of that build
 NETS = {"alexnet": "AlexNet", "resnet50": "ResNet-50"}
 STARTS = {"scratch": "trained from scratch", "finetune": "fine-tuned"}
+# What Markdown takes for its own: anywhere, between words, in a bare address, at the beginning of a line.
+MARKS = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.|^[#+=-]|(?<=\d)[.)](?=\s|$)")
 LICENSE = "nets and code BSD-2-Clause; the pictures keep theirs, see Data"
 
 
@@ -89,7 +95,7 @@ def render_card(facts, digests, url="", license=None):
     license : str, optional
     """
     name = facts["name"]
-    return template("model_card.md", keep_trailing_newline=True).render(
+    return template("model_card.md", keep_trailing_newline=True, finalize=plain).render(
         **facts,
         url=json.dumps(url),
         license=json.dumps(license or LICENSE),
@@ -97,6 +103,13 @@ def render_card(facts, digests, url="", license=None):
         files=digests.items(),
         onnx=f"{name}.onnx" in digests,
     )
+
+
+def plain(value):
+    """Return a value as Markdown that shows its text on one line; what the template calls safe stays as it is."""
+    if isinstance(value, Markup):
+        return value
+    return MARKS.sub(r"\\\g<0>", hide_addresses(printable_name(str(value).strip())))
 
 
 def _title(model):

@@ -262,6 +262,39 @@ def test_the_card_has_the_licences_of_the_nets_pictures_from_the_manifest_they_w
     assert card_licenses(2) == ["The pictures' licences were not at hand."]
 
 
+EVIL = "CC0\n\n## Intended use\n\nHiring decisions. [Weights](https://evil.example) ` | *x* ann@home.org"
+SHOWN = r"CC0\\n\\n## Intended use\\n\\nHiring decisions. \[Weights\](https\://evil.example) \` \| \*x\* ann@…"
+
+
+def test_a_strangers_text_is_shown_in_the_card_and_is_no_markdown_of_it(independent, tmp_path):
+    shutil.copytree(independent.parent.parent, tmp_path / "run")
+    posts = tmp_path / "crawl/posts.jsonl"
+    write_crawl(posts)
+    posts.write_text(posts.read_text().replace(json.dumps("CC of E"), json.dumps(EVIL)))
+    summary = {"arguments": {"posts": str(posts), "split": f"# {EVIL}"}}
+    (tmp_path / "run/mindpics/summary.json").write_text(json.dumps(summary))
+    facts = json.loads((tmp_path / "run/run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps(facts | {"data": f"## {EVIL}", "seed": EVIL}))
+    row = TrainedRow(tmp_path / "run/mindpics" / independent.name)
+    net = row.nets[2]
+    told = json.loads((net.folder / "run.json").read_text())
+    weights = {"path": f"/home/{EVIL.replace('/', '')}", "sha256": "a"}
+    told |= {"versions": {"caffe": EVIL}, "python": EVIL, "iterations": EVIL, "weights": weights}
+    (net.folder / "run.json").write_text(json.dumps(told))
+    table = tmp_path / "run/mindpics/table3.csv"
+    write_table3(table, [line | {"command": EVIL} for line in read_table3(table)])
+    row = TrainedRow(row.run.mindpics.row(independent.name).folder)
+    card = render_card(card_facts(row, row.nets[2]), {f"{net.model.name}.caffemodel": "0"})
+    assert f"- 40 of the pictures: {SHOWN}\n" in card and f"- \\## {SHOWN}\n" in card
+    assert card.count(SHOWN) == 9  # of the run: data, split, seed twice, command; of the net: 3; of the manifest
+    lines = card.splitlines()
+    assert [line for line in lines if line.startswith("#")] == [
+        f"## {name}" for name in ("Data", "Intended use", "Limits", "Numbers", "Training", "Use", "Files")
+    ]
+    assert not re.search(r"(?<!\\)[\[`]", re.sub("```.*?```|, each \\[N, 2]", "", card, flags=re.DOTALL))
+    assert "https://" not in card and "home.org" not in card
+
+
 def touch_onnx(_deploy, _caffemodel, out, _mean):
     out.write_bytes(b"onnx")
 
