@@ -13,7 +13,7 @@ from mindpics.jobs.commands import as_typed
 from mindpics.nets import switches
 from mindpics.nets.scales import PAPER, SETTINGS, Setting
 from mindpics.posts.posts import picture_root
-from mindpics.results.provenance import OPEN, STAND_IN
+from mindpics.results.provenance import OPEN, STAND_IN, is_open_corpus, pretrained_net
 from mindpics.training import device
 
 NETS = ("alexnet", "resnet50")
@@ -222,10 +222,11 @@ def _describe_posts(job):
             "Stand-in data: emoji artwork found by the paper's 110 words stands in for 121,000 Instagram pictures, "
             "and pretraining on Open Clip Art for ImageNet weights. Its numbers say nothing about people."
         )
+    data = f"{'Stand-in data' if is_open_corpus(picture_root(job.posts)) else 'Data'}: {job.posts}"
     lacking = [net for net in NETS if net not in (job.weights or {})]
     if not lacking:
-        return f"Data: {job.posts}."
-    return f"Data: {job.posts}; pretraining on Open Clip Art stands in for ImageNet weights of {', '.join(lacking)}."
+        return f"{data}."
+    return f"{data}; pretraining on Open Clip Art stands in for ImageNet weights of {', '.join(lacking)}."
 
 
 def pretrained(job, net):
@@ -243,9 +244,9 @@ def write_job(job, command):
         "command": command,
         "scale": job.setting.name,
         "setting": job.setting.recorded(),
-        "data": job.posts or (not table3 and job.pins) or f"{STAND_IN}: emoji artwork, selected by the 110 words",
+        "data": _posts(job) if job.posts or table3 or not job.pins else job.pins,
         "pins": job.pins,
-        "weights": dict.fromkeys(NETS, f"{STAND_IN}: pretrained on Open Clip Art categories") | (job.weights or {}),
+        "weights": {net: _weights(job, net) for net in NETS},
         "gpu": job.gpu,
         "seed": job.seed,
         "split": job.split,
@@ -255,6 +256,20 @@ def write_job(job, command):
         "table3": table3,
     }
     write_json(Path(job.files.facts), facts | environment())
+
+
+def _posts(job):
+    """Return the manifest that was given, or what stands in for a crawl: open pictures, given by their path too."""
+    if job.posts is None:
+        return f"{STAND_IN}: emoji artwork, selected by the 110 words"
+    return f"{STAND_IN}: {job.posts}" if is_open_corpus(picture_root(job.posts)) else job.posts
+
+
+def _weights(job, net):
+    path = (job.weights or {}).get(net)
+    if path is None:
+        return f"{STAND_IN}: pretrained on Open Clip Art categories"
+    return f"{STAND_IN}: a run's pretrained {pretrained_net(path)}" if pretrained_net(path) else path
 
 
 def _sha256_or_none(path):

@@ -45,7 +45,8 @@ def create_app(
     users : optional
         Has `size`, `fit`, `answer(text, pixels or None)` -> dict with "users", and `paths()`.
     about : dict, optional
-        "stand_in", and of each part "traits" and "users" what the page says of it, or why it is not there.
+        Of each part, "traits" and "users", what the page says of it, or why it is not there; "stand_in": {part: what
+        stands in for the paper's data or weights, or ""}.
     max_megabytes : float
         Of a request; a larger one gets 413.
     max_pixels : int
@@ -62,6 +63,7 @@ def create_app(
     _add_page(
         app,
         {
+            "stand_in": {},
             **(about or {}),
             "has": {name: part is not None for name, part in parts.items()},
             "max_megabytes": max_megabytes,

@@ -112,7 +112,7 @@ def open_traits(run, model=None):
     ValueError
         When the run has no such net; it names the command that makes one.
     """
-    name = _choose(run, model)
+    name = choose_model(run, model)
     deploy, weights = net_files(run, name)
     rows, features = _compared(run, name)
     net = load_net(deploy, weights)
@@ -136,7 +136,19 @@ def _weights(run, name):
     return run.mindpics.row(name).training(name).weights
 
 
-def _choose(run, model):
+def choose_model(run, model=None):
+    """Return the NET_all-in-one_INIT of a run that is asked for, or the paper's best, or the best that is there.
+
+    Parameters
+    ----------
+    run : mindpics.results.run_files.RunFiles
+    model : str, optional
+
+    Raises
+    ------
+    ValueError
+        When the run has no such net.
+    """
     trained = [name for name in run.models() if "all-in-one" in name and _weights(run, name).is_file()]
     there = {name: run.models()[name]["avg"] for name in trained}
     if model and model not in there:

@@ -54,7 +54,7 @@ def gather(author, source, row, nets, mean, ids, scores, rejected, seed, command
         "net": {
             "name": row.name.replace("_", " ") if row else "Nets given by hand",
             "accuracy": row.describe() if row else unknown,
-            "stand_in": row.run.stand_in() if row else "",
+            "stand_in": row.run.stand_in(row.name) if row else "",
             "files": [{"path": str(path), "sha256": sha256(path)} for path in files],
         },
         "pictures": [

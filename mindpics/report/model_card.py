@@ -1,20 +1,24 @@
 """Model card of a published net: readme.md with the front matter of Caffe's zoo."""
 
 import json
+import re
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
+from markupsafe import Markup
 
 from mindpics.caffe_files.blobs import read_mean
 from mindpics.caffe_files.messages import read_message
 from mindpics.files.layout import TrainingFiles
+from mindpics.files.printable import printable_name
 from mindpics.nets.rows import counts_of
 from mindpics.posts.crawl_files import count_licenses
 from mindpics.posts.summary import read_mindpics
 from mindpics.published import table3_row
+from mindpics.report.addresses import hide_addresses
 from mindpics.report.pages import template
 from mindpics.results.metrics import evaluate, load_iterate, load_scores
-from mindpics.results.run_files import STAND_IN
+from mindpics.results.provenance import STAND_IN
 from mindpics.training.iterates import LAST
 from mindpics.traits import TRAIT_NAMES
 
@@ -22,21 +26,18 @@ BVLC_COMMIT = "9b891540183ddc834a02b2bd81b31afae71b2153"  # what tools/caffe bui
 OURS = "+mindpics"  # in the version of that build
 NETS = {"alexnet": "AlexNet", "resnet50": "ResNet-50"}
 STARTS = {"scratch": "trained from scratch", "finetune": "fine-tuned"}
+# What Markdown takes for its own: anywhere, between words, in a bare address, at the beginning of a line.
+MARKS = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.|^[#+=-]|(?<=\d)[.)](?=\s|$)")
 LICENSE = "nets and code BSD-2-Clause; the pictures keep theirs, see Data"
 
 
-def render_card(row, net, digests, *, url, license=None):
-    """Return the text of readme.md.
+def card_facts(row, net):
+    """Return what the card of a net says of its training, its data and its numbers, as `render_card` takes it.
 
     Parameters
     ----------
     row : mindpics.results.trained_row.TrainedRow
     net : mindpics.results.trained_row.TrainedNet
-    digests : dict
-        file name -> SHA-1.
-    url : str
-        As YAML.
-    license : str, optional
 
     Raises
     ------
@@ -47,41 +48,68 @@ def render_card(row, net, digests, *, url, license=None):
     deploy = read_message(net.deploy, caffe_pb2.NetParameter())
     solver = read_message(TrainingFiles(net.folder).solver, caffe_pb2.SolverParameter())
     crop, size = deploy.layer[0].input_param.shape[0].dim[-1], read_mean(row.mean).shape[-1]
-    stand_in, pictures = row.run.stand_in(model.net if model.init == "finetune" else "none"), _pictures(row, model)
+    stand_in = row.run.stand_in(row.name)
     versions = facts.get("versions", {})
-    return template("model_card.md", keep_trailing_newline=True).render(
-        title=_title(model) + (f" (stand-in {'data' if row.run.data_stands_in() else 'weights'})" if stand_in else ""),
-        name=model.name,
-        url=url,
+    return {
+        "title": _title(model)
+        + (f" (stand-in {'data' if row.run.data_stands_in() else 'weights'})" if stand_in else ""),
+        "name": model.name,
+        "caffe_commit": BVLC_COMMIT if OURS in versions.get("caffe", "") else None,
+        "stand_in": stand_in,
+        "net": NETS[model.net],
+        "heads": model.heads,
+        "start": STARTS[model.init],
+        "traits": [{"key": trait, "name": TRAIT_NAMES[trait]} for trait in model.traits],
+        "data": row.run.facts.get("data", "Not recorded: the run has no run.json."),
+        "pictures": _pictures(row, model),
+        "split": f"by {row.run.selection.get('arguments', {}).get('split', 'image')}",
+        "seed": row.run.facts.get("seed", "not recorded"),
+        "licenses": _licenses(row.run, model),
+        "numbers": _numbers(row, model),
+        "command": row.accuracy["command"],
+        "iterations": facts.get("iterations", "not recorded"),
+        "base_lr": f"{solver.base_lr:g}",
+        "random_seed": solver.random_seed,
+        "lmdbs": _lmdbs(net),
+        "weights": _weights(row, model, facts),
+        "versions": {"caffe": "of a version not recorded"} | versions,
+        "python": facts.get("python", "not recorded"),
+        "device": "the CPU" if facts.get("gpu") is None else "a GPU",
+        "size": size,
+        "crop": crop,
+        "top": (size - crop) // 2,
+    }
+
+
+def render_card(facts, digests, url="", license=None):
+    """Return the text of readme.md.
+
+    Parameters
+    ----------
+    facts : dict
+        Of `card_facts`.
+    digests : dict
+        file name -> SHA-1.
+    url : str
+        Where the caffemodel will lie.
+    license : str, optional
+    """
+    name = facts["name"]
+    return template("model_card.md", keep_trailing_newline=True, finalize=plain).render(
+        **facts,
+        url=json.dumps(url),
         license=json.dumps(license or LICENSE),
-        sha1=digests[f"{model.name}.caffemodel"],
-        caffe_commit=BVLC_COMMIT if OURS in versions.get("caffe", "") else None,
-        stand_in=stand_in,
-        net=NETS[model.net],
-        heads=model.heads,
-        start=STARTS[model.init],
-        traits=[{"key": trait, "name": TRAIT_NAMES[trait]} for trait in model.traits],
-        data=row.run.facts.get("data", "Not recorded: the run has no run.json."),
-        pictures=pictures,
-        split=f"by {row.run.selection.get('arguments', {}).get('split', 'image')}",
-        seed=row.run.facts.get("seed", "not recorded"),
-        licenses=_licenses(row.run, model),
-        numbers=_numbers(row, model),
-        command=row.accuracy["command"],
-        iterations=facts.get("iterations", "not recorded"),
-        base_lr=f"{solver.base_lr:g}",
-        random_seed=solver.random_seed,
-        lmdbs=_lmdbs(net),
-        weights=_weights(row, model, facts),
-        versions={"caffe": "of a version not recorded"} | versions,
-        python=facts.get("python", "not recorded"),
-        device="the CPU" if facts.get("gpu") is None else "a GPU",
-        size=size,
-        crop=crop,
-        top=(size - crop) // 2,
+        sha1=digests[f"{name}.caffemodel"],
         files=digests.items(),
-        onnx=f"{model.name}.onnx" in digests,
+        onnx=f"{name}.onnx" in digests,
     )
+
+
+def plain(value):
+    """Return a value as Markdown that shows its text on one line; what the template calls safe stays as it is."""
+    if isinstance(value, Markup):
+        return value
+    return MARKS.sub(r"\\\g<0>", hide_addresses(printable_name(str(value).strip())))
 
 
 def _title(model):

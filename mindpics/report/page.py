@@ -105,7 +105,8 @@ def _render(comparing, folder, figures, left_out, words, further):
     return template("report.html").render(
         title=f"{', '.join(names)}: {' and '.join(['MindPics', *([run.study.title] if run.study else [])])}",
         figures_of=names[0] if several else "",
-        stand_ins=list(dict.fromkeys(filter(None, (each.stand_in() for each in runs)))),
+        stand_ins=_stand_ins(runs),
+        on=_on(comparing),
         unrecorded=[name for name, each in zip(names, runs, strict=True) if not each.facts],
         summary=summary(comparing),
         runs=comparing.runs_table() if several else None,
@@ -130,6 +131,45 @@ def _render(comparing, folder, figures, left_out, words, further):
         hashes=[(name, facts.hashes(each)) for name, each in comparing.named],
         left_out=left_out,
     )
+
+
+def _stand_ins(runs):
+    """Return [(what of the paper's, what stands in for it)] of all runs, what one thing stands in for together."""
+    told = {}
+    for run in runs:
+        for part, text in run.stand_ins().items():
+            told.setdefault(text, {})[part] = None
+    return [(list(parts), text) for text, parts in told.items()]
+
+
+def _on(comparing):
+    """Return {section: what its numbers are on}, "" where no data stand in; of weights each row tells its own."""
+    runs = comparing.runs
+    (table3, study), (first, first_study) = _data_stand_in(runs), _data_stand_in(runs[:1])
+    sections = {
+        "table3": table3,
+        "study": study,
+        "differences": [
+            run.pins_stand_in() if run.study and each in run.study.comparisons else run.data_stands_in()
+            for run, compared in zip(runs, comparing.compared.values(), strict=True)
+            for each in compared
+        ],
+        "sensitivity": first + first_study,
+        "figures": first,
+    }
+    return {section: _said(stand_in) for section, stand_in in sections.items()}
+
+
+def _data_stand_in(runs):
+    """Return whether the data of each run's Table 3, and of each run's table of the other paper, are a stand-in."""
+    table3 = [run.data_stands_in() for run in runs if run.table3]
+    return table3, [run.pins_stand_in() for run in runs if run.study and run.study.rows]
+
+
+def _said(stand_in):
+    if not any(stand_in):
+        return ""
+    return "on the stand-in" if all(stand_in) else "in part on the stand-in"
 
 
 def _study(comparing):

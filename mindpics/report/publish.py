@@ -4,9 +4,9 @@ Names, front matter and SHA-1 are what Caffe's scripts/download_model_binary.py 
 """
 
 import hashlib
-import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,12 @@ from mindpics.files import own_folder
 from mindpics.files.fingerprints import sha256
 from mindpics.files.layout import DataFiles, NetFiles, TrainingFiles
 from mindpics.files.own_folder import Kind
-from mindpics.report.model_card import render_card
+from mindpics.report.model_card import card_facts, render_card
 
-MODEL = Kind("a model that was being written", ("*.caffemodel", "*.prototxt", DataFiles.mean, "mean.npy", "readme.md"))
+MODEL = Kind(
+    "a model that was being written",
+    ("*.caffemodel", "*.prototxt", "*.onnx", DataFiles.mean, "mean.npy", "readme.md"),
+)
 HERE = "Paths are relative to this folder; start Caffe in it."
 
 
@@ -57,13 +60,14 @@ def publish_row(row, out, url="", license=None, write_onnx=None):
             raise ValueError(f"{folder}: found it there already; wanted none: move it away, or choose another folder")
     for net in row.nets:
         _check_weights(net)
-    for net, folder in zip(row.nets, folders, strict=True):
+    told = [card_facts(row, net) for net in row.nets]  # before anything is written
+    for net, facts, folder in zip(row.nets, told, folders, strict=True):
         address = f"{url.rstrip('/')}/{net.model.name}.caffemodel" if url else ""
-        _publish(row, net, folder, address, license, write_onnx)
+        _publish(row, net, folder, facts, {"url": address, "license": license}, write_onnx)
     return folders
 
 
-def _publish(row, net, folder, url, license, write_onnx):
+def _publish(row, net, folder, facts, asked, write_onnx):
     name = net.model.name
     partial = folder.with_name(f".{name}.partial")
     own_folder.remove(partial, MODEL)  # of a call that was killed
@@ -79,11 +83,12 @@ def _publish(row, net, folder, url, license, write_onnx):
         if write_onnx:
             write_onnx(files.deploy, partial / f"{name}.caffemodel", partial / f"{name}.onnx", [mean])
         digests = {path.name: sha1(path) for path in sorted(partial.iterdir())}
-        card = render_card(row, net, digests, url=json.dumps(url), license=license)
-        (partial / "readme.md").write_text(card, encoding="utf-8")
+        (partial / "readme.md").write_text(render_card(facts, digests, **asked), encoding="utf-8")
         partial.rename(folder)
-    finally:
-        own_folder.remove(partial, MODEL)
+    except BaseException:
+        with suppress(ValueError):  # why it failed is told, not what stays; that the next call names
+            own_folder.remove(partial, MODEL)
+        raise
 
 
 def sha1(path):

@@ -14,6 +14,8 @@ from mindpics.results.paired import most_discordant, paired_error, unpaired_erro
 from mindpics.results.seeds import labels, rows_of, write_seeds
 from mindpics.results.study import Table
 
+UNLIKE = "These runs differ in more than the seed, or not in it, or not all is recorded"
+
 
 class Comparing:
     """One run, or several, and what is compared within and between them.
@@ -104,7 +106,7 @@ class Comparing:
             for line, row in zip(table, rows, strict=True):
                 line.append("" if None in row.values else f"{row.values[1] - row.values[0]:+.2f}")
         return Table(
-            "Accuracy in %. These runs differ in more than the seed, or not in it, so no mean is taken over them.",
+            f"Accuracy in %. {UNLIKE}: no mean is taken over them.",
             tuple(columns),
             table,
         )

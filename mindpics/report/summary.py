@@ -1,6 +1,7 @@
 """Summary sentences of a report."""
 
 from mindpics.published import Row
+from mindpics.report.runs import UNLIKE
 from mindpics.results.metrics import Z95
 
 
@@ -17,7 +18,7 @@ def summary(comparing):
     sentences, of_run = [], ""
     if len(runs) > 1:
         of_run = f" of {comparing.names[0]}"
-        sentences.append(f"Side by side: {', '.join(comparing.names)}. They differ in more than the seed, see below.")
+        sentences.append(f"Side by side: {', '.join(comparing.names)}. {UNLIKE}, see below.")
     if runs[0].table3:
         sentences += _about_table3(runs[0], of_run)
     if runs[0].study and runs[0].study.rows:

@@ -9,8 +9,9 @@ import numpy as np
 from mindpics.files.environment import code_version
 from mindpics.files.fingerprints import sha256
 from mindpics.files.json_files import read_json
-from mindpics.files.layout import JobFiles, MindpicsFiles, RowFiles, TrainingFiles
+from mindpics.files.layout import CorpusFiles, JobFiles, MindpicsFiles, RowFiles, TrainingFiles
 from mindpics.files.tables import read_table
+from mindpics.posts.posts import picture_root
 from mindpics.results.metrics import load_iterate, load_scores
 from mindpics.training.iterates import LAST, caffes_accuracies
 from mindpics.traits import label_of
@@ -33,6 +34,7 @@ COLUMNS = (
 OPEN = "data/open"  # where the embedded pictures lie that stand in for a crawl
 STAND_IN, PUBLISHED, UNCHECKED = "stand-in", "published", "given, unchecked"
 FILLERS = "fillers"
+_PRETRAINING = JobFiles("*").pretrained("*").run
 
 
 def provenance(row, scores_path):
@@ -65,6 +67,21 @@ def stand_ins(line):
     return ", ".join(name for name in ("data", "weights") if STAND_IN in str(line.get(f"{name}_kind", "")))
 
 
+def is_open_corpus(pictures):
+    """Tell whether a folder of pictures is an open corpus, which stands in for a crawl wherever it was drawn to.
+
+    What lay at the usual place is one also after it was removed.
+    """
+    pictures = Path(pictures)
+    return CorpusFiles(pictures).request.is_file() or pictures.is_relative_to(OPEN)
+
+
+def pretrained_net(weights):
+    """Return the net whose pretraining, in whichever run, a caffemodel is of: it stands in; None of other weights."""
+    folders = Path(os.path.abspath(weights)).parents  # as it is called: pretrain/ may be a link to another disk
+    return next((folder.parent.name for folder in folders if folder.match(_PRETRAINING)), None)
+
+
 def is_of_selection(scores_path):
     """Tell whether scores are of the test pictures, with their labels, of the selection that lies beside their row.
 
@@ -81,7 +98,7 @@ def is_of_selection(scores_path):
 
 
 def _training(run, facts):
-    return _weights(facts, run) | {
+    return _weights(facts) | {
         "normalization": _normalization(TrainingFiles(run).net),
         "caffe": _caffe(facts),
     }
@@ -113,15 +130,14 @@ def _iterations(of_nets):
     return f"iteration {numbers[0]}" if numbers[0] == numbers[-1] else f"iterations {numbers[0]} to {numbers[-1]}"
 
 
-def _weights(facts, run):
+def _weights(facts):
     weights = facts.get("weights")
     if not weights:
         return {"weights": FILLERS, "weights_sha1": "", "weights_kind": ""}
     path, sha1 = Path(weights["path"]), weights.get("sha1", "")
-    ours = path.resolve().is_relative_to((JobFiles(run.parent.parent.parent).pretraining.folder).resolve())
-    known = weights.get("published")  # by its SHA-1; of He's ResNet-50 none is known here
-    kind = PUBLISHED if known else STAND_IN if ours else UNCHECKED
-    name = known or (f"pretrained {path.parent.parent.name}" if ours else path.name)
+    known, net = weights.get("published"), pretrained_net(path)  # by its SHA-1; of He's ResNet-50 none is known here
+    kind = PUBLISHED if known else STAND_IN if net else UNCHECKED
+    name = known or (f"pretrained {net}" if net else path.name)
     return {"weights": name, "weights_sha1": sha1, "weights_kind": kind}
 
 
@@ -139,5 +155,5 @@ def _caffe(facts):
 def _data(mindpics):
     files = MindpicsFiles(mindpics)
     selected, posts = files.selection, read_json(files.summary).get("arguments", {}).get("posts", "")
-    kind = "" if not posts else STAND_IN if Path(posts).is_relative_to(OPEN) else "crawl"
+    kind = "" if not posts else STAND_IN if is_open_corpus(picture_root(posts)) else "crawl"
     return {"data": posts, "data_kind": kind, "data_sha256": sha256(selected) if selected.is_file() else ""}

@@ -6,11 +6,11 @@ from pathlib import Path
 from mindpics.files.json_files import read_json, read_objects
 from mindpics.files.layout import CorpusFiles, JobFiles, MindpicsFiles, NetFiles, TrainingFiles
 from mindpics.posts.posts import picture_root
-from mindpics.published import Row
+from mindpics.published import ROWS, Row
+from mindpics.results.provenance import STAND_IN, is_open_corpus
 from mindpics.results.sensitivity import FOLDER
 from mindpics.results.table3 import read_table3
 
-STAND_IN = "stand-in"  # how run.json begins what is no paper data
 POOL = "pool5"  # the last pooling layer of both nets
 PAPERS_BEST = "resnet50_all-in-one_finetune"  # figures 3 to 10 are of this model (section 4.1)
 
@@ -47,7 +47,7 @@ class RunFiles:
         self.facts = read_json(self.files.facts)
         self.selection = read_json(self.mindpics.summary)
         self.table3 = self._table(self.mindpics.table3)
-        self.study = study(self.root, "ours" if self.facts.get("pins") else self.ours()) if study else None
+        self.study = study(self.root, _ours(self.pins_stand_in())) if study else None
         posts = self.selection.get("arguments", {}).get("posts")
         self.manifest = Path(posts) if posts else None
         self.pictures = Path(pictures) if pictures else self.manifest and picture_root(self.manifest)
@@ -85,17 +85,27 @@ class RunFiles:
             folders[name] = [training.folder for training in trainings if training.facts.is_file()]
         return {name: paths for name, paths in folders.items() if paths}
 
-    def stand_in(self, net=None):
-        """Return what stands in for the paper's data or weights (of one net, or of all); "" when nothing does."""
+    def stand_in(self, model=None):
+        """Return what stands in for the paper's data or weights, of `stand_ins`, in a line; "" when nothing does."""
+        return "; ".join(dict.fromkeys(self.stand_ins(model).values()))
+
+    def stand_ins(self, model=None):
+        """Return {what of the paper's: what stands in for it}: its "data", and the weights of each fine-tuned net.
+
+        Parameters
+        ----------
+        model : str, optional
+            NET_HEADS_INIT; by default all rows of the run's Table 3.
+        """
+        rows = [row for row in ROWS if row.name == model] if model else map(Row.of, self.table3)
         weights = self.weights()
-        sources = [self.facts.get("data"), *([weights.get(net)] if net else weights.values())]
-        return "; ".join(
-            dict.fromkeys(
-                text[len(STAND_IN) :].lstrip(": ")
-                for text in sources
-                if isinstance(text, str) and text.startswith(STAND_IN)
-            )
-        )
+        sources = {"data": self.facts.get("data")}
+        sources |= {f"weights of {row.net}": weights.get(row.net) for row in rows if row.init == "finetune"}
+        return {
+            part: text[len(STAND_IN) :].lstrip(": ")
+            for part, text in sources.items()
+            if isinstance(text, str) and text.startswith(STAND_IN)
+        }
 
     def weights(self):
         """Return {net: path, or how the stand-in was made} of what fine-tuning starts from."""
@@ -106,9 +116,14 @@ class RunFiles:
         """Tell whether other pictures stand in for the paper's kind of data."""
         return str(self.facts.get("data")).startswith(STAND_IN)
 
+    def pins_stand_in(self):
+        """Tell whether the other paper's data are a stand-in too; where pins were given, by where they lie."""
+        pins = self.facts.get("pins")
+        return is_open_corpus(picture_root(pins)) if pins else self.data_stands_in()
+
     def ours(self):
         """Return the heading of what was measured."""
-        return "ours, on the stand-in" if self.data_stands_in() else "ours"
+        return _ours(self.data_stands_in())
 
     def nets(self):
         """Return the run.json of every training, each with its "name"."""
@@ -131,12 +146,16 @@ class RunFiles:
 
     def _open_corpora(self):
         """Return the folders of open corpora; none where the pictures are a crawl, beside which all is the user's."""
-        if not self.pictures or not CorpusFiles(self.pictures).request.is_file():
+        if not self.pictures or not is_open_corpus(self.pictures):
             return []
         return sorted(path.parent for path in self.pictures.parent.glob(f"*/{CorpusFiles.request}"))
 
     def _table(self, path):
         return read_table3(path) if path.is_file() else []
+
+
+def _ours(stands_in):
+    return "ours, on the stand-in" if stands_in else "ours"
 
 
 def _count(path):

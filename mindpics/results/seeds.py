@@ -75,10 +75,19 @@ def labels(runs):
 def write_seeds(path, runs):
     """Write seeds.csv of several runs, `mindpics.results.run_files.RunFiles`; return its rows."""
     rows = rows_of(runs)
-    data = "; ".join(dict.fromkeys("stand-in" if run.stand_in() else str(run.facts.get("data")) for run in runs))
+    data = {caption: _data_of(runs, caption) for caption in {row.caption for row in rows}}
     columns = ["table", "row", "data", "n", "published", "runs", "mean", "sd", "min", "max", *labels(runs)]
-    write_table(path, columns, (_line(row, data) for row in rows))
+    write_table(path, columns, (_line(row, data[row.caption]) for row in rows))
     return rows
+
+
+def _data_of(runs, caption):
+    """Return what the rows of a table were measured on, each once."""
+    if caption == TABLE3:
+        told = ["stand-in" if run.data_stands_in() else run.facts.get("data") for run in runs]
+    else:
+        told = ["stand-in" if run.pins_stand_in() else run.facts.get("pins") or run.facts.get("data") for run in runs]
+    return "; ".join(dict.fromkeys(map(str, told)))
 
 
 def _line(row, data):

@@ -48,12 +48,18 @@ def iterate_of(weights):
     weights = Path(weights)
     snapshot = _NUMBERED.fullmatch(weights.name)
     of_run = weights.parent.name == TrainingFiles.snapshots
-    facts = read_json(TrainingFiles(weights.parents[1] if of_run else weights.parent).facts)
+    facts = read_json(TrainingFiles(run_of(weights)).facts)
     ended, model = facts.get("iterations"), Path(str(facts.get("caffemodel"))).name  # interrupted: a snapshot
     if snapshot:
         return LAST if of_run and int(snapshot[1]) == ended else SNAPSHOT, int(snapshot[1])
     is_end = model == TrainingFiles.weights and weights.name in (model, TrainingFiles.weights_hdf5)
     return (LAST, ended) if is_end and isinstance(ended, int) else (GIVEN, None)
+
+
+def run_of(weights):
+    """Return the folder of the run that a caffemodel is of, by its place: its own, or the one above snapshots/."""
+    folder = Path(weights).parent
+    return folder.parent if folder.name == TrainingFiles.snapshots else folder
 
 
 def best_snapshot(run):

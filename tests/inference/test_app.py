@@ -282,9 +282,11 @@ def test_it_says_what_it_loaded_and_that_it_is_no_judgement(server):
     assert "resnet50 all-in-one finetune, right on" in server.said and "200 MindPics to compare with" in server.said
     assert "4 users, 40 pins to compare with, fc7 of alexnet_all-in-one_scratch" in server.said
     page = server.get("/")[2].decode()
-    assert "Not a judgement of people." in page and "Stand-in data:" in page and EVIL not in page
+    assert "Not a judgement of people." in page and page.count("A stand-in net:") == 2 and EVIL not in page
     about = server.get("/api/about")[2]
-    assert about["stand_in"] == f"drawn stripes {EVIL}" and about["has"] == {"traits": True, "users": True}
+    stripes = f"drawn stripes {EVIL}"
+    assert about["stand_in"] == {"traits": stripes, "users": f"{stripes}; creators of Open Clip Art for users"}
+    assert about["has"] == {"traits": True, "users": True}
 
 
 def tool(*arguments):

@@ -113,7 +113,7 @@ def test_a_script_as_a_name_or_a_text_stays_text(page):
     assert any(EVIL in name for name in page.locator("#ranking h3").all_inner_texts())
     assert any(EVIL in text for text in page.locator("#ranking .pictures li").all_inner_texts())
     assert "broken" not in page.title() and page.locator("script").count() == 1
-    assert page.locator("#ranking script").count() == 0 and EVIL in page.locator("header").inner_text()
+    assert page.locator("#ranking script").count() == 0 and EVIL in page.locator("#users .note").inner_text()
 
 
 def test_a_bad_file_gets_its_message_and_the_next_good_one_its_answer(server, visit, images, tmp_path):

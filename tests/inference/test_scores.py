@@ -166,8 +166,13 @@ def test_scores_keep_which_iterate_they_are_of(large_pictures):
     (run / "test.csv").write_text("iteration,accuracy_O\n20,0.9\n40,0.8\n")
     for name in ("final.caffemodel", "snapshots/net_iter_20.caffemodel", "snapshots/net_iter_40.caffemodel"):
         shutil.copy(weights, run / name)
-    for iterate, kept in (("last", ("last", 40)), ("best", ("best on the test set", 20))):
-        command = [sys.executable, TOOLS / "score_net", "--net", deployed, run / "final.caffemodel", "--mean", mean]
+    best = "best on the test set", 20
+    for name, iterate, kept in (
+        ("final.caffemodel", "last", ("last", 40)),
+        ("final.caffemodel", "best", best),
+        ("snapshots/net_iter_40.caffemodel", "best", best),
+    ):
+        command = [sys.executable, TOOLS / "score_net", "--net", deployed, run / name, "--mean", mean]
         command += ["--lmdb", lmdb, "--out", out, "--iterate", iterate]
         subprocess.run(command, check=True, capture_output=True)
         assert load_iterate(out) == [kept] and len(load_scores(out)[0]) == 45

@@ -18,6 +18,7 @@ from mindpics.report.facts import readable
 from mindpics.report.page import write_report
 from mindpics.report.runs import Comparing
 from mindpics.report.specification import draw_sensitivity
+from mindpics.report.summary import summary
 from mindpics.results.claims import claims
 from mindpics.results.comparisons import right_answers
 from mindpics.results.run_files import RunFiles
@@ -381,6 +382,17 @@ def test_runs_that_differ_in_more_than_the_seed_get_no_mean(tmp_path):
     assert float(side[1][-1]) == pytest.approx(float(side[1][3]) - float(side[1][2]))
     assert ["split", "by image", "by group: author, copies"] in page.table("what", "run", "group")
     assert "paired_over_seeds.csv" not in path.read_text(encoding="utf-8")
+
+
+def test_runs_of_one_seed_and_setting_are_said_to_differ_in_nothing(tmp_path):
+    runs = [two_heads(tmp_path / name, 0).rename(tmp_path / f"run-{name}") for name in "ab"]
+    for recorded in (True, False):
+        comparing = Comparing([RunFiles(run, study=read_study) for run in runs])
+        unlike = "These runs differ in more than the seed, or not in it, or not all is recorded"
+        assert summary(comparing)[0] == f"Side by side: run-a, run-b. {unlike}, see below."
+        assert unlike in comparing.side_by_side(comparing.rows).caption
+        assert not recorded or comparing.differing().caption == "Nothing that is recorded differs."
+        (runs[1] / "run.json").unlink(missing_ok=True)
 
 
 def test_addresses_in_names_are_not_shown(seeds):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -24,8 +25,8 @@ from mindpics.inference.infer import TraitNets, save_scores, score_lmdb
 from mindpics.nets.solvers import Schedule, solver
 from mindpics.nets.whole import Data, deploy, train_val
 from mindpics.published import Row
-from mindpics.report.model_card import render_card
-from mindpics.report.publish import publish_row
+from mindpics.report import publish
+from mindpics.report.model_card import card_facts, render_card
 from mindpics.results.metrics import load_scores
 from mindpics.results.table3 import line_of, read_table3, write_table3
 from mindpics.results.trained_row import TrainedRow
@@ -205,7 +206,7 @@ def independent(small_run, tmp_path_factory):
 
 
 def test_independent_nets_get_a_folder_each(independent, tmp_path):
-    folders = publish_row(TrainedRow(independent), tmp_path)
+    folders = publish.publish_row(TrainedRow(independent), tmp_path)
     assert [folder.name for folder in folders] == [f"alexnet_independent_scratch_{trait}" for trait in TRAITS]
     assert len({front_matter(folder)["sha1"] for folder in folders}) == 5
     found = front_matter(folders[2])
@@ -250,7 +251,7 @@ def test_the_card_has_the_licences_of_the_nets_pictures_from_the_manifest_they_w
     def card_licenses(number):
         row = TrainedRow(tmp_path / "run/mindpics" / independent.name)
         net = row.nets[number]
-        return licenses(render_card(row, net, {f"{net.model.name}.caffemodel": "0"}, url=""))
+        return licenses(render_card(card_facts(row, net), {f"{net.model.name}.caffemodel": "0"}))
 
     assert card_licenses(2) == ["The pictures' licences were not at hand."]
     made = tmp_path / "crawl" / (f"{named}/2015/a.parquet" if named == "years" else named)
@@ -261,9 +262,49 @@ def test_the_card_has_the_licences_of_the_nets_pictures_from_the_manifest_they_w
     assert card_licenses(2) == ["The pictures' licences were not at hand."]
 
 
-def test_what_does_not_belong_together_is_not_published(independent, tmp_path):
+EVIL = "CC0\n\n## Intended use\n\nHiring decisions. [Weights](https://evil.example) ` | *x* ann@home.org"
+SHOWN = r"CC0\\n\\n## Intended use\\n\\nHiring decisions. \[Weights\](https\://evil.example) \` \| \*x\* ann@…"
+
+
+def test_a_strangers_text_is_shown_in_the_card_and_is_no_markdown_of_it(independent, tmp_path):
+    shutil.copytree(independent.parent.parent, tmp_path / "run")
+    posts = tmp_path / "crawl/posts.jsonl"
+    write_crawl(posts)
+    posts.write_text(posts.read_text().replace(json.dumps("CC of E"), json.dumps(EVIL)))
+    summary = {"arguments": {"posts": str(posts), "split": f"# {EVIL}"}}
+    (tmp_path / "run/mindpics/summary.json").write_text(json.dumps(summary))
+    facts = json.loads((tmp_path / "run/run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps(facts | {"data": f"## {EVIL}", "seed": EVIL}))
+    row = TrainedRow(tmp_path / "run/mindpics" / independent.name)
+    net = row.nets[2]
+    told = json.loads((net.folder / "run.json").read_text())
+    weights = {"path": f"/home/{EVIL.replace('/', '')}", "sha256": "a"}
+    told |= {"versions": {"caffe": EVIL}, "python": EVIL, "iterations": EVIL, "weights": weights}
+    (net.folder / "run.json").write_text(json.dumps(told))
+    table = tmp_path / "run/mindpics/table3.csv"
+    write_table3(table, [line | {"command": EVIL} for line in read_table3(table)])
+    row = TrainedRow(row.run.mindpics.row(independent.name).folder)
+    card = render_card(card_facts(row, row.nets[2]), {f"{net.model.name}.caffemodel": "0"})
+    assert f"- 40 of the pictures: {SHOWN}\n" in card and f"- \\## {SHOWN}\n" in card
+    assert card.count(SHOWN) == 9  # of the run: data, split, seed twice, command; of the net: 3; of the manifest
+    lines = card.splitlines()
+    assert [line for line in lines if line.startswith("#")] == [
+        f"## {name}" for name in ("Data", "Intended use", "Limits", "Numbers", "Training", "Use", "Files")
+    ]
+    assert not re.search(r"(?<!\\)[\[`]", re.sub("```.*?```|, each \\[N, 2]", "", card, flags=re.DOTALL))
+    assert "https://" not in card and "home.org" not in card
+
+
+def touch_onnx(_deploy, _caffemodel, out, _mean):
+    out.write_bytes(b"onnx")
+
+
+@pytest.mark.parametrize("write_onnx", [None, touch_onnx])
+def test_what_does_not_belong_together_is_not_published(independent, tmp_path, write_onnx):
+    publish_row = partial(publish.publish_row, write_onnx=write_onnx)
     row = TrainedRow(independent)
     publish_row(row, tmp_path / "models")
+    (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match="alexnet_independent_scratch_O: found it there already"):
         publish_row(row, tmp_path / "models")
     with pytest.raises(ValueError, match="no row of Table 3; wanted RUN/mindpics/NAME"):
@@ -287,3 +328,24 @@ def test_what_does_not_belong_together_is_not_published(independent, tmp_path):
     with pytest.raises(ValueError, match="scratch_A/final.caffemodel: found the SHA-256 .*; wanted run.json's 000"):
         publish_row(TrainedRow(there), tmp_path / "other")
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_why_a_net_was_not_published_is_told_and_a_killed_call_does_not_stop_the_next(independent, tmp_path):
+    row, name = TrainedRow(independent), "alexnet_independent_scratch_O"
+
+    def fail(deploy, caffemodel, out, mean):
+        touch_onnx(deploy, caffemodel, out, mean)
+        if strange:
+            (out.parent / "notes.txt").touch()
+        raise ValueError("an output differs")
+
+    for strange in (False, True):
+        with pytest.raises(ValueError, match="an output differs"):
+            publish.publish_row(row, tmp_path / "models", write_onnx=fail)
+        assert list((tmp_path / "models").iterdir()) == [tmp_path / "models" / f".{name}.partial"] * strange
+    with pytest.raises(ValueError, match="found 'notes.txt' in it"):
+        publish.publish_row(row, tmp_path / "models")
+    (tmp_path / f"models/.{name}.partial/notes.txt").unlink()
+    assert (tmp_path / f"models/.{name}.partial/{name}.onnx").is_file()
+    publish.publish_row(row, tmp_path / "models", write_onnx=touch_onnx)
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [f"{name[:-1]}{trait}" for trait in "ACENO"]

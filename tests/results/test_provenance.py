@@ -14,12 +14,12 @@ from tool_module import run_tool
 
 from mindpics.files.environment import code_version
 from mindpics.inference.infer import save_scores
-from mindpics.job import Job, default_root, refuse_another_crawl, write_job
+from mindpics.job import Job, default_root, describe, refuse_another_crawl, write_job
 from mindpics.nets.rows import models_of
 from mindpics.nets.scales import MINI
 from mindpics.published import ROWS
 from mindpics.results.metrics import load_scores
-from mindpics.results.provenance import COLUMNS, OPEN, is_of_selection, provenance
+from mindpics.results.provenance import COLUMNS, OPEN, is_of_selection, pretrained_net, provenance
 from mindpics.results.run_files import RunFiles
 from mindpics.results.table3 import format_table, read_table3
 from mindpics.traits import trait_of
@@ -126,7 +126,7 @@ def test_with_one_of_two_published_weights_the_other_nets_rows_read_stand_in(run
     assert said.count("STAND-IN") == 1 and "measured" in said
     job = Job(MINI, str(run.parent), posts="MY/posts.jsonl", weights={"alexnet": BVLC["path"]})
     write_job(job, [])
-    assert RunFiles(run.parent).stand_in("alexnet") == ""
+    assert RunFiles(run.parent).stand_in("alexnet_all-in-one_finetune") == ""
     assert RunFiles(run.parent).stand_in() == "pretrained on Open Clip Art categories"
 
 
@@ -189,6 +189,40 @@ def test_the_embedded_pictures_are_on_the_stand_in(run):
     assert "on the stand-in" in said and said.count("STAND-IN data") == 3
     mixed = [dict(row, data_kind=kind) for row, kind in zip(rows.values(), ("crawl", "stand-in"), strict=False)]
     assert "measured, see rows" in format_table(mixed)
+
+
+def test_open_pictures_are_a_stand_in_wherever_they_were_drawn_to(run, tmp_path):
+    folder = tmp_path / "elsewhere/emoji"
+    folder.mkdir(parents=True)
+    (folder / "request.json").write_text("{}")
+    posts = str(folder / "posts.jsonl")
+    select(run, posts, [f"p{i}" for i in range(10)])
+    rows, said = table(run)
+    assert {(row["data"], row["data_kind"]) for row in rows.values()} == {(posts, "stand-in")}
+    assert "on the stand-in" in said
+    job = Job(MINI, str(run.parent), posts=posts, pins=str(folder / "pins.jsonl"))
+    assert describe(job).startswith(f"Stand-in data: {posts}; ")
+    write_job(job, [])
+    told = RunFiles(run.parent)
+    assert told.data_stands_in() and told.pins_stand_in() and told.stand_ins()["data"] == posts
+    write_job(Job(MINI, str(run.parent), posts=posts, pins="MY/pins.jsonl"), [])
+    assert not RunFiles(run.parent).pins_stand_in()
+
+
+def test_a_reading_that_is_fine_tuned_from_its_runs_pretraining_has_stand_in_weights(run, tmp_path, monkeypatch):
+    pretrained = tmp_path / "run/pretrain/resnet50/run/final.caffemodel"
+    for beside in ("run", "run-seed1"):  # whose readings of BatchNorm go on from the first seed's weights
+        reading = tmp_path / beside / "sensitivity/batch-norm/mindpics"
+        score(reading, ROWS[5], [f"p{i}" for i in range(10)], {"path": str(pretrained), "sha1": "b"})
+        told = provenance(ROWS[5], reading / ROWS[5].name / "scores.npz")
+        assert (told["weights"], told["weights_kind"]) == ("pretrained resnet50", "stand-in")
+    monkeypatch.chdir(tmp_path / "run")
+    assert pretrained_net("pretrain/alexnet/run/snapshots/net_iter_9.caffemodel") == "alexnet"
+    assert pretrained_net("/w/bvlc_alexnet.caffemodel") is pretrained_net("pretrain/bvlc_alexnet.caffemodel") is None
+    job = Job(MINI, str(tmp_path / "run"), posts="MY/posts.jsonl", weights={"resnet50": str(pretrained)})
+    write_job(job, [])
+    told = json.loads((tmp_path / "run/run.json").read_text())["weights"]
+    assert told["resnet50"] == "stand-in: a run's pretrained resnet50"
 
 
 def test_a_row_is_shown_for_the_selection_alone_that_it_was_scored_on(run):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mindpics.training.iterates import best_snapshot, caffes_accuracies, iterate_of
+from mindpics.training.iterates import best_snapshot, caffes_accuracies, iterate_of, run_of
 
 TESTS = "iteration,accuracy_O,accuracy_C,loss_O\n10,0.5,0.7,1\n20,0.9,0.9,1\n30,0.8,nan,1\n40,0.8,0.8,1\n"
 
@@ -25,6 +25,15 @@ def test_the_best_snapshot_has_the_best_pass_nearest_to_it_and_of_equals_the_ear
     assert (path.name, iteration) == ("net_iter_21.caffemodel", 21)
     (tmp_path / "snapshots/net_iter_19.caffemodel").touch()
     assert best_snapshot(tmp_path)[1] == 19
+
+
+def test_a_caffemodel_is_of_the_run_above_its_snapshots_or_beside_it():
+    assert [str(run_of(path)) for path in ("a/snapshots/x.caffemodel", "snapshots/x", "a/final.caffemodel", "x")] == [
+        "a",
+        ".",
+        "a",
+        ".",
+    ]
 
 
 def test_a_run_without_snapshots_has_no_best(tmp_path):
