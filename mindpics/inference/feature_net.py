@@ -111,7 +111,7 @@ def load_mean(source, size, channels=3):
     """
     kinds = f"a binaryproto, a .npy, or {'three numbers' if channels == 3 else 'a number'}"
     if are_numbers(source, channels):
-        return np.broadcast_to(np.array(source, np.float32)[:, None, None], (channels, *sides(size)))
+        return np.broadcast_to(_numbers(source, kinds)[:, None, None], (channels, *sides(size)))
     if len(source) != 1 or not isinstance(source[0], (str, os.PathLike)):
         raise ValueError(f"mean: found {list(source)}, {len(source)} of {channels} channels; wanted {kinds}")
     (path,) = source
@@ -120,13 +120,18 @@ def load_mean(source, size, channels=3):
     mean = load_npy(path) if str(path).endswith(".npy") else read_mean(path)
     if mean.ndim != 3 or mean.shape[0] != channels:
         raise ValueError(f"{path}: found a mean of shape {mean.shape}; wanted [{channels}, height, width]")
-    return mean.astype(np.float32)
+    return _finite(mean, path, f"[{channels}, height, width] of finite numbers")
 
 
 def are_numbers(source, channels):
     """Tell whether a mean is given as a number a channel, and not as a path; see `load_mean`."""
     return len(source) == channels and (channels > 1 or _is_number(source[0]))
 
+
+    Raises
+    ------
+    ValueError
+        When it is none of these, of other channels, or not finite.
 
 def _is_number(text):
     try:
@@ -147,6 +152,25 @@ def ten_crops(pictures, mean, crop, scale=1.0):
     mean : float32 [C, H, W]
     crop : int or (int, int)
         Side of a crop in pixels, or height and width.
+def _numbers(source, kinds):
+    try:
+        values = np.array([float(number) for number in source])
+    except (TypeError, ValueError):
+        raise ValueError(f"mean: found {' '.join(map(str, source))}; wanted {kinds}") from None
+    return _finite(values, "mean", kinds)
+
+
+def _finite(values, where, kinds):
+    """Return values as float32; ValueError where one is no number that float32 has."""
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{where}: found {values.dtype}; wanted {kinds}")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{where}: found values that are not finite; wanted {kinds}")
+    return values
+
+
     scale : float
     """
     (height, width), (rows, columns) = pictures.shape[2:], sides(crop)

@@ -457,6 +457,18 @@ def test_the_committed_deploy_net_is_the_generated_one():
     assert net.blobs["fc7"].data.shape == (1, 4096) and list(net.outputs) == ["fc7"]
 
 
+    with pytest.raises(ValueError, match="mean: found a b 3; wanted a binaryproto, a .npy, or three numbers"):
+        load_mean(["a", "b", "3"], 9)
+    for values in (["nan"] * 3, [1, 2, "1e39"]):
+        with pytest.raises(ValueError, match="mean: found values that are not finite; wanted a binaryproto, a .npy"):
+            load_mean(values, 9)
+    for wrong, message in (
+        (np.full((3, 4, 4), np.nan), "values that are not finite"),
+        (np.full((3, 4, 4), "a"), "<U1"),
+    ):
+        np.save(tmp_path / "wrong.npy", wrong)
+        with pytest.raises(ValueError, match=rf"wrong.npy: found {message}; wanted \[3, height, width\] of finite"):
+            load_mean([str(tmp_path / "wrong.npy")], 9)
 def test_a_cluster_writes_the_same_bytes_by_shards(net_files, pictures, tmp_path, monkeypatch):
     from mindpics.jobs import cluster
 
