@@ -29,9 +29,11 @@ def load_net(deploy, weights, allow_python_layers=False):
     Raises
     ------
     ValueError
-        When a layer with weights is not in the file: scores of random weights help nobody.
+        When a layer with weights is not in the file, or shares its name with another: scores of random weights help
+        nobody.
     """
     net, fit = open_trained_net(deploy, weights, allow_python_layers)
+    fit.require_reached(deploy)
     if fit.not_in_weights:
         raise ValueError(
             f"{weights}: found no weights for {printable_names(fit.not_in_weights)}; wanted those of {deploy}"
