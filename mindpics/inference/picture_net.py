@@ -1,9 +1,15 @@
 """Deploy net of any shape before pictures: the input that takes them, its crop, its batches."""
 
+import warnings
+
 import caffe
 import numpy as np
 
+from mindpics.caffe_files.prototxt import read_prototxt
+from mindpics.caffe_files.solver_nets import plain_build
+from mindpics.files.printable import printable_names
 from mindpics.jobs.fork_first import in_fork
+from mindpics.lint.phases import TEST, takes_part
 from mindpics.nets.inputs import fill
 from mindpics.posts import crops
 
@@ -29,6 +35,8 @@ class PictureNet:
         The input of the pictures.
     zeros : list of str
         The others.
+    by_batch : list of str
+        The BatchNorm layers that normalise by the statistics of the batch, of which a warning tells.
 
     Raises
     ------
@@ -42,6 +50,13 @@ class PictureNet:
         self.batch, self.channels, *crop = net.blobs[self.input].data.shape
         self.crop = tuple(crop)
         self.is_fixed = bool(self.zeros) or not _takes_any_batch(deploy, self.input)
+        self.by_batch = _by_batch(deploy)
+        if self.by_batch:
+            warnings.warn(
+                f"{deploy}: BatchNorm {printable_names(self.by_batch)} normalises by the statistics of the batch "
+                "(use_global_stats: false): a picture's values depend on those it is run with, on order and batch",
+                stacklevel=2,
+            )
 
     @property
     def size(self):
@@ -189,3 +204,16 @@ def _made_of(net, data):
         if places & set(net._bottom_ids(layer)):
             places |= set(net._top_ids(layer))
     return places
+
+
+def _by_batch(deploy):
+    """Return the names of a net's BatchNorm layers that use no stored statistics in phase TEST."""
+    net = read_prototxt(deploy)[0].message
+    state = plain_build(TEST, net).state
+    return [layer.name for layer in net.layer if takes_part(layer, state) and _uses_batch(layer)]
+
+
+def _uses_batch(layer):
+    param, phase = layer.batch_norm_param, layer.phase if layer.HasField("phase") else TEST  # the net's
+    is_stored = param.use_global_stats if param.HasField("use_global_stats") else phase == TEST
+    return layer.type == "BatchNorm" and not is_stored
