@@ -93,7 +93,7 @@ class PictureNet:
                 f"{deploy}: found the blob {name} of shape {shape} for {number} pictures; wanted rows of each"
             )
 
-    def outputs_of(self, pictures, names, end=None):
+    def outputs_of(self, pictures, names, last=None):
         """Return {blob: float32 [N, D]}, copies, of float32 pictures [N, channels, *crop] (mean subtracted).
 
         Parameters
@@ -101,25 +101,35 @@ class PictureNet:
         pictures : float32 [N, channels, height, width]
         names : list of str
             Blobs, see `require_rows`.
-        end : str, optional
-            Last layer that is run.
+        last : int, optional
+            Place of the last layer that is run.
+
+        Raises
+        ------
+        ValueError
+            For pictures that are not of the input's shape, of which Caffe would abort.
         """
+        if pictures.shape[1:] != (self.channels, *self.crop):
+            raise ValueError(
+                f"found pictures {pictures.shape}; wanted [N, {self.channels}, height, width], of {self.crop}"
+            )
         if not self.is_fixed:
-            return self._forward(pictures, names, end)
+            return self._forward(pictures, names, last)
         parts = []
         for start in range(0, len(pictures), self.batch):
             part = pictures[start : start + self.batch]
             filled = np.zeros((self.batch, *part.shape[1:]), np.float32)
             filled[: len(part)] = part
-            parts.append({name: rows[: len(part)] for name, rows in self._forward(filled, names, end).items()})
+            parts.append({name: rows[: len(part)] for name, rows in self._forward(filled, names, last).items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
-    def _forward(self, pictures, names, end):
-        run(self.net, pictures, self.input, end)
+    def _forward(self, pictures, names, last):
+        fill(self.net.blobs[self.input], pictures)
+        self.net._forward(0, len(self.net.layers) - 1 if last is None else last)  # by place: names may stand twice
         return {name: self.net.blobs[name].data.reshape(len(pictures), -1).copy() for name in names}
 
 
-def run(net, values, data="data", end=None):
+def run(net, values, data="data"):
     """Run a net in TEST phase on an array, whose shape its input takes.
 
     Parameters
@@ -128,16 +138,14 @@ def run(net, values, data="data", end=None):
     values : float array [N, channels, height, width]
     data : str
         The input blob.
-    end : str, optional
-        Last layer that is run.
 
     Returns
     -------
     dict
-        blob -> its data, a view, of the net's outputs, or of the last layer's tops.
+        blob -> its data, a view, of the net's outputs.
     """
     fill(net.blobs[data], values)
-    return net.forward(end=end)
+    return net.forward()
 
 
 def centre_crop(pictures, mean, crop, scale=1.0):

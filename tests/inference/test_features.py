@@ -385,7 +385,7 @@ def test_shards_are_joined_with_few_files_open(net_files, pictures, tmp_path, mo
 def test_a_wrong_blob_lists_those_there_are(net_files):
     with pytest.raises(ValueError, match=r"found no blob 'fc9'; wanted one of data, conv1, .*fc6, fc7"):
         FeatureNet(*net_files, blob="fc9")
-    with pytest.raises(ValueError, match="found nothing that overwrites pool5"):
+    with pytest.raises(ValueError, match="found no ReLU in place that overwrites pool5, of the layers Pool"):
         FeatureNet(*net_files, blob="pool5", before_relu=True)
 
 
