@@ -52,7 +52,7 @@ class FeatureNet(PictureNet):
         self.blob = blob
         self.last = self._last(deploy, before_relu)
         self.last_layer = net._layer_names[self.last]
-        self.require_rows(deploy, blob)
+        self.require_rows(deploy, blob, self.last)
         self._check_weights(deploy, weights_path, fit)
 
     def run(self, pictures):

@@ -1,5 +1,6 @@
 """Deploy net of any shape before pictures: the input that takes them, its crop, its batches."""
 
+import itertools
 import warnings
 
 import caffe
@@ -45,7 +46,7 @@ class PictureNet:
     """
 
     def __init__(self, deploy, net, channels=(1, 3)):
-        self.net, self.input = net, _input(deploy, net, channels)
+        self.net, self.input, self._in_order = net, _input(deploy, net, channels), set()
         self.zeros = [name for name in net.inputs if name != self.input]
         self.batch, self.channels, *crop = net.blobs[self.input].data.shape
         self.crop = tuple(crop)
@@ -77,8 +78,10 @@ class PictureNet:
                 f"and at least the net's input, {shape}"
             )
 
-    def require_rows(self, deploy, name):
-        """Raise ValueError unless a blob has a row a picture, or several.
+    def require_rows(self, deploy, name, last=None):
+        """Raise ValueError unless a blob has a row a picture, or several, those of the first picture first.
+
+        A Concat or Tile along axis 0 gives the rows of all pictures, and then those of all again.
 
         Parameters
         ----------
@@ -86,12 +89,36 @@ class PictureNet:
             For the message.
         name : str
             Of the blob.
+        last : int, optional
+            Place of the last layer that is run.
         """
         shape, number = tuple(self.net.blobs[name].data.shape), len(self.net.blobs[self.input].data)
+        blob = f"{deploy}: found the blob {name} of shape {shape} for {number} pictures"
         if not shape or not shape[0] or shape[0] % number:
-            raise ValueError(
-                f"{deploy}: found the blob {name} of shape {shape} for {number} pictures; wanted rows of each"
-            )
+            raise ValueError(f"{blob}; wanted rows of each")
+        if name not in self._in_order:
+            if number > 1 and _moves_rows(self.net, self.input, name) and self._mixes(name, last):
+                raise ValueError(
+                    f"{blob}, whose rows are not those of one picture after another; wanted such, or an input of one "
+                    "picture"
+                )
+            self._in_order.add(name)
+
+    def _mixes(self, name, last):
+        """Tell whether a blob's rows, divided among the pictures in turn, hold values of other pictures only.
+
+        Noise is tried, and other noise for some of the pictures at a time, so that for any two of them there is a time
+        when only the one has changed, and a time when only the other has.
+        """
+        rng, number = np.random.default_rng(0), self.batch
+        noise, fresh = rng.standard_normal((2, number, self.channels, *self.crop), np.float32)
+        before, moved, stayed = self._forward(noise, [name], last)[name], False, False
+        for bit, value in itertools.product(range((number - 1).bit_length()), (0, 1)):
+            is_new = np.arange(number)[:, None] >> bit & 1 == value
+            differs = self._forward(np.where(is_new[..., None, None], fresh, noise), [name], last)[name] != before
+            moved |= differs & ~is_new
+            stayed |= ~differs & is_new
+        return bool((moved & stayed).any())
 
     def outputs_of(self, pictures, names, last=None):
         """Return {blob: float32 [N, D]}, copies, of float32 pictures [N, channels, *crop] (mean subtracted).
@@ -212,6 +239,16 @@ def _made_of(net, data):
         if places & set(net._bottom_ids(layer)):
             places |= set(net._top_ids(layer))
     return places
+
+
+def _moves_rows(net, data, name):
+    """Tell whether between an input and a blob there is one that has not a row a picture."""
+    leading = {list(net._blob_names).index(name)}
+    for layer in reversed(range(len(net.layers))):
+        if leading & set(net._top_ids(layer)):
+            leading |= set(net._bottom_ids(layer))
+    number = len(net.blobs[data].data)
+    return any(tuple(net._blobs[place].shape)[:1] != (number,) for place in leading & _made_of(net, data))
 
 
 def _by_batch(deploy):
