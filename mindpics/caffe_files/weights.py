@@ -23,13 +23,24 @@ class Fit:
     not_in_net: list = field(default_factory=list)
     not_in_weights: list = field(default_factory=list)
     clashes: list = field(default_factory=list)
+    unreached: list = field(default_factory=list)  # layers with weights whose name leads to another layer
 
     def __str__(self):
+        at_fillers = [*self.not_in_weights, *self.unreached]
         return (
             f"{len(self.taken)} layers take weights; "
-            f"left at their fillers: {printable_names(self.not_in_weights) or 'none'}; "
+            f"left at their fillers: {printable_names(at_fillers) or 'none'}; "
             f"in the file only: {printable_names(self.not_in_net) or 'none'}"
         )
+
+    def require_reached(self, deploy, needed=None):
+        """Raise ValueError where several layers with weights have one name: of those of the names `needed`, or all."""
+        twice = [name for name in dict.fromkeys(self.unreached) if needed is None or name in needed]
+        if twice:
+            raise ValueError(
+                f"{deploy}: found several layers with weights of the name {printable_names(twice)}, of which Caffe's "
+                "copying reaches one; wanted a name for each"
+            )
 
 
 def fit(net, path):
@@ -60,9 +71,10 @@ def _fit(net, path, stored):
 
 
 def _without_clash(net, path, stored):
-    result = compare(targets_of(net), stored)
+    result = compare(targets_of(net, stored.is_hdf5), stored)
     if result.clashes:
         raise ValueError(f"{path}: {result.clashes[0]}")
+    result.unreached = _unreached(net, stored.is_hdf5)
     return result
 
 
@@ -85,8 +97,8 @@ def copy(path, *nets):
         _without_clash(net, path, stored)
     layers = dict(stored.layers)  # of two layers of one name Caffe copies the second over the first
     for net in nets:
-        for name, blobs in net.params.items():
-            for blob, source in zip(blobs, layers.get(name, ()), strict=False):
+        for name, place in _reached(net, stored.is_hdf5).items():
+            for blob, source in zip(net.layers[place].blobs, layers.get(name, ()), strict=False):
                 if source is not None:
                     blob.data[...] = source.values.reshape(blob.data.shape)
     return result
@@ -97,22 +109,45 @@ def shapes_of(net):
     return {name: [tuple(blob.data.shape) for blob in blobs] for name, blobs in net.params.items()}
 
 
-def targets_of(net):
+def targets_of(net, is_hdf5=False):
     """Return {layer name: [(shape, shared), ...]} of a caffe.Net, layers without weights too.
 
-    `shared` blobs are those of an earlier layer. Of two layers of one name Caffe's copying finds the first.
+    `shared` blobs are those of an earlier layer. Of several layers of one name there is the one that Caffe copies to.
 
     Parameters
     ----------
     net : caffe.Net
+    is_hdf5 : bool
+        Whether the weights come from HDF5.
     """
-    targets, owned = {}, set()
-    for name, layer in zip(net._layer_names, net.layers, strict=True):
-        places = [blob.data.__array_interface__["data"][0] for blob in layer.blobs]
+    targets, owned = [], set()
+    for layer in net.layers:
+        places = _places(layer)
         shapes = (tuple(blob.data.shape) for blob in layer.blobs)
-        targets.setdefault(name, [(shape, place in owned) for shape, place in zip(shapes, places, strict=True)])
+        targets.append([(shape, place in owned) for shape, place in zip(shapes, places, strict=True)])
         owned.update(places)
-    return targets
+    return {name: targets[number] for name, number in _reached(net, is_hdf5).items()}
+
+
+def _reached(net, is_hdf5):
+    """Return {layer name: number of the layer that Caffe copies to}: of several the first, from HDF5 the last."""
+    reached = {}
+    for number, name in enumerate(net._layer_names):
+        reached[name] = number if is_hdf5 else reached.get(name, number)
+    return reached
+
+
+def _unreached(net, is_hdf5):
+    """Return the names of the layers with weights of their own that no name leads to."""
+    reached = set(_reached(net, is_hdf5).values())
+    written = {place for number in reached for place in _places(net.layers[number])}
+    layers = zip(net._layer_names, net.layers, strict=True)
+    return [name for name, layer in layers if not written.issuperset(_places(layer))]
+
+
+def _places(layer):
+    """Return where in memory a layer's weights are: shared ones are those of another layer."""
+    return [blob.data.__array_interface__["data"][0] for blob in layer.blobs]
 
 
 def compare(targets, stored):

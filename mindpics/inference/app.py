@@ -41,9 +41,9 @@ def create_app(
     Parameters
     ----------
     traits : optional
-        Has `size`, `fit`, `answer(pixels)` -> dict with "nearest", and `paths()`, as `PictureTraits`.
+        Has `shape`, `fit`, `answer(pixels)` -> dict with "nearest", and `paths()`, as `PictureTraits`.
     users : optional
-        Has `size`, `fit`, `answer(text, pixels or None)` -> dict with "users", and `paths()`.
+        Has `shape`, `fit`, `answer(text, pixels or None)` -> dict with "users", and `paths()`.
     about : dict, optional
         Of each part, "traits" and "users", what the page says of it, or why it is not there; "stand_in": {part: what
         stands in for the paper's data or weights, or ""}.
@@ -147,7 +147,7 @@ class Desk:
             if needed or data is not None:
                 raise ValueError("The file is empty." if data is not None else "No picture was given.")
             return None
-        return self.decoder(data, part.size, part.fit)
+        return self.decoder(data, part.shape, part.fit)
 
     def _upload(self):
         """Return the bytes of the field "picture" or of an image that is the body; None when there is neither."""

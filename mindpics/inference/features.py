@@ -115,7 +115,7 @@ def extract_features(
     shards = Path(f"{out}.shards").resolve()
     _require_own(out, shards)
     reading = Reading(fit, net.before_relu, oversample, scale)
-    key = _key(net, items, mean, reading, max_pixels)
+    key = _key(net, items, mean, reading, max_pixels, batch)
     finished = _finished(out, key)
     if finished:
         return finished
@@ -210,10 +210,11 @@ def file_sha1(path):
     return digest(path, "sha1")
 
 
-def _key(net, items, mean, reading, max_pixels):
+def _key(net, items, mean, reading, max_pixels, batch):
     pictures = [[id_, *picture_state(file)] for id_, file in items]
     facts = [net.key(), reading.ten_crops, reading.fit, max_pixels, mean.shape, pictures]
     facts += [reading.scale] if reading.scale != 1 else []  # features made before there was one are of the same key
+    facts += [["batch", batch]] if net.by_batch else []
     return hashlib.sha256(json.dumps(facts).encode() + mean.tobytes()).hexdigest()
 
 

@@ -29,9 +29,11 @@ def load_net(deploy, weights, allow_python_layers=False):
     Raises
     ------
     ValueError
-        When a layer with weights is not in the file: scores of random weights help nobody.
+        When a layer with weights is not in the file, or shares its name with another: scores of random weights help
+        nobody.
     """
     net, fit = open_trained_net(deploy, weights, allow_python_layers)
+    fit.require_reached(deploy)
     if fit.not_in_weights:
         raise ValueError(
             f"{weights}: found no weights for {printable_names(fit.not_in_weights)}; wanted those of {deploy}"
@@ -54,7 +56,8 @@ class TraitNets:
     Raises
     ------
     ValueError
-        When a trait is missing or given twice, or pictures of the mean's size do not fill a net's input.
+        When a trait is missing or given twice, pictures of the mean's size do not fill a net's input, or an output has
+        no rows of each picture.
     """
 
     def __init__(self, nets, mean_file, allow_python_layers=False, scale=1.0):
@@ -68,8 +71,12 @@ class TraitNets:
         heads = [f"prob_{trait}" for trait in TRAITS]
         if outputs != sorted(heads):
             raise ValueError(f"nets: found the outputs {outputs}; wanted each of {heads} once")
-        for net in self.nets:
+        self._names = []
+        for net, (deploy, _) in zip(self.nets, nets, strict=True):
             net.require_mean(self.mean, mean_file)
+            self._names.append([name for name in net.net.blobs if name.startswith("score_") or name in net.net.outputs])
+            for name in self._names[-1]:
+                net.require_rows(deploy, name)
 
     def scores(self, pictures):
         """Return the probabilities of low and high (equation 3), float32 [N,5,2], of uint8 [N,3,H,W], BGR.
@@ -80,8 +87,7 @@ class TraitNets:
             BGR, as LMDBs hold them; the mean is subtracted here.
         """
         outputs = {}
-        for net in self.nets:
-            names = [name for name in net.net.blobs if name.startswith("score_") or name in net.net.outputs]
+        for net, names in zip(self.nets, self._names, strict=True):
             outputs |= net.outputs_of(centre_crop(pictures, self.mean, net.crop, self.scale), names)
         self.units = {name: rows for name, rows in outputs.items() if name.startswith("score_")}
         return _of_traits(outputs, "prob")

@@ -9,7 +9,7 @@ from mindpics.caffe_files.lmdbs import read_mean
 from mindpics.files.feature_files import read_features
 from mindpics.inference.infer import load_net
 from mindpics.inference.occlusion import GRID, occlusion_map
-from mindpics.inference.picture_net import centre_crop, run
+from mindpics.inference.picture_net import PictureNet, centre_crop, run
 from mindpics.jobs.commands import as_typed
 from mindpics.posts.nearest import Nearest
 from mindpics.posts.posts import picture_path
@@ -27,7 +27,7 @@ class PictureTraits:
     ----------
     net : caffe.Net
         Outputs prob_O .. prob_N, and has a blob pool5. One caller at a time.
-    mean : float32 [3, size, size]
+    mean : float32 [channels, height, width]
     mindpics : list of dict
         Rows of mindpics.csv, each with its "path".
     features : float32 [N, D]
@@ -46,16 +46,16 @@ class PictureTraits:
         self.nearest = Nearest(features) if self.mindpics else None
 
     @property
-    def size(self):
-        """Side to which a picture is warped before it is cropped."""
-        return self.mean.shape[-1]
+    def shape(self):
+        """Channels, height and width to which a picture is warped before it is cropped."""
+        return self.mean.shape
 
     def answer(self, pixels):
         """Return what the net says of a picture, as values that JSON takes.
 
         Parameters
         ----------
-        pixels : uint8 [size, size, 3], BGR
+        pixels : uint8 [height, width, channels], BGR
 
         Returns
         -------
@@ -110,13 +110,14 @@ def open_traits(run, model=None):
     Raises
     ------
     ValueError
-        When the run has no such net; it names the command that makes one.
+        When the run has no such net (it names the command that makes one), or its mean is not the net's.
     """
     name = choose_model(run, model)
     deploy, weights = net_files(run, name)
     rows, features = _compared(run, name)
-    net = load_net(deploy, weights)
-    return PictureTraits(net, read_mean(run.mindpics.mean), rows, features), _about(run, name, rows)
+    net, mean = load_net(deploy, weights), read_mean(run.mindpics.mean)
+    PictureNet(deploy, net, channels=(len(mean),)).require_mean(mean, run.mindpics.mean)
+    return PictureTraits(net, mean, rows, features), _about(run, name, rows)
 
 
 def net_files(run, name):

@@ -91,9 +91,10 @@ class Predictor:
     @property
     def outputs(self):
         """Names of the net's outputs, in the order of the deploy net: for a trait net prob_O .. prob_N."""
-        answers = set(self.net.outputs) - set(self.net.inputs)  # an input that nothing reads is an output to Caffe
-        tops = (top for tops in self.net.top_names.values() for top in tops)
-        return list(dict.fromkeys(top for top in tops if top in answers))  # once, though a layer in place has it too
+        net, names = self.net, list(self.net._blob_names)
+        answers = set(net._outputs) - set(net._inputs)  # an input that nothing reads is an output to Caffe
+        tops = dict.fromkeys(top for layer in range(len(net.layers)) for top in net._top_ids(layer))
+        return [names[top] for top in tops if top in answers]
 
     def features(self, pictures, blob="fc7"):
         """Return a blob of the centre crops, float32 [N, D]; `pictures` as `predict` takes them."""

@@ -42,7 +42,7 @@ def add_arguments(parser):
         action="store_true",
         help="as DeCAF: the shorter side scaled, the centre cut; not warped to a square",
     )
-    parser.add_argument("--before-relu", action="store_true", help="the blob before its in-place ReLU")
+    parser.add_argument("--before-relu", action="store_true", help="the blob before its first ReLU in place")
     parser.add_argument("--ten-crops", action="store_true", help="mean of ten crops, not the centre crop")
 
 

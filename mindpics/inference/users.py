@@ -11,7 +11,7 @@ from mindpics.inference.feature_net import FeatureNet, load_mean
 from mindpics.inference.picture_traits import net_files
 from mindpics.inference.reading import Reading, load_reading
 from mindpics.posts import crops
-from mindpics.posts.picture_files import read_packed
+from mindpics.posts.picture_files import packed_reader
 
 ALIKE = 0.999  # cosine; other threads add in another order
 
@@ -25,7 +25,7 @@ class Users:
         Has `rank(text, features or None)` -> dict, and `paths`, the pictures it compares with.
     net : mindpics.inference.feature_net.FeatureNet
         One caller at a time.
-    mean : float32 [3, size, size]
+    mean : float32 [channels, height, width]
     reading : mindpics.inference.reading.Reading, optional
         Of the ranker's own features; `net` is before or after ReLU as it says.
     """
@@ -36,19 +36,20 @@ class Users:
             raise ValueError(
                 f"net: found a blob before ReLU: {net.before_relu}; wanted the run's reading, {self.reading}"
             )
+        net.require_mean(mean)
 
     @property
     def fit(self):
-        """How a picture is made a square: a name of `mindpics.posts.crops.FITS`."""
+        """How a picture is given the mean's size: a name of `mindpics.posts.crops.FITS`."""
         return self.reading.fit
 
     @property
-    def size(self):
-        """Side of the square that a picture is made before it is cropped."""
-        return self.mean.shape[-1]
+    def shape(self):
+        """Channels, height and width of a picture before it is cropped."""
+        return self.mean.shape
 
     def answer(self, text, pixels):
-        """Return what the ranker says of a text (may be empty) and uint8 [size, size, 3], BGR (may be None)."""
+        """Return what the ranker says of a text (may be empty) and uint8 [height, width, channels] (may be None)."""
         return self.ranker.rank(text, None if pixels is None else self._features(pixels.transpose(2, 0, 1)))
 
     def paths(self):
@@ -57,8 +58,8 @@ class Users:
 
     def check_features(self, first):
         """Raise ValueError unless the net gives the ranker's first picture the features it had in the run."""
-        pixels = np.frombuffer(read_packed(self.paths()[0], self.size, None, crops.MAX_PIXELS, fit=self.fit), np.uint8)
-        ours = self._features(pixels.reshape(3, self.size, self.size))
+        read = packed_reader(self.shape, crops.MAX_PIXELS, self.fit)
+        ours = self._features(np.frombuffer(read(self.paths()[0]), np.uint8).reshape(self.shape))
         same = ours.shape == first.shape
         cosine = float(ours @ first / max(np.linalg.norm(ours) * np.linalg.norm(first), 1e-12)) if same else 0
         if cosine < ALIKE:

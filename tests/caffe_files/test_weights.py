@@ -245,6 +245,48 @@ def test_weights_fit_or_clash_where_caffe_says_so(tmp_path, write, layers, fits)
             copy(path, net)
 
 
+LAYER = 'layer { name: "fc" type: "InnerProduct" bottom: "%s" top: "%s" %s inner_product_param { num_output: 3 } }\n'
+DATA = 'input: "data" input_shape { dim: 2 dim: 3 }\n'
+SHARED = 'param { name: "w" } param { name: "b" }'
+TWO = DATA + LAYER % ("data", "a", "") + LAYER % ("a", "b", "")
+ONE_NAME = {
+    "one in the file": (write_binary, TWO, [("fc", [W, B])], ["fc"]),
+    "two in the file": (write_binary, TWO, [("fc", [W, B]), ("fc", [W, B])], ["fc"]),
+    "HDF5": (write_hdf5, TWO, [("fc", [W, B])], ["fc"]),
+    "shared": (write_binary, DATA + LAYER % ("data", "a", SHARED) + LAYER % ("a", "b", SHARED), [("fc", [W, B])], []),
+    "shared, HDF5": (
+        write_hdf5,
+        DATA + LAYER % ("data", "a", SHARED) + LAYER % ("a", "b", SHARED),
+        [("fc", [W, B])],
+        [],
+    ),
+}
+
+
+def all_values(net):
+    return [[blob.data.ravel().tolist() for blob in layer.blobs] for layer in net.layers]
+
+
+def caffes_copy_of_all(net, path):
+    caffe.set_mode_cpu()
+    net = caffe.Net(net, caffe.TEST)
+    net.copy_from(path)
+    return all_values(net)
+
+
+@pytest.mark.parametrize("case", ONE_NAME)
+def test_of_layers_of_one_name_caffes_is_copied_to_and_the_others_are_told(tmp_path, case):
+    write, net, layers, unreached = ONE_NAME[case]
+    path, text = tmp_path / "w.caffemodel", tmp_path / "net.prototxt"
+    text.write_text(net)
+    write(path, layers)
+    wanted = in_fork(caffes_copy_of_all, str(text), str(path))
+    net = caffe.Net(str(text), caffe.TEST)
+    result = copy(path, net)
+    assert all_values(net) == wanted and result.unreached == unreached
+    assert f"left at their fillers: {', '.join(unreached) or 'none'};" in str(result)
+
+
 def test_a_gradient_of_another_size_is_named_before_caffe_aborts_on_it(tmp_path):
     path = tmp_path / "w.caffemodel"
     net = caffe_pb2.NetParameter()

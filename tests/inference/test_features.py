@@ -181,7 +181,11 @@ def test_any_deploy_that_caffe_opens_is_run(tmp_path, photographs, name):
 OTHER = FC.replace('"fc"', '"other"')
 RESHAPE = 'layer { name: "r" type: "Reshape" bottom: "fc" top: "r" reshape_param { shape { dim: %s dim: -1 } } }\n'
 SOFTMAX = 'layer { name: "prob" type: "Softmax" bottom: "r" top: "prob" }\n'
-ROWS = 'layer { name: "r" type: "Concat" bottom: "fc" bottom: "other" top: "r" concat_param { axis: 0 } }\n'
+ROWS = 'layer { name: "r" type: "Concat" bottom: "fc" bottom: "other" top: "%s" concat_param { axis: 0 } }\n'
+TILE = 'layer { name: "r" type: "Tile" bottom: "fc" top: "r" tile_param { axis: 0 tiles: 2 } }\n'
+SWAP = """layer { name: "s" type: "Slice" bottom: "fc" top: "x" top: "y" top: "z" slice_param { axis: 0 } }
+layer { name: "r" type: "Concat" bottom: "x" bottom: "z" bottom: "y" top: "r" concat_param { axis: 0 } }
+"""
 CONSTANT = """layer { name: "c" type: "DummyData" top: "c" dummy_data_param { shape { dim: 1 dim: 4 }
   data_filler { type: "constant" value: 2 } } }
 layer { name: "flat" type: "Flatten" bottom: "c" top: "flat" flatten_param { axis: 0 } }
@@ -191,9 +195,25 @@ layer { name: "r" type: "Scale" bottom: "fc" bottom: "flat" top: "r" }
 OF_ONE_PICTURE = {
     "one row of whatever comes": (RESHAPE % "1", False),
     "two rows of whatever comes, as of two pictures": (RESHAPE % "2", False),
-    "rows in another order": (OTHER % "data" + ROWS, False),
+    "rows of each of two layers": (OTHER % "data" + ROWS % "r", False),
     "a row of each": (RESHAPE % "0", True),
     "a constant of one row": (CONSTANT, True),
+}
+# the same in a net of three pictures; whether the rows are those of the first picture, of the second, of the third
+OF_THREE_PICTURES = {
+    "two rows of each": (RESHAPE % "6", True),
+    "four rows of each": (RESHAPE % "12", True),
+    "all in one row, and taken apart": (
+        (RESHAPE % "1").replace('"r"', '"w"') + (RESHAPE % "3").replace('"fc"', '"w"'),
+        True,
+    ),
+    "a layer's rows, then another's": (OTHER % "data" + ROWS % "r", False),
+    "all rows twice": (TILE, False),
+    "as many rows as pictures, of two layers": (
+        OTHER % "data" + ROWS.replace('"r"', '"six"') % "six" + (RESHAPE % "3").replace('"fc"', '"six"'),
+        False,
+    ),
+    "the second picture last": (SWAP, False),
 }
 
 
@@ -212,6 +232,27 @@ def test_pictures_of_a_batch_are_not_mixed(tmp_path, name):
             net.blobs["data"].data[0] = pixels[..., ::-1].transpose(2, 0, 1)
             np.testing.assert_allclose(row, net.forward()["prob"].ravel(), rtol=1e-5)
     assert PictureNet(deploy_file, net).is_fixed != takes_any
+
+
+@pytest.mark.parametrize("name", OF_THREE_PICTURES)
+def test_rows_that_are_not_of_one_picture_after_another_are_refused(tmp_path, name):
+    between, in_order = OF_THREE_PICTURES[name]
+    deploy_file, model = tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel"
+    deploy_file.write_text(data() + FC.replace("std: 1", "std: 0.001") % "data" + between + SOFTMAX)
+    net = caffe.Net(str(deploy_file), caffe.TEST)
+    net.save(str(model))
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    predictor = Predictor(deploy_file, model, (0, 0, 0), size=8)
+    if in_order:
+        net.blobs["data"].data[...] = pictures[:3, ..., ::-1].transpose(0, 3, 1, 2)
+        wanted = net.forward()["prob"].reshape(3, -1)
+        np.testing.assert_allclose(predictor.predict(pictures)[:3], wanted, rtol=1e-5)
+        np.testing.assert_allclose(predictor.features(pictures, "prob")[:3], wanted, rtol=1e-5)
+    else:
+        message = r"the blob prob of shape .* for 3 pictures, whose rows are not those of one picture after another"
+        for values_of in (predictor.predict, partial(predictor.features, blob="prob")):
+            with pytest.raises(ValueError, match=message):
+                values_of(pictures)
 
 
 def test_a_rectangular_mean_image_says_how_large_pictures_are(tmp_path, photographs):
@@ -385,7 +426,7 @@ def test_shards_are_joined_with_few_files_open(net_files, pictures, tmp_path, mo
 def test_a_wrong_blob_lists_those_there_are(net_files):
     with pytest.raises(ValueError, match=r"found no blob 'fc9'; wanted one of data, conv1, .*fc6, fc7"):
         FeatureNet(*net_files, blob="fc9")
-    with pytest.raises(ValueError, match="found nothing that overwrites pool5"):
+    with pytest.raises(ValueError, match="found no ReLU in place that overwrites pool5, of the layers Pool"):
         FeatureNet(*net_files, blob="pool5", before_relu=True)
 
 
@@ -416,6 +457,18 @@ def test_means(tmp_path, net_files, pictures):
     np.testing.assert_array_equal(load_mean([str(tmp_path / "mean.npy")], 9), MEAN)
     with pytest.raises(ValueError, match="no such file; wanted a mean: a binaryproto"):
         load_mean(["gone.binaryproto"], 9)
+    with pytest.raises(ValueError, match="mean: found a b 3; wanted a binaryproto, a .npy, or three numbers"):
+        load_mean(["a", "b", "3"], 9)
+    for values in (["nan"] * 3, [1, 2, "1e39"]):
+        with pytest.raises(ValueError, match="mean: found values that are not finite; wanted a binaryproto, a .npy"):
+            load_mean(values, 9)
+    for wrong, message in (
+        (np.full((3, 4, 4), np.nan), "values that are not finite"),
+        (np.full((3, 4, 4), "a"), "<U1"),
+    ):
+        np.save(tmp_path / "wrong.npy", wrong)
+        with pytest.raises(ValueError, match=rf"wrong.npy: found {message}; wanted \[3, height, width\] of finite"):
+            load_mean([str(tmp_path / "wrong.npy")], 9)
     with pytest.raises(ValueError, match="found pictures of 3x60x60; wanted .* at least the net's input, 3x67x67"):
         extract_features(FeatureNet(*net_files), read_items(pictures), tmp_path / "x", MEAN[:, :60, :60])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small_run import BEST
 
+from mindpics.caffe_files.lmdbs import write_mean
 from mindpics.inference.infer import load_net
 from mindpics.inference.picture_traits import PictureTraits, net_files, open_traits
 from mindpics.results.run_files import RunFiles
@@ -22,7 +23,7 @@ def test_the_papers_net_is_taken_and_its_figure_said(small_run):
     traits, said = open_traits(RunFiles(small_run))
     row = RunFiles(small_run).models()[BEST]
     assert said.startswith(f"resnet50 all-in-one finetune, right on {row['avg']:.1f}% (95% interval {row['low95']:.1f}")
-    assert traits.size == 75 and len(traits.paths()) == 200
+    assert traits.shape == (3, 75, 75) and len(traits.paths()) == 200
 
 
 def test_an_occlusion_is_the_score_of_the_covered_picture(small_run):
@@ -46,6 +47,12 @@ def test_another_net_by_name_and_without_features_no_neighbours(small_run):
     traits, said = open_traits(RunFiles(small_run), "alexnet_all-in-one_scratch")
     assert said.startswith("alexnet all-in-one scratch") and said.endswith("no MindPics to compare with")
     assert traits.answer(np.zeros((75, 75, 3), np.uint8))["nearest"] == [] and traits.paths() == []
+
+
+def test_a_mean_of_another_kind_than_the_nets_pictures_is_refused_in_words(copy):
+    write_mean(copy / "mindpics" / "mean.binaryproto", np.zeros((1, 75, 75), np.float32))
+    with pytest.raises(ValueError, match=r"found the inputs .*; wanted one of \[N, 1, height, width\]"):
+        open_traits(RunFiles(copy))
 
 
 @pytest.mark.parametrize(

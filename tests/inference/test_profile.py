@@ -2,17 +2,23 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_run import BEST, EVIL
+from tool_module import run_tool
 
+from mindpics.inference.infer import TraitNets
+from mindpics.inference.picture_traits import net_files
 from mindpics.inference.profile import interval, profile
 from mindpics.posts.authors import in_folder, of_author
 from mindpics.results.metrics import load_scores
+from mindpics.results.run_files import RunFiles
 from mindpics.traits import TRAITS
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "profile_user"
@@ -143,6 +149,20 @@ def test_a_folder_is_read_with_what_lies_below_it_and_any_name(tmp_path):
     assert [id_ for id_, _ in in_folder(tmp_path)] == ["a/two.png", "one.png", "\\udcff.png"]
 
 
+def test_nets_that_were_trained_on_scaled_pixels_are_given_such(small_run, tmp_path):
+    run = RunFiles(small_run)
+    net, mean = net_files(run, BEST), run.mindpics.mean
+    (tmp_path / "photos").mkdir()
+    shutil.copy(small_run.parent / "emoji" / "images" / "0.png", tmp_path / "photos")
+    given = "--pictures", tmp_path / "photos", "--net", *net, "--mean", mean, "--scale", ".5", "--out", tmp_path / "out"
+    assert run_tool("profile_user", *given) == 0
+    facts = json.loads((tmp_path / "out" / "profile.json").read_text(encoding="utf-8"))
+    pixels = np.asarray(Image.open(tmp_path / "photos" / "0.png"))[None, :, :, ::-1].transpose(0, 3, 1, 2)
+    wanted = TraitNets([net], mean, scale=0.5).scores(pixels)[0, :, 1]
+    np.testing.assert_allclose([facts["traits"][trait]["high"] for trait in TRAITS], wanted, atol=1e-5)
+    assert np.abs(TraitNets([net], mean).scores(pixels)[0, :, 1] - wanted).max() > 0.01
+
+
 def test_a_row_that_is_none_is_named(small_run, tmp_path):
     def said(*given):
         out = ("--out", tmp_path / "out")
@@ -152,6 +172,8 @@ def test_a_row_that_is_none_is_named(small_run, tmp_path):
 
     pictures = ("--pictures", small_run.parent / "emoji" / "images")
     assert "--net and --mean go together" in said(*pictures, "--net", "a", "b")
+    row = small_run / "mindpics" / BEST
+    assert "--scale goes with --net: a row's pictures" in said(*pictures, "--row", row, "--scale", ".5")
     missing = small_run / "mindpics" / "alexnet_independent_scratch"
     assert "wanted what tools/reproduce --row alexnet/independent/scratch makes" in said(*pictures, "--row", missing)
     assert list(tmp_path.iterdir()) == []

@@ -157,6 +157,25 @@ def test_scores_are_of_pixels_scaled_as_in_training(large_pictures):
     assert np.abs(score_lmdb([(path, weights)], mean, lmdb)[2] - scores).max() > 0.1
 
 
+def test_heads_whose_rows_are_not_of_one_picture_after_another_are_refused(large_pictures):
+    path, weights = large_pictures / "swapped.prototxt", large_pictures / "swapped.caffemodel"
+    text = """layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 67 dim: 67 } } }
+    layer { name: "apart" type: "Slice" bottom: "data" top: "first" top: "second" slice_param { axis: 0 } }
+    layer { name: "swapped" type: "Concat" bottom: "second" bottom: "first" top: "s" concat_param { axis: 0 } }
+    """
+    for trait in TRAITS:
+        text += (
+            f'layer {{ name: "score_{trait}" type: "InnerProduct" bottom: "s" top: "score_{trait}" inner_product_param '
+            '{ num_output: 2 weight_filler { type: "gaussian" std: 0.01 } } }\n'
+            f'layer {{ name: "prob_{trait}" type: "Softmax" bottom: "score_{trait}" top: "prob_{trait}" }}\n'
+        )
+    path.write_text(text)
+    caffe.Net(str(path), caffe.TEST).save(str(weights))
+    message = r"swapped.prototxt: found the blob score_O of shape \(2, 2\) for 2 pictures, whose rows are not those of"
+    with pytest.raises(ValueError, match=message):
+        score_lmdb([(path, weights)], large_pictures / "mean.binaryproto", large_pictures / "lmdb")
+
+
 def test_scores_keep_which_iterate_they_are_of(large_pictures):
     lmdb, mean, out = (large_pictures / name for name in ("lmdb", "mean.binaryproto", "all.npz"))
     deployed, weights = save_random_net(large_pictures, "all", TRAITS)

@@ -5,14 +5,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from caffe_nets import make_net
 from page_server import serving
 from tool_module import run_tool
 
 from mindpics.caffe_files.lmdbs import read_mean
-from mindpics.inference.feature_net import FeatureNet, ten_crops
+from mindpics.inference.feature_net import FeatureNet, load_mean, ten_crops
+from mindpics.inference.features import extract_features
 from mindpics.inference.picture_traits import net_files
 from mindpics.inference.reading import Reading
+from mindpics.inference.uploads import Decoder
 from mindpics.inference.users import Users, open_users
+from mindpics.posts import crops
 from mindpics.results.run_files import RunFiles
 from pinterest_id.experiment import Experiment
 from pinterest_id.identify import open_identifier
@@ -20,6 +24,11 @@ from pinterest_id.options import Options
 from pinterest_id.plan import NET
 from pinterest_id.study import FOLDER, read_study
 from pinterest_id.tables import write_report
+
+SMALL = """layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: %d dim: 8 dim: 8 } } }
+layer { name: "fc7" type: "InnerProduct" bottom: "data" top: "fc7"
+  inner_product_param { num_output: 9 weight_filler { type: "gaussian" std: 1 } } }
+"""
 
 
 def test_an_upload_is_read_as_the_runs_pictures_were(small_run):
@@ -44,10 +53,38 @@ def test_features_are_checked_against_the_runs(small_run):
     mean, first = read_mean(run.mindpics.mean), ranker.matrices[1][0]
     users = Users(ranker, net, mean)
     users.check_features(first)
-    assert users.size == 75 and users.answer("moon", None)["by"] == "text"
+    assert users.shape == (3, 75, 75) and users.answer("moon", None)["by"] == "text"
     for other in (first[:9], -first, np.zeros_like(first)):
         with pytest.raises(ValueError, match=r"the net's features of .*0.png are not the run's \(cosine"):
             users.check_features(other)
+
+
+@pytest.mark.parametrize("fit", ["warp", "crop"])
+@pytest.mark.parametrize(("channels", "size"), [(1, (8, 8)), (1, (9, 13)), (3, (13, 9))])
+def test_an_upload_to_a_gray_net_or_a_rectangle_is_read_as_its_features_were(tmp_path, fit, channels, size):
+    net = make_net(tmp_path, SMALL % channels)
+    net.save(str(tmp_path / "net.caffemodel"))
+    net, mean = (
+        FeatureNet(tmp_path / "net.prototxt", tmp_path / "net.caffemodel"),
+        load_mean([10] * channels, size, channels),
+    )
+    picture = tmp_path / "a.png"
+    picture.write_bytes(crops.pack(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8), "png"))
+    extract_features(net, [("a", picture)], tmp_path / "fc7", mean, fit=fit)
+    row, seen = np.load(tmp_path / "fc7.npy")[0], []
+    ranker = SimpleNamespace(rank=lambda text, features: seen.append(features), paths=[picture])
+    users = Users(ranker, net, mean, Reading(fit))
+    users.check_features(row)
+    decoder = Decoder()
+    users.answer("", decoder(picture.read_bytes(), users.shape, users.fit))
+    decoder.close()
+    np.testing.assert_allclose(seen[0], row, rtol=1e-5)
+
+
+def test_a_mean_of_other_channels_than_the_nets_is_refused_before_caffe_aborts(small_run):
+    net = FeatureNet(*net_files(RunFiles(small_run), NET))
+    with pytest.raises(ValueError, match="mean: found pictures of 1x75x75; wanted 3 channels and at least"):
+        Users(None, net, np.zeros((1, 75, 75), np.float32))
 
 
 @pytest.fixture
