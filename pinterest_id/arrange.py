@@ -1,10 +1,15 @@
 """Arrangement of pins: matched with their features, split, and ordered so that matrices are slices."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from pinterest_id.layout import ExperimentFiles
+from mindpics.files import own_folder
+from mindpics.files.feature_files import ENDINGS, IDS
+from mindpics.files.layout import File
+from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
+from pinterest_id.matrix_files import ENDINGS as MATRICES
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS
@@ -42,7 +47,7 @@ class Arranged:
 
 
 def arrange(path, features, options, out):
-    """Read and split the pins; write split.csv, rejected.jsonl and the word tables to `out`, the first files of a run.
+    """Read and split the pins; write the word tables, split.csv and rejected.jsonl to `out`, the first files of a run.
 
     Statistics are of the pins that take part; how many the split leaves out is a fact of its own.
 
@@ -69,10 +74,10 @@ def arrange(path, features, options, out):
     parts, dropped = _split(pins, rejected, options)
     files = ExperimentFiles(out)
     _remove_results(files)
+    used = [pin for pin, part in zip(pins, parts, strict=True) if part != UNUSED]
+    write_word_tables(out, used, options.stop_words)  # first: the folder is known by them
     write_split(files.split, pins, parts)
     write_rejections(files.rejected, rejected)
-    used = [pin for pin, part in zip(pins, parts, strict=True) if part != UNUSED]
-    write_word_tables(out, used, options.stop_words)
     facts = {
         "pins": len(used),
         "pins_left_out": len(pins) - len(used),
@@ -85,12 +90,19 @@ def arrange(path, features, options, out):
     return _in_order(pins, parts, facts)
 
 
+def require_run_or_room(folder):
+    """Raise ValueError unless a folder is a run of run_identification, empty, or holds features alone."""
+    written = {file.name for file in vars(ExperimentFiles).values() if isinstance(file, File)}
+    names = [path.name.removesuffix(IDS) for path in Path(folder).glob(f"*{IDS}")]
+    features = {f"{name}{ending}" for name in names for ending in (*ENDINGS, *MATRICES)}
+    own_folder.require(folder, IDENTIFICATION, adds=True, beside=features - written)
+
+
 def _remove_results(files):
     """Remove the results of an earlier run: a killed one would leave scores and tables of two. Fits have their keys."""
     results = [files.facts, *map(files.scores_of, (*PAPER_ROWS, *OTHER_ROWS)), files.projection]
     results += [files.table1, files.table2, files.table3, files.intervals, files.mcnemar, files.summary]
-    results += [path for name in ("figure*", "confused_pairs") for path in files.figures.glob(f"{name}.*")]
-    for path in results:
+    for path in (*results, *files.drawn):
         path.unlink(missing_ok=True)
 
 

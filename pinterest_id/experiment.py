@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mindpics.files import own_folder
 from mindpics.files.json_files import write_json
-from pinterest_id.arrange import arrange
+from pinterest_id.arrange import arrange, require_run_or_room
 from pinterest_id.cascade import LAMBDAS, cascade, linear
 from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, require_fits, take_fits
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
-from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.options import Options
 from pinterest_id.projection import save_projection
 from pinterest_id.refine import refine
@@ -83,7 +82,7 @@ class Experiment:
         ValueError
             On pins, features or options that do not go together, or a folder that holds other things; it says which.
         """
-        own_folder.require(self.out, IDENTIFICATION, adds=True)
+        require_run_or_room(self.out)
         if self.fits_of:
             require_fits(self.fits_of)
         with self._timed("pins"):
