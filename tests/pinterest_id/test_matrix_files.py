@@ -117,6 +117,14 @@ def test_a_mat_of_several_matrices_wants_a_name(tmp_path):
         load_matrix(f"{tmp_path}/x.mat:K")
 
 
+@pytest.mark.parametrize("name", ["./x.mat", "./x.mat:G", "x.mat", "x.mat:G", "below/../x.mat:G", "below//../x.mat"])
+def test_a_path_of_a_mat_may_be_written_in_any_way(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    savemat("x.mat", {"G": X})
+    np.testing.assert_array_equal(load_matrix(name), X)
+
+
 @pytest.mark.parametrize(("name", "content"), [("x.csv", "1,2\n3,inf\n"), ("x.svmlight", "1 1:2\n1 1:3 2:inf\n")])
 def test_values_that_are_not_finite_are_named(tmp_path, name, content):
     (tmp_path / name).write_text(content)
