@@ -22,6 +22,7 @@ FIGURES = {
     "confused_pairs": ("Most confused users", "Of CF+Ref."),
 }
 FACTS = {
+    "users_without_a_test_pin": "users without a test pin, who have no F1",
     "users_f1_below_10pct": "users with an F1 under 10%",
     "users_f1_above_90pct": "users with an F1 over 90%",
     "pearson_f1_vs_median_words": "correlation of F1 with median words",

@@ -18,9 +18,10 @@ from pinterest_id import experiment as experiment_module
 from pinterest_id.classifiers import JointLogisticRegression
 from pinterest_id.experiment import Experiment, Options
 from pinterest_id.figures import SHOWN
-from pinterest_id.generated import generate_pins
+from pinterest_id.generated import GeneratedPins, generate_pins
 from pinterest_id.published import published
 from pinterest_id.scores import load_scores
+from pinterest_id.study import facts_table
 from pinterest_id.tables import TABLE2, format_table2, write_report
 from pinterest_id.words import word_statistics
 
@@ -265,6 +266,26 @@ def test_what_is_said_of_the_data_is_of_the_pins_that_take_part(tmp_path):
     for name, users in (("words_by_user", 11), ("top_words", 11), ("figures/figure2", 11), ("table1", 5)):
         named = {row["user"] for row in csv.DictReader((experiment.out / f"{name}.csv").open())}
         assert len(named) == users and not named & {"lonely", "user000"}, name
+
+
+def test_users_whom_a_split_of_ones_own_does_not_test_have_no_f1(tmp_path):
+    """Four users whom anyone could tell, two of them tested: both are always right."""
+    users = np.repeat(["ann", "bob", "cat", "dan"], 6)
+    texts = [f"{user} {user}s {n % 2 * 'more'}" for n, user in enumerate(users)]
+    experiment = write_data(tmp_path, GeneratedPins(texts, np.repeat(np.eye(4, dtype=np.float32), 6, axis=0), users))
+    parts = [*["train"] * 3, "validation", "test", "test", *["train"] * 5, "validation"] * 2
+    rows = [f"p{i:06d},{part}" for i, part in enumerate(parts)]
+    (tmp_path / "own.csv").write_text("\n".join(["id,split", *rows, ""]))
+    experiment.options = Options(split_file=str(tmp_path / "own.csv"), C_grid=(100,))
+    experiment.run()
+    assert {(row["accuracy"], row["f1_macro"]) for row in write_report(experiment.out)} == {(100, 100)}
+    assert {row["user"] for row in rows_of(experiment.out / "table3.csv")} == {"ann", "cat"}
+    assert [row["user"] for row in rows_of(experiment.out / "figures/figure4.csv")] == ["ann", "cat"]
+    summary = json.loads((experiment.out / "summary.json").read_text())
+    assert summary["users"] == 4 and summary["users_without_a_test_pin"]["measured"] == 2
+    assert (summary["users_f1_below_10pct"]["measured"], summary["users_f1_above_90pct"]["measured"]) == (0, 2)
+    ((_, table),) = facts_table(experiment.out / "summary.json", "ours")
+    assert ["users without a test pin, who have no F1", 0, 2] in table.rows
 
 
 def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
