@@ -340,6 +340,31 @@ def test_a_killed_run_with_other_options_leaves_no_results_of_the_run_before(run
     assert len(write_report(tmp_path / "run")) == 12
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"seed": 2**32}, "seed: found 4294967296; wanted 0 to 4294967295"),
+        ({"seed": -1, "split_file": "split.csv"}, "seed: found -1; wanted 0 to"),
+        ({"C_grid": (1, 0)}, "C: found 0; wanted a positive, finite number"),
+        ({"C_grid_baselines": (float("inf"),)}, "baselines_C: found inf; wanted"),
+        ({"tol": float("nan")}, "tol: found nan; wanted"),
+    ],
+)
+def test_options_that_no_fit_or_projection_takes_are_refused_before_a_run(fields, found):
+    assert Options(seed=2**32 - 1).seed == 2**32 - 1
+    with pytest.raises(ValueError, match=found):
+        Options(**fields)
+
+
+def test_a_C_that_is_refused_leaves_the_earlier_runs_tables(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    before = (run / "table2.csv").read_bytes()
+    words = ["--pins", run.parent / "pins.jsonl", "--features", run.parent / "fc7", "--out", tmp_path / "run"]
+    with pytest.raises(ValueError, match="C: found 0; wanted a positive"):
+        run_tool("run_identification", *words, "--split", 12, 4, 4, "--C", 0)
+    assert (tmp_path / "run/table2.csv").read_bytes() == before
+
+
 def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     write_data(tmp_path, small_pins())
     command = [
