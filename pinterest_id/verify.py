@@ -183,7 +183,7 @@ def check_split(path, rows, pins, facts):
     for part, count in facts.get("parts", {}).items():
         if parts[part] != count:
             yield Finding("error", "split-count", f"{parts[part]} pins of {part}; run.json says {count}", str(path))
-    per_user = Counter((row["user"], row["split"]) for _, row in rows)
+    per_user = Counter((row["user"].strip(), row["split"]) for _, row in rows)
     kept = {user for user, part in per_user if part != UNUSED}
     demanded = PARTS[:1] if facts.get("options", {}).get("split_file") else PARTS  # as `parts_of_file` has it
     for part, paper_count in zip(PARTS, PAPER_COUNTS, strict=True):
@@ -201,7 +201,7 @@ def _row_problem(row, ids, users):
         return "split-part", f"pin {row['id']!r}: split {row['split']!r} is none of {', '.join(PARTS)}"
     if users and row["id"] not in users:
         return "split-id", f"pin {row['id']!r} is not among the pins"
-    if users and row["user"] != users[row["id"]]:
+    if users and row["user"].strip() != users[row["id"]]:
         return "split-owner", f"pin {row['id']!r} is of {users[row['id']]!r}, not of {row['user']!r}"
     return None
 
