@@ -288,6 +288,16 @@ def test_users_whom_a_split_of_ones_own_does_not_test_have_no_f1(tmp_path):
     assert ["users without a test pin, who have no F1", 0, 2] in table.rows
 
 
+def test_features_that_are_all_0_have_no_variance_and_the_report_says_so(tmp_path):
+    experiment = write_data(tmp_path, replace(small_pins(), images=np.zeros((240, 24), np.float32)))
+    experiment.options = replace(SMALL, C_grid=(1,))
+    experiment.run()
+    write_report(experiment.out)
+    ((_, table),) = facts_table(experiment.out / "summary.json", "ours")
+    said = next(row[2] for row in table.rows if row[0].startswith("variance explained"))
+    assert said.startswith("text 0.") and said.endswith("; image none")
+
+
 def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     with np.load(run / "scores" / "cf.npz") as arrays:
