@@ -88,7 +88,8 @@ class Experiment:
         with self._timed("pins"):
             self.arrange()
         take_fits(self.out, self.fits_of)
-        self.one_C = self.choose_one_C() if self.options.one_C else None
+        if self.options.one_C:
+            self.one_C, self.not_converged = self.choose_one_C()
         with self._timed("text"):
             text = self.fit_text()
         for name in self.features:
@@ -111,14 +112,14 @@ class Experiment:
         """Read, match, split and order the pins."""
         files = [*self.features.values(), *([self.text] if self.text else [])]
         self.pins = arrange(self.pins_path, files, self.options, self.out)
-        self.facts, self.one_C = {**self.pins.facts, "C": {}}, None
+        self.facts, self.one_C, self.not_converged = {**self.pins.facts, "C": {}}, None, {}
 
     def fit_text(self):
         """Fit the text classifier; return its log probabilities and tf-idf matrices."""
         return self._fit("text", *self._text())
 
     def choose_one_C(self):
-        """Return the C that text and images have in common."""
+        """Return the C that text and images have in common, and {folder: what is said of fits of its grid}."""
         (first, _), image = self._text(), self._images("image")
         data = {self.files.model(name): self._data(m, m) for name, m in (("text", first), ("image", image))}
         return choose_together(data, self.options.C_grid, self.fitting)
@@ -160,7 +161,9 @@ class Experiment:
             choices = {"": choose(data, folder, grid, self.fitting)}
         else:  # what decided is in the curves already, of those that took part
             curve = "" if name in ("text", "image") else "curve"
-            choices = {"": replace(choose(data, folder, (self.one_C,), self.fitting, curve), grid=grid)}
+            choice = choose(data, folder, (self.one_C,), self.fitting, curve)
+            complaints = self.not_converged.get(folder, choice.not_converged)
+            choices = {"": replace(choice, grid=grid, not_converged=complaints)}
         if self.options.C_grid_baselines:
             baselines = choose(data, folder, self.options.C_grid_baselines, self.fitting, "curve_baselines")
             choices["_baselines"] = baselines
