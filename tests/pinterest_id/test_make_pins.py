@@ -309,6 +309,13 @@ def test_a_users_text_file_that_does_not_fit_is_named(crawl, text, message):
         read_pins_folder(crawl)
 
 
+def test_a_raised_digit_in_a_name_is_no_number(crawl):
+    Image.new("RGB", (8, 8)).save(crawl / "ann/3².png")
+    write(crawl, "ann.txt", "a\nb\nc\n")
+    texts = {pin.id: pin.text for pin in read_pins_folder(crawl)[0] if pin.user == "ann"}
+    assert texts == {"ann/2": "a", "ann/3²": "b", "ann/10": "c"}
+
+
 def test_of_pictures_with_the_same_name_in_several_boards_a_users_text_file_names_the_path(crawl):
     for board in ("cakes", "pies"):
         (crawl / "ann" / board).mkdir()
