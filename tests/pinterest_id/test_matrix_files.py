@@ -109,6 +109,15 @@ def test_an_index_is_no_feature(tmp_path, content, found):
         load_matrix(tmp_path / "x.csv")
 
 
+@pytest.mark.parametrize("name", ["fc7.npz", "fc7.h5", "fc7"])
+def test_a_file_of_another_ending_is_told_from_one_that_is_not_there(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name}.npy: found no such file"):
+        FeatureFile(tmp_path / name)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=f"{name}: found no matrix by its ending; wanted .npy, .mat, .*NAME of NAME"):
+        FeatureFile(tmp_path / name)
+
+
 def test_a_mat_of_several_matrices_wants_a_name(tmp_path):
     savemat(tmp_path / "x.mat", {"G": X, "H": X, "words": np.array(["a"], object)})
     with pytest.raises(ValueError, match=r"x.mat: found 2 matrices \(G, H\); wanted one, or .*x.mat:NAME"):
