@@ -400,6 +400,8 @@ def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.startswith("run_identification: 12 users have fewer than 600 pins")
     words = map(str, command[2:])
+    with pytest.raises(ValueError, match="--text-ids takes --text-matrix"):
+        run_tool("run_identification", *map(str, command[2:]), "--text-ids", "ids.txt")
     with pytest.raises(ValueError, match="--split-file fixed.csv: found --split, --lacking as well; wanted the file"):
         run_tool("run_identification", *words, "--split-file", "fixed.csv", "--split", 12, 4, 4, "--lacking", 1)
 
