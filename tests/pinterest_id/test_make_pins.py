@@ -349,6 +349,25 @@ def test_switches_that_say_nothing_are_refused(crawl, capsys, arguments, message
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("csv crawl.csv --texts texts", "csv: found --texts; wanted with folder alone"),
+        ("csv crawl.csv --seed 1", "csv: found --seed; wanted with posts alone"),
+        ("json crawl.json --delimiter ;", "json: found --delimiter; wanted with csv alone"),
+        ("folder . --column text=says", "folder: found --column; wanted with csv, json alone"),
+        ("folder . --pins-per-user 1 2", "folder: found --pins-per-user; wanted with posts alone"),
+        ("posts posts.jsonl --keep-no-image", "posts: found --keep-no-image; wanted with csv, json, folder alone"),
+    ],
+)
+def test_a_switch_of_another_kind_of_input_is_refused(crawl, words, found):
+    for layout in (of_table, of_json_array, of_folders):
+        layout(crawl)
+    with pytest.raises(cli.UsageError, match=found):
+        run(*words.split())
+    assert not Path("pins.jsonl").exists()
+
+
 def test_a_table_without_header_wants_numbers(crawl):
     with pytest.raises(ValueError, match="found no column of user, image, text; wanted its number"):
         run(*of_table(crawl), "--no-header")
