@@ -45,13 +45,13 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
     ValueError
         When a column is not in the header (which is shown), or as `read_pins` does.
     """
-    wanted = dict.fromkeys((*NEEDED, *(columns or ())))
+    demanded = dict.fromkeys((*NEEDED, *(columns or ())))
     path, columns = Path(path), _columns(columns)
-    if not header and (unnamed := [key for key in wanted if not columns[key].isdecimal()]):
+    if not header and (unnamed := [key for key in demanded if not columns[key].isdecimal()]):
         raise ValueError(
             f"{path}: found no column of {', '.join(unnamed)}; wanted its number, as in user=1: the table has no header"
         )
-    table = read_table(path, [columns[key] for key in wanted], delimiter, encoding, header, quotes)
+    table = read_table(path, [columns[key] for key in demanded], delimiter, encoding, header, quotes)
     records = ((where, _record(row, columns, number)) for number, (where, row) in enumerate(table, 1))
     return check_records(records, path.parent, **keep)
 
