@@ -1,5 +1,6 @@
 """Arrangement of pins: matched with their features, split, and ordered so that matrices are slices."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pinterest_id.matrix_files import ENDINGS as MATRICES
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS
-from pinterest_id.splits import PARTS, UNUSED, parts_of_file, split_users, write_split
+from pinterest_id.splits import PARTS, UNUSED, is_as_written, parts_of_file, split_users, write_split
 from pinterest_id.word_tables import write_word_tables
 from pinterest_id.words import word_statistics
 
@@ -73,6 +74,7 @@ def arrange(path, features, options, out):
         raise ValueError(f"{path}: found no pin that can be used ({count_reasons(rejected)}); wanted one at least")
     parts, dropped = _split(pins, rejected, options)
     files = ExperimentFiles(out)
+    _refuse_own_split(options.split_file, files.split)
     _remove_results(files)
     used = [pin for pin, part in zip(pins, parts, strict=True) if part != UNUSED]
     write_word_tables(out, used, options.stop_words)  # first: the folder is known by them
@@ -104,6 +106,12 @@ def _remove_results(files):
     results += [files.table1, files.table2, files.table3, files.intervals, files.mcnemar, files.summary]
     for path in (*results, *files.drawn):
         path.unlink(missing_ok=True)
+
+
+def _refuse_own_split(given, path):
+    """Raise ValueError where a user's table would be written over: it may have columns of its own."""
+    if given and os.path.realpath(given) == os.path.realpath(path) and not is_as_written(path):
+        raise ValueError(f"{path}: found a split of one's own, which the run's would replace; wanted another --out")
 
 
 def _split(pins, rejected, options):

@@ -22,6 +22,7 @@ from mindpics.datasets.picture_lmdb import write_lmdb as write_our_lmdb
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.own_folder import Kind
+from mindpics.files.tables import rows_of, write_table
 from mindpics.jobs.cluster import Cluster
 from mindpics.report.publish import publish_row
 from mindpics.training.run_folder import RUN
@@ -462,7 +463,15 @@ def test_a_run_beside_its_features_is_run_again_and_what_else_lies_there_stays(t
         drawn = sorted(path.name for path in Path("run/figures").iterdir() if path.name != "figure1.pdf")
         assert drawn == sorted(path.name for path in ExperimentFiles(Path("run")).drawn)
         Path("run/figures/figure1.pdf").write_text("of years")
-    Path("run/split.csv").unlink()  # the first folder of a run is known without
+    of_the_run = ["--split-file", "run/split.csv", "--out", "run", "--scores-only"]
+    given = [*IDENTIFY[:3], "run/G", "--C", "0.1", *of_the_run]
+    assert said_by("run_identification", given, monkeypatch) is None  # the split of the run itself
+    rows = [[row["id"], row["split"], "mine"] for row in rows_of("run/split.csv")]
+    write_table("run/split.csv", ["id", "split", "note"], rows)
+    before = contents(tmp_path)
+    assert "split.csv: found a split of one's own" in said_by("run_identification", given, monkeypatch)
+    assert contents(tmp_path) == before
+    Path("run/split.csv").unlink()  # the run is known without
     assert said_by("run_identification", [*arguments, "--C", "1", "--scores-only"], monkeypatch) is None
     assert [path.name for path in Path("run/figures").iterdir()] == ["figure1.pdf"]
 
