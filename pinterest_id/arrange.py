@@ -1,5 +1,6 @@
 """Arrangement of pins: matched with their features, split, and ordered so that matrices are slices."""
 
+import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mindpics.files import own_folder
-from mindpics.files.feature_files import ENDINGS, IDS
+from mindpics.files.feature_files import IDS
 from mindpics.files.layout import File
 from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
-from pinterest_id.matrix_files import ENDINGS as MATRICES
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS
@@ -93,10 +93,13 @@ def arrange(path, features, options, out):
 
 
 def require_run_or_room(folder):
-    """Raise ValueError unless a folder is a run of run_identification, empty, or holds features alone."""
+    """Raise ValueError unless a folder is a run of run_identification, empty, or holds features alone.
+
+    These are NAME.ids.txt and what else is named NAME.something, a log or shards too, but no file that a run writes.
+    """
     written = {file.name for file in vars(ExperimentFiles).values() if isinstance(file, File)}
     names = [path.name.removesuffix(IDS) for path in Path(folder).glob(f"*{IDS}")]
-    features = {f"{name}{ending}" for name in names for ending in (*ENDINGS, *MATRICES)}
+    features = {path.name for name in names for path in Path(folder).glob(f"{glob.escape(name)}.*")}
     own_folder.require(folder, IDENTIFICATION, adds=True, beside=features - written)
 
 

@@ -53,7 +53,7 @@ def require(folder, kind, adds=False, beside=()):
     adds : bool
         Nothing in it will be removed: with a proof, what else lies there may stay.
     beside : collection of str
-        Names of another tool's files that may lie there before the first of this kind.
+        Names of another tool's files or folders that may lie there before the first of this kind.
     """
     folder = Path(folder)
     if not os.path.lexists(folder):
@@ -66,8 +66,8 @@ def require(folder, kind, adds=False, beside=()):
         return
     for entry in _entries(folder):  # it may be a home, of which the first file says enough
         is_strange = not entry.fits(kind.files) or not (proven or entry.is_folder)
-        name = "/".join(entry.parts)
-        if is_strange and name not in (lock.NAME, *beside):
+        if is_strange and entry.parts != (lock.NAME,) and entry.parts[0] not in beside:
+            name = "/".join(entry.parts)
             raise ValueError(
                 f"{folder}: found {name!r} in it; wanted an empty folder, or {kind.name}; nothing is changed"
             )

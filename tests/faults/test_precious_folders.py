@@ -457,6 +457,9 @@ def test_a_run_beside_its_features_is_run_again_and_what_else_lies_there_stays(t
     Path("run").mkdir()
     for ending in ("npy", "ids.txt"):
         Path(f"fc7.{ending}").rename(f"run/G.{ending}")
+    Path("run/G.caffe.log").write_text("of tools/extract_features")
+    Path("run/G.shards").mkdir()
+    Path("run/G.shards/key").write_text("of one that was killed")
     arguments = [str(word) for word in (*IDENTIFY[:3], "run/G", *IDENTIFY[4:], "--out", "run")]
     for _ in range(2):
         assert said_by("run_identification", arguments, monkeypatch) is None
