@@ -1,14 +1,20 @@
 """Arrangement of pins: matched with their features, split, and ordered so that matrices are slices."""
 
+import glob
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from pinterest_id.layout import ExperimentFiles
+from mindpics.files import own_folder
+from mindpics.files.feature_files import IDS
+from mindpics.files.layout import File
+from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
 from pinterest_id.pictures import shared_pct
 from pinterest_id.records import count_reasons, read_pins, write_rejections
 from pinterest_id.scores import OTHER_ROWS, PAPER_ROWS
-from pinterest_id.splits import PARTS, UNUSED, parts_of_file, split_users, write_split
+from pinterest_id.splits import PARTS, UNUSED, is_as_written, parts_of_file, split_users, write_split
 from pinterest_id.word_tables import write_word_tables
 from pinterest_id.words import word_statistics
 
@@ -42,7 +48,7 @@ class Arranged:
 
 
 def arrange(path, features, options, out):
-    """Read and split the pins; write split.csv, rejected.jsonl and the word tables to `out`, the first files of a run.
+    """Read and split the pins; write the word tables, split.csv and rejected.jsonl to `out`, the first files of a run.
 
     Statistics are of the pins that take part; how many the split leaves out is a fact of its own.
 
@@ -68,11 +74,12 @@ def arrange(path, features, options, out):
         raise ValueError(f"{path}: found no pin that can be used ({count_reasons(rejected)}); wanted one at least")
     parts, dropped = _split(pins, rejected, options)
     files = ExperimentFiles(out)
+    _refuse_own_split(options.split_file, files.split)
     _remove_results(files)
+    used = [pin for pin, part in zip(pins, parts, strict=True) if part != UNUSED]
+    write_word_tables(out, used, options.stop_words)  # first: the folder is known by them
     write_split(files.split, pins, parts)
     write_rejections(files.rejected, rejected)
-    used = [pin for pin, part in zip(pins, parts, strict=True) if part != UNUSED]
-    write_word_tables(out, used, options.stop_words)
     facts = {
         "pins": len(used),
         "pins_left_out": len(pins) - len(used),
@@ -85,13 +92,29 @@ def arrange(path, features, options, out):
     return _in_order(pins, parts, facts)
 
 
+def require_run_or_room(folder):
+    """Raise ValueError unless a folder is a run of run_identification, empty, or holds features alone.
+
+    These are NAME.ids.txt and what else is named NAME.something, a log or shards too, but no file that a run writes.
+    """
+    written = {file.name for file in vars(ExperimentFiles).values() if isinstance(file, File)}
+    names = [path.name.removesuffix(IDS) for path in Path(folder).glob(f"*{IDS}")]
+    features = {path.name for name in names for path in Path(folder).glob(f"{glob.escape(name)}.*")}
+    own_folder.require(folder, IDENTIFICATION, adds=True, beside=features - written)
+
+
 def _remove_results(files):
     """Remove the results of an earlier run: a killed one would leave scores and tables of two. Fits have their keys."""
     results = [files.facts, *map(files.scores_of, (*PAPER_ROWS, *OTHER_ROWS)), files.projection]
     results += [files.table1, files.table2, files.table3, files.intervals, files.mcnemar, files.summary]
-    results += [path for name in ("figure*", "confused_pairs") for path in files.figures.glob(f"{name}.*")]
-    for path in results:
+    for path in (*results, *files.drawn):
         path.unlink(missing_ok=True)
+
+
+def _refuse_own_split(given, path):
+    """Raise ValueError where a user's table would be written over: it may have columns of its own."""
+    if given and os.path.realpath(given) == os.path.realpath(path) and not is_as_written(path):
+        raise ValueError(f"{path}: found a split of one's own, which the run's would replace; wanted another --out")
 
 
 def _split(pins, rejected, options):

@@ -122,7 +122,8 @@ def choose(data, folder, C_grid=C_GRID, fitting=None, curve="curve"):
 
 
 def choose_together(modalities, C_grid=C_GRID, fitting=None):
-    """Return the one C of several modalities: the best by the product of their probabilities on the validation pins.
+    """Return one C of several modalities, the best by the product of their probabilities on the validation pins, and
+    for each folder what is said of fits of the grid that did not converge.
 
     Parameters
     ----------
@@ -132,6 +133,7 @@ def choose_together(modalities, C_grid=C_GRID, fitting=None):
     fitting : Fitting
     """
     first, curves = next(iter(modalities)), {folder: [] for folder in modalities}
+    warned = dict.fromkeys(modalities, ())
     users = modalities[first].validation_users
     for C in C_grid:
         choices = {folder: choose(data, folder, (C,), fitting, curve="") for folder, data in modalities.items()}
@@ -139,11 +141,12 @@ def choose_together(modalities, C_grid=C_GRID, fitting=None):
         right = float(100 * np.mean(classes[fused.argmax(axis=1)] == users))
         for folder, choice in choices.items():
             curves[folder].append(Step(C, right, choice.model.about["seconds"]))
+            warned[folder] += choice.not_converged
     steps = curves[first]
     best = max(range(len(steps)), key=lambda place: (steps[place].accuracy, -steps[place].C))
     for folder, steps_of_folder in curves.items():
         _write_curve(Path(folder) / "curve.csv", steps_of_folder, steps_of_folder[best])
-    return steps[best].C
+    return steps[best].C, warned
 
 
 def require_fits(run):

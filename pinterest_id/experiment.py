@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mindpics.files import own_folder
 from mindpics.files.json_files import write_json
-from pinterest_id.arrange import arrange
+from pinterest_id.arrange import arrange, require_run_or_room
 from pinterest_id.cascade import LAMBDAS, cascade, linear
 from pinterest_id.choice_of_C import Data, Fitted, Fitting, choose, choose_together, refit, require_fits, take_fits
 from pinterest_id.feature_files import FeatureFile
 from pinterest_id.fusion import fit_late_fusion, late_fusion
-from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
+from pinterest_id.layout import ExperimentFiles
 from pinterest_id.options import Options
 from pinterest_id.projection import save_projection
 from pinterest_id.refine import refine
@@ -83,13 +82,14 @@ class Experiment:
         ValueError
             On pins, features or options that do not go together, or a folder that holds other things; it says which.
         """
-        own_folder.require(self.out, IDENTIFICATION, adds=True)
+        require_run_or_room(self.out)
         if self.fits_of:
             require_fits(self.fits_of)
         with self._timed("pins"):
             self.arrange()
         take_fits(self.out, self.fits_of)
-        self.one_C = self.choose_one_C() if self.options.one_C else None
+        if self.options.one_C:
+            self.one_C, self.not_converged = self.choose_one_C()
         with self._timed("text"):
             text = self.fit_text()
         for name in self.features:
@@ -112,14 +112,14 @@ class Experiment:
         """Read, match, split and order the pins."""
         files = [*self.features.values(), *([self.text] if self.text else [])]
         self.pins = arrange(self.pins_path, files, self.options, self.out)
-        self.facts, self.one_C = {**self.pins.facts, "C": {}}, None
+        self.facts, self.one_C, self.not_converged = {**self.pins.facts, "C": {}}, None, {}
 
     def fit_text(self):
         """Fit the text classifier; return its log probabilities and tf-idf matrices."""
         return self._fit("text", *self._text())
 
     def choose_one_C(self):
-        """Return the C that text and images have in common."""
+        """Return the C that text and images have in common, and {folder: what is said of fits of its grid}."""
         (first, _), image = self._text(), self._images("image")
         data = {self.files.model(name): self._data(m, m) for name, m in (("text", first), ("image", image))}
         return choose_together(data, self.options.C_grid, self.fitting)
@@ -161,7 +161,9 @@ class Experiment:
             choices = {"": choose(data, folder, grid, self.fitting)}
         else:  # what decided is in the curves already, of those that took part
             curve = "" if name in ("text", "image") else "curve"
-            choices = {"": replace(choose(data, folder, (self.one_C,), self.fitting, curve), grid=grid)}
+            choice = choose(data, folder, (self.one_C,), self.fitting, curve)
+            complaints = self.not_converged.get(folder, choice.not_converged)
+            choices = {"": replace(choice, grid=grid, not_converged=complaints)}
         if self.options.C_grid_baselines:
             baselines = choose(data, folder, self.options.C_grid_baselines, self.fitting, "curve_baselines")
             choices["_baselines"] = baselines

@@ -28,7 +28,7 @@ def read_facts(folder):
 
 
 def write_facts_table(folder, rows, f1, medians, facts):
-    """Write summary.json: {fact: {"measured", "published"}}, and the number of users.
+    """Write summary.json: {fact: {"measured", "published"}}, the number of users, and of those without a test pin.
 
     Parameters
     ----------
@@ -37,11 +37,13 @@ def write_facts_table(folder, rows, f1, medians, facts):
     rows : list of dict
         Of Table 2.
     f1, medians : float [K]
-        F1 of CF+Ref and median words of each user.
+        F1 of CF+Ref and median words of each user with a test pin.
     facts : dict
         Of run.json.
     """
-    summary = {"users": len(f1), **_of_users(f1, medians), **_of_data(folder, facts), **_of_penalties(facts["C"])}
+    untested = facts["users"] - len(f1)
+    summary = {"users": facts["users"]} | ({"users_without_a_test_pin": _beside(untested, 0)} if untested else {})
+    summary |= {**_of_users(f1, medians), **_of_data(folder, facts), **_of_penalties(facts["C"])}
     recall = next(row["recall_at_10"] for row in rows if row["model"] == "CF")
     summary["recall_at_10_cf"] = _beside(recall, published()["recall_at_10_cf"])
     write_json(ExperimentFiles(folder).summary, summary)

@@ -7,7 +7,7 @@ import scipy  # whose parts are loaded when they are first asked for
 
 from mindpics.files.feature_files import ABOUT, IDS, REJECTED, check_features, read_ids
 from mindpics.files.json_files import read_document, read_objects, shown
-from pinterest_id.matrix_files import is_matrix, load_matrix, without_ending
+from pinterest_id.matrix_files import ENDINGS, is_matrix, load_matrix, without_ending
 from pinterest_id.records import Rejection
 
 ROWS = 4096
@@ -31,7 +31,7 @@ class FeatureFile:
     """
 
     def __init__(self, name, ids=None):
-        self.path = str(name) if is_matrix(name) else f"{name}.npy"
+        self.path = _path(name)
         self.name = without_ending(self.path) if self.path.endswith(".npy") else self.path
         self.array = load_matrix(self.path)
         self.ids_path = Path(ids or f"{without_ending(self.path)}{IDS}")
@@ -117,6 +117,14 @@ class FeatureFile:
         if bad.size:
             named = ", ".join(ids[i] for i in bad[:5])
             raise ValueError(f"{self.path}: found NaN or infinite features of pin {named}; wanted finite ones")
+
+
+def _path(name):
+    """Return the file of a matrix, NAME.npy of NAME; raise where NAME is a file of another kind itself."""
+    path = str(name) if is_matrix(name) else f"{name}.npy"
+    if not Path(path).exists() and Path(name).is_file():
+        raise ValueError(f"{name}: found no matrix by its ending; wanted {', '.join(ENDINGS)}, or NAME of NAME.npy")
+    return path
 
 
 def _read_about(path):

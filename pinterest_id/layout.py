@@ -7,6 +7,7 @@ from mindpics.files.layout import File, Files
 from mindpics.files.own_folder import Kind
 
 PINS = "pins.jsonl"
+FIGURES = ("figure2", "figure3", "figure4", "figure5", "confused_pairs")
 
 
 class ExperimentFiles(Files):
@@ -30,6 +31,12 @@ class ExperimentFiles(Files):
     f1_by_user = File("figures/figure4.csv")
     confused_pairs = File("figures/confused_pairs.csv")
 
+    @property
+    def drawn(self):
+        """Every file of `pinterest_id.figures`: what else lies beside them is the user's."""
+        figures = [f"{name}.{ending}" for name in FIGURES for ending in ("csv", "png", "svg")]
+        return [self.path(f"{ExperimentFiles.figures}/{name}") for name in (*figures, "figure3_variance.csv")]
+
     def scores_of(self, slug):
         """Return the path of a row's scores."""
         return self.path(f"{ExperimentFiles.scores}/{slug}.npz")
@@ -39,5 +46,5 @@ class ExperimentFiles(Files):
         return self.path(f"models/{modality}")
 
 
-# features may lie in it
-IDENTIFICATION = Kind("a run of run_identification", proof=(ExperimentFiles.split, "*.ids.txt"))
+# written first by every run; a split.csv, or features and their ids, may be the user's own
+IDENTIFICATION = Kind("a run of run_identification", proof=(ExperimentFiles.words_by_user,))

@@ -19,12 +19,12 @@ FEATURES = "wanted features alone, as pandas' to_csv(index=False, header=False) 
 
 def is_matrix(name):
     """Say whether a name ends as a matrix file does; MATLAB's may name its variable, FILE.mat:NAME."""
-    return Path(_file(name)).suffix.lower() in ENDINGS
+    return Path(_parts(name)[0]).suffix.lower() in ENDINGS
 
 
 def without_ending(name):
     """Return NAME of NAME.npy, NAME.mat:VARIABLE and the others."""
-    return str(Path(_file(name)).with_suffix(""))
+    return str(Path(_parts(name)[0]).with_suffix(""))
 
 
 def load_matrix(name):
@@ -42,19 +42,21 @@ def load_matrix(name):
     ValueError
         Names the file, what was found and what was wanted.
     """
-    path = Path(_file(name))
+    file, variable = _parts(name)
+    path = Path(file)
     suffix = path.suffix.lower()
     open_regular(path, f"a matrix ({', '.join(ENDINGS)})", None if suffix == ".npy" else MATRIX).close()
     if suffix == ".npy":
         return load_npy(path, mmap=True)
     if suffix == ".mat":
-        return _load_mat(path, str(name)[len(str(path)) + 1 :])
+        return _load_mat(path, variable)
     return _load_csv(path) if suffix == ".csv" else _load_svmlight(path)
 
 
-def _file(name):
-    file, mark, variable = str(name).rpartition(":")
-    return file if mark and file.lower().endswith(".mat") else str(name)
+def _parts(name):
+    """Return FILE and VARIABLE of FILE.mat:VARIABLE, of any other name itself and ""."""
+    file, _, variable = str(name).rpartition(":")
+    return (file, variable) if file.lower().endswith(".mat") else (str(name), "")
 
 
 def _load_mat(path, variable):

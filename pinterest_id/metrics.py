@@ -44,8 +44,13 @@ def f1_users(codes, scores):
 
 
 def f1_macro(codes, scores):
-    """Return the mean of `f1_users`."""
-    return float(f1_users(codes, scores).mean())
+    """Return the mean of `f1_users` over those who have a pin."""
+    return float(f1_users(codes, scores)[tested(codes)].mean())
+
+
+def tested(codes):
+    """Return the columns of the users who have a pin: a split of one's own may test some alone."""
+    return np.unique(codes)
 
 
 def recall_at(codes, scores, k=10):
@@ -122,7 +127,8 @@ def f1_over_pins(codes, scores, repeats=500, seed=0):
     """
     scores = _check(codes, scores)
     n_users, named, rng = scores.shape[1], scores.argmax(axis=1), np.random.default_rng(seed)
-    draws = [_f1(codes, named[rows], n_users).mean() for rows in _resamples(codes, repeats, rng)]
+    users = tested(codes)
+    draws = [_f1(codes, named[rows], n_users)[users].mean() for rows in _resamples(codes, repeats, rng)]
     return _interval(draws)
 
 
@@ -134,7 +140,7 @@ def f1_over_users(codes, scores, repeats=REPEATS, seed=0):
     codes, scores, repeats, seed
         As `accuracy_over_pins` has them.
     """
-    f1 = f1_users(codes, scores)
+    f1 = f1_users(codes, scores)[tested(codes)]
     return _interval(f1[np.random.default_rng(seed).choice(len(f1), (repeats, len(f1)))].mean(axis=1))
 
 

@@ -1,11 +1,13 @@
 """Options of an experiment: what the paper leaves open, and its grid of C."""
 
+import math
 from dataclasses import dataclass
 
 from pinterest_id.refine import TOP
 from pinterest_id.splits import PAPER_COUNTS
 
 C_GRID = (0.1, 1.0, 10.0, 100.0)  # section 3.1
+MAX_SEED = 2**32 - 1  # of NumPy's legacy generators, which scikit-learn's PCA draws from
 CLASSIFIERS = ("joint", "liblinear", "multinomial")
 
 
@@ -38,3 +40,8 @@ class Options:
     def __post_init__(self):
         if self.refine_top < 1:
             raise ValueError(f"top: found {self.refine_top}; wanted 1 or more")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed: found {self.seed}; wanted 0 to {MAX_SEED}")
+        for name, values in {"C": self.C_grid, "baselines_C": self.C_grid_baselines, "tol": (self.tol,)}.items():
+            if wrong := [value for value in values if not 0 < value < math.inf]:
+                raise ValueError(f"{name}: found {wrong[0]:g}; wanted a positive, finite number")

@@ -32,9 +32,9 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
     Returns
     -------
     pins, rejected
-        As of `pinterest_id.records.read_pins`, and the posts of authors whose names cannot be printed; sorted by
-        user, `board` is None. Words of the author's name are taken out of the texts: to find them there would be no
-        identification.
+        As of `pinterest_id.records.read_pins`, and the posts of nobody or of authors whose names cannot be printed;
+        sorted by user, `board` is None. Words of the author's name are taken out of the texts: to find them there
+        would be no identification.
 
     Raises
     ------
@@ -58,13 +58,15 @@ def pins_from_posts(path, pins_per_user=(20, 40), max_users=None, words=("text",
 
 
 def _by_author(path):
-    """Return {author: posts}, and a rejection of each post of a name that no file of pins may have."""
+    """Return {author: posts}, and a rejection of each post of nobody, or of a name that no file of pins may have."""
     posts, rejected = defaultdict(list), []
     for post in read_posts(path):
         author = post["author"].strip()
         if not author.isprintable():
             rejected.append(Rejection(post["id"], _where(path, post), "author not printable"))
-        elif is_told(author):
+        elif not is_told(author):
+            rejected.append(Rejection(post["id"], _where(path, post), "author unknown"))
+        else:
             posts[author].append(post)
     return posts, rejected
 

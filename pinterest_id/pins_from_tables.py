@@ -25,8 +25,8 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
         Image paths are relative to its folder.
     columns : dict, optional
         Pin key to column: ``{"user": "username", "text": "description"}``, or to its number from "1" where
-        there is no header. Keys not named are looked for under their own name; without an id column the
-        row number is the id, without a board column the board is None.
+        there is no header. A column that is named must be there; keys not named are looked for under their own
+        name: without an id column the row number is the id, without a board column the board is None.
     delimiter : str
     encoding : str
         "cp1252" is what Windows wrote.
@@ -45,12 +45,13 @@ def read_pins_csv(path, columns=None, delimiter=",", *, encoding=UTF8, header=Tr
     ValueError
         When a column is not in the header (which is shown), or as `read_pins` does.
     """
+    demanded = dict.fromkeys((*NEEDED, *(columns or ())))
     path, columns = Path(path), _columns(columns)
-    if not header and (unnamed := [key for key in NEEDED if not columns[key].isdigit()]):
+    if not header and (unnamed := [key for key in demanded if not columns[key].isdecimal()]):
         raise ValueError(
             f"{path}: found no column of {', '.join(unnamed)}; wanted its number, as in user=1: the table has no header"
         )
-    table = read_table(path, [columns[key] for key in NEEDED], delimiter, encoding, header, quotes)
+    table = read_table(path, [columns[key] for key in demanded], delimiter, encoding, header, quotes)
     records = ((where, _record(row, columns, number)) for number, (where, row) in enumerate(table, 1))
     return check_records(records, path.parent, **keep)
 
@@ -65,7 +66,7 @@ def read_pins_json(path, columns=None, *, encoding=UTF8, **keep):
     path : str or Path
         Image paths are relative to its folder.
     columns : dict, optional
-        Pin key to key of the objects, as `read_pins_csv` has it; other keys are kept.
+        Pin key to key of the objects, as `read_pins_csv` has it; one that is named must be in an object.
     encoding : str
     **keep
         As `read_pins_csv` has them.
@@ -75,12 +76,18 @@ def read_pins_json(path, columns=None, *, encoding=UTF8, **keep):
     ValueError
         As `read_pins_csv`.
     """
-    path, columns = Path(path), _columns(columns)
-    records = (
-        (where, _from_object(where, entry, columns, number))
-        for number, (where, entry) in enumerate(_objects(path, columns["user"], encoding), 1)
-    )
-    return check_records(records, path.parent, **keep)
+    path, named, columns = Path(path), set(columns or ()) - set(NEEDED), _columns(columns)
+    absent = {columns[key] for key in named}
+
+    def records():
+        for number, (where, entry) in enumerate(_objects(path, columns["user"], encoding), 1):
+            absent.difference_update(entry)
+            yield where, _from_object(where, entry, columns, number)
+
+    pins, rejected = check_records(records(), path.parent, **keep)
+    if absent:
+        raise ValueError(f"{path}: found no object with {', '.join(sorted(absent))}; wanted it in one at least")
+    return pins, rejected
 
 
 def _columns(column_map):

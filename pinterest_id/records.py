@@ -150,4 +150,5 @@ def _reason(record, keep_empty_text, keep_no_image):
 
 def _pin(record):
     extra = {key: value for key, value in record.items() if key not in KEYS}
-    return Pin(record["id"], record["user"], record["board"], record["image"] or "", record["text"] or "", extra)
+    user = record["user"].strip()  # blanks around a name are none of it
+    return Pin(record["id"], user, record["board"], record["image"] or "", record["text"] or "", extra)

@@ -4,6 +4,7 @@ Paper, section 4: 400, 100 and 100 of each user's 600 pins, at random.
 """
 
 import csv
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ PARTS = ("train", "validation", "test")
 PAPER_COUNTS = (400, 100, 100)
 PAPER_SHARES = (4 / 6, 1 / 6, 1 / 6)
 UNUSED = ""
+COLUMNS = ("id", "user", "split")
 
 
 def split_users(users, sizes=PAPER_COUNTS, seed=0, drop_small=False, lacking=0):
@@ -75,8 +77,13 @@ def write_split(path, pins, parts):
     """
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["id", "user", "split"])
+        writer.writerow(COLUMNS)
         writer.writerows([pin.id, pin.user, part] for pin, part in zip(pins, parts, strict=True))
+
+
+def is_as_written(path):
+    """Say whether a split.csv has the columns of `write_split`, no other and in their order."""
+    return Path(path).read_text(encoding="utf-8").partition("\n")[0] == ",".join(COLUMNS)
 
 
 def read_split(path):

@@ -22,6 +22,7 @@ FIGURES = {
     "confused_pairs": ("Most confused users", "Of CF+Ref."),
 }
 FACTS = {
+    "users_without_a_test_pin": "users without a test pin, who have no F1",
     "users_f1_below_10pct": "users with an F1 under 10%",
     "users_f1_above_90pct": "users with an F1 over 90%",
     "pearson_f1_vs_median_words": "correlation of F1 with median words",
@@ -168,8 +169,12 @@ def facts_table(path, ours):
 def _said(value):
     if not isinstance(value, dict):
         return "none" if value is None else value
-    parts = {key.replace("_", " "): part if isinstance(part, str) else f"{part:.4g}" for key, part in value.items()}
-    return "; ".join(f"{key} {part}" for key, part in parts.items())
+    return "; ".join(f"{key.replace('_', ' ')} {_part(part)}" for key, part in value.items())
+
+
+def _part(value):
+    """Return a value of a fact of several; there is none of the variance of features that are all 0."""
+    return _said(value) if value is None or isinstance(value, str) else f"{value:.4g}"
 
 
 def _figures(folder):

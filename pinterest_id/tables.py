@@ -72,11 +72,13 @@ def write_report(folder, command="", seed=0):
     _write_intervals(files.intervals, scores, seed)
     _write_mcnemar(files.mcnemar, scores)
     _write_table1(files, seed)
-    f1 = {name_of(slug): metrics.f1_users(s.codes, s.logs) for slug, s in scores.items()}
-    medians = _medians(words, scores["cf_ref"].users)
-    _write_users(files, scores["cf_ref"], f1, medians)
+    tested = metrics.tested(scores["cf_ref"].codes)
+    f1 = {name_of(slug): metrics.f1_users(s.codes, s.logs)[tested] for slug, s in scores.items()}
+    users = scores["cf_ref"].users[tested]
+    medians = _medians(words, users)
+    _write_users(files, users, f1, medians)
     _write_pairs(files.confused_pairs, scores["cf_ref"])
-    write_facts_table(folder, rows, f1["CF+Ref"], medians, facts)
+    write_facts_table(folder, rows, f1["CF+Ref"], medians, facts | {"users": len(scores["cf_ref"].users)})
     figures.draw_all(folder)
     return rows
 
@@ -238,14 +240,14 @@ def _write_table1(files, seed):
     write_table(files.table1, ["user", "rank", "word", "pins"], [row.values() for row in chosen])
 
 
-def _write_users(files, s, f1, medians):
-    """F1 of each user under each model (figure 4), and the five lowest and highest of CF+Ref (Table 3)."""
+def _write_users(files, users, f1, medians):
+    """F1 of each tested user under each model (figure 4), and the five lowest and highest of CF+Ref (Table 3)."""
     write_table(
         files.f1_by_user,
         ["user", "median_words", *f1],
         [
             [user, median, *(f"{values[k]:.4f}" for values in f1.values())]
-            for k, (user, median) in enumerate(zip(s.users, medians, strict=True))
+            for k, (user, median) in enumerate(zip(users, medians, strict=True))
         ],
     )
     order, paper = np.argsort(f1["CF+Ref"], kind="stable"), published()["table3_users"]
@@ -253,7 +255,7 @@ def _write_users(files, s, f1, medians):
     for end, chosen in (("lowest", order[:5]), ("highest", order[::-1][:5])):
         for rank, (k, theirs) in enumerate(zip(chosen, paper[end], strict=False), 1):
             note = paper["notes"].get(str(theirs[0]), "")
-            rows.append([end, rank, s.users[k], medians[k], f"{f1['CF+Ref'][k]:.3f}", *theirs, note])
+            rows.append([end, rank, users[k], medians[k], f"{f1['CF+Ref'][k]:.3f}", *theirs, note])
     header = ["performance", "rank", "user", "median_words", "f1"]
     theirs = ["published_user", "published_median_words", "published_f1", "published_note"]
     write_table(files.table3, [*header, *theirs], rows)

@@ -35,10 +35,10 @@ def verify(folder, pictures=True):
     list of Finding
         See `mindpics.results.verify.verify`.
     """
-    findings = []
+    findings, runs = [], []
     for path, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "images" and not name.endswith("_lmdb"))
         place = Path(path)
+        folders[:] = sorted(name for name in folders if _may_hold_pins(place / name))
         pins = None
         if PINS in files:
             pins, read_findings = _read(place / PINS)
@@ -49,8 +49,16 @@ def verify(folder, pictures=True):
         if pins and pictures:
             findings += guarded("pin-pictures", check_pictures(pins, place), place / PINS)
         if {ExperimentFiles.split, ExperimentFiles.facts} <= set(files):
-            findings += guarded("run", check_experiment(place, pictures), ExperimentFiles(place).facts)
+            runs.append(place)
+    told = {Path(finding.file).resolve() for finding in findings if finding.check == "pins"}
+    for place in runs:
+        findings += guarded("run", check_experiment(place, pictures, told), ExperimentFiles(place).facts)
     return findings
+
+
+def _may_hold_pins(folder):
+    """Pictures by the thousand are passed over, unless pins.jsonl lies among them as make_pins folder writes it."""
+    return (folder.name != "images" or (folder / PINS).is_file()) and not folder.name.endswith("_lmdb")
 
 
 def _read(path, options=None):
@@ -116,10 +124,17 @@ def _beside(ids):
     return next((f"{name}{ending}" for ending in ENDINGS if Path(f"{name}{ending}").is_file()), name)
 
 
-def check_experiment(folder, pictures=True):
-    """Yield contradictions of an experiment's folder: split, dictionary, scores, run.json.
+def check_experiment(folder, pictures=True, told=()):
+    """Yield contradictions of an experiment's folder: split, dictionary, scores, run.json, and its pins.
 
-    The pins are those that run.json names, relative to the working directory, where they are still there.
+    These are those that run.json names, relative to the working directory, where they are still there.
+
+    Parameters
+    ----------
+    folder : Path
+    pictures : bool
+    told : collection of Path
+        Resolved: files of pins whose faults have been told.
     """
     files = ExperimentFiles(folder)
     try:
@@ -128,7 +143,8 @@ def check_experiment(folder, pictures=True):
         yield Finding("error", "run", str(error), str(files.facts))
         return
     named = Path(facts.get("inputs", {}).get("pins", ""))
-    pins = _read(named, facts.get("options"))[0] if named.is_file() else None
+    pins, of_pins = _read_named(named, facts.get("options"), files.facts)
+    yield from (finding for finding in of_pins if finding.severity != "ok" and named.resolve() not in told)
     yield from guarded("dictionary", _dictionary(files.dictionary, facts), files.dictionary)
     try:
         rows = list(numbered_rows(files.split, ("id", "user", "split")))
@@ -142,6 +158,14 @@ def check_experiment(folder, pictures=True):
         tested = sorted(id_ for id_, part in _parts(rows).items() if part == "test")
     for path in sorted(files.scores.glob("*.npz")):
         yield from guarded("pin-scores", _scores(path, tested), path)
+
+
+def _read_named(named, options, facts_path):
+    """Return the pins that a run.json names and the findings, of which a note says where they are not there."""
+    if named.is_file():
+        return _read(named, options)
+    text = f"its pins, {str(named)!r}, are not there as seen from here: nothing is held against them"
+    return None, [Finding("note", "pins", text, str(facts_path))]
 
 
 def _dictionary(path, facts):
@@ -183,7 +207,7 @@ def check_split(path, rows, pins, facts):
     for part, count in facts.get("parts", {}).items():
         if parts[part] != count:
             yield Finding("error", "split-count", f"{parts[part]} pins of {part}; run.json says {count}", str(path))
-    per_user = Counter((row["user"], row["split"]) for _, row in rows)
+    per_user = Counter((row["user"].strip(), row["split"]) for _, row in rows)
     kept = {user for user, part in per_user if part != UNUSED}
     demanded = PARTS[:1] if facts.get("options", {}).get("split_file") else PARTS  # as `parts_of_file` has it
     for part, paper_count in zip(PARTS, PAPER_COUNTS, strict=True):
@@ -201,7 +225,7 @@ def _row_problem(row, ids, users):
         return "split-part", f"pin {row['id']!r}: split {row['split']!r} is none of {', '.join(PARTS)}"
     if users and row["id"] not in users:
         return "split-id", f"pin {row['id']!r} is not among the pins"
-    if users and row["user"] != users[row["id"]]:
+    if users and row["user"].strip() != users[row["id"]]:
         return "split-owner", f"pin {row['id']!r} is of {users[row['id']]!r}, not of {row['user']!r}"
     return None
 

@@ -58,9 +58,9 @@ def label_pictures(
     posts : iterable of dict
         With the key "folder", as Open Clip Art's have.
     min_per_category, depth : int
-        See `categorise`.
+        See `categorise`; 2 pictures or more, one to learn from and one to test.
     per_category : int or None
-        Pictures a category may keep, drawn by `seed`.
+        Pictures a category may keep, 2 or more, drawn by `seed`.
 
     Returns
     -------
@@ -72,8 +72,11 @@ def label_pictures(
     Raises
     ------
     ValueError
-        A post has no "folder", or fewer than two categories are left.
+        A post has no "folder", fewer than two categories are left, or one could not be learned and tested.
     """
+    for name, pictures in (("min_per_category", min_per_category), ("per_category", per_category)):
+        if pictures is not None and pictures < 2:
+            raise ValueError(f"{name}: found {pictures}; wanted 2 or more, one to learn from and one to test")
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction: found {test_fraction}; wanted a share between 0 and 1")
     posts = list(posts)
@@ -93,7 +96,7 @@ def label_pictures(
         random.Random(f"{seed} {category}").shuffle(chosen)
         left_out["beyond the cap"] += len(chosen[per_category:])
         chosen = chosen[:per_category]
-        n_test = max(1, round(test_fraction * len(chosen)))
+        n_test = min(max(1, round(test_fraction * len(chosen))), len(chosen) - 1)
         for i, post in enumerate(chosen):
             split = "test" if i < n_test else "train"
             rows.append(dict(zip(COLUMNS, (post["id"], post["image"], label, category, split), strict=True)))

@@ -42,7 +42,7 @@ class Kind:
         return tuple(f"{folder}/{pattern}" for pattern in self.files)
 
 
-def require(folder, kind, adds=False):
+def require(folder, kind, adds=False, beside=()):
     """Raise ValueError unless a folder may be written to: it is absent, empty, or of this kind.
 
     Parameters
@@ -52,6 +52,8 @@ def require(folder, kind, adds=False):
     kind : Kind
     adds : bool
         Nothing in it will be removed: with a proof, what else lies there may stay.
+    beside : collection of str
+        Names of another tool's files or folders that may lie there before the first of this kind.
     """
     folder = Path(folder)
     if not os.path.lexists(folder):
@@ -64,7 +66,7 @@ def require(folder, kind, adds=False):
         return
     for entry in _entries(folder):  # it may be a home, of which the first file says enough
         is_strange = not entry.fits(kind.files) or not (proven or entry.is_folder)
-        if is_strange and entry.parts != (lock.NAME,):
+        if is_strange and entry.parts != (lock.NAME,) and entry.parts[0] not in beside:
             name = "/".join(entry.parts)
             raise ValueError(
                 f"{folder}: found {name!r} in it; wanted an empty folder, or {kind.name}; nothing is changed"

@@ -14,19 +14,19 @@ def of_author(manifest, author):
     manifest : path
         posts.jsonl.
     author : str
-        As it stands there.
+        As it stands there, but for blanks around the name.
 
     Raises
     ------
     ValueError
         No post is the author's (it names the authors most like that), or a post is broken.
     """
-    pictures, other_authors = [], set()
+    author, pictures, other_authors = author.strip(), [], set()
     for post in read_posts(manifest):
-        if post["author"] == author:
+        if post["author"].strip() == author:
             pictures.append((post["id"], picture_path(picture_root(manifest), post["image"], post["id"])))
         else:
-            other_authors.add(post["author"])
+            other_authors.add(post["author"].strip())
     if not pictures:
         alike = difflib.get_close_matches(author, other_authors, n=3, cutoff=0.3)
         raise ValueError(

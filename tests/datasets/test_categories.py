@@ -66,6 +66,16 @@ def test_a_picture_at_the_top_has_no_category():
     assert categories.categorise([".", "a", "a"], min_per_category=2) == [None, "a", "a"]
 
 
+@pytest.mark.parametrize(("name", "value"), [("per_category", -1), ("per_category", 1), ("min_per_category", 1)])
+def test_a_category_has_a_picture_to_learn_from_and_one_to_test(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: found {value}; wanted 2 or more"):
+        categories.label_pictures(posts(**FOLDERS), **{name: value})
+    rows, _ = categories.label_pictures(posts(a=2, b=3), min_per_category=2, per_category=2, test_fraction=0.9)
+    assert Counter((row["category"], row["split"]) for row in rows) == dict.fromkeys(
+        [(name, part) for name in "ab" for part in ("train", "test")], 1
+    )
+
+
 def test_posts_that_cannot_be_labelled_are_named():
     with pytest.raises(ValueError, match="post 'x': found no 'folder'"):
         categories.label_pictures([{"id": "x", "image": "x.png"}])

@@ -14,6 +14,7 @@ import caffe
 import numpy as np
 import pytest
 from caffe_nets import write_lmdb, write_solver
+from small_experiment import small_pins, write_data
 
 from mindpics.caffe_files.lmdbs import read_lmdb
 from mindpics.datasets.picture_lmdb import read_rows
@@ -21,11 +22,12 @@ from mindpics.datasets.picture_lmdb import write_lmdb as write_our_lmdb
 from mindpics.files import own_folder
 from mindpics.files.atomic import atomic_write
 from mindpics.files.own_folder import Kind
+from mindpics.files.tables import rows_of, write_table
 from mindpics.jobs.cluster import Cluster
 from mindpics.report.publish import publish_row
 from mindpics.training.run_folder import RUN
 from mindpics.training.train import solve
-from pinterest_id.layout import IDENTIFICATION
+from pinterest_id.layout import IDENTIFICATION, ExperimentFiles
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 NET = """
@@ -406,13 +408,75 @@ def test_what_is_removed_by_name_and_what_is_a_proof(tmp_path):
 
 
 def test_a_proof_is_as_deep_as_its_pattern(tmp_path):
-    features = tmp_path / "mini/pinterest_id/fc7.ids.txt"
-    features.parent.mkdir(parents=True)
-    features.write_text("a\n")
+    words = tmp_path / "mini/pinterest_id/words_by_user.csv"
+    words.parent.mkdir(parents=True)
+    words.write_text("user\n")
     (tmp_path / "mini/run.json").write_text("{}")
-    with pytest.raises(ValueError, match="mini: found 'pinterest_id/fc7.ids.txt' in it; wanted .* run_identification"):
+    with pytest.raises(ValueError, match="mini: found 'pinterest_id/words_by_user.csv' in it; wanted .* run_identif"):
         own_folder.require(tmp_path / "mini", IDENTIFICATION, adds=True)
     own_folder.require(tmp_path / "mini/pinterest_id", IDENTIFICATION, adds=True)
+
+
+IDENTIFY = ("--pins", "pins.jsonl", "--features", "G", "--split", 12, 4, 4, "--C", 0.1)
+
+
+def make_own_study(folder):
+    """What a user may have who splits, fits and draws alone: names of ours, and none of them of a run."""
+    write_data(folder, small_pins())
+    (folder / "fc7.npy").rename(folder / "G.npy")
+    (folder / "fc7.ids.txt").rename(folder / "G.ids.txt")
+    (folder / "figures").mkdir()
+    ids = (folder / "G.ids.txt").read_text().split()
+    rows = [f"{id_},{('train', 'train', 'validation', 'test')[i % 4]},mine" for i, id_ in enumerate(ids)]
+    (folder / "split.csv").write_text("\n".join(["id,split,note", *rows, ""]))
+    for name in ("figures/figure1.pdf", "figures/figure2.png", "summary.json", "run.json", "table1.csv"):
+        (folder / name).write_text("of years\n")
+
+
+@pytest.mark.parametrize("left", [None, "split.csv", "G.ids.txt"])
+def test_a_study_of_the_users_is_no_run_of_run_identification(left, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_own_study(tmp_path)
+    out = "."
+    if left:  # alone
+        out = "alone"
+        (tmp_path / out).mkdir()
+        for name in {left, "run.json"}:
+            (tmp_path / out / name).write_bytes((tmp_path / name).read_bytes())
+    before = contents(tmp_path)
+    arguments = [*IDENTIFY[:4], "--split-file", "split.csv", "--out", out]
+    assert "wanted an empty folder, or a run of run_identification" in said_by(
+        "run_identification", arguments, monkeypatch
+    )
+    assert contents(tmp_path) == before
+
+
+def test_a_run_beside_its_features_is_run_again_and_what_else_lies_there_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path, small_pins())
+    Path("run").mkdir()
+    for ending in ("npy", "ids.txt"):
+        Path(f"fc7.{ending}").rename(f"run/G.{ending}")
+    Path("run/G.caffe.log").write_text("of tools/extract_features")
+    Path("run/G.shards").mkdir()
+    Path("run/G.shards/key").write_text("of one that was killed")
+    arguments = [str(word) for word in (*IDENTIFY[:3], "run/G", *IDENTIFY[4:], "--out", "run")]
+    for _ in range(2):
+        assert said_by("run_identification", arguments, monkeypatch) is None
+        drawn = sorted(path.name for path in Path("run/figures").iterdir() if path.name != "figure1.pdf")
+        assert drawn == sorted(path.name for path in ExperimentFiles(Path("run")).drawn)
+        Path("run/figures/figure1.pdf").write_text("of years")
+    of_the_run = ["--split-file", "run/split.csv", "--out", "run", "--scores-only"]
+    given = [*IDENTIFY[:3], "run/G", "--C", "0.1", *of_the_run]
+    assert said_by("run_identification", given, monkeypatch) is None  # the split of the run itself
+    rows = [[row["id"], row["split"], "mine"] for row in rows_of("run/split.csv")]
+    write_table("run/split.csv", ["id", "split", "note"], rows)
+    before = contents(tmp_path)
+    assert "split.csv: found a split of one's own" in said_by("run_identification", given, monkeypatch)
+    assert contents(tmp_path) == before
+    Path("run/split.csv").unlink()  # the run is known without
+    assert said_by("run_identification", [*arguments, "--C", "1", "--scores-only"], monkeypatch) is None
+    assert [path.name for path in Path("run/figures").iterdir()] == ["figure1.pdf"]
 
 
 def test_a_killed_write_leaves_nothing_once_the_file_is_written_again(tmp_path):

@@ -128,6 +128,15 @@ def test_the_page_shows_it_and_a_name_stays_text(profiled, visit, width, scheme)
     assert page.is_visible("dialog img")
 
 
+def test_blanks_around_an_author_are_none_of_the_name(tmp_path):
+    post = {"text": "", "tags": [], "source": "", "license": ""}
+    authors = ("Ann", "Ann ", " Ann", "Anna")
+    lines = [json.dumps(post | {"id": f"p{i}", "image": f"{i}.png", "author": a}) for i, a in enumerate(authors)]
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines))
+    for author in authors[:3]:
+        assert [id_ for id_, _ in of_author(tmp_path / "posts.jsonl", author)] == ["p0", "p1", "p2"]
+
+
 def test_bad_input_is_named(tmp_path, profiled):
     posts = profiled.parent / "posts.jsonl"
     with pytest.raises(ValueError, match="no post of author 'Zoe Angstrom' .* most like that name: 'Zoë Ångström'"):

@@ -79,6 +79,20 @@ def test_a_fit_that_did_not_converge_is_marked_and_said_again_when_it_is_taken_o
         assert "fit of text, C=1, 192 pins: " in format_table2(list(rows.values()))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fits_of_one_C_that_did_not_converge_are_said_as_those_of_each_modalitys_own(tmp_path):
+    write_data(tmp_path, small_pins())
+    options = replace(SMALL, C_grid=(1.0, 10.0), tol=1e-30, one_C=True)
+    experiment = Experiment(tmp_path / "pins.jsonl", tmp_path / "fc7", tmp_path / "run", options)
+    experiment.run()
+    chosen = json.loads((tmp_path / "run/run.json").read_text())["C"]
+    table = format_table2(write_report(experiment.out))
+    for name in ("text", "image"):
+        for fit in ("C=1, 144 pins: ", "C=10, 144 pins: ", f"C={chosen[name]['chosen']:g}, 192 pins: "):
+            assert sum(said.startswith(fit) for said in chosen[name]["not_converged"]) == 1
+            assert f"fit of {name}, {fit}" in table
+
+
 @pytest.fixture
 def fits(monkeypatch):
     """The (modality by its width, users) of each fit that is really done."""

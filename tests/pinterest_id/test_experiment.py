@@ -18,9 +18,10 @@ from pinterest_id import experiment as experiment_module
 from pinterest_id.classifiers import JointLogisticRegression
 from pinterest_id.experiment import Experiment, Options
 from pinterest_id.figures import SHOWN
-from pinterest_id.generated import generate_pins
+from pinterest_id.generated import GeneratedPins, generate_pins
 from pinterest_id.published import published
 from pinterest_id.scores import load_scores
+from pinterest_id.study import facts_table
 from pinterest_id.tables import TABLE2, format_table2, write_report
 from pinterest_id.words import word_statistics
 
@@ -267,6 +268,36 @@ def test_what_is_said_of_the_data_is_of_the_pins_that_take_part(tmp_path):
         assert len(named) == users and not named & {"lonely", "user000"}, name
 
 
+def test_users_whom_a_split_of_ones_own_does_not_test_have_no_f1(tmp_path):
+    """Four users whom anyone could tell, two of them tested: both are always right."""
+    users = np.repeat(["ann", "bob", "cat", "dan"], 6)
+    texts = [f"{user} {user}s {n % 2 * 'more'}" for n, user in enumerate(users)]
+    experiment = write_data(tmp_path, GeneratedPins(texts, np.repeat(np.eye(4, dtype=np.float32), 6, axis=0), users))
+    parts = [*["train"] * 3, "validation", "test", "test", *["train"] * 5, "validation"] * 2
+    rows = [f"p{i:06d},{part}" for i, part in enumerate(parts)]
+    (tmp_path / "own.csv").write_text("\n".join(["id,split", *rows, ""]))
+    experiment.options = Options(split_file=str(tmp_path / "own.csv"), C_grid=(100,))
+    experiment.run()
+    assert {(row["accuracy"], row["f1_macro"]) for row in write_report(experiment.out)} == {(100, 100)}
+    assert {row["user"] for row in rows_of(experiment.out / "table3.csv")} == {"ann", "cat"}
+    assert [row["user"] for row in rows_of(experiment.out / "figures/figure4.csv")] == ["ann", "cat"]
+    summary = json.loads((experiment.out / "summary.json").read_text())
+    assert summary["users"] == 4 and summary["users_without_a_test_pin"]["measured"] == 2
+    assert (summary["users_f1_below_10pct"]["measured"], summary["users_f1_above_90pct"]["measured"]) == (0, 2)
+    ((_, table),) = facts_table(experiment.out / "summary.json", "ours")
+    assert ["users without a test pin, who have no F1", 0, 2] in table.rows
+
+
+def test_features_that_are_all_0_have_no_variance_and_the_report_says_so(tmp_path):
+    experiment = write_data(tmp_path, replace(small_pins(), images=np.zeros((240, 24), np.float32)))
+    experiment.options = replace(SMALL, C_grid=(1,))
+    experiment.run()
+    write_report(experiment.out)
+    ((_, table),) = facts_table(experiment.out / "summary.json", "ours")
+    said = next(row[2] for row in table.rows if row[0].startswith("variance explained"))
+    assert said.startswith("text 0.") and said.endswith("; image none")
+
+
 def test_scores_of_different_pins_are_not_put_in_one_table(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     with np.load(run / "scores" / "cf.npz") as arrays:
@@ -319,6 +350,31 @@ def test_a_killed_run_with_other_options_leaves_no_results_of_the_run_before(run
     assert len(write_report(tmp_path / "run")) == 12
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"seed": 2**32}, "seed: found 4294967296; wanted 0 to 4294967295"),
+        ({"seed": -1, "split_file": "split.csv"}, "seed: found -1; wanted 0 to"),
+        ({"C_grid": (1, 0)}, "C: found 0; wanted a positive, finite number"),
+        ({"C_grid_baselines": (float("inf"),)}, "baselines_C: found inf; wanted"),
+        ({"tol": float("nan")}, "tol: found nan; wanted"),
+    ],
+)
+def test_options_that_no_fit_or_projection_takes_are_refused_before_a_run(fields, found):
+    assert Options(seed=2**32 - 1).seed == 2**32 - 1
+    with pytest.raises(ValueError, match=found):
+        Options(**fields)
+
+
+def test_a_C_that_is_refused_leaves_the_earlier_runs_tables(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    before = (run / "table2.csv").read_bytes()
+    words = ["--pins", run.parent / "pins.jsonl", "--features", run.parent / "fc7", "--out", tmp_path / "run"]
+    with pytest.raises(ValueError, match="C: found 0; wanted a positive"):
+        run_tool("run_identification", *words, "--split", 12, 4, 4, "--C", 0)
+    assert (tmp_path / "run/table2.csv").read_bytes() == before
+
+
 def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     write_data(tmp_path, small_pins())
     command = [
@@ -344,6 +400,8 @@ def test_the_tool_runs_and_says_what_is_wrong(tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.startswith("run_identification: 12 users have fewer than 600 pins")
     words = map(str, command[2:])
+    with pytest.raises(ValueError, match="--text-ids takes --text-matrix"):
+        run_tool("run_identification", *map(str, command[2:]), "--text-ids", "ids.txt")
     with pytest.raises(ValueError, match="--split-file fixed.csv: found --split, --lacking as well; wanted the file"):
         run_tool("run_identification", *words, "--split-file", "fixed.csv", "--split", 12, 4, 4, "--lacking", 1)
 

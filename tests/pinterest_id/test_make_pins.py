@@ -309,6 +309,13 @@ def test_a_users_text_file_that_does_not_fit_is_named(crawl, text, message):
         read_pins_folder(crawl)
 
 
+def test_a_raised_digit_in_a_name_is_no_number(crawl):
+    Image.new("RGB", (8, 8)).save(crawl / "ann/3².png")
+    write(crawl, "ann.txt", "a\nb\nc\n")
+    texts = {pin.id: pin.text for pin in read_pins_folder(crawl)[0] if pin.user == "ann"}
+    assert texts == {"ann/2": "a", "ann/3²": "b", "ann/10": "c"}
+
+
 def test_of_pictures_with_the_same_name_in_several_boards_a_users_text_file_names_the_path(crawl):
     for board in ("cakes", "pies"):
         (crawl / "ann" / board).mkdir()
@@ -340,6 +347,25 @@ def test_switches_that_say_nothing_are_refused(crawl, capsys, arguments, message
     with pytest.raises(SystemExit):
         run(*of_table(crawl), *arguments)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("csv crawl.csv --texts texts", "csv: found --texts; wanted with folder alone"),
+        ("csv crawl.csv --seed 1", "csv: found --seed; wanted with posts alone"),
+        ("json crawl.json --delimiter ;", "json: found --delimiter; wanted with csv alone"),
+        ("folder . --column text=says", "folder: found --column; wanted with csv, json alone"),
+        ("folder . --pins-per-user 1 2", "folder: found --pins-per-user; wanted with posts alone"),
+        ("posts posts.jsonl --keep-no-image", "posts: found --keep-no-image; wanted with csv, json, folder alone"),
+    ],
+)
+def test_a_switch_of_another_kind_of_input_is_refused(crawl, words, found):
+    for layout in (of_table, of_json_array, of_folders):
+        layout(crawl)
+    with pytest.raises(cli.UsageError, match=found):
+        run(*words.split())
+    assert not Path("pins.jsonl").exists()
 
 
 def test_a_table_without_header_wants_numbers(crawl):

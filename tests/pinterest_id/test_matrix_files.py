@@ -109,12 +109,29 @@ def test_an_index_is_no_feature(tmp_path, content, found):
         load_matrix(tmp_path / "x.csv")
 
 
+@pytest.mark.parametrize("name", ["fc7.npz", "fc7.h5", "fc7"])
+def test_a_file_of_another_ending_is_told_from_one_that_is_not_there(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name}.npy: found no such file"):
+        FeatureFile(tmp_path / name)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=f"{name}: found no matrix by its ending; wanted .npy, .mat, .*NAME of NAME"):
+        FeatureFile(tmp_path / name)
+
+
 def test_a_mat_of_several_matrices_wants_a_name(tmp_path):
     savemat(tmp_path / "x.mat", {"G": X, "H": X, "words": np.array(["a"], object)})
     with pytest.raises(ValueError, match=r"x.mat: found 2 matrices \(G, H\); wanted one, or .*x.mat:NAME"):
         load_matrix(f"{tmp_path}/x.mat")
     with pytest.raises(ValueError, match="found the matrices G, H; wanted K"):
         load_matrix(f"{tmp_path}/x.mat:K")
+
+
+@pytest.mark.parametrize("name", ["./x.mat", "./x.mat:G", "x.mat", "x.mat:G", "below/../x.mat:G", "below//../x.mat"])
+def test_a_path_of_a_mat_may_be_written_in_any_way(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    savemat("x.mat", {"G": X})
+    np.testing.assert_array_equal(load_matrix(name), X)
 
 
 @pytest.mark.parametrize(("name", "content"), [("x.csv", "1,2\n3,inf\n"), ("x.svmlight", "1 1:2\n1 1:3 2:inf\n")])

@@ -95,6 +95,17 @@ def test_f1_is_scikit_learn_s_with_users_never_named_and_users_without_a_pin():
     np.testing.assert_allclose(metrics.f1_users(codes, scores), wanted, rtol=1e-15)
 
 
+def test_macro_f1_is_of_the_users_who_have_a_pin():
+    """Users 1 and 3 alone are tested: 1 is right, 3 is named 0, and is never named."""
+    codes, scores = np.array([1, 1, 3]), np.eye(4)[[1, 1, 0]]
+    assert metrics.tested(codes).tolist() == [1, 3]
+    assert metrics.f1_macro(codes, scores) == 0.5
+    right = np.eye(4)[codes]
+    assert metrics.f1_macro(codes, right) == 1
+    for interval in (metrics.f1_over_users(codes, right), metrics.f1_over_pins(codes, right)):
+        assert (interval.low, interval.high) == (1, 1)
+
+
 def test_pearson_and_confused_pairs():
     assert metrics.pearson([0.1, 0.2, 0.3], [1, 2, 3]) == pytest.approx(1)
     assert np.isnan(metrics.pearson([0.1, 0.2], [4, 4]))

@@ -28,10 +28,10 @@ def write_posts(folder, *posts):
 
 def test_authors_of_posts_become_users_without_their_names_in_the_text(tmp_path):
     path = tmp_path / "posts.jsonl"
-    authors = ["Ann Lee"] * 5 + ["Bob"] * 3 + ["unknown"] * 9 + ["Eve"]
+    authors = ["Ann Lee"] * 5 + ["Bob"] * 3 + ["unknown", "", " Anonymous "] * 3 + ["Eve"]
     path.write_text("".join(json.dumps(post(n, author)) + "\n" for n, author in enumerate(authors)))
     pins, rejected = pins_from_posts(path, (2, 4))
-    assert not rejected
+    assert count_reasons(rejected) == {"author unknown": 9}
     assert [pin.user for pin in pins] == ["Ann Lee"] * 4 + ["Bob"] * 3
     assert all("Lee" not in pin.text for pin in pins if pin.user == "Ann Lee")
     assert all("Lee" in pin.text for pin in pins if pin.user == "Bob")

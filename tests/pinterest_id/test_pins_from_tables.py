@@ -1,5 +1,7 @@
 """Tables and JSON of pins: the column map, and what is wrong is named."""
 
+import json
+
 import pytest
 
 from pinterest_id.pins_from_tables import read_pins_csv, read_pins_json
@@ -16,6 +18,25 @@ def test_a_table_is_read_by_its_column_map(tmp_path):
         read_pins_csv(tmp_path / "crawl.csv", {"text": "description"}, delimiter=";")
     with pytest.raises(ValueError, match="found colour; wanted keys of a pin"):
         read_pins_csv(tmp_path / "crawl.csv", {"colour": "x"})
+
+
+@pytest.mark.parametrize("key", ["id", "board"])
+def test_a_column_that_is_named_and_nowhere_is_an_error(tmp_path, key):
+    (tmp_path / "crawl.csv").write_text("user,image,text\nann,1.jpg,a cake\n")
+    with pytest.raises(ValueError, match="crawl.csv, line 1: found no column pin in user, image, text"):
+        read_pins_csv(tmp_path / "crawl.csv", {key: "pin"})
+    columns = {"user": "1", "image": "2", "text": "3"}
+    for column in ("4", "pin"):
+        with pytest.raises(
+            ValueError, match=f"crawl.csv.*found no column {'4 in 1, 2, 3' if column == '4' else f'of {key}'}"
+        ):
+            read_pins_csv(tmp_path / "crawl.csv", columns | {key: column}, header=False)
+    pin = {"user": "ann", "image": "1.jpg", "text": "a cake"}
+    (tmp_path / "crawl.json").write_text(json.dumps([pin, pin]))
+    with pytest.raises(ValueError, match="crawl.json: found no object with pin; wanted it in one at least"):
+        read_pins_json(tmp_path / "crawl.json", {key: "pin"})
+    (tmp_path / "crawl.json").write_text(json.dumps([pin, pin | {"pin": "7"}]))
+    assert getattr(read_pins_json(tmp_path / "crawl.json", {key: "pin"})[0][1], key) == "7"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pinterest_id.records import Pin, count_reasons, read_pins, write_pins
+from pinterest_id.verify import check_split
 
 GOOD = {"id": "a1", "user": "ann", "board": None, "image": "a/1.jpg", "text": "a cake"}
 
@@ -39,6 +40,14 @@ def test_reads_back_what_it_wrote_unknown_keys_too(tmp_path):
 def test_a_bad_line_is_named_with_what_was_found_and_wanted(tmp_path, line, message):
     with pytest.raises(ValueError, match=message):
         read_pins(write(tmp_path, GOOD, line))
+
+
+def test_blanks_around_a_users_name_are_none_of_the_name(tmp_path):
+    records = [GOOD | {"id": str(i), "user": user} for i, user in enumerate(["ann", "ann ", " ann", "a nn"])]
+    pins, _ = read_pins(write(tmp_path, *records))
+    assert [pin.user for pin in pins] == ["ann", "ann", "ann", "a nn"]
+    rows = [(line, {"id": str(line), "user": f"{pin.user} ", "split": "train"}) for line, pin in enumerate(pins)]
+    assert "split-owner" not in {finding.check for finding in check_split("split.csv", rows, pins, {})}
 
 
 def test_pins_without_image_or_text_are_rejected_and_counted(tmp_path):

@@ -620,6 +620,26 @@ def test_a_run_that_kept_pins_without_text_or_picture_is_sound(job):
     assert not errors(pinterest_id.verify.verify(job))
 
 
+def test_the_pins_of_a_run_are_read_where_they_lie_and_their_fault_is_told_once(job):
+    run = job / "pinterest_id"
+    assert not errors(pinterest_id.verify.verify(run))
+    text(PINS, '"user"', '"usr"')(job)
+    for folder in (run, job):
+        assert len(named(pinterest_id.verify.verify(folder), "error", "pins", "found no key user")) == 1
+    (job / PINS).unlink()
+    findings = pinterest_id.verify.verify(run)
+    assert named(findings, "note", "pins", "pins.jsonl', are not there as seen from here") and not errors(findings)
+
+
+def test_pins_that_lie_among_their_pictures_are_looked_at(job):
+    """As tools/make_pins folder images/ --out images/pins.jsonl leaves them."""
+    assert pinterest_id.verify.verify(job / "pins/images") == []
+    pins = (job / PINS).read_text().replace("images/", "").replace('"user"', '"usr"', 1)
+    (job / "pins/images/pins.jsonl").write_text(pins)
+    found = named(pinterest_id.verify.verify(job / "pins"), "error", "pins", "found no key user")
+    assert [finding.file for finding in found] == [str(job / "pins/images/pins.jsonl")]
+
+
 def test_a_user_may_lack_test_pins_where_the_split_was_given(job):
     text(SPLIT, "ann5,ann,test", "ann5,ann,")(job)
     options(job, split_file="mine.csv")
