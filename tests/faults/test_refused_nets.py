@@ -46,6 +46,7 @@ BAD = {
 TOLD = {  # what lint sees before Caffe is asked
     "ImageData": "layer data: text:1: found 'a', which is not there; wanted PICTURE LABEL",
     "HDF5Data": "layer data: text: found a, which is not there; wanted HDF5 files",
+    "WindowData": "layer data: text: line 1: found 'a text'; wanted # and the number of a picture",
     "absent list": "layer data: gone is not there",
 }
 
