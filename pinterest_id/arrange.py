@@ -113,7 +113,7 @@ def _remove_results(files):
 
 def _refuse_own_split(split_file, path):
     """Raise ValueError where a user's table would be written over: it may have columns of its own."""
-    if split_file and os.path.realpath(given) == os.path.realpath(path) and not is_as_written(path):
+    if split_file and os.path.realpath(split_file) == os.path.realpath(path) and not is_as_written(path):
         raise ValueError(f"{path}: found a split of one's own, which the run's would replace; wanted another --out")
 
 
