@@ -29,7 +29,8 @@ def project(matrix, seed=0):
         matrix = matrix.toarray() if sparse.issparse(matrix) else matrix
     pca = PCA(n_components=count, svd_solver=solver, random_state=seed)
     points = np.zeros((matrix.shape[0], 2), dtype=np.float32)
-    points[:, :count] = pca.fit_transform(matrix)[:, :2]
+    with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to explain
+        points[:, :count] = pca.fit_transform(matrix)[:, :2]
     return points, pca.explained_variance_ratio_
 
 

@@ -3,13 +3,11 @@
 Paper, section 4: 400, 100 and 100 of each user's 600 pins, at random.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from mindpics.files.atomic import atomic_write
-from mindpics.files.tables import read_table
+from mindpics.files.tables import read_table, write_table
 
 PARTS = ("train", "validation", "test")
 PAPER_COUNTS = (400, 100, 100)
@@ -75,10 +73,7 @@ def write_split(path, pins, parts):
     parts : sequence of str [N]
         Of PARTS, or UNUSED.
     """
-    with atomic_write(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([pin.id, pin.user, part] for pin, part in zip(pins, parts, strict=True))
+    write_table(path, COLUMNS, ([pin.id, pin.user, part] for pin, part in zip(pins, parts, strict=True)))
 
 
 def is_as_written(path):
