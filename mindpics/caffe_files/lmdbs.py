@@ -1,5 +1,7 @@
 """Records and mean image of an LMDB of Datum."""
 
+import os
+
 import lmdb
 import numpy as np
 from caffe.proto import caffe_pb2
@@ -9,6 +11,11 @@ from mindpics.caffe_files.datum import key_text, parse_datum, to_pixels
 from mindpics.caffe_files.lmdb_check import check_lmdb
 from mindpics.files.atomic import atomic_write
 from mindpics.jobs.bars import bar_of
+
+
+def is_lmdb(path):
+    """Tell whether an LMDB is there."""
+    return os.path.isfile(os.path.join(path, "data.mdb"))
 
 
 def read_lmdb(path):

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from mindpics.caffe_files.lmdbs import count_lmdb, read_mean
+from mindpics.caffe_files.lmdbs import count_lmdb, is_lmdb, read_mean
 from mindpics.lint import preflight
 from mindpics.lint.heads import check_head_outputs
 from mindpics.lint.labels import check_labels
@@ -146,6 +146,6 @@ def _made_for(solver, layer):
 def _pictures_in(source):
     """Return how many pictures an LMDB has; None where it is not there, or is none, which `_files` says."""
     try:
-        return count_lmdb(source) if preflight.is_lmdb(source) else None
+        return count_lmdb(source) if is_lmdb(source) else None
     except ValueError:
         return None

@@ -3,7 +3,7 @@
 import os
 
 from mindpics.caffe_files.lmdb_check import check_records
-from mindpics.caffe_files.lmdbs import read_mean
+from mindpics.caffe_files.lmdbs import is_lmdb, read_mean
 
 OUR_LAYERS = "mindpics.layers"
 
@@ -46,11 +46,6 @@ def records_of(layer):
     """Return the `Records` of a Data layer's LMDB, its pictures in as many channels as the layer asks for."""
     transform = layer.transform_param
     return check_records(layer.data_param.source, 3 if transform.force_color else 1 if transform.force_gray else None)
-
-
-def is_lmdb(source):
-    """Tell whether an LMDB is there."""
-    return os.path.isfile(os.path.join(source, "data.mdb"))
 
 
 def known_channels(layer):

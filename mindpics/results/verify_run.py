@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from caffe.proto import caffe_pb2
 
-from mindpics.caffe_files.lmdbs import read_lmdb
+from mindpics.caffe_files.lmdbs import is_lmdb, read_lmdb
 from mindpics.caffe_files.messages import read_message
 from mindpics.caffe_files.weights import KNOWN_SHA1, describe
 from mindpics.files.findings import Finding, guarded
@@ -142,7 +142,7 @@ def check_scores(path):
     if not np.isfinite(scores).all() or not np.allclose(scores.sum(axis=2), 1, atol=1e-3):
         yield Finding("error", "scores", "scores are no probabilities: finite, low + high = 1 is wanted", str(path))
     lmdb = DataFiles(path.parent.parent).lmdb("test")
-    if not (lmdb / "data.mdb").is_file():
+    if not is_lmdb(lmdb):
         return
     stored = {key[9:]: datum.label for key, datum in read_lmdb(lmdb)}
     if list(map(str, ids)) != list(stored):

@@ -61,3 +61,12 @@ def caffe_train():
     """`caffe train` of the working directory's solver.prototxt, for a child: Caffe may end the process."""
     caffe.set_mode_cpu()
     caffe.get_solver("solver.prototxt").solve()
+
+
+def pass_forward(path, seeds):
+    """Feed a net by five batches for each of so many seeds, for a child: Caffe may end the process."""
+    for seed in range(seeds):
+        caffe.set_random_seed(seed)
+        net = caffe.Net(path, caffe.TRAIN)
+        for _ in range(5):
+            net.forward()

@@ -4,6 +4,7 @@ import caffe
 import h5py
 import numpy as np
 import pytest
+from caffe_nets import pass_forward
 from PIL import Image
 
 from mindpics.caffe_files.lmdbs import write_mean
@@ -134,14 +135,6 @@ LISTS = {  # transform, options, list, what is wrong with it
 }
 
 
-def pass_forward(path):
-    for seed in range(8):
-        caffe.set_random_seed(seed)
-        net = caffe.Net(path, caffe.TRAIN)
-        for _ in range(5):
-            net.forward()
-
-
 @pytest.mark.parametrize("name", LISTS)
 def test_pictures_of_other_sides_are_taken_where_caffe_takes_them(work, name):
     transform, options, text, wanted = LISTS[name]
@@ -154,10 +147,10 @@ def test_pictures_of_other_sides_are_taken_where_caffe_takes_them(work, name):
     named = errors(lint_file("solver.prototxt", data=True))
     assert len(named) == bool(wanted) and all(wanted in finding.message for finding in named)
     if not wanted:
-        in_fork(pass_forward, "net.prototxt")
+        in_fork(pass_forward, "net.prototxt", 8)
         return
     with pytest.raises(ValueError, match="Check failed"):
-        in_fork(pass_forward, "net.prototxt")
+        in_fork(pass_forward, "net.prototxt", 8)
 
 
 def test_of_a_long_list_the_first_pictures_are_looked_at_and_it_is_said(work, monkeypatch):
